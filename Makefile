@@ -1,0 +1,46 @@
+# Everything runs in .venv, made by the first target that needs it.
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+V := .venv/bin
+.PHONY: demo up test test-fast test-kafka check fix bench kafka clean
+
+demo: .venv/ready ## the whole loop on embedded parts, an attack included; fails unless it was stopped
+	$(V)/floodwarden demo
+
+up: .venv/ready ## everything in one, until Ctrl-C
+	$(V)/floodwarden up
+
+test: .venv/ready kafka ## everything
+	$(V)/pytest -q
+
+test-fast: .venv/ready ## what needs no service
+	$(V)/pytest -q -m "not integration and not kafka and not slow"
+
+test-kafka: .venv/ready kafka ## the integration suite on real Apache Kafka
+	FLOODWARDEN_TEST_BROKER=kafka $(V)/pytest -q -m "integration or kafka"
+
+check: .venv/ready ## linters, types, architecture, fast tests
+	$(V)/ruff check .
+	$(V)/ruff format --check .
+	$(V)/mypy
+	$(V)/lint-imports
+	$(V)/python -m tests.raises
+	$(V)/pytest -q -m "not integration and not kafka and not slow"
+
+fix: .venv/ready
+	$(V)/ruff check --fix .
+	$(V)/ruff format .
+
+bench: .venv/ready kafka
+	$(V)/floodwarden bench all
+
+kafka: ## Apache Kafka from Maven Central into .kafka/, where java and mvn are there
+	@sh deploy/kafka/fetch.sh
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Floodwarden needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(V)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .kafka var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: messages, topics, Redis keys, codecs, settings. Imports no other room."""

@@ -1,0 +1,104 @@
+"""An alert: one incident about one entity, from the moment evidence suffices until it has been quiet."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VERSION: Final = 1
+
+
+class Frozen(BaseModel):
+    """Base of messages: immutable, strict about types, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class EntityKind(StrEnum):
+    """Whom usage is counted for and actions aim at."""
+
+    IP = "ip"
+    KEY = "key"
+    USER = "user"
+    ROUTE = "route"
+    GLOBAL = "global"
+
+
+class Entity(Frozen):
+    """One entity: an address, a key id, a user, a route template, or everything (`global`, value `*`)."""
+
+    kind: EntityKind = Field(strict=False)
+    value: str = Field(max_length=512)
+
+
+class Status(StrEnum):
+    """Life of an alert. `withdrawn`: fired early on an open second that, once whole, did not bear it out."""
+
+    OPEN = "open"
+    UPDATE = "update"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+
+
+class Severity(StrEnum):
+    """How bad, for people to sort by."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Answer(StrEnum):
+    """What the detector's family asks for; the enforcer decides."""
+
+    NOTICE = "notice"
+    CHALLENGE = "challenge"
+    THROTTLE = "throttle"
+    DENY = "deny"
+
+
+class Evidence(Frozen):
+    """One fact behind an alert: a number, what is usual, and the sentence a person reads."""
+
+    name: str
+    value: float
+    baseline: float | None = None
+    sentence: str
+
+
+class Contribution(Frozen):
+    """What one feature or family added to the score: `share` of the whole in 0..1."""
+
+    feature: str
+    value: float
+    share: float
+    sentence: str
+
+
+class Alert(Frozen):
+    """One incident. `uid` comes from what it is about (kind, entity, rule or model, the second it began in)."""
+
+    v: int = VERSION
+    uid: str
+    status: Status = Field(strict=False)
+    kind: str = Field(description="family: guess, probe, novel, sweep, limit, hammer, odd, ...")
+    severity: Severity = Field(strict=False)
+    answer: Answer = Field(strict=False)
+    entity: Entity
+    route: str | None = Field(
+        default=None, description="where the answer is aimed when not everywhere, a route template"
+    )
+    first_ms: int
+    last_ms: int
+    crossed_ms: int = Field(description="event time of the decision with which the evidence sufficed")
+    crossed_after: int = Field(default=0, description="the entity's decisions before the one that crossed")
+    score: float = Field(ge=0, le=1, description="0..1, higher is worse")
+    rule: str | None = Field(default=None, description="family and version, `guess/1`")
+    model: str | None = Field(default=None, description="artifact the thresholds and nulls came from")
+    summary: str
+    evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
+    contributions: tuple[Contribution, ...] = Field(default=(), strict=False)

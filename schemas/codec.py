@@ -1,0 +1,240 @@
+"""Bytes <-> decisions and usage blocks. Whatever cannot be taken raises `BadMessageError` naming the field."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from xxhash import xxh3_64_intdigest as _xxh
+
+from schemas import decision as d
+from schemas import topics, usage
+from schemas.decision import Decision
+from schemas.errors import BadMessageError
+
+_LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+_PLAIN: Final = pa.ipc.IpcWriteOptions()
+_DECISION: Final = msgspec.json.Decoder(Decision)
+_DECISIONS: Final = msgspec.json.Decoder(list[Decision])
+_ENCODER: Final = msgspec.json.Encoder()
+_BLOCK: Final = struct.Struct("<IqqqqI")  # version, partition, start, end, ts_ms_max, length of counts
+_NAMES: Final = tuple(d.SCHEMA.names)
+
+
+def encode(batch: pa.RecordBatch, *, compress: bool = True) -> bytes:
+    """`batch` as an Arrow IPC stream with its schema and version, lz4 unless told otherwise."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=_LZ4 if compress else _PLAIN) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def decode(value: bytes, content_type: str | None) -> pa.RecordBatch:
+    """Decisions of one message: a batch of `decision.SCHEMA`, checked.
+
+    `content_type` may be missing: JSON begins with `{`, `[` or white space, which Arrow never does.
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if not kind:
+        kind = topics.JSON if value[:1] in (b"{", b"[", b" ", b"\n", b"\r", b"\t") else topics.ARROW
+    if kind == topics.JSON:
+        return from_rows(rows_from_json(value))
+    if kind == topics.ARROW:
+        return decisions_from_arrow(value)
+    raise BadMessageError(
+        "content_type", topics.CONTENT_TYPE, f"{kind!r} is not known", f"send {topics.ARROW} or {topics.JSON}"
+    )
+
+
+def decisions_from_arrow(value: bytes) -> pa.RecordBatch:
+    """An Arrow IPC stream as a batch of `decision.SCHEMA`: columns it lacks are null, those we do not know dropped."""
+    table = _read_stream(value)
+    _check_version(table.schema, d.VERSION_KEY, d.VERSION)
+    return check(_conform(table, d.SCHEMA))
+
+
+def rows_from_json(value: bytes) -> list[Decision]:
+    """A JSON object or array of objects as rows; types and names are checked, values by `check`."""
+    try:
+        if value.lstrip()[:1] == b"[":
+            return _DECISIONS.decode(value)
+        return [_DECISION.decode(value)]
+    except msgspec.ValidationError as error:
+        reason, _, at = str(error).partition(" - at `$")
+        field = at.rstrip("`").lstrip(".") or _quoted(reason) or "body"
+        raise BadMessageError("bad_value", field, reason, "see the Decision columns in ARCHITECTURE.md") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadMessageError("bad_json", "body", str(error), "send one JSON object or an array of objects") from error
+
+
+def rows_to_json(rows: Sequence[Decision]) -> bytes:
+    """Rows as a JSON array; absent columns are left out."""
+    return _ENCODER.encode(rows)
+
+
+def from_rows(rows: Sequence[Decision]) -> pa.RecordBatch:
+    """Rows as a checked batch of `decision.SCHEMA`."""
+    columns: list[pa.Array] = []
+    for field in d.SCHEMA:
+        values = [getattr(row, field.name) for row in rows]
+        columns.append(_column(field, values))
+    return check(pa.RecordBatch.from_arrays(columns, schema=d.SCHEMA))
+
+
+def to_rows(batch: pa.RecordBatch) -> list[Decision]:
+    """A batch of `decision.SCHEMA` as rows."""
+    columns: dict[str, list[Any]] = {name: batch.column(name).to_pylist() for name in _NAMES}
+    return [Decision(**dict(zip(_NAMES, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def check(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """`batch`, when every value is one we can take; text is judged on distinct values, numbers by their range."""
+    if batch.num_rows == 0:
+        return batch
+    for name in ("ts_ms", "verdict", "cost", "status"):
+        if batch.column(name).null_count:
+            raise BadMessageError("bad_value", name, "null", "every row needs a value")
+    _in_range(batch, "ts_ms", d.TS_MS_MIN, d.TS_MS_MAX, "epoch milliseconds between 1980 and 2100")
+    _in_range(batch, "cost", 0, d.COST_MAX, f"a whole number from 0 to {d.COST_MAX}")
+    _in_range(batch, "status", 0, 599, "an HTTP status, 0 while unknown")
+    for name in ("verdict", "shadow"):
+        for value in _distinct(batch, name):
+            if value not in d.VERDICTS:
+                raise BadMessageError("bad_value", name, f"{value!r} is no verdict", "one of " + ", ".join(d.VERDICTS))
+    for name in d.TEXT_COLUMNS:
+        lengths = pc.max(pc.binary_length(batch.column(name).dictionary)).as_py() or 0
+        if lengths > d.TEXT_BYTES_MAX:
+            raise BadMessageError("too_large", name, f"{lengths} bytes", f"at most {d.TEXT_BYTES_MAX}")
+    return batch
+
+
+def encode_block(block: usage.Block) -> bytes:
+    """A usage block as one message value: a fixed header, the counts stream, the flows stream."""
+    counts = encode(block.counts, compress=block.counts.num_rows > 64)
+    head = _BLOCK.pack(usage.VERSION, block.partition, block.start, block.end, block.ts_ms_max, len(counts))
+    return head + counts + encode(block.flows, compress=block.flows.num_rows > 64)
+
+
+def decode_block(value: bytes) -> usage.Block:
+    """The inverse of `encode_block`."""
+    if len(value) < _BLOCK.size:
+        raise BadMessageError("bad_arrow", "header", f"{len(value)} bytes", "a usage block has a 40-byte header")
+    version, partition, start, end, ts_ms_max, length = _BLOCK.unpack_from(value)
+    if version != usage.VERSION:
+        raise BadMessageError(
+            "future_version", "version", f"{version}, this worker reads {usage.VERSION}", "upgrade it"
+        )
+    view = memoryview(value)[_BLOCK.size :]
+    counts, flows = _read_stream(view[:length]), _read_stream(view[length:])
+    return usage.Block(partition, start, end, ts_ms_max, _conform(counts, usage.COUNTS), _conform(flows, usage.FLOWS))
+
+
+def text_hashes(values: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """Stable 64-bit hashes of a dictionary-encoded text column, row by row; 0 for null. Hashes distinct values only."""
+    table = np.fromiter((text_hash(v) for v in values.dictionary.to_pylist()), np.uint64, len(values.dictionary))
+    indices = values.indices
+    if not indices.null_count:
+        rows: np.ndarray[tuple[int], np.dtype[np.uint64]] = table[indices.to_numpy(zero_copy_only=False)]
+        return rows
+    filled = indices.fill_null(0).to_numpy(zero_copy_only=False)
+    hashes = table[filled] if len(table) else np.zeros(len(filled), np.uint64)
+    hashes[indices.is_null().to_numpy(zero_copy_only=False)] = 0
+    return hashes
+
+
+def _column(field: pa.Field, values: list[Any]) -> pa.Array:
+    try:
+        if pa.types.is_dictionary(field.type):
+            return pa.array(values, pa.utf8()).dictionary_encode()
+        return pa.array(values, field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
+        raise BadMessageError("bad_value", field.name, str(error), f"the column is {field.type}") from error
+
+
+def _read_stream(value: bytes | memoryview) -> pa.Table:
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(value)) as reader:
+            table = reader.read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise BadMessageError(
+            "bad_arrow", "body", str(error) or type(error).__name__, "send one Arrow IPC stream"
+        ) from error
+    return table
+
+
+def _check_version(schema: pa.Schema, key: bytes, known: int) -> None:
+    stated = (schema.metadata or {}).get(key, str(known).encode())
+    if not stated.isdigit():
+        raise BadMessageError("bad_value", "version", f"{stated!r} is no number", f"schema metadata {key.decode()}")
+    if int(stated) > known:
+        raise BadMessageError(
+            "future_version", "version", f"{int(stated)}, this reads up to {known}", "upgrade the reader first"
+        )
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    columns: list[pa.Array] = []
+    for field in schema:
+        if field.name not in table.column_names:
+            columns.append(_absent(field, table.num_rows))
+            continue
+        columns.append(_cast(table.column(field.name), field))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _absent(field: pa.Field, n: int) -> pa.Array:
+    if field.nullable:
+        return pa.nulls(n, field.type)
+    if field.name == "cost":
+        return pa.array(np.ones(n, np.int32))
+    if field.name == "status":
+        return pa.array(np.zeros(n, np.int16))
+    raise BadMessageError("missing_field", field.name, "the column is missing", f"it is {field.type}")
+
+
+def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.Array:
+    try:
+        if column.type == field.type and column.num_chunks == 1:
+            return column.chunk(0)
+        if pa.types.is_dictionary(field.type):
+            merged = (
+                column.unify_dictionaries()
+                if pa.types.is_dictionary(column.type)
+                else column.cast(pa.utf8()).dictionary_encode()
+            )
+            array = merged.combine_chunks()
+            array = array.chunk(0) if isinstance(array, pa.ChunkedArray) and array.num_chunks else array
+            return pa.array([], field.type) if isinstance(array, pa.ChunkedArray) else array.cast(field.type)
+        array = column.cast(field.type).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise BadMessageError("bad_value", field.name, str(error), f"the column is {field.type}") from error
+    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+
+
+def _in_range(batch: pa.RecordBatch, name: str, low: int, high: int, fix: str) -> None:
+    bounds = pc.min_max(batch.column(name))
+    for value in (bounds["min"].as_py(), bounds["max"].as_py()):
+        if not low <= value <= high:
+            raise BadMessageError("bad_value", name, f"{value} is out of range", fix)
+
+
+def _distinct(batch: pa.RecordBatch, name: str) -> list[str]:
+    # A dictionary may hold values no row uses; only those of rows are judged.
+    used = pc.unique(batch.column(name).indices).drop_null()
+    return list(batch.column(name).dictionary.take(used).to_pylist())
+
+
+def _quoted(text: str) -> str:
+    parts = text.split("`")
+    return parts[-2] if len(parts) > 2 else ""
+
+
+def text_hash(value: str | None) -> int:
+    """The stable 64-bit hash of one text; 0 for None, and never 0 for a text."""
+    return 0 if value is None else (_xxh(value.encode("utf-8", "surrogatepass")) or 1)

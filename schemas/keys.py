@@ -1,0 +1,67 @@
+"""The one grammar of Redis keys.
+
+    fw:{e}:feed                   stream  deltas of enforcement, one entry a change: v (version), op, body (JSON)
+    fw:{e}:enforcement            hash    the snapshot: action uid -> action JSON; `version` -> last feed version in it
+    fw:{e}:target:KIND:VALUE      string  action JSON with the action's own expiry, for third parties to look up
+    fw:{e}:acks                   hash    node -> "VERSION AT_MS", the version that node runs and since when
+    fw:{e}:nodes                  hash    node -> last heartbeat, epoch ms
+    fw:l:{HASH}                   string  limiter state of one (rule, identity); HASH = 16 hex digits
+
+Everything of enforcement carries the hash tag `{e}`, so that one script may touch the feed, the snapshot and a target
+in a Redis Cluster; limiter state spreads by its own tag. A value in a key is percent-encoded and at most 128 bytes;
+longer ones are replaced by `h-` and 32 hex digits of their hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import xxhash
+
+VALUE_BYTES_MAX: Final = 128
+
+
+def bounded(value: str) -> str:
+    """`value` as it stands in a key: percent-encoded, hashed when that is longer than `VALUE_BYTES_MAX`."""
+    encoded = quote(value, safe=".:-_@")
+    if len(encoded) <= VALUE_BYTES_MAX:
+        return encoded
+    return "h-" + str(xxhash.xxh3_128_hexdigest(value.encode("utf-8", "surrogatepass")))
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one prefix (`fw:` unless set), so that two installations can share a Redis."""
+
+    prefix: str = "fw:"
+
+    @property
+    def feed(self) -> str:
+        """Stream of deltas."""
+        return f"{self.prefix}{{e}}:feed"
+
+    @property
+    def enforcement(self) -> str:
+        """Hash: the snapshot."""
+        return f"{self.prefix}{{e}}:enforcement"
+
+    @property
+    def acks(self) -> str:
+        """Hash: node -> version it runs and since when."""
+        return f"{self.prefix}{{e}}:acks"
+
+    @property
+    def nodes(self) -> str:
+        """Hash: node -> last heartbeat."""
+        return f"{self.prefix}{{e}}:nodes"
+
+    def target(self, kind: str, value: str) -> str:
+        """String: the action in force on one target."""
+        return f"{self.prefix}{{e}}:target:{kind}:{bounded(value)}"
+
+    def limiter(self, rule: str, identity: str) -> str:
+        """String: one limit's state for one identity; never longer than the prefix and 20 characters."""
+        digest = xxhash.xxh3_64_hexdigest(f"{rule}\0{identity}".encode("utf-8", "surrogatepass"))
+        return f"{self.prefix}l:{{{digest}}}"

@@ -1,0 +1,103 @@
+"""Every setting of every program, from `FLOODWARDEN_*` environment variables; one unknown or malformed is an error."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas import topics
+from schemas.errors import SettingsError
+from schemas.keys import Keys
+
+PREFIX: Final = "FLOODWARDEN_"
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Units stand last in a name; addresses are `host:port`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    # Where the world is
+    kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, comma separated")
+    redis: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix://")
+    topic_prefix: str = "floodwarden."
+    redis_prefix: str = "fw:"
+    data_dir: Path = Field(Path("var"), description="snapshots and spools")
+    node: str = Field("", description="this process's name; its host name and port when empty")
+    host: str = Field("127.0.0.1", description="address services listen on")
+    port: int = Field(0, ge=0, le=65535, description="port services listen on; 0 = each program's own")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    secret: SecretStr = Field(SecretStr("change-me"), description="keys the hash of API keys; the same on every node")
+
+    # Topics
+    decisions_partitions: int = Field(topics.DECISIONS.partitions, ge=1, le=1024)
+    usage_partitions: int = Field(topics.USAGE.partitions, ge=1, le=1024)
+
+    # Limiter
+    policies: Path | None = Field(None, description="policy file (YAML); the built-in default policy when empty")
+    redis_deadline_ms: float = Field(5.0, gt=0)
+    known_nodes: int = Field(
+        1, ge=1, description="limiter nodes sharing the limits, for the local share while Redis is away"
+    )
+    trusted_proxies: str = Field("127.0.0.0/8,::1/128", description="CIDRs whose X-Forwarded-For is believed")
+    publish_batch_rows: int = Field(2000, ge=1, le=5000)
+    publish_linger_ms: int = Field(50, ge=1)
+    publish_queue_rows: int = Field(200_000, ge=1)
+
+    # Stream
+    lateness_ms: int = Field(
+        2000, ge=0, description="how far behind the newest event one may come and still be in time"
+    )
+    idle_ms: int = Field(3000, ge=100, description="a silent partition holds the watermark back this long")
+    login_routes: str = Field(
+        "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth", description="route globs that take a credential"
+    )
+    model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
+    snapshot_every_ms: int = Field(2000, ge=100)
+    supervised_restart_ms: int = Field(500, ge=0)
+
+    # Enforcer
+    allowlist: str = Field("", description="never acted on: `KIND:VALUE` or CIDR, comma separated")
+    actions_per_minute_max: int = Field(600, ge=1)
+    live_share_max: float = Field(
+        0.05, gt=0, le=1, description="most of the live clients that may be under action at once"
+    )
+    deny_seconds: int = Field(600, ge=1)
+    throttle_seconds: int = Field(600, ge=1)
+    throttle_factor: float = Field(0.1, gt=0, le=1)
+    escalation: float = Field(4.0, ge=1, description="each repeat lasts this many times longer")
+    action_seconds_max: int = Field(86_400, ge=1)
+    dry_run: bool = False
+
+    @property
+    def keys(self) -> Keys:
+        """Names of Redis keys under this installation's prefix."""
+        return Keys(self.redis_prefix)
+
+    def topic(self, topic: topics.Topic) -> str:
+        """Full name of a topic of this installation."""
+        return topic.full(self.topic_prefix)
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from the environment; `overrides` (command-line options) win.
+
+    Raises:
+        SettingsError: an unknown `FLOODWARDEN_*` variable or a malformed value; the message names it and the fix.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            raise SettingsError(f"{name} is not a setting; known ones: {', '.join(sorted(known))}")
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(
+            f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']} (got {first['input']!r})"
+        ) from error

@@ -1,0 +1,38 @@
+"""The one table of Kafka topics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+JSON: Final = "application/json"
+ARROW: Final = "application/vnd.apache.arrow.stream"
+CONTENT_TYPE: Final = "content-type"
+MESSAGE_BYTES_MAX: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it is created: `name` without prefix, default partitions, broker configuration."""
+
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+    def full(self, prefix: str) -> str:
+        """The name on the broker."""
+        return prefix + self.name
+
+
+_HOUR_MS: Final = 3_600_000
+
+DECISIONS: Final = Topic("decisions", 4, {"retention.ms": str(24 * _HOUR_MS)})
+# A row per entity and one-second pane; every block of a decisions partition goes to every partition (docs/adr/0005).
+USAGE: Final = Topic("usage", 2, {"retention.ms": str(2 * _HOUR_MS)})
+ALERTS: Final = Topic("alerts", 2, {"retention.ms": str(7 * 24 * _HOUR_MS)})
+ACTIONS: Final = Topic("actions", 1, {"cleanup.policy": "compact"})
+DEAD_LETTER: Final = Topic("dead-letter", 1, {"retention.ms": str(7 * 24 * _HOUR_MS)})
+# Holds no messages: its committed offsets say which block of a decisions partition is open (docs/adr/0005).
+INTENTS: Final = Topic("intents", DECISIONS.partitions, {})
+
+TOPICS: Final = (DECISIONS, USAGE, ALERTS, ACTIONS, DEAD_LETTER, INTENTS)

@@ -1,0 +1,107 @@
+"""What `combine` tells `detect`: a block of a decisions partition, as counts and flows.
+
+Counts: a row per (entity kind, entity, one-second pane). Flows: a row per distinct combination of what the detectors
+remember, under the one entity that owns the request (its key where there is one that was accepted, else its address).
+Hashes are 64-bit xxh3 of UTF-8 text, 0 where absent; `entity` is the text itself, for people and for actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import pyarrow as pa
+
+VERSION: Final = 1
+VERSION_KEY: Final = b"floodwarden.usage"
+FLOWS_PER_PANE_MAX: Final = 64  # of one owner; the rest are counted in `flows_dropped` of its counts row
+
+
+class Kind(IntEnum):
+    """Entity kinds as they stand in columns."""
+
+    IP = 0
+    KEY = 1
+    USER = 2
+    ROUTE = 3
+    GLOBAL = 4
+
+
+class Outcome(IntEnum):
+    """What came of a request, as evidence sees it."""
+
+    OK = 0  # answered below 400, or not known
+    AUTH_FAILED = 1  # 401, 403; on a login route also 400 and 422
+    CLIENT_ERROR = 2  # other 4xx
+    SERVER_ERROR = 3  # 5xx
+    LIMITED = 4  # refused by a limit: our verdict, or an upstream's 429
+
+
+_TEXT: Final = pa.dictionary(pa.int32(), pa.utf8())
+
+COUNTS: Final = pa.schema(
+    [
+        ("kind", pa.uint8()),
+        ("hash", pa.uint64()),
+        ("entity", _TEXT),
+        ("pane_s", pa.int64()),  # epoch second the pane begins with; panes are half-open
+        ("n", pa.int64()),
+        ("allowed", pa.int64()),
+        ("limited", pa.int64()),
+        ("denied", pa.int64()),
+        ("challenged", pa.int64()),
+        ("auth_failed", pa.int64()),
+        ("client_error", pa.int64()),
+        ("server_error", pa.int64()),
+        ("logins", pa.int64()),
+        ("cost", pa.int64()),
+        ("latency_ms_sum", pa.float64()),
+        ("latency_n", pa.int64()),
+        ("flows_dropped", pa.int64()),
+        ("first_ms", pa.int64()),
+        ("last_ms", pa.int64()),
+    ],
+    metadata={VERSION_KEY: str(VERSION).encode()},
+)
+MEASURES: Final = (
+    "n", "allowed", "limited", "denied", "challenged", "auth_failed", "client_error", "server_error",
+    "logins", "cost", "latency_ms_sum", "latency_n", "flows_dropped",
+)  # fmt: skip
+
+FLOWS: Final = pa.schema(
+    [
+        ("kind", pa.uint8()),  # Kind.IP or Kind.KEY
+        ("hash", pa.uint64()),  # of the owner
+        ("entity", _TEXT),
+        ("pane_s", pa.int64()),
+        ("first_ms", pa.int64()),
+        ("last_ms", pa.int64()),
+        ("route", pa.uint64()),
+        ("route_name", _TEXT),
+        ("path", pa.uint64()),
+        ("path_name", _TEXT),  # for evidence; at most 128 bytes
+        ("user", pa.uint64()),
+        ("ip", pa.uint64()),  # the address, also where the owner is a key
+        ("outcome", pa.uint8()),
+        ("login", pa.bool_()),  # a credential was presented on a login route
+        ("n", pa.int64()),
+    ],
+    metadata={VERSION_KEY: str(VERSION).encode()},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The rows of decisions [start, end) of one partition that belong to one usage partition.
+
+    `ts_ms_max` is the newest event time the decisions partition has shown so far (0: none yet). A block may be empty:
+    every block goes to every usage partition, so that each can tell that it missed none.
+    """
+
+    partition: int
+    start: int
+    end: int
+    ts_ms_max: int
+    counts: pa.RecordBatch
+    flows: pa.RecordBatch

@@ -16,14 +16,14 @@ test-fast: .venv/ready ## what needs no service
 	$(V)/pytest -q -m "not integration and not kafka and not slow"
 
 test-kafka: .venv/ready kafka ## the integration suite on real Apache Kafka
-	FLOODWARDEN_TEST_BROKER=kafka $(V)/pytest -q -m "integration or kafka"
+	FW_TEST_BROKER=kafka $(V)/pytest -q -m "integration or kafka"
 
 check: .venv/ready ## linters, types, architecture, fast tests
 	$(V)/ruff check .
 	$(V)/ruff format --check .
 	$(V)/mypy
 	$(V)/lint-imports
-	$(V)/python -m tests.raises
+	$(V)/python tests/raises.py
 	$(V)/pytest -q -m "not integration and not kafka and not slow"
 
 fix: .venv/ready

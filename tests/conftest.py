@@ -1,0 +1,134 @@
+"""Servers every suite runs on, found or started in this order, the same for each:
+an address in the environment, a real server on this machine, a container, the embedded one; else a skip that says why.
+
+    FW_TEST_REDIS=redis://...   FW_TEST_KAFKA=host:port   FW_TEST_BROKER=kafka|embedded (only that one; unset: both)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis
+from servers import ROOT, free_port, kafka, why_no_kafka
+
+from floodwarden import embedded
+
+
+def _docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Redis that tests may empty."""
+    with ExitStack() as stack:
+        if url := os.environ.get("FW_TEST_REDIS"):
+            yield url
+        elif binary := shutil.which("redis-server"):
+            yield stack.enter_context(_local_redis(binary, tmp_path_factory.mktemp("redis")))
+        elif _docker_answers():
+            from testcontainers.redis import RedisContainer  # noqa: PLC0415 - slow to import, rarely needed
+
+            container = stack.enter_context(RedisContainer())
+            yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
+        elif reason := embedded.why_no_redis():
+            pytest.skip(reason)
+        else:
+            yield stack.enter_context(embedded.redis())
+
+
+class _local_redis:  # noqa: N801 - used as a context manager, like the embedded one
+    def __init__(self, binary: str, directory: Path) -> None:
+        port = free_port()
+        self._url = f"redis://127.0.0.1:{port}/0"
+        self._command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
+
+    def __enter__(self) -> str:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        client = redis.Redis.from_url(self._url)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                continue
+            return self._url
+        raise RuntimeError(f"{self._command[0]} did not start")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """URL of an emptied Redis."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of real Kafka, shared by the session."""
+    with ExitStack() as stack:
+        if address := os.environ.get("FW_TEST_KAFKA"):
+            yield address
+        elif not (reason := why_no_kafka()):
+            yield stack.enter_context(kafka(tmp_path_factory.mktemp("kafka"))).address
+        elif _docker_answers():
+            from testcontainers.kafka import KafkaContainer  # noqa: PLC0415 - slow to import, rarely needed
+
+            yield stack.enter_context(KafkaContainer().with_kraft()).get_bootstrap_server()
+        else:
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def embedded_address() -> Iterator[str]:
+    """Bootstrap address of the embedded broker."""
+    if reason := embedded.why_no_broker():
+        pytest.skip(reason)
+    with embedded.broker() as address:
+        yield address
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param("kafka", marks=pytest.mark.kafka),
+        pytest.param("embedded"),
+    ],
+)
+def broker(request: pytest.FixtureRequest) -> str:
+    """Bootstrap address of a broker; a test that takes it runs on real Kafka and on the embedded one."""
+    only = os.environ.get("FW_TEST_BROKER", request.param)
+    if only != request.param:
+        pytest.skip(f"FW_TEST_BROKER={only}")
+    address: str = request.getfixturevalue("kafka_address" if request.param == "kafka" else "embedded_address")
+    return address
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix no other test uses."""
+    return f"t{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real logs that are not part of the project."""
+    path = ROOT.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("the real logs for judging are not on this machine")
+    return path

@@ -1,0 +1,107 @@
+"""Real servers for tests and benchmarks: Apache Kafka from .kafka/libs, on free loopback ports, gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+ROOT = Path(__file__).resolve().parent.parent
+KAFKA_LIBS = ROOT / ".kafka" / "libs"
+KAFKA_START_S = 60
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.quorum.voters=1@127.0.0.1:{controller}
+log.dirs={data}
+num.partitions=4
+offsets.topic.num.partitions=8
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def why_no_kafka() -> str | None:
+    """The reason real Kafka cannot be started here, None when it can."""
+    if shutil.which("java") is None:
+        return "no java on this machine: install a JDK 17+ and run `make kafka`"
+    if not (KAFKA_LIBS / ".complete").exists():
+        return "Apache Kafka is not fetched: run `make kafka`"
+    return None
+
+
+class Kafka:
+    """One Apache Kafka node; `stop`, `kill` and `start` again keep its data."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._log = directory / "kafka.log"
+        self._properties = directory / "server.properties"
+        self._properties.write_text(
+            _PROPERTIES.format(port=self.port, controller=free_port(), data=directory / "data"), encoding="utf-8"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._java(
+            "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(self._properties)
+        ).wait()
+
+    def start(self) -> None:
+        self._process = self._java("-Xmx512m", "-Xms256m", "kafka.Kafka", str(self._properties))
+        deadline = time.monotonic() + KAFKA_START_S
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        while True:
+            try:
+                if admin.list_topics(timeout=1).brokers:
+                    return
+            except KafkaException:
+                pass
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError("Apache Kafka did not start:\n" + self._log.read_text("utf-8", "replace")[-2000:])
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(20)
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait(20)
+
+    def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(["java", "-cp", f"{KAFKA_LIBS}/*", *arguments], stdout=log, stderr=log)
+
+
+@contextmanager
+def kafka(directory: Path) -> Iterator[Kafka]:
+    """A running Apache Kafka with its data under `directory`."""
+    node = Kafka(directory)
+    node.start()
+    try:
+        yield node
+    finally:
+        node.kill()

@@ -51,13 +51,14 @@ class Target(Frozen):
 
     @property
     def key(self) -> str:
-        """`KIND:VALUE`, the Kafka key of the compacted topic."""
+        """`KIND:VALUE`: decides the partition of `actions`; the record's key there is the action's uid."""
         return f"{self.kind}:{self.value}"
 
 
 class Action(Frozen):
     """One action as it stands in `actions` (the truth), in the Redis snapshot and in the feed.
 
+    Only its status and how it ended ever change: one that is to last longer is a new action with its own uid.
     `version` is its place in the feed (0 until written). `step` is the rung of the escalation ladder, from 1.
     """
 
@@ -82,3 +83,6 @@ class Action(Frozen):
     crossed_ms: int | None = Field(
         default=None, description="event time of the decision with which the evidence sufficed"
     )
+    ended_ms: int | None = Field(default=None, description="when it was lifted or expired")
+    ended_by: str | None = Field(default=None, description="`auto`, or who lifted it: `cli:NAME`")
+    ended_reason: str | None = Field(default=None, description="why it was lifted")

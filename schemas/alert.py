@@ -99,6 +99,13 @@ class Alert(Frozen):
     score: float = Field(ge=0, le=1, description="0..1, higher is worse")
     rule: str | None = Field(default=None, description="family and version, `guess/1`")
     model: str | None = Field(default=None, description="artifact the thresholds and nulls came from")
+    live_clients: int = Field(
+        default=0,
+        ge=0,
+        description="distinct addresses and keys with a decision in the last 10 minutes of event time, in the usage "
+        "partition the alert comes from (the stream fills it from its windows); 0 = unknown. The enforcer's cap on "
+        "the share of clients under action reckons with this times `usage_partitions`.",
+    )
     summary: str
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
     contributions: tuple[Contribution, ...] = Field(default=(), strict=False)

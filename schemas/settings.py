@@ -67,10 +67,12 @@ class Settings(BaseSettings):
     live_share_max: float = Field(
         0.05, gt=0, le=1, description="most of the live clients that may be under action at once"
     )
+    live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
     deny_seconds: int = Field(600, ge=1)
     throttle_seconds: int = Field(600, ge=1)
     throttle_factor: float = Field(0.1, gt=0, le=1)
     escalation: float = Field(4.0, ge=1, description="each repeat lasts this many times longer")
+    quiet_seconds: int = Field(21_600, ge=1, description="so long without an action takes a target one rung down")
     action_seconds_max: int = Field(86_400, ge=1)
     dry_run: bool = False
 

@@ -66,7 +66,9 @@ def rows_from_json(value: bytes) -> list[Decision]:
         return [_DECISION.decode(value)]
     except msgspec.ValidationError as error:
         reason, _, at = str(error).partition(" - at `$")
-        field = at.rstrip("`").lstrip(".") or _quoted(reason) or "body"
+        where = at.rstrip("`").lstrip(".")
+        named = _quoted(reason) if "field `" in reason else ""  # a missing or unknown field is named in the reason only
+        field = ".".join(part for part in (where, named) if part) or "body"
         raise BadMessageError("bad_value", field, reason, "see the Decision columns in ARCHITECTURE.md") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadMessageError("bad_json", "body", str(error), "send one JSON object or an array of objects") from error

@@ -25,7 +25,7 @@ VALUE_BYTES_MAX: Final = 128
 
 def bounded(value: str) -> str:
     """`value` as it stands in a key: percent-encoded, hashed when that is longer than `VALUE_BYTES_MAX`."""
-    encoded = quote(value, safe=".:-_@")
+    encoded = quote(value, safe=".:-_@", errors="surrogatepass")
     if len(encoded) <= VALUE_BYTES_MAX:
         return encoded
     return "h-" + str(xxhash.xxh3_128_hexdigest(value.encode("utf-8", "surrogatepass")))

@@ -1,0 +1,26 @@
+"""Labelled traffic of a made-up site: people, machines and attacks, the same for the same seed."""
+
+from floodwarden.simulate.config import (
+    CASES,
+    EVERY_ATTACK,
+    FAMILIES,
+    STRENGTHS,
+    Attack,
+    SimulationConfig,
+    SimulationError,
+    attack_of,
+)
+from floodwarden.simulate.generate import Labelled, simulate
+
+__all__ = [
+    "CASES",
+    "EVERY_ATTACK",
+    "FAMILIES",
+    "STRENGTHS",
+    "Attack",
+    "Labelled",
+    "SimulationConfig",
+    "SimulationError",
+    "attack_of",
+    "simulate",
+]

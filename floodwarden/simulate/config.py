@@ -1,0 +1,89 @@
+"""What to simulate: how long, how much, by whom, and which attacks; attacks are written `FAMILY:STRENGTH[@SECONDS]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+FAMILIES: Final = ("brute_force", "stuffing", "scraper", "hammer", "probing")
+STRENGTHS: Final = ("weak", "medium", "strong")
+CASES: Final = (
+    "cgnat",  # many people behind one address
+    "forgetful",  # three to five failed logins, a reset, then success
+    "poller",  # an API key asking the same thing every half minute, all day
+    "batch",  # an API key walking thousands of items on the hour
+    "ci",  # a job that ignores 429 at four requests a second
+    "crawler",  # a search engine: every item, again and again
+    "fleet",  # hundreds of devices behind one key
+    "flash_crowd",  # thousands of new visitors on one page within minutes
+)
+START_MS: Final = 1_767_571_200_000  # Monday 2026-01-05 00:00 UTC
+DECISIONS_MAX: Final = 20_000_000  # a run is held in memory
+
+
+class SimulationError(ValueError):
+    """What was asked cannot be simulated; the message says what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One attack: when it begins (seconds after the start; None: placed by the seed) and how long (None: as usual)."""
+
+    family: str
+    strength: str = "medium"
+    start_s: float | None = None
+    duration_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise SimulationError(f"no attack is called {self.family!r}; there are {', '.join(FAMILIES)}")
+        if self.strength not in STRENGTHS:
+            raise SimulationError(f"no strength is called {self.strength!r}; there are {', '.join(STRENGTHS)}")
+
+
+EVERY_ATTACK: Final = tuple(Attack(family, strength) for strength in STRENGTHS for family in FAMILIES)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationConfig:
+    """One run. `requests_per_s` is people's mean rate over a whole day; machines add about three a second to it.
+
+    `clients` is how many people have an account; about as many come without one. `flash_start_s` places the crowd
+    (None: by the seed). The same configuration always gives the same decisions, and leaving out an attack or a case
+    changes no row of the others.
+    """
+
+    seed: int = 1
+    duration_s: float = 86_400.0
+    start_ms: int = START_MS
+    requests_per_s: float = 7.0
+    clients: int = 3000
+    attacks: tuple[Attack, ...] = ()
+    cases: frozenset[str] = frozenset(CASES)
+    flash_start_s: float | None = None
+    batch_rows: int = 5000
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(self.cases - frozenset(CASES)):
+            raise SimulationError(f"no good case is called {unknown[0]!r}; there are {', '.join(CASES)}")
+        if self.duration_s <= 0 or self.requests_per_s <= 0 or self.clients < 1 or self.batch_rows < 1:
+            raise SimulationError("duration, rate, clients and batch rows must be above zero")
+        if self.duration_s * self.requests_per_s > DECISIONS_MAX:
+            raise SimulationError(f"more than {DECISIONS_MAX:,} decisions; ask for less time or a lower rate")
+
+
+def attack_of(text: str) -> Attack:
+    """`FAMILY`, `FAMILY:STRENGTH` or `FAMILY:STRENGTH@SECONDS` as an attack.
+
+    Raises:
+        SimulationError: it is none of these.
+    """
+    what, _, at = text.partition("@")
+    family, _, strength = what.partition(":")
+    try:
+        start_s = float(at) if at else None
+    except ValueError as error:
+        raise SimulationError(
+            f"{text!r}: after @ stand seconds from the start, as in brute_force:medium@600"
+        ) from error
+    return Attack(family.strip().replace("-", "_"), strength.strip() or "medium", start_s)

@@ -1,0 +1,166 @@
+"""The simulated site and everyone's names: endpoints, items, addresses, agents. Rows hold codes, the world their texts.
+
+Addresses are private, shared (100.64.0.0/10) or documentation ranges, and AS numbers are those of documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW: Final = np.dtype(
+    [
+        ("ts_ms", np.int64),
+        ("ip", np.int32),
+        ("user", np.int32),
+        ("key", np.int32),
+        ("endpoint", np.int16),
+        ("path", np.int32),
+        ("status", np.int16),
+        ("ua", np.int16),
+        ("label", np.int16),
+    ]
+)
+ABSENT: Final = -1
+ITEMS: Final = 6000
+SEARCHES: Final = 900
+ARTICLES: Final = 160
+DEAD: Final = (
+    "/favicon.ico", "/apple-touch-icon.png", "/blog/summer-sale-2019", "/blog/old-price-list", "/robots.txt",
+    "/items/0", "/static/app.js.map", "/blog/jobs", "/ads.txt", "/browserconfig.xml",
+)  # fmt: skip
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A method on a route and how long it usually takes."""
+
+    method: str
+    route: str
+    latency_ms: float
+
+
+ENDPOINTS: Final = {
+    "home": Endpoint("GET", "/", 18),
+    "list": Endpoint("GET", "/items", 34),
+    "item": Endpoint("GET", "/items/{id}", 22),
+    "reviews": Endpoint("GET", "/items/{id}/reviews", 27),
+    "search": Endpoint("GET", "/search", 61),
+    "article": Endpoint("GET", "/blog/{slug}", 15),
+    "static": Endpoint("GET", "/static/*.js", 3),
+    "cart": Endpoint("GET", "/cart", 21),
+    "cart_add": Endpoint("POST", "/cart/items", 29),
+    "checkout": Endpoint("POST", "/checkout", 140),
+    "account": Endpoint("GET", "/account", 25),
+    "orders": Endpoint("GET", "/account/orders", 38),
+    "login": Endpoint("POST", "/api/login", 95),
+    "logout": Endpoint("POST", "/api/logout", 9),
+    "reset": Endpoint("POST", "/api/password-reset", 88),
+    "suggest": Endpoint("GET", "/api/v1/suggest", 12),
+    "api_items": Endpoint("GET", "/api/v1/items", 31),
+    "api_item": Endpoint("GET", "/api/v1/items/{id}", 16),
+    "api_orders": Endpoint("GET", "/api/v1/orders", 33),
+    "api_stock": Endpoint("PUT", "/api/v1/stock/{id}", 42),
+    "telemetry": Endpoint("POST", "/api/v1/devices/{id}/telemetry", 8),
+    "build": Endpoint("GET", "/api/v1/packages/{name}", 19),
+    "missing": Endpoint("GET", "/{path}", 6),
+}
+ENDPOINT_CODES: Final = {name: code for code, name in enumerate(ENDPOINTS)}
+
+BROWSERS: Final = tuple(
+    f"Mozilla/5.0 ({system}) {engine}"
+    for system in ("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7", "X11; Linux x86_64", "Android")
+    for engine in (
+        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
+        "Gecko/20100101 Firefox/140.0",
+        "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
+        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36 Edg/137.0.0.0",
+    )
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Words:
+    """Texts by code, each once; only ever grows, by what the configuration names."""
+
+    texts: list[str] = field(default_factory=list)
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def code(self, text: str) -> int:
+        """The code of `text`, new when it is."""
+        known = self.codes.get(text)
+        if known is None:
+            known = self.codes[text] = len(self.texts)
+            self.texts.append(text)
+        return known
+
+    def all(self, texts: list[str] | tuple[str, ...]) -> Ints:
+        """Codes of several texts."""
+        return np.fromiter((self.code(text) for text in texts), np.int64, len(texts))
+
+
+class World:
+    """The site as it stands before anyone comes, and the names of those who came since."""
+
+    def __init__(self) -> None:
+        self.ips, self.users, self.keys = Words(), Words(), Words()
+        self.paths, self.agents, self.labels = Words(), Words(), Words()
+        self.labels.code("")
+        self.items = self.paths.all([f"/items/{n}" for n in range(1, ITEMS + 1)])
+        self.reviews = self.paths.all([f"/items/{n}/reviews" for n in range(1, ITEMS + 1)])
+        self.api_items = self.paths.all([f"/api/v1/items/{n}" for n in range(1, ITEMS + 1)])
+        self.stock = self.paths.all([f"/api/v1/stock/{n}" for n in range(1, ITEMS + 1)])
+        self.lists = self.paths.all([f"/items?page={n}" for n in range(1, 241)])
+        self.searches = self.paths.all([f"/search?q=term{n}" for n in range(SEARCHES)])
+        self.suggests = self.paths.all([f"/api/v1/suggest?q=te{n}" for n in range(SEARCHES)])
+        self.articles = self.paths.all([f"/blog/article-{n}" for n in range(ARTICLES)])
+        self.statics = self.paths.all([f"/static/{n}.js" for n in ("app", "vendor", "theme", "cart", "chat", "maps")])
+        self.dead = self.paths.all(DEAD)
+        self.browsers = self.agents.all(BROWSERS)
+        self._addresses: dict[str, int] = {}
+
+    def addresses(self, network: str, n: int) -> Ints:
+        """Codes of the next `n` addresses of `network`, one of those named below (`home`, `crowd`, `attacker`, ...)."""
+        first = self._addresses.get(network, 0)
+        self._addresses[network] = first + n
+        return self.ips.all([_address(network, number) for number in range(first, first + n)])
+
+    def fixed(self, endpoint: str) -> int:
+        """Path code of an endpoint whose path is its route."""
+        return self.paths.code(ENDPOINTS[endpoint].route)
+
+
+def rows(n: int, **columns: Ints | int) -> NDArray[np.void]:
+    """`n` rows, absent where no column is given, status 200, label empty."""
+    made = np.full(n, ABSENT, np.int8).astype(ROW)
+    made["status"], made["label"] = 200, 0
+    for name, values in columns.items():
+        made[name] = values
+    return made
+
+
+def zipf(rng: np.random.Generator, n: int, among: int, skew: float = 2.2) -> Ints:
+    """`n` positions among `among`, the first ones asked for most."""
+    return (among * rng.random(n) ** skew).astype(np.int64)
+
+
+_NETWORKS: Final = {
+    "home": (10, 0, 0), "crowd": (10, 128, 0), "device": (172, 16, 0), "bot": (172, 24, 0), "cgnat": (100, 64, 0),
+}  # fmt: skip
+_DOCUMENTATION: Final = {"partner": "198.51.100", "attacker": "203.0.113", "engine": "192.0.2"}
+
+
+def _address(network: str, number: int) -> str:
+    if network == "home6":
+        return f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::{number % 251 + 2:x}"
+    if network in _DOCUMENTATION:
+        return f"{_DOCUMENTATION[network]}.{number % 254 + 1}"
+    a, b, c = _NETWORKS[network]
+    # Neighbours in number are not neighbours in network, as with real visitors.
+    spread = (number * 7919) % (1 << 18) if number < (1 << 18) else number
+    return f"{a}.{b + (spread >> 16 & 0x7F)}.{c + (spread >> 8 & 0xFF)}.{spread & 0xFF}"

@@ -11,21 +11,33 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
+from docker.errors import DockerException
 from servers import ROOT, free_port, kafka, why_no_kafka
+from testcontainers.core.container import DockerContainer
+from testcontainers.kafka import KafkaContainer
+from testcontainers.redis import RedisContainer
 
 from floodwarden import embedded
 
 
-def _docker_answers() -> bool:
+def _container(make: Callable[[], DockerContainer]) -> DockerContainer | None:
+    """A started container, or None where there is no engine or no image to be had."""
     if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False).returncode == 0
+        return None
+    if subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False).returncode:
+        return None
+    try:
+        return make().start()
+    except (DockerException, OSError, TimeoutError) as error:
+        warnings.warn(f"no container, going on with the embedded server: {error}", stacklevel=2)
+        return None
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +48,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
         elif binary := shutil.which("redis-server"):
             yield stack.enter_context(_local_redis(binary, tmp_path_factory.mktemp("redis")))
-        elif _docker_answers():
-            from testcontainers.redis import RedisContainer  # noqa: PLC0415 - slow to import, rarely needed
-
-            container = stack.enter_context(RedisContainer())
+        elif container := _container(RedisContainer):
+            stack.callback(container.stop)
             yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
         elif reason := embedded.why_no_redis():
             pytest.skip(reason)
@@ -86,10 +96,9 @@ def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
         elif not (reason := why_no_kafka()):
             yield stack.enter_context(kafka(tmp_path_factory.mktemp("kafka"))).address
-        elif _docker_answers():
-            from testcontainers.kafka import KafkaContainer  # noqa: PLC0415 - slow to import, rarely needed
-
-            yield stack.enter_context(KafkaContainer().with_kraft()).get_bootstrap_server()
+        elif container := _container(lambda: KafkaContainer("apache/kafka:4.1.0")):
+            stack.callback(container.stop)
+            yield str(container.get_bootstrap_server())
         else:
             pytest.skip(reason)
 

@@ -20,9 +20,9 @@ import pytest
 import redis
 from docker.errors import DockerException
 from servers import ROOT, free_port, kafka, why_no_kafka
+from testcontainers.community.kafka import KafkaContainer
+from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
-from testcontainers.kafka import KafkaContainer
-from testcontainers.redis import RedisContainer
 
 from floodwarden import embedded
 
@@ -96,7 +96,7 @@ def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
         elif not (reason := why_no_kafka()):
             yield stack.enter_context(kafka(tmp_path_factory.mktemp("kafka"))).address
-        elif container := _container(lambda: KafkaContainer("apache/kafka:4.1.0")):
+        elif container := _container(lambda: KafkaContainer().with_kraft()):
             stack.callback(container.stop)
             yield str(container.get_bootstrap_server())
         else:

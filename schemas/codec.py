@@ -24,6 +24,12 @@ _DECISIONS: Final = msgspec.json.Decoder(list[Decision])
 _ENCODER: Final = msgspec.json.Encoder()
 _BLOCK: Final = struct.Struct("<IqqqqI")  # version, partition, start, end, ts_ms_max, length of counts
 _NAMES: Final = tuple(d.SCHEMA.names)
+_RANGES: Final = (
+    ("ts_ms", d.TS_MS_MIN, d.TS_MS_MAX, "epoch milliseconds between 1980 and 2100"),
+    ("cost", 0, d.COST_MAX, f"a whole number from 0 to {d.COST_MAX}"),
+    ("status", 0, 599, "an HTTP status, 0 while unknown"),
+)
+_READ: Final = pa.ipc.IpcReadOptions(use_threads=False)  # a thread per column costs more than a column of one message
 
 
 def encode(batch: pa.RecordBatch, *, compress: bool = True) -> bytes:
@@ -39,23 +45,28 @@ def decode(value: bytes, content_type: str | None) -> pa.RecordBatch:
 
     `content_type` may be missing: JSON begins with `{`, `[` or white space, which Arrow never does.
     """
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    if not kind:
-        kind = topics.JSON if value[:1] in (b"{", b"[", b" ", b"\n", b"\r", b"\t") else topics.ARROW
-    if kind == topics.JSON:
+    if _kind(value, content_type) == topics.JSON:
         return from_rows(rows_from_json(value))
-    if kind == topics.ARROW:
-        return decisions_from_arrow(value)
-    raise BadMessageError(
-        "content_type", topics.CONTENT_TYPE, f"{kind!r} is not known", f"send {topics.ARROW} or {topics.JSON}"
-    )
+    return decisions_from_arrow(value)
 
 
 def decisions_from_arrow(value: bytes) -> pa.RecordBatch:
     """An Arrow IPC stream as a batch of `decision.SCHEMA`: columns it lacks are null, those we do not know dropped."""
-    table = _read_stream(value)
+    table = _validated(_read_stream(value))
     _check_version(table.schema, d.VERSION_KEY, d.VERSION)
     return check(_conform(table, d.SCHEMA))
+
+
+def decode_many(messages: Sequence[tuple[bytes, str | None]], columns: tuple[str, ...]) -> pa.RecordBatch:
+    """Decisions of several messages (value, content type) in their order, only `columns`, checked once.
+
+    Raises `BadMessageError` when any of them is bad, without telling which: then judge each by `decode`.
+    """
+    schema = pa.schema([d.SCHEMA.field(name) for name in columns])
+    tables = [_light(value, content_type, schema) for value, content_type in messages]
+    if not tables:
+        return pa.RecordBatch.from_pylist([], schema=schema)
+    return check(_conform(_validated(pa.concat_tables(tables)), schema))
 
 
 def rows_from_json(value: bytes) -> list[Decision]:
@@ -98,17 +109,20 @@ def check(batch: pa.RecordBatch) -> pa.RecordBatch:
     """`batch`, when every value is one we can take; text is judged on distinct values, numbers by their range."""
     if batch.num_rows == 0:
         return batch
+    has = set(batch.schema.names)  # of a batch of some columns, those are judged
     for name in ("ts_ms", "verdict", "cost", "status"):
-        if batch.column(name).null_count:
+        if name in has and batch.column(name).null_count:
             raise BadMessageError("bad_value", name, "null", "every row needs a value")
-    _in_range(batch, "ts_ms", d.TS_MS_MIN, d.TS_MS_MAX, "epoch milliseconds between 1980 and 2100")
-    _in_range(batch, "cost", 0, d.COST_MAX, f"a whole number from 0 to {d.COST_MAX}")
-    _in_range(batch, "status", 0, 599, "an HTTP status, 0 while unknown")
+    for name, low, high, fix in _RANGES:
+        if name in has:
+            _in_range(batch, name, low, high, fix)
     for name in ("verdict", "shadow"):
-        for value in _distinct(batch, name):
+        for value in _distinct(batch, name) if name in has else ():
             if value not in d.VERDICTS:
                 raise BadMessageError("bad_value", name, f"{value!r} is no verdict", "one of " + ", ".join(d.VERDICTS))
     for name in d.TEXT_COLUMNS:
+        if name not in has:
+            continue
         lengths = pc.max(pc.binary_length(batch.column(name).dictionary)).as_py() or 0
         if lengths > d.TEXT_BYTES_MAX:
             raise BadMessageError("too_large", name, f"{lengths} bytes", f"at most {d.TEXT_BYTES_MAX}")
@@ -132,13 +146,13 @@ def decode_block(value: bytes) -> usage.Block:
             "future_version", "version", f"{version}, this worker reads {usage.VERSION}", "upgrade it"
         )
     view = memoryview(value)[_BLOCK.size :]
-    counts, flows = _read_stream(view[:length]), _read_stream(view[length:])
+    counts, flows = _validated(_read_stream(view[:length])), _validated(_read_stream(view[length:]))
     return usage.Block(partition, start, end, ts_ms_max, _conform(counts, usage.COUNTS), _conform(flows, usage.FLOWS))
 
 
 def text_hashes(values: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     """Stable 64-bit hashes of a dictionary-encoded text column, row by row; 0 for null. Hashes distinct values only."""
-    table = np.fromiter((text_hash(v) for v in values.dictionary.to_pylist()), np.uint64, len(values.dictionary))
+    table = distinct_hashes(values.dictionary)
     indices = values.indices
     if not indices.null_count:
         rows: np.ndarray[tuple[int], np.dtype[np.uint64]] = table[indices.to_numpy(zero_copy_only=False)]
@@ -147,6 +161,35 @@ def text_hashes(values: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]
     hashes = table[filled] if len(table) else np.zeros(len(filled), np.uint64)
     hashes[indices.is_null().to_numpy(zero_copy_only=False)] = 0
     return hashes
+
+
+def distinct_hashes(texts: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """`text_hash` of each of `texts`, which are distinct and not null (a dictionary)."""
+    return np.fromiter(map(text_hash, texts.to_pylist()), np.uint64, len(texts))
+
+
+def _kind(value: bytes, content_type: str | None) -> str:
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if not kind:
+        return topics.JSON if value[:1] in (b"{", b"[", b" ", b"\n", b"\r", b"\t") else topics.ARROW
+    if kind not in (topics.JSON, topics.ARROW):
+        raise BadMessageError(
+            "content_type", topics.CONTENT_TYPE, f"{kind!r} is not known", f"send {topics.ARROW} or {topics.JSON}"
+        )
+    return kind
+
+
+def _light(value: bytes, content_type: str | None, schema: pa.Schema) -> pa.Table:
+    """Some columns of one message, its values not looked at yet."""
+    if _kind(value, content_type) == topics.JSON:
+        return pa.table(from_rows(rows_from_json(value)).select(schema.names))
+    table = _read_stream(value)
+    _check_version(table.schema, d.VERSION_KEY, d.VERSION)
+    if set(schema.names) <= set(table.column_names):
+        table = table.select(schema.names)
+        if table.schema.equals(schema):
+            return table.replace_schema_metadata(None)
+    return pa.table(_conform(_validated(table), schema)).replace_schema_metadata(None)
 
 
 def _column(field: pa.Field, values: list[Any]) -> pa.Array:
@@ -160,13 +203,20 @@ def _column(field: pa.Field, values: list[Any]) -> pa.Array:
 
 def _read_stream(value: bytes | memoryview) -> pa.Table:
     try:
-        with pa.ipc.open_stream(pa.py_buffer(value)) as reader:
-            table = reader.read_all()
-        table.validate(full=True)
+        with pa.ipc.open_stream(pa.py_buffer(value), options=_READ) as reader:
+            return reader.read_all()
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise BadMessageError(
             "bad_arrow", "body", str(error) or type(error).__name__, "send one Arrow IPC stream"
         ) from error
+
+
+def _validated(table: pa.Table) -> pa.Table:
+    """`table`, when every index points into its dictionary and every text is UTF-8; nothing may touch it before."""
+    try:
+        table.validate(full=True)
+    except (pa.ArrowException, ValueError) as error:  # a name that is no UTF-8 is a UnicodeDecodeError
+        raise BadMessageError("bad_arrow", "body", str(error), "send one Arrow IPC stream") from error
     return table
 
 

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         1, ge=1, description="limiter nodes sharing the limits, for the local share while Redis is away"
     )
     trusted_proxies: str = Field("127.0.0.0/8,::1/128", description="CIDRs whose X-Forwarded-For is believed")
+    key_header: str = Field("x-api-key", description="header with the API key; `Authorization: Bearer` counts too")
+    user_header: str = Field("x-user", description="header in which a trusted proxy names the user")
+    tenant_header: str = Field("x-tenant", description="header in which a trusted proxy names the tenant")
     publish_batch_rows: int = Field(2000, ge=1, le=5000)
     publish_linger_ms: int = Field(50, ge=1)
     publish_queue_rows: int = Field(200_000, ge=1)

@@ -1,0 +1,15 @@
+"""Errors of the limiter that a person reads. What is wrong with data that arrives is `schemas.errors.BadMessageError`."""
+
+from __future__ import annotations
+
+
+class PolicyError(ValueError):
+    """A policy file that cannot be taken: names file, line, field, what is wrong and the fix."""
+
+    def __init__(self, file: str, line: int, field: str, reason: str, fix: str) -> None:
+        super().__init__(f"{file}:{line}: {field}: {reason} ({fix})")
+        self.file = file
+        self.line = line
+        self.field = field
+        self.reason = reason
+        self.fix = fix

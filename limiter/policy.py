@@ -1,0 +1,151 @@
+"""What a client may ask for: limits per route and key kind, tiers, brownout. A frozen snapshot; policy_file.py reads it.
+
+Every limit that fits a request applies to it, and the strictest answer wins.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from limiter.token_bucket import Bucket
+
+SECOND_US: Final = 1_000_000
+PPM: Final = 1_000_000  # factors are whole millionths, so that limits stay integers
+
+
+class Per(StrEnum):
+    """Whom a limit counts for: each address (IPv6: each /64), API key, user, tenant; or everybody together."""
+
+    IP = "ip"
+    KEY = "key"
+    USER = "user"
+    TENANT = "tenant"
+    GLOBAL = "global"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which requests: a route template, in which `*` stands for any text, and methods (empty: all)."""
+
+    route: str = "*"
+    methods: frozenset[str] = frozenset()
+
+    def covers(self, method: str, route: str) -> bool:
+        """Whether a request by `method` on the template `route` is meant."""
+        if self.methods and method not in self.methods:
+            return False
+        return self.route in ("*", route) or _glob(self.route).fullmatch(route) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`bucket` for each `per` within `scope`; a request takes `cost` tokens."""
+
+    name: str
+    per: Per
+    bucket: Bucket
+    scope: Scope = Scope()
+    cost: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A class of clients: limits times `factor_ppm`, or its `own` bucket for a limit of that name."""
+
+    name: str
+    factor_ppm: int = PPM
+    own: tuple[tuple[str, Bucket], ...] = ()
+    keys: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
+
+    def bucket(self, limit: Limit) -> Bucket:
+        """The bucket this tier has under `limit`."""
+        for name, bucket in self.own:
+            if name == limit.name:
+                return bucket
+        return limit.bucket.scaled(self.factor_ppm, PPM, limit.cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One brownout level: the factor for everybody, and lower or higher ones for tiers and routes (routes win)."""
+
+    factor_ppm: int
+    tiers: tuple[tuple[str, int], ...] = ()
+    routes: tuple[tuple[Scope, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Brownout:
+    """Levels 1..4; `critical` requests keep their limits at every level."""
+
+    levels: tuple[Level, ...] = ()
+    critical: tuple[Scope, ...] = ()
+
+    def factor_ppm(self, level: int, tier: str, method: str, route: str) -> int:
+        """What is left of a limit at `level`, in millionths; a level beyond the table is the last one."""
+        if level <= 0 or not self.levels or any(scope.covers(method, route) for scope in self.critical):
+            return PPM
+        chosen = self.levels[min(level, len(self.levels)) - 1]
+        for scope, factor in chosen.routes:
+            if scope.covers(method, route):
+                return factor
+        return dict(chosen.tiers).get(tier, chosen.factor_ppm)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy. `tiers` holds at least `default_tier`; `anonymous_tier` is for requests without key and user."""
+
+    name: str
+    limits: tuple[Limit, ...]
+    tiers: dict[str, Tier]
+    default_tier: str
+    anonymous_tier: str
+    routes: tuple[Scope, ...] = ()
+    brownout: Brownout = field(default_factory=Brownout)
+
+    def tier_of(self, asked: str | None, key_id: str | None, user: str | None, tenant: str | None) -> Tier:
+        """The tier of a client: what its gateway says when that exists, else by membership, else the default."""
+        if asked is not None and asked in self.tiers:
+            return self.tiers[asked]
+        if key_id is None and user is None and tenant is None:
+            return self.tiers[self.anonymous_tier]
+        for tier in self.tiers.values():
+            if key_id in tier.keys or user in tier.users or tenant in tier.tenants:
+                return tier
+        return self.tiers[self.default_tier if key_id or user else self.anonymous_tier]
+
+
+def _levels(*percent: int) -> tuple[Level, ...]:
+    return tuple(Level(p * PPM // 100) for p in percent)
+
+
+# What holds where no policy file is set: generous to people, tight where passwords are tried.
+DEFAULT: Final = Policy(
+    name="built-in",
+    limits=(
+        Limit("ip", Per.IP, Bucket.of(50, SECOND_US, 200)),
+        Limit("key", Per.KEY, Bucket.of(100, SECOND_US, 400)),
+        Limit("login-ip", Per.IP, Bucket.of(60, 60 * SECOND_US, 60), Scope("*login*", frozenset({"POST", "PUT"}))),
+    ),
+    tiers={"default": Tier("default")},
+    default_tier="default",
+    anonymous_tier="default",
+    brownout=Brownout(_levels(75, 50, 25, 10)),
+)
+
+_GLOBS: Final[dict[str, re.Pattern[str]]] = {}  # one entry per glob of a policy file
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    compiled = _GLOBS.get(pattern)
+    if compiled is None:
+        if len(_GLOBS) >= 10_000:
+            _GLOBS.clear()
+        compiled = _GLOBS[pattern] = re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+    return compiled

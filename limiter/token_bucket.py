@@ -1,0 +1,81 @@
+"""Token bucket in its GCRA form (ITU-T I.371), in whole microseconds: the oracle of token_bucket.lua.
+
+A bucket is one number: `tat_us`, the time at which it will be full again. Integers, because nanoseconds overflow the
+2^53 of Lua's doubles and floating GCRA loses tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SCRIPT: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+CAPACITY_US_MAX: Final = 1 << 51  # 71 years; with an epoch now (2^51) the sum stays below 2^53
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The shape of a bucket: `burst` tokens at most, one more every `emission_us`."""
+
+    emission_us: int
+    burst: int
+
+    @classmethod
+    def of(cls, tokens: int, period_us: int, burst: int) -> Bucket:
+        """A bucket of `tokens` per `period_us`; the time of one token is rounded up, never to more than asked."""
+        return cls(-(-period_us // tokens), burst)
+
+    @property
+    def capacity_us(self) -> int:
+        """Time from empty to full."""
+        return self.emission_us * self.burst
+
+    def scaled(self, numerator: int, denominator: int, cost: int) -> Bucket:
+        """The bucket at `numerator / denominator` of its rate and burst; room for one request of `cost` always stays."""
+        if numerator == denominator:
+            return self
+        burst = max(self.burst * numerator // denominator, min(cost, self.burst), 1)
+        emission_us = -(-self.emission_us * denominator // numerator)
+        return Bucket(max(1, min(emission_us, CAPACITY_US_MAX // burst)), burst)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a bucket answered: its state after, and what a client may know.
+
+    `retry_after_us` is 0 when allowed, None when no wait would help (the cost exceeds the burst).
+    """
+
+    allowed: bool
+    tat_us: int
+    remaining: int
+    retry_after_us: int | None
+    reset_us: int
+
+
+def take(bucket: Bucket, tat_us: int | None, cost: int, now_us: int) -> Taken:
+    """Takes `cost` tokens from `bucket`, whose state is `tat_us` (None: full). A refused request takes nothing.
+
+    A negative `cost` gives back what an earlier request took; a bucket never holds more than its burst.
+    """
+    tat = _held(bucket, tat_us, now_us)
+    after = max(tat + cost * bucket.emission_us, now_us)
+    allowed = cost < 0 or after - now_us <= bucket.capacity_us
+    return answer(bucket, cost, after if allowed else tat, now_us, allowed=allowed)
+
+
+def answer(bucket: Bucket, cost: int, tat_us: int, now_us: int, *, allowed: bool) -> Taken:
+    """What a client may know, from the state after; the script returns only the state, so both say it alike."""
+    ahead_us = tat_us - now_us
+    remaining = (bucket.capacity_us - ahead_us) // bucket.emission_us
+    if allowed:
+        return Taken(True, tat_us, remaining, 0, ahead_us)
+    if cost > bucket.burst:
+        return Taken(False, tat_us, remaining, None, ahead_us)
+    return Taken(False, tat_us, remaining, ahead_us + cost * bucket.emission_us - bucket.capacity_us, ahead_us)
+
+
+def _held(bucket: Bucket, tat_us: int | None, now_us: int) -> int:
+    # A bucket is never fuller than full nor emptier than empty, whatever clock or policy wrote the state.
+    return min(max(now_us if tat_us is None else tat_us, now_us), now_us + bucket.capacity_us)

@@ -1,0 +1,189 @@
+"""What is kept about each owner: evidence, own history, counts. Plain arrays, a slot an owner, the idle evicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import IP, KEY
+from detectors.families import HOUR_S, N
+
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+F32 = NDArray[np.float32]
+Slots = NDArray[np.intp]
+RESERVED: Final = 2  # slots 0 and 1 stand for an address and a key never seen
+IDLE_MS: Final = 6 * HOUR_S * 1000
+ESTABLISHED_N: Final = 20
+ESTABLISHED_MS: Final = HOUR_S * 1000
+
+
+@dataclass(slots=True)
+class Columns:
+    """One row a slot. Families stand on the second axis, (marks, non-marks) on the third."""
+
+    key: U64  # owner hash
+    kind: NDArray[np.uint8]
+    entity: U64
+    born_ms: I64
+    last_ms: I64
+    seen: I64  # requests in this life
+    good: I64  # of them answered below 400
+    established: NDArray[np.bool_]
+    alarmed: NDArray[np.bool_]  # since the last commit
+    fail_ms: I64  # last failed login
+    refused_s: I64  # last pane with a refusal
+    odd_s: I64  # last pane in which the forest was asked
+    s: F64
+    t_ms: I64
+    first_ms: I64
+    marks: NDArray[np.int32]
+    tries: NDArray[np.int32]
+    distinct: NDArray[np.int32]
+    episode: NDArray[np.bool_]
+    last_mark_ms: I64
+    crossed_pane_s: I64
+    crossed_ms: I64
+    crossed_after: I64
+    own: F32
+    hour: F32
+    p0: F64  # null by family, fixed for the hour
+
+    @staticmethod
+    def blank(size: int) -> Columns:
+        """`size` slots of nothing."""
+        i8, f8, flag = np.int64, np.float64, np.bool_
+        one = {
+            name: np.zeros(size, i8) for name in ("born_ms", "last_ms", "seen", "good", "fail_ms", "refused_s", "odd_s")
+        }
+        by = {
+            name: np.zeros((size, N), i8)
+            for name in ("t_ms", "first_ms", "last_mark_ms", "crossed_pane_s", "crossed_ms", "crossed_after")
+        }
+        return Columns(
+            key=np.zeros(size, np.uint64),
+            kind=np.zeros(size, np.uint8),
+            entity=np.zeros(size, np.uint64),
+            established=np.zeros(size, flag),
+            alarmed=np.zeros(size, flag),
+            s=np.zeros((size, N), f8),
+            marks=np.zeros((size, N), np.int32),
+            tries=np.zeros((size, N), np.int32),
+            distinct=np.zeros((size, N), np.int32),
+            episode=np.zeros((size, N), flag),
+            own=np.zeros((size, N, 2), np.float32),
+            hour=np.zeros((size, N, 2), np.float32),
+            p0=np.full((size, N), 0.5),
+            **one,
+            **by,
+        )
+
+    def take(self, rows: Slots) -> Columns:
+        """The given slots, copied."""
+        return Columns(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+class Entities:
+    """Slots by owner hash: a sorted index beside the columns. At most `size_max` owners; then the longest idle go."""
+
+    def __init__(self, size_max: int) -> None:
+        self.size_max = size_max
+        self.c = Columns.blank(256)
+        self.c.kind[KEY] = KEY
+        self.used = RESERVED
+        self.evicted = 0
+        self._keys: U64 = np.empty(0, np.uint64)
+        self._slots: Slots = np.empty(0, np.intp)
+
+    def find(self, owners: U64, kinds: NDArray[np.uint8]) -> Slots:
+        """Slot of each owner; those never seen get the reserved slot of their kind."""
+        at = np.searchsorted(self._keys, owners)
+        at[at == len(self._keys)] = 0
+        out = np.where(kinds == KEY, KEY, IP).astype(np.intp)
+        if len(self._keys):
+            known = self._keys[at] == owners
+            out[known] = self._slots[at[known]]
+        return out
+
+    def place(self, owners: U64, kinds: NDArray[np.uint8], entities: U64, first_ms: I64) -> Slots:
+        """Slot of each owner (distinct, sorted), made where there is none."""
+        slots = self.find(owners, kinds)
+        new = np.flatnonzero(slots < RESERVED)
+        if not len(new):
+            return slots
+        if self.used + len(new) > self.size_max:
+            self._make_room(len(new), owners)
+            slots = self.find(owners, kinds)
+        self._reserve(self.used + len(new))
+        made = np.arange(self.used, self.used + len(new))
+        self.used += len(new)
+        c = self.c
+        c.key[made], c.kind[made], c.entity[made] = owners[new], kinds[new], entities[new]
+        c.born_ms[made] = c.last_ms[made] = first_ms[new]
+        c.p0[made] = c.p0[kinds[new]]
+        slots[new] = made
+        self._index()
+        return slots
+
+    def drop_idle(self, now_ms: int) -> None:
+        """Forget owners idle for six hours."""
+        keep = self.c.last_ms[: self.used] > now_ms - IDLE_MS
+        keep[:RESERVED] = True
+        if not keep.all():
+            self._keep(np.flatnonzero(keep))
+
+    def _make_room(self, wanted: int, present: U64) -> None:
+        """Evict the longest idle, a quarter at least, never those now present."""
+        last = self.c.last_ms[: self.used].copy()
+        last[np.isin(self.c.key[: self.used], present)] = np.iinfo(np.int64).max
+        last[:RESERVED] = np.iinfo(np.int64).max
+        leave = min(max(wanted, self.size_max // 4), self.used - RESERVED)
+        order = np.argsort(last, kind="stable")
+        gone = order[:leave]
+        gone = gone[last[gone] < np.iinfo(np.int64).max]
+        self.evicted += len(gone)
+        self._keep(np.setdiff1d(np.arange(self.used), gone))
+
+    def _keep(self, rows: Slots) -> None:
+        kept = self.c.take(rows)
+        self.c = Columns.blank(max(256, len(rows)))
+        for f in fields(Columns):
+            getattr(self.c, f.name)[: len(rows)] = getattr(kept, f.name)
+        self.used = len(rows)
+        self._index()
+
+    def _reserve(self, size: int) -> None:
+        have = len(self.c.key)
+        if size <= have:
+            return
+        grown = Columns.blank(max(size, 2 * have))
+        for f in fields(Columns):
+            getattr(grown, f.name)[:have] = getattr(self.c, f.name)
+        self.c = grown
+
+    def _index(self) -> None:
+        keys = self.c.key[RESERVED : self.used]
+        order = np.argsort(keys)
+        self._keys, self._slots = keys[order], (order + RESERVED).astype(np.intp)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """State as plain arrays."""
+        state: dict[str, NDArray[np.generic]] = {
+            f"entities.{f.name}": getattr(self.c, f.name)[: self.used].copy() for f in fields(Columns)
+        }
+        state["entities.evicted"] = np.array(self.evicted)
+        return state
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take up what `arrays` gave."""
+        self.used = len(arrays["entities.key"])
+        self.c = Columns.blank(max(256, self.used))
+        for f in fields(Columns):
+            getattr(self.c, f.name)[: self.used] = arrays[f"entities.{f.name}"]
+        self.evicted = int(arrays["entities.evicted"])
+        self._index()

@@ -1,0 +1,202 @@
+"""The evidence engine of one usage partition: panes of flows in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import families as fam
+from detectors.artifact import Model
+from detectors.columns import OK, Finding, Flows
+from detectors.control import Control
+from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, Entities, Slots
+from detectors.errors import ArtifactError
+from detectors.explain import findings
+from detectors.judge import WARM_KEY, Crossing, Judged, Series, judge, write_track
+from detectors.learn import refresh
+from detectors.pairs import mix
+from detectors.rows import Rows, canonical
+from detectors.sight import Memories
+
+RUN_S = 600  # a run is at most so long: prefix sums in scaled time keep their digits
+ENTITIES_MAX = 1 << 17
+
+
+class Engine:
+    """Evidence about every owner of one usage partition.
+
+    The same flows give the same findings, live or replayed, however calls are batched: canonical order is made inside,
+    runs are cut at event-time boundaries, and own histories are committed on the event-time hour. Three bounds bend
+    that: owners evicted when there are more than `ENTITIES_MAX`, a memory of pairs that overflows within the hour, and
+    float rounding.
+    """
+
+    def __init__(self, model: Model, entities_max: int = ENTITIES_MAX) -> None:
+        self.model = model
+        self.entities = Entities(entities_max)
+        self.memories = Memories()
+        self.control = Control()
+        self.closed_s = 0
+        self.hour_s = 0  # the hour that has flows not yet committed; 0: none
+        self.seen_n = 0  # samples ever, for the warmth of `novel`
+        refresh(self.entities, model.prior)
+
+    def close(self, flows: Flows, until_s: int) -> list[Finding]:
+        """Judge all flows of the panes in [closed until now, `until_s`): what crossed, and updates, in pane order.
+
+        Every flow of these panes must be in this call; flows of later panes must not.
+        """
+        out: list[Finding] = []
+        order = np.argsort(flows.pane_s, kind="stable")
+        flows = flows.take(order)
+        cuts = np.flatnonzero(np.diff(flows.pane_s // RUN_S, prepend=-1))
+        for begin, end in zip(cuts, [*cuts[1:], len(flows)], strict=True):
+            run = flows.take(slice(int(begin), int(end)))
+            first_s = int(run.pane_s[0])
+            self._commit_before(first_s)
+            last_s = min(until_s, (first_s // RUN_S + 1) * RUN_S)
+            out += self._run(run, last_s)
+            self.hour_s = first_s // fam.HOUR_S * fam.HOUR_S
+        self._commit_before(until_s)
+        self.closed_s = max(self.closed_s, until_s)
+        return out
+
+    def peek(self, flows: Flows) -> list[Finding]:
+        """What `close` of these flows, and no others, would say of open panes. Changes nothing.
+
+        Cheap where nobody can cross: first a bound by counting, then the candidates alone, who then lack others'
+        novelty and control samples and so look no better than they are; only what still crosses is judged in full.
+        """
+        if not len(flows):
+            return []
+        chosen = self._candidates(flows)
+        if not len(chosen):
+            return []
+        judged = self._judge(canonical(flows.take(chosen)))
+        if not any(event.track.crossed_pane_s == event.pane_s for c in judged.crossings for event in c.events):
+            return []
+        full = self._judge(canonical(flows))
+        return findings(full, self.entities.c, self.model)
+
+    def _candidates(self, flows: Flows) -> NDArray[np.intp]:
+        """Rows of owners whose evidence could reach a threshold if every row were a mark."""
+        c = self.entities.c
+        owner, at, inverse = np.unique(
+            mix(flows.entity, flows.kind.astype(np.uint64)), return_index=True, return_inverse=True
+        )
+        slots = self.entities.find(owner, flows.kind[at])
+        failed = flows.login & (flows.outcome != OK)
+        gain = np.where(failed, fam.MARK_MAX * flows.n, fam.MARK_MAX) + np.where(flows.outcome == 4, 0.7 * flows.n, 0.0)
+        gap = (self.model.h[flows.kind[at]] - c.s[slots]).min(axis=1)
+        reach = np.bincount(inverse, weights=gain, minlength=len(owner)) >= gap
+        return np.flatnonzero(reach[inverse])
+
+    def _judge(self, rows: Rows) -> Judged:
+        slots = self.entities.find(rows.owner, rows.flows.kind[rows.starts])
+        model = self.model
+        return judge(rows, slots, self.entities.c, self.memories, self.control, model, self.seen_n)
+
+    def _run(self, flows: Flows, until_s: int) -> list[Finding]:
+        rows = canonical(flows)
+        judged = self._judge(rows)
+        told = findings(judged, self.entities.c, self.model)
+        heads = rows.starts
+        first_ms = rows.t_ms[heads]
+        slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
+        self._count(rows, slots)
+        for series in judged.series:
+            self._write(series, rows, slots)
+        for crossing in judged.crossings:
+            self._write_crossing(crossing, slots)
+        self._remember(judged, slots, until_s)
+        return told
+
+    def _count(self, rows: Rows, slots: Slots) -> None:
+        c, f = self.entities.c, rows.flows
+        c.seen[slots] += np.add.reduceat(f.n, rows.starts)
+        c.good[slots] += np.add.reduceat(np.where(f.outcome == OK, f.n, 0), rows.starts)
+        c.last_ms[slots] = np.maximum(c.last_ms[slots], np.maximum.reduceat(rows.t_ms, rows.starts))
+
+    def _write(self, series: Series, rows: Rows, slots: Slots) -> None:
+        """Standing and hour counts of all owners in one family (those that crossed are written over after)."""
+        c, i = self.entities.c, series.family.index
+        seg = rows.seg[series.at]
+        heads = np.flatnonzero(np.diff(seg, prepend=-1))
+        slot = slots[seg[heads]]
+        counts = np.stack([series.marks, series.tries - series.marks], axis=1)
+        c.hour[slot, i] += np.add.reduceat(counts, heads, axis=0)
+        ends = np.append(heads[1:], len(seg)) - 1
+        lowest = np.maximum.reduceat(np.where(series.s <= 0, np.arange(len(seg)), -1), heads)
+        for column, value in ((c.marks, series.marks), (c.tries, series.tries), (c.distinct, series.distinct)):
+            total = np.cumsum(value)
+            before = np.where(lowest >= 0, total[lowest], (total - value)[heads])
+            column[slot, i] = total[ends] - before + np.where(lowest >= 0, 0, column[slot, i])
+        t_ms = rows.t_ms[series.at]
+        begun = np.minimum(lowest + 1, ends)
+        first = np.where(lowest >= 0, t_ms[begun], np.where(c.s[slot, i] > 0, c.first_ms[slot, i], t_ms[heads]))
+        c.first_ms[slot, i] = first
+        c.s[slot, i], c.t_ms[slot, i] = series.s[ends], t_ms[ends]
+
+    def _write_crossing(self, crossing: Crossing, slots: Slots) -> None:
+        c, slot = self.entities.c, int(slots[crossing.seg])
+        write_track(c, slot, crossing.family.index, crossing.track)
+        if crossing.events or crossing.track.episode:
+            c.alarmed[slot] = True
+
+    def _remember(self, judged: Judged, slots: Slots, until_s: int) -> None:
+        c, rows, sight, memories = self.entities.c, judged.rows, judged.sight, self.memories
+        memories.paths.add(sight.pair[sight.new_path])
+        memories.anyone.add(mix(rows.flows.path[sight.novel]))
+        memories.failed.add(sight.logins.failed_pairs)
+        memories.good.add(sight.logins.good_pairs)
+        memories.sampled.add(judged.sampled)
+        failed = sight.logins.at[sight.logins.failed]
+        np.maximum.at(c.fail_ms, slots[rows.seg[failed]], rows.t_ms[failed])
+        refused = np.flatnonzero(rows.flows.outcome == 4)
+        np.maximum.at(c.refused_s, slots[rows.seg[refused]], rows.flows.pane_s[refused])
+        samples = tuple(np.concatenate(pair) for pair in zip(judged.samples, judged.warm, strict=True))
+        self.control.advance((samples[0], samples[1], samples[2]), until_s)
+        self.seen_n += int((samples[0] == WARM_KEY).sum())
+
+    def _commit_before(self, pane_s: int) -> None:
+        """Commit the hour that has flows when `pane_s` lies beyond it."""
+        if not self.hour_s or pane_s < self.hour_s + fam.HOUR_S:
+            return
+        now_s = self.hour_s + fam.HOUR_S
+        self.hour_s = 0
+        c, used = self.entities.c, slice(2, self.entities.used)
+        c.established[used] |= (c.good[used] >= ESTABLISHED_N) & (c.last_ms[used] - c.born_ms[used] > ESTABLISHED_MS)
+        refresh(self.entities, self.model.prior)
+        over = c.episode[used] & (c.last_mark_ms[used] <= now_s * 1000 - fam.QUIET_MS)
+        c.s[used] = np.where(over, np.minimum(c.s[used], self.model.h[c.kind[used]] / 2), c.s[used])
+        c.episode[used] &= ~over
+        c.alarmed[used] = c.episode[used].any(axis=1)
+        self.entities.drop_idle(now_s * 1000)
+        self.memories.age(now_s)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """State as plain arrays, for `restore`."""
+        out: dict[str, NDArray[np.generic]] = {
+            "model": np.frombuffer(self.model.version.encode(), np.uint8),
+            "clock": np.array([self.closed_s, self.hour_s, self.seen_n], np.int64),
+        }
+        return out | self.entities.arrays() | self.memories.arrays() | self.control.arrays("control")
+
+    @classmethod
+    def restore(cls, model: Model, arrays: Mapping[str, NDArray[np.generic]]) -> Engine:
+        """An engine that goes on exactly where `arrays` were taken.
+
+        Raises:
+            ArtifactError: they were taken under another model.
+        """
+        was = arrays["model"].tobytes().decode()
+        if was != model.version:
+            raise ArtifactError(f"this state was kept under model {was}, not {model.version}; start it anew")
+        engine = cls(model)
+        engine.closed_s, engine.hour_s, engine.seen_n = (int(v) for v in arrays["clock"])
+        engine.entities.restore(arrays)
+        engine.memories.restore(arrays)
+        engine.control.restore("control", arrays)
+        return engine

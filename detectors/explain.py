@@ -1,0 +1,155 @@
+"""Findings in plain words and numbers: what was seen, what is usual, what it was held against."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import families as fam
+from detectors.artifact import Model
+from detectors.columns import Fact, Finding, Share
+from detectors.cusum import Event
+from detectors.entities import Columns
+from detectors.judge import Crossing, Judged, Series
+
+I = NDArray[np.intp]
+EXAMPLES_MAX: Final = 5
+
+
+def score(s: float, h: float) -> float:
+    """Evidence as 0..1, higher is worse: .5 at the threshold, .82 four nats above it, .96 at the cap."""
+    return 1 - 0.5 * exp(-(s - h) / 4) if s >= h else 0.5 * s / h
+
+
+def findings(judged: Judged, c: Columns, model: Model) -> list[Finding]:
+    """All that a run gives to tell, in the order of panes; then owners and families."""
+    out = [_finding(judged, crossing, event, c, model) for crossing in judged.crossings for event in crossing.events]
+    return sorted(out, key=lambda f: (f.at_s, f.crossed_ms, f.kind, f.entity, f.family))
+
+
+def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model: Model) -> Finding:
+    rows, family, track = judged.rows, crossing.family, event.track
+    slot = int(judged.slots[crossing.seg])
+    kind = int(rows.flows.kind[event.index])
+    h = float(model.h[kind, family.index])
+    series = next(s for s in judged.series if s.family is family)
+    at, of_pane = _rows_of(series, judged, crossing.seg, event)
+    established = bool(c.established[slot]) and not bool(c.alarmed[slot])
+    examples = rows.flows.user if family is fam.GUESS else rows.flows.path
+    route = _route(rows.flows.route[at], rows.flows.n[at])
+    return Finding(
+        kind=kind,
+        entity=int(rows.flows.entity[event.index]),
+        family=family.name,
+        version=family.version,
+        pane_s=track.crossed_pane_s,
+        at_s=event.pane_s,
+        crossed_ms=track.crossed_ms,
+        crossed_after=track.crossed_after,
+        first_ms=track.first_ms,
+        last_ms=int(rows.flows.last_ms[at].max()),
+        score=score(track.s, h),
+        answer=family.answer(kind, established=established),
+        severity=family.severity,
+        route=route if family in (fam.GUESS, fam.LIMIT, fam.HAMMER) else 0,
+        facts=_facts(family, event, float(series.p0[of_pane[-1]]), h),
+        contributions=_contributions(judged, crossing, event, model, kind),
+        examples=tuple(int(e) for e in np.unique(examples[at]) if e)[:EXAMPLES_MAX],
+    )
+
+
+def _rows_of(series: Series, judged: Judged, seg: int, event: Event) -> tuple[I, I]:
+    """Marked rows of the owner in the event's pane: their places in the run, and in the series."""
+    owned = judged.rows.seg[series.at] == seg
+    here = owned & (judged.rows.flows.pane_s[series.at] == event.pane_s)
+    marked = np.flatnonzero(here & (series.marks > 0))
+    return series.at[marked], marked
+
+
+def _route(route: NDArray[np.uint64], n: NDArray[np.int64]) -> int:
+    """The one route all marks are on, 0 when there are several."""
+    return int(route[0]) if len(route) and (route == route[0]).all() and n.sum() else 0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.02 else f"{100 * share:.1f} %"
+
+
+def _span(first_ms: int, last_ms: int) -> str:
+    seconds = max(1, round((last_ms - first_ms) / 1000))
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _facts(family: fam.Family, event: Event, p0: float, h: float) -> tuple[Fact, ...]:
+    track = event.track
+    span = _span(track.first_ms, track.last_mark_ms)
+    seconds = max(1.0, (track.last_mark_ms - track.first_ms) / 1000)
+    what, usual, share = track.marks, p0, track.marks / max(track.tries, 1)
+    if family is fam.GUESS:
+        whom = f" against {track.distinct} accounts" if track.distinct < what else ""
+        first = (
+            f"{what} failed logins{whom} in {span}; good clients' logins here fail up to {_percent(usual)} of the time"
+        )
+    elif family is fam.PROBE:
+        first = (
+            f"{what} of {track.tries} answers in {span} were errors on paths it had never asked for; "
+            f"good clients meet that up to {_percent(usual)} of the time"
+        )
+    elif family is fam.NOVEL:
+        first = (
+            f"{what} of {track.tries} requests in {span} were for paths nobody had ever asked for; "
+            f"good clients do that up to {_percent(usual)} of the time"
+        )
+    elif family is fam.SWEEP:
+        first = (
+            f"{what} of {track.tries} requests in {span} were for paths it had not asked for before: it does not come "
+            f"back to anything; good clients at this point ask for something new up to {_percent(usual)} of the time"
+        )
+    elif family is fam.LIMIT:
+        first = (
+            f"refused again in {what} of {track.tries} seconds in which a refusal stood, within {span}; "
+            f"good clients run on like that {_percent(usual)} of the time"
+        )
+    elif family is fam.HAMMER:
+        rate = what / seconds
+        return (
+            Fact("refusals", float(what), None, f"{what} requests refused by a limit in {span}"),
+            Fact("refusals_per_s", rate, p0, f"{rate:.1f} refusals a second; good clients' bursts stay below {p0:.1f}"),
+            _evidence(track.s, h),
+        )
+    else:
+        first = (
+            f"{what} of {track.tries} minutes looked unlike anything in normal traffic; "
+            f"a good client has such a minute up to {_percent(usual)} of the time"
+        )
+    return (
+        Fact("marks", float(what), None, first),
+        Fact("marked_share", share, usual, f"{_percent(share)} of its opportunities, up to {_percent(usual)} is usual"),
+        _evidence(track.s, h),
+    )
+
+
+def _evidence(s: float, h: float) -> Fact:
+    return Fact("evidence", s, h, f"evidence {s:.1f} nats against a threshold of {h:.1f}")
+
+
+def _contributions(judged: Judged, crossing: Crossing, event: Event, model: Model, kind: int) -> tuple[Share, ...]:
+    """Evidence standing in each family when the pane ended, and its share of the sum."""
+    values: list[tuple[fam.Family, float]] = [(crossing.family, event.track.s)]
+    for series in judged.series:
+        if series.family is crossing.family:
+            continue
+        owned = np.flatnonzero((judged.rows.seg[series.at] == crossing.seg) & (series.at <= event.index))
+        if len(owned):
+            limit = float(model.h[kind, series.family.index]) + fam.OVER
+            values.append((series.family, min(float(series.s[owned[-1]]), limit)))
+    total = sum(v for _, v in values)
+    ordered = sorted(((f, v) for f, v in values if v > 0.01), key=lambda fv: -fv[1])
+    return tuple(
+        Share(f.name, v, v / total, f"{f.name}: {v:.1f} of {model.h[kind, f.index]:.1f} nats") for f, v in ordered
+    )

@@ -1,0 +1,129 @@
+"""What was seen before: bounded sets of 64-bit hashes that age by generations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+U64 = NDArray[np.uint64]
+_BITS_MIN: Final = 10
+_M1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_M2: Final = np.uint64(0x94D049BB133111EB)
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(*columns: U64) -> U64:
+    """One well spread non-zero hash a row of the given columns (splitmix64 rounds, order matters)."""
+    out = np.full(columns[0].shape, _GOLDEN)
+    for column in columns:
+        out = (out ^ column) * _M1
+        out ^= out >> np.uint64(29)
+        out *= _M2
+        out ^= out >> np.uint64(32)
+    return np.maximum(out, np.uint64(1))
+
+
+def firsts(keys: U64) -> NDArray[np.bool_]:
+    """Where each distinct key stands for the first time."""
+    out = np.zeros(len(keys), np.bool_)
+    out[np.unique(keys, return_index=True)[1]] = True
+    return out
+
+
+class PairSet:
+    """A set of non-zero hashes in two generations of at most `size_max` each; the older one is forgotten as a whole.
+
+    `contains` looks in both; `add` writes to the younger. `age` is called on the hour. A memory that overflows within
+    the hour turns over at once, so that what is remembered is always the latest, and memory stays bounded.
+    """
+
+    def __init__(self, size_max: int, age_s: int) -> None:
+        self.size_max = size_max
+        self.age_s = age_s
+        self.born_s = 0
+        self.count = 0
+        self.young: U64 = np.zeros(1 << _BITS_MIN, np.uint64)
+        self.old: U64 = np.zeros(1 << _BITS_MIN, np.uint64)
+
+    def contains(self, keys: U64) -> NDArray[np.bool_]:
+        """Which of `keys` are remembered."""
+        found = _find(self.young, keys)
+        missing = np.flatnonzero(~found)
+        if len(missing):
+            found[missing] = _find(self.old, keys[missing])
+        return found
+
+    def add(self, keys: U64) -> None:
+        """Remember `keys` (repeats allowed)."""
+        if not len(keys):
+            return
+        fresh = np.unique(keys)
+        fresh = fresh[~_find(self.young, fresh)]
+        if self.count + len(fresh) > self.size_max:
+            self._turn()
+            fresh = fresh[-self.size_max :]
+        while (self.count + len(fresh)) * 2 > len(self.young):
+            self.young = _insert(np.zeros(len(self.young) * 2, np.uint64), self.young[self.young != 0])
+        self.young = _insert(self.young, fresh)
+        self.count += len(fresh)
+
+    def age(self, now_s: int) -> None:
+        """Turn over when the young generation is older than `age_s`."""
+        if self.born_s == 0:
+            self.born_s = now_s
+        if now_s - self.born_s >= self.age_s:
+            self._turn()
+            self.born_s = now_s
+
+    def _turn(self) -> None:
+        self.old, self.young, self.count = self.young, np.zeros(1 << _BITS_MIN, np.uint64), 0
+
+    def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
+        """State under names that begin with `name`."""
+        return {
+            f"{name}.young": self.young[self.young != 0],
+            f"{name}.old": self.old[self.old != 0],
+            f"{name}.born_s": np.array(self.born_s),
+        }
+
+    def restore(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take up what `arrays` gave."""
+        self.count = 0
+        self._turn()
+        self.add(arrays[f"{name}.old"].astype(np.uint64))
+        self._turn()
+        self.add(arrays[f"{name}.young"].astype(np.uint64))
+        self.born_s = int(arrays[f"{name}.born_s"])
+
+
+def _places(table: U64, keys: U64) -> NDArray[np.intp]:
+    bits = len(table).bit_length() - 1
+    return (keys >> np.uint64(64 - bits)).astype(np.intp)
+
+
+def _find(table: U64, keys: U64) -> NDArray[np.bool_]:
+    """Open addressing, linear probing; tables are at most half full, so the loop is short."""
+    found = np.zeros(len(keys), np.bool_)
+    rows = np.arange(len(keys))
+    at = _places(table, keys)
+    while len(rows):
+        there = table[at]
+        hit = there == keys[rows]
+        found[rows[hit]] = True
+        go = ~hit & (there != 0)
+        rows, at = rows[go], (at[go] + 1) & (len(table) - 1)
+    return found
+
+
+def _insert(table: U64, keys: U64) -> U64:
+    """Put distinct absent `keys` into `table` (mutated); of those that race for a place the last wins, others go on."""
+    at = _places(table, keys)
+    while len(keys):
+        free = table[at] == 0
+        table[at[free]] = keys[free]
+        lost = table[at] != keys
+        keys, at = keys[lost], (at[lost] + 1) & (len(table) - 1)
+    return table

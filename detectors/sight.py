@@ -1,0 +1,205 @@
+"""What each flow is, beside what was seen before: first visits, novelties, logins that count. No nulls yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, OK
+from detectors.entities import Columns, Slots
+from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS
+from detectors.pairs import PairSet, firsts, mix
+from detectors.rows import Rows
+
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+Flag = NDArray[np.bool_]
+SIZE_MAX: Final = 1 << 18
+
+
+class Memories:
+    """The pairs one engine remembers, each set bounded and ageing."""
+
+    def __init__(self, size_max: int = SIZE_MAX) -> None:
+        self.paths = PairSet(4 * size_max, 12 * HOUR_S)  # owner, path
+        self.anyone = PairSet(size_max, 48 * HOUR_S)  # path
+        self.failed = PairSet(size_max, 24 * HOUR_S)  # address, account that failed there
+        self.good = PairSet(size_max, 24 * HOUR_S)  # address, account good there; and the same with the hour
+        self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
+
+    def age(self, now_s: int) -> None:
+        """On the hour."""
+        for part in self._parts().values():
+            part.age(now_s)
+
+    def _parts(self) -> dict[str, PairSet]:
+        return {
+            "paths": self.paths,
+            "anyone": self.anyone,
+            "failed": self.failed,
+            "good": self.good,
+            "sampled": self.sampled,
+        }
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """State as plain arrays."""
+        out: dict[str, NDArray[np.generic]] = {}
+        for name, part in self._parts().items():
+            out |= part.arrays(f"memory.{name}")
+        return out
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take up what `arrays` gave."""
+        for name, part in self._parts().items():
+            part.restore(f"memory.{name}", arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """Login results among the rows: `at` their rows; failures new to the pair, repeats of known ones, successes."""
+
+    at: NDArray[np.intp]
+    fresh: I64
+    repeats: I64
+    fine: I64
+    failed: Flag
+    failed_pairs: U64
+    good_pairs: U64
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Panes that speak of a standing penalty: `at` their rows, and whether they were refused again."""
+
+    at: NDArray[np.intp]
+    again: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Everything the families ask of rows."""
+
+    plain: Flag  # answered, not a login
+    new_path: Flag  # the owner's first request of this path
+    novel: Flag  # anyone's first request of this path
+    error: Flag  # plain and answered 4xx
+    before: I64  # the owner's requests before this row
+    logins: Logins
+    refusals: Refusals
+    pair: U64  # owner, path
+
+
+def look(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Sight:
+    """See `rows` against `memories` and the owners' columns `c` (none mutated). `slots` is by segment."""
+    f = rows.flows
+    plain = (f.outcome != LIMITED) & ~f.login
+    pair = mix(rows.owner[rows.seg], f.path)
+    new_path = np.zeros(len(rows), np.bool_)
+    unknown = np.flatnonzero(plain & ~memories.paths.contains(pair))
+    new_path[unknown[firsts(pair[unknown])]] = True
+    novel = np.zeros(len(rows), np.bool_)
+    new = np.flatnonzero(new_path)
+    new = new[~memories.anyone.contains(mix(f.path[new]))]
+    order = np.lexsort((rows.owner[rows.seg[new]], rows.t_ms[new]))
+    novel[new[order][firsts(f.path[new][order])]] = True
+    total = np.cumsum(f.n) - f.n
+    before = total - total[rows.starts][rows.seg] + c.seen[slots][rows.seg]
+    return Sight(
+        plain=plain,
+        new_path=new_path,
+        novel=novel,
+        error=plain & ((f.outcome == CLIENT_ERROR) | (f.outcome == AUTH_FAILED)),
+        before=before,
+        logins=_logins(rows, slots, c, memories),
+        refusals=_refusals(rows, slots, c),
+        pair=pair,
+    )
+
+
+def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
+    f = rows.flows
+    at = np.flatnonzero(f.login & ((f.outcome == OK) | (f.outcome == AUTH_FAILED)))
+    n = f.n[at]
+    failed = f.outcome[at] == AUTH_FAILED
+    pair = mix(f.ip[at], f.user[at])
+    named = f.user[at] != 0
+    good_from = _first_ok(pair, ~failed & named)
+    known_good = named & (memories.good.contains(pair) | (np.arange(len(at)) > good_from))
+    counts = failed & ~known_good
+    fresh = counts & named & ~memories.failed.contains(pair)
+    some = np.flatnonzero(fresh)
+    fresh[some] = firsts(pair[some])
+    quick = _quick(rows, slots, c, at, failed)
+    repeats = np.where(counts & named, np.where(fresh | ~quick, n - 1, n), 0)
+    hourly = mix(pair, (f.pane_s[at] // HOUR_S).astype(np.uint64))
+    ok_named = np.flatnonzero(~failed & named)
+    ok_named = ok_named[~memories.good.contains(hourly[ok_named])]
+    ok_named = ok_named[firsts(hourly[ok_named])]
+    fine = np.where(~failed & ~named, n, 0)
+    fine[ok_named] = 1
+    return Logins(
+        at=at,
+        fresh=np.where(fresh, 1, 0) + np.where(counts & ~named, n, 0),
+        repeats=repeats,
+        fine=fine,
+        failed=failed,
+        failed_pairs=pair[failed & named],
+        good_pairs=np.concatenate([pair[~failed & named], hourly[ok_named]]),
+    )
+
+
+def _first_ok(pair: U64, ok: Flag) -> I64:
+    """For each row the place of its pair's first success among the rows (their number when there is none)."""
+    size = len(pair)
+    distinct, inverse = np.unique(pair, return_inverse=True)
+    first = np.full(len(distinct), size, np.int64)
+    np.minimum.at(first, inverse[ok], np.flatnonzero(ok))
+    return first[inverse]
+
+
+def _quick(rows: Rows, slots: Slots, c: Columns, at: NDArray[np.intp], failed: Flag) -> Flag:
+    """Which failures follow the owner's failure before them within `REPEAT_GAP_MS`."""
+    seg, t_ms = rows.seg[at], rows.t_ms[at]
+    out = np.zeros(len(at), np.bool_)
+    some = np.flatnonzero(failed)
+    if len(some):
+        s, t = seg[some], t_ms[some]
+        prior = np.concatenate([[0], t[:-1]])
+        begins = np.diff(s, prepend=-1) != 0
+        prior[begins] = c.fail_ms[slots[s[begins]]]
+        out[some] = t - prior <= REPEAT_GAP_MS
+    return out
+
+
+def _refusals(rows: Rows, slots: Slots, c: Columns) -> Refusals:
+    """A pane with a refusal after another within the penalty: refused again. One answered throughout: obeyed."""
+    f = rows.flows
+    limited = f.outcome == LIMITED
+    touched = np.zeros(len(rows.starts), np.bool_)
+    touched[rows.seg[limited]] = True
+    if len(f):
+        touched |= f.pane_s[rows.starts] - c.refused_s[slots] <= PENALTY_S
+    at = np.flatnonzero(touched[rows.seg])
+    if not len(at):
+        return Refusals(at, np.zeros(0, np.bool_))
+    seg, pane, lim = rows.seg[at], f.pane_s[at], limited[at]
+    begins = np.flatnonzero((np.diff(seg, prepend=-1) != 0) | (np.diff(pane, prepend=-1) != 0))
+    group_refused = np.logical_or.reduceat(lim, begins)
+    group_seg, group_pane = seg[begins], pane[begins]
+    last = np.where(group_refused, group_pane, 0)
+    heads = np.diff(group_seg, prepend=-1) != 0
+    # The last refusal before a group: running maximum over panes, carried in from the columns at each owner's head.
+    carried = np.concatenate([[0], last[:-1]])
+    carried[heads] = c.refused_s[slots[group_seg[heads]]]
+    width = int(group_pane.max()) + 1
+    carried = np.maximum.accumulate(carried + group_seg * width) - group_seg * width
+    standing = group_pane - carried <= PENALTY_S
+    # A mark stands on the first refused row of its pane, as it is known from then on.
+    place = np.where(lim, np.arange(len(at)), len(at))
+    first_refused = np.minimum.reduceat(place, begins)
+    row = np.where(group_refused, np.minimum(first_refused, len(at) - 1), begins)
+    return Refusals(at[row[standing]], group_refused[standing])

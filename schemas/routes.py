@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Final
+
+BASIC_AUTH: Final = "#basic-auth"  # ends the route of a request that presented its credential in a header
 
 
 def is_login(route: str | None, method: str | None, globs: tuple[str, ...]) -> bool:
-    """Whether a request by `method` on `route` presents a credential (POST or PUT on a login route)."""
+    """Whether a request by `method` on `route` presents a credential (POST or PUT on a login route, or in a header)."""
+    if route is not None and route.endswith(BASIC_AUTH):
+        return True
     if route is None or method not in ("POST", "PUT", None):
         return False
     return any(fnmatchcase(route.lower(), glob) for glob in globs)

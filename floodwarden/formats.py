@@ -1,0 +1,283 @@
+"""Files of requests as batches of decisions in the order of their time: whatever the format, bad lines counted."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import pyarrow as pa
+
+from floodwarden.formats_access import (
+    LINE_BYTES_MAX,
+    AccessLog,
+    LineError,
+    Table,
+    looks_like_access_log,
+    looks_like_table,
+)
+from floodwarden.formats_trace import ARROW_MAGIC, labelled, read_arrow, rows_of_line
+from floodwarden.simulate.generate import Labelled
+from schemas.decision import Decision
+from schemas.errors import BadMessageError
+from schemas.templates import Templates
+
+FORMATS: Final = ("combined", "nginx", "common", "tsv", "jsonl", "arrow")
+ROWS_PER_BATCH: Final = 20_000
+DISORDER_MS: Final = 120_000  # servers log when a request ends: how far back a line may belong
+_SAMPLES_MAX: Final = 20
+_GZIP: Final = b"\x1f\x8b"
+_PEEKED_BYTES: Final = 65_536
+OnBytes = Callable[[int], None]
+
+
+class FormatError(ValueError):
+    """A file whose format cannot be told or read; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A line that was no request: where and why, and its beginning (attacker's text: escape it)."""
+
+    file: str
+    line: int
+    reason: str
+    text: str
+
+
+@dataclass(slots=True)
+class Rejects:
+    """How many lines were no requests, by reason, and the first few of them."""
+
+    by_reason: Counter[str] = field(default_factory=Counter)
+    samples: list[Reject] = field(default_factory=list)
+
+    def add(self, file: str, line: int, reason: str, text: str) -> None:
+        """Count a line and keep it while there are few."""
+        self.by_reason[reason] += 1
+        if len(self.samples) < _SAMPLES_MAX:
+            self.samples.append(Reject(file, line, reason, text[:160]))
+
+    @property
+    def total(self) -> int:
+        """How many lines were no requests."""
+        return self.by_reason.total()
+
+
+def read(
+    files: Sequence[str | Path], *, form: str | None = None, rejects: Rejects, on_bytes: OnBytes | None = None
+) -> Iterator[Labelled]:
+    """Decisions of all `files` (`-`: standard input), merged by time, each file put in order within two minutes.
+
+    `form` is one of `FORMATS`, None to tell from each file's content. `on_bytes` hears how far reading has come.
+
+    Raises:
+        FormatError: a file is not there or in no known format.
+    """
+    templates = Templates()
+    sources = [ordered(_read_one(file, form, rejects, on_bytes, templates)) for file in files]
+    return sources[0] if len(sources) == 1 else merged(sources)
+
+
+def _read_one(
+    file: str | Path, form: str | None, rejects: Rejects, on_bytes: OnBytes | None, templates: Templates
+) -> Iterator[Labelled]:
+    name, told = str(file), 0
+    try:
+        with ExitStack() as stack:
+            raw = _standard_input() if name == "-" else stack.enter_context(Path(file).open("rb"))
+            for part in _parts(raw, form, name, rejects, templates):
+                yield part
+                if on_bytes and name != "-":
+                    at = raw.tell()
+                    on_bytes(at - told)
+                    told = at
+    except BadMessageError as error:
+        raise FormatError(f"{name}: {error}") from error
+    except (OSError, EOFError) as error:
+        raise FormatError(f"{name}: cannot be read ({error})") from error
+
+
+def _standard_input() -> io.BufferedReader:
+    return io.BufferedReader(sys.stdin.buffer.raw) if isinstance(sys.stdin.buffer, io.BufferedReader) else _no_input()
+
+
+def _no_input() -> io.BufferedReader:
+    raise FormatError("-: standard input is not a stream of bytes")
+
+
+def _parts(
+    raw: io.BufferedReader, form: str | None, name: str, rejects: Rejects, templates: Templates
+) -> Iterator[Labelled]:
+    stream = raw
+    if raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
+        stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=raw)), _PEEKED_BYTES)
+    form = form or detect(stream.peek(_PEEKED_BYTES), name)
+    if form == "arrow":
+        yield from read_arrow(stream)
+    else:
+        yield from _read_lines(stream, form, name, rejects, templates)
+
+
+def detect(head: bytes, name: str) -> str:
+    """The format of a file that begins with `head`.
+
+    Raises:
+        FormatError: it begins like none that is known.
+    """
+    if head.startswith(ARROW_MAGIC):
+        return "arrow"
+    text = head.decode("utf-8", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return "combined"
+    if lines[0].lstrip()[0] in "{[" and '"' in lines[0]:
+        return "jsonl"
+    if looks_like_table(lines[0]):
+        return "tsv"
+    if looks_like_access_log(islice(lines, 200)):
+        return "combined"
+    raise FormatError(f"{name}: no known format in its first lines; say --format {'|'.join(FORMATS)}")
+
+
+def _read_lines(
+    stream: io.BufferedReader, form: str, name: str, rejects: Rejects, templates: Templates
+) -> Iterator[Labelled]:
+    take = _json_rows if form == "jsonl" else _text_rows(stream, form, name, templates)
+    taken: list[tuple[int, Decision]] = []
+    for number, line in enumerate(_bounded_lines(stream), start=2 if form == "tsv" else 1):
+        if not line.strip():
+            continue
+        try:
+            taken += [(number, row) for row in take(line)]
+        except (LineError, BadMessageError) as error:
+            rejects.add(name, number, _reason(error), line[:200].decode("utf-8", "replace").rstrip())
+        if len(taken) >= ROWS_PER_BATCH:
+            yield _checked(taken, name, rejects)
+            taken = []
+    if taken:
+        yield _checked(taken, name, rejects)
+
+
+def _checked(taken: Sequence[tuple[int, Decision]], name: str, rejects: Rejects) -> Labelled:
+    """Rows as a batch, without those that hold a value we do not take."""
+    try:
+        return labelled([row for _, row in taken])
+    except BadMessageError:
+        good: list[Decision] = []
+        for number, row in taken:
+            try:
+                labelled([row])
+                good.append(row)
+            except BadMessageError as error:
+                rejects.add(name, number, _reason(error), repr(row)[:200])
+        return labelled(good)
+
+
+def _reason(error: LineError | BadMessageError) -> str:
+    return str(error) if isinstance(error, LineError) else f"{error.field}: {error.reason}"[:120]
+
+
+def _json_rows(line: bytes) -> Sequence[Decision]:
+    if len(line) >= LINE_BYTES_MAX * 16:
+        raise LineError("line too long")
+    return rows_of_line(line)
+
+
+def _text_rows(
+    stream: io.BufferedReader, form: str, name: str, templates: Templates
+) -> Callable[[bytes], Sequence[Decision]]:
+    if form == "tsv":
+        try:
+            read_line = Table(stream.readline(LINE_BYTES_MAX).decode("utf-8", "replace"), templates).decision
+        except LineError as error:
+            raise FormatError(f"{name}: {error}") from error
+    else:
+        read_line = AccessLog(templates).decision
+
+    def take(line: bytes) -> Sequence[Decision]:
+        if len(line) >= LINE_BYTES_MAX:
+            raise LineError("line too long")
+        return (read_line(line.decode("utf-8", "replace").rstrip("\r\n")),)
+
+    return take
+
+
+def _bounded_lines(stream: io.BufferedReader) -> Iterator[bytes]:
+    """Lines; of one that is too long only its beginning, the rest skipped unread into memory."""
+    longest = LINE_BYTES_MAX * 16
+    while line := stream.readline(longest):
+        yield line
+        while len(line) == longest and not line.endswith(b"\n"):
+            line = stream.readline(longest)
+
+
+def ordered(parts: Iterator[Labelled], disorder_ms: int = DISORDER_MS) -> Iterator[Labelled]:
+    """`parts` sorted by time, given that no row stands more than `disorder_ms` behind one before it.
+
+    One that does comes out late, never lost.
+    """
+    held: Labelled | None = None
+    newest_ms = 0
+    for part in parts:
+        held = _joined([held, part]) if held else _sorted(part)
+        newest_ms = max(newest_ms, _last_ms(held))
+        ready, held = _cut(held, newest_ms - disorder_ms)
+        if ready.batch.num_rows:
+            yield ready
+    if held and held.batch.num_rows:
+        yield held
+
+
+def merged(sources: Sequence[Iterator[Labelled]]) -> Iterator[Labelled]:
+    """Several sorted sources as one."""
+    heads = {number: part for number, source in enumerate(sources) if (part := next(source, None)) is not None}
+    while heads:
+        until_ms = min(_last_ms(part) for part in heads.values())
+        ready: list[Labelled] = []
+        for number, part in list(heads.items()):
+            before, after = _cut(part, until_ms)
+            ready.append(before)
+            following = after if after.batch.num_rows else next(sources[number], None)
+            if following is None:
+                del heads[number]
+            else:
+                heads[number] = following
+        joined = _joined([part for part in ready if part.batch.num_rows])
+        yield joined
+
+
+def _cut(part: Labelled, until_ms: int) -> tuple[Labelled, Labelled]:
+    """Rows up to and including `until_ms`, and those after."""
+    at = int(np.searchsorted(part.batch.column("ts_ms").to_numpy(), until_ms, side="right"))
+    return (
+        Labelled(part.batch.slice(0, at), part.labels[:at]),
+        Labelled(part.batch.slice(at), part.labels[at:]),
+    )
+
+
+def _joined(parts: Sequence[Labelled]) -> Labelled:
+    if len(parts) == 1:
+        return parts[0]
+    table = pa.Table.from_batches([part.batch for part in parts]).unify_dictionaries().combine_chunks()
+    return _sorted(Labelled(table.to_batches()[0], np.concatenate([part.labels for part in parts])))
+
+
+def _sorted(part: Labelled) -> Labelled:
+    at_ms = part.batch.column("ts_ms").to_numpy()
+    if not len(at_ms) or (np.diff(at_ms) >= 0).all():
+        return part
+    order = np.argsort(at_ms, kind="stable")
+    return Labelled(part.batch.take(pa.array(order)), part.labels[order])
+
+
+def _last_ms(part: Labelled) -> int:
+    return int(part.batch.column("ts_ms")[-1].as_py()) if part.batch.num_rows else 0

@@ -28,7 +28,9 @@ _HOUR_MS: Final = 3_600_000
 
 DECISIONS: Final = Topic("decisions", 4, {"retention.ms": str(24 * _HOUR_MS)})
 # A row per entity and one-second pane; every block of a decisions partition goes to every partition (docs/adr/0005).
-USAGE: Final = Topic("usage", 2, {"retention.ms": str(2 * _HOUR_MS)})
+# A block is of many decision messages, so its message may be larger than theirs.
+USAGE_BYTES_MAX: Final = 16 << 20
+USAGE: Final = Topic("usage", 2, {"retention.ms": str(2 * _HOUR_MS), "max.message.bytes": str(USAGE_BYTES_MAX)})
 ALERTS: Final = Topic("alerts", 2, {"retention.ms": str(7 * 24 * _HOUR_MS)})
 ACTIONS: Final = Topic("actions", 1, {"cleanup.policy": "compact"})
 DEAD_LETTER: Final = Topic("dead-letter", 1, {"retention.ms": str(7 * 24 * _HOUR_MS)})

@@ -16,6 +16,7 @@ from typing import Final, cast
 import numpy as np
 import pyarrow as pa
 
+from floodwarden.errors import CommandError
 from floodwarden.formats_access import (
     LINE_BYTES_MAX,
     AccessLog,
@@ -24,8 +25,7 @@ from floodwarden.formats_access import (
     looks_like_access_log,
     looks_like_table,
 )
-from floodwarden.formats_trace import ARROW_MAGIC, labelled, read_arrow, rows_of_line
-from floodwarden.simulate.generate import Labelled
+from floodwarden.formats_trace import ARROW_MAGIC, Labelled, labelled, read_arrow, rows_of_line
 from schemas.decision import Decision
 from schemas.errors import BadMessageError
 from schemas.templates import Templates
@@ -39,7 +39,7 @@ _PEEKED_BYTES: Final = 65_536
 OnBytes = Callable[[int], None]
 
 
-class FormatError(ValueError):
+class FormatError(CommandError):
     """A file whose format cannot be told or read; the message says what to do."""
 
 

@@ -21,8 +21,9 @@ _REMEMBERED_MAX: Final = 50_000
 _QUOTED: Final = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _TAIL: Final = rf" \[([^\]]{{10,40}})\] {_QUOTED} (\d{{3}}|-) (\S+)(?: {_QUOTED} {_QUOTED})?"
 _ACCESS: Final = re.compile(rf"(\S+) \S+ (\S+){_TAIL}")
-# Behind a virtual host, a syslog prefix, or with a user name that has spaces.
-_PREFIXED: Final = re.compile(rf"(?:.{{0,200}}?\s)?([0-9A-Fa-f:.]+|[\w.-]+) (?:-|\w+) (\S+|\S.{{0,80}}?\S){_TAIL}")
+_IP: Final = r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)"
+_PREFIXED: Final = re.compile(rf".{{0,200}}?\s{_IP} \S+ (\S+){_TAIL}")  # behind a virtual host or a syslog prefix
+_SPACED: Final = re.compile(rf"(\S+) \S+ (\S.{{0,80}}?){_TAIL}")  # the user's name has spaces
 _ERROR: Final = re.compile(
     r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] \S+ (?:\*\d+ )?(.*?), client: ([^,\s]+)"
     r'(?:, server: [^,]*)?, request: "([^"]*)"'
@@ -69,7 +70,7 @@ class AccessLog:
         if found is None:
             if line[:4].isdigit() and line[4:5] == "/":
                 return self._error_line(line)
-            found = _PREFIXED.match(line)
+            found = _PREFIXED.match(line) or _SPACED.match(line)
             if found is None:
                 raise LineError("not an access log line")
         ip, user, time, request, status, _, _, agent = found.groups()
@@ -110,6 +111,8 @@ class AccessLog:
                     return _in_range(round(datetime.fromisoformat(text).timestamp() * 1000))
                 base_ms = self._remember_hour(text, hour + zone)
             return base_ms + (int(text[15:17]) * 60 + int(text[18:20])) * 1000
+        except LineError:
+            raise
         except (ValueError, KeyError, OverflowError) as error:
             raise LineError("bad time") from error
 
@@ -228,6 +231,8 @@ def _epoch_ms(text: str) -> int:
             value = float(text)
             return _in_range(int(value if value > 1e11 else value * 1000))
         return _in_range(round(datetime.fromisoformat(text).timestamp() * 1000))
+    except LineError:
+        raise
     except (ValueError, OverflowError) as error:
         raise LineError("bad time") from error
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from floodwarden.simulate.generate import Labelled
 from schemas import codec
 from schemas.decision import SCHEMA, TEXT_COLUMNS, VERSION_KEY, Decision
 from schemas.errors import BadMessageError
@@ -18,6 +17,13 @@ from schemas.errors import BadMessageError
 LABEL: Final = "label"
 ARROW_MAGIC: Final = b"ARROW1"
 _NAMES: Final = tuple(SCHEMA.names)
+
+
+class Labelled(NamedTuple):
+    """Decisions and, row by row, what they truly were."""
+
+    batch: pa.RecordBatch
+    labels: NDArray[np.object_]
 
 
 class LabelledDecision(Decision, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -1,5 +1,6 @@
 """Labelled traffic of a made-up site: people, machines and attacks, the same for the same seed."""
 
+from floodwarden.formats_trace import Labelled
 from floodwarden.simulate.config import (
     CASES,
     EVERY_ATTACK,
@@ -10,7 +11,8 @@ from floodwarden.simulate.config import (
     SimulationError,
     attack_of,
 )
-from floodwarden.simulate.generate import Labelled, simulate
+from floodwarden.simulate.generate import simulate
+from floodwarden.simulate.sinks import write
 
 __all__ = [
     "CASES",
@@ -23,4 +25,5 @@ __all__ = [
     "SimulationError",
     "attack_of",
     "simulate",
+    "write",
 ]

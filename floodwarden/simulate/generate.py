@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from floodwarden.formats_trace import Labelled
 from floodwarden.simulate import machines, people
 from floodwarden.simulate.attacks import attack
 from floodwarden.simulate.config import SimulationConfig
@@ -21,13 +22,6 @@ _PER_MINUTE: Final = {"per-ip": 120, "per-key": 120, "login": 30}
 _PARTNER_PER_MINUTE: Final = 1200
 _NODES: Final = ("gw-1", "gw-2", "gw-3")
 _MISSING: Final = ENDPOINT_CODES["missing"]
-
-
-class Labelled(NamedTuple):
-    """Decisions and, row by row, what they truly were."""
-
-    batch: pa.RecordBatch
-    labels: NDArray[np.object_]
 
 
 def simulate(config: SimulationConfig) -> Iterator[Labelled]:

@@ -1,4 +1,4 @@
-"""Errors of the limiter that a person reads. What is wrong with data that arrives is `schemas.errors.BadMessageError`."""
+"""Errors of the limiter that an operator reads; data that arrives has `schemas.errors.BadMessageError`."""
 
 from __future__ import annotations
 

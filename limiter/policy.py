@@ -1,6 +1,6 @@
-"""What a client may ask for: limits per route and key kind, tiers, brownout. A frozen snapshot; policy_file.py reads it.
+"""What a client may ask for: limits per route and key kind, tiers, brownout: a frozen snapshot.
 
-Every limit that fits a request applies to it, and the strictest answer wins.
+policy_file.py reads it. Every limit that fits a request applies to it, and the strictest answer wins.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ local after = math.max(tat + increment, now)
 if increment >= 0 and after - now > capacity then
   return { 0, tat, now }
 end
-if after == now then
+if increment ~= 0 and after == now then
   redis.call('DEL', KEYS[1])
 elseif increment ~= 0 then
   -- The expiry collects garbage, a minute after the bucket is full; no answer depends on it.

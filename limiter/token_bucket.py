@@ -32,7 +32,7 @@ class Bucket:
         return self.emission_us * self.burst
 
     def scaled(self, numerator: int, denominator: int, cost: int) -> Bucket:
-        """The bucket at `numerator / denominator` of its rate and burst; room for one request of `cost` always stays."""
+        """The bucket at `numerator / denominator` of its rate and burst, but never too small for one `cost`."""
         if numerator == denominator:
             return self
         burst = max(self.burst * numerator // denominator, min(cost, self.burst), 1)

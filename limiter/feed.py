@@ -1,0 +1,213 @@
+"""Follows what the enforcer puts in force: the snapshot, then its deltas; and says which version runs here.
+
+    start ─► HGETALL ──absent──► keep what is known, wait for a first entry ─► HGETALL ...
+                │ version, id, epoch
+                ▼
+             XREAD from id ── v == last + 1 ─► apply, acknowledge
+                │ v differs (gap) · epoch differs · version behind ours · ahead of ours and nothing comes
+                └─► HGETALL again
+
+Redis away or emptied takes nothing out of force: the last known actions stay until they end by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from limiter.metrics import Metrics
+from limiter.overrides import Overrides
+from schemas.action import Action
+from schemas.keys import Keys
+
+BLOCK_MS: Final = 500
+BEAT_EVERY_S: Final = 1.0
+NODE_LIVE_MS: Final = 5_000
+ENTRIES_A_READ: Final = 500
+_PATIENCE_S: Final = 2.0  # for any one answer; a stopped Redis accepts connections and never speaks
+_RETRY_S: Final = 0.2
+_SNAPSHOT_FIELDS: Final = (b"version", b"id", b"epoch")
+log = structlog.get_logger("limiter.feed")
+
+
+class Feed:
+    """One node's follower. Fills `overrides`; nobody else may. `redis` is its own client, for it blocks in reads."""
+
+    def __init__(
+        self, redis: Redis, keys: Keys, node: str, overrides: Overrides, metrics: Metrics, clock_ms: Callable[[], int]
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._node = node
+        self._overrides = overrides
+        self._metrics = metrics
+        self._clock_ms = clock_ms
+        self._task: asyncio.Task[None] | None = None
+        self._id: str | None = None  # last entry applied; None: no snapshot known
+        self._epoch = b""
+        self._since_ms = 0
+        self._beat_at = 0.0
+        self._ahead = 0
+        self.version: int | None = None
+        self.nodes_live = 1
+        self.contacted = asyncio.Event()
+
+    def start(self) -> None:
+        """Follow in the background until `aclose`."""
+        self._task = asyncio.create_task(self._run(), name="limiter-feed")
+
+    async def aclose(self) -> None:
+        """Stop following; this node leaves the list of live nodes."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self._redis.hdel(self._keys.nodes, self._node)
+
+    async def _run(self) -> None:
+        reason = "start"
+        while True:
+            try:
+                await self._resync(reason)
+                reason = await self._follow()
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("feed_away", error=type(error).__name__, version=self.version)
+                self._metrics.feed_is("away")
+                reason = "away"
+                await self._sleep()
+
+    async def _follow(self) -> str:
+        """Reads and applies until the snapshot has to be read again; returns why."""
+        while True:
+            await self._beat()
+            entries = await self._read()
+            if self._id is None:
+                if entries:
+                    await self._sleep()  # entries without a snapshot: somebody is at work on it
+                return "absent"
+            for entry_id, fields in entries:
+                if not self._apply(entry_id, fields):
+                    return "gap"
+            if entries:
+                self._ahead = 0
+                await self._acknowledge()
+            elif why := await self._differs():
+                return why
+
+    async def _read(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        async with asyncio.timeout(_PATIENCE_S + BLOCK_MS / 1000):
+            reply: Any = await self._redis.xread({self._keys.feed: self._id or "0-0"}, ENTRIES_A_READ, BLOCK_MS)
+        return _entries(reply)
+
+    async def _resync(self, reason: str) -> None:
+        async with asyncio.timeout(_PATIENCE_S):
+            reply: Any = await self._redis.hgetall(self._keys.enforcement)
+        snapshot: dict[bytes, bytes] = reply
+        self.contacted.set()
+        if b"version" not in snapshot:
+            if self._id is not None:
+                log.warning("feed_absent", kept=len(self._overrides), version=self.version)
+            self._id = None
+            self._metrics.feed_is("absent")
+            return
+        actions = [self._action(body) for field, body in snapshot.items() if field not in _SNAPSHOT_FIELDS]
+        self._overrides.replace([action for action in actions if action is not None], self._clock_ms())
+        self._id = snapshot.get(b"id", b"").decode() or "0-0"
+        self._epoch = snapshot.get(b"epoch", b"")
+        self._ahead = 0
+        self._runs(int(snapshot[b"version"]))
+        self._metrics.feed_is("synced")
+        self._metrics.feed_resyncs.labels(reason).inc()
+        log.info("feed_synced", reason=reason, version=self.version, actions=len(self._overrides))
+        await self._acknowledge()
+
+    def _apply(self, entry_id: bytes, fields: dict[bytes, bytes]) -> bool:
+        """One delta into memory; False when it is not the next one."""
+        version, expected = fields.get(b"v", b""), (self.version or 0) + 1
+        if not version.isdigit() or int(version) != expected:
+            log.warning("feed_gap", expected=expected, got=version.decode("ascii", "replace"))
+            return False
+        now_ms, body = self._clock_ms(), fields.get(b"body", b"")
+        if fields.get(b"op") == b"del":
+            self._overrides.remove(body.decode("utf-8", "replace"))
+        elif (action := self._action(body)) is not None:
+            self._overrides.put(action, now_ms)
+        self._id = entry_id.decode()
+        self._runs(expected)
+        if (at := fields.get(b"at", b"")).isdigit():
+            self._metrics.feed_delay_seconds.observe(max(0, now_ms - int(at)) / 1000)
+        return True
+
+    def _action(self, body: bytes) -> Action | None:
+        try:
+            return Action.model_validate_json(body)
+        except ValidationError as error:
+            self._metrics.feed_bad_entries.inc()
+            log.warning(
+                "feed_bad_entry", field=".".join(map(str, error.errors()[0]["loc"])), why=error.errors()[0]["msg"]
+            )
+            return None
+
+    def _runs(self, version: int) -> None:
+        if version != self.version:
+            self._since_ms = self._clock_ms()
+        self.version = version
+        self._metrics.feed_version.set(version)
+        self._metrics.overrides.set(len(self._overrides))
+
+    async def _acknowledge(self) -> None:
+        async with asyncio.timeout(_PATIENCE_S):
+            await self._redis.hset(self._keys.acks, self._node, f"{self.version} {self._since_ms}")
+
+    async def _beat(self) -> None:
+        """Once a second: say that this node lives and what it runs, hear who else does, forget what has ended."""
+        if time.monotonic() - self._beat_at < BEAT_EVERY_S:
+            return
+        now_ms = self._clock_ms()
+        self._metrics.overrides.set(self._overrides.sweep(now_ms))
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hset(self._keys.nodes, self._node, str(now_ms))
+        pipeline.hvals(self._keys.nodes)
+        if self._id is not None:
+            pipeline.hset(self._keys.acks, self._node, f"{self.version} {self._since_ms}")
+        async with asyncio.timeout(_PATIENCE_S):
+            replies = await pipeline.execute()
+        beats = [int(beat) for beat in replies[1] if beat.isdigit()]
+        self.nodes_live = max(1, sum(now_ms - beat < NODE_LIVE_MS for beat in beats))
+        self._beat_at = time.monotonic()
+
+    async def _differs(self) -> str | None:
+        """After a silent read: why the snapshot must be read again, if it must."""
+        async with asyncio.timeout(_PATIENCE_S):
+            held: Any = await self._redis.hmget(self._keys.enforcement, ["version", "epoch"])
+        version, epoch = held
+        if version is None:
+            return "absent"
+        if epoch != self._epoch:
+            return "epoch"
+        ahead = int(version) - (self.version or 0)
+        self._ahead = self._ahead + 1 if ahead > 0 else 0
+        if ahead < 0:
+            return "behind"
+        return "stalled" if self._ahead > 1 else None
+
+    async def _sleep(self) -> None:
+        await asyncio.sleep(_RETRY_S)
+
+
+def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    # One stream was asked for. RESP2 answers [[stream, entries]], RESP3 {stream: [entries]}.
+    if not reply:
+        return []
+    if isinstance(reply, dict):
+        return [entry for entries in reply.values() for part in entries for entry in part]
+    return [entry for _, entries in reply for entry in entries]

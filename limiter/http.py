@@ -1,0 +1,194 @@
+"""The limiter as an HTTP service.
+
+    POST /v1/check       one question  -> 200 and the answer (`allowed`, `status`, `headers` to show ...)
+    POST /v1/checks      {"requests": [...]} -> 200 {"answers": [...]}, at most 1,000
+    POST /v1/decisions   decisions of a gateway: a JSON object or array, or an Arrow stream -> 202; rows nobody can take
+                         go to the dead-letter topic and are named in a 422, after the good ones were published
+    GET  /healthz  /readyz  /metrics
+
+One request, one row. `/v1/check` publishes the row itself, without an upstream status, unless the question says
+`"publish": false`: then the answer holds the row under `decision`, and the gateway posts it to `/v1/decisions` with
+`status` and `latency_ms` filled in. A gateway does one or the other, never both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from limiter import answers, wire
+from limiter.identity import Identifier
+from limiter.node import wall_clock_ms
+from limiter.rows import cleaned, row
+from limiter.service import Service
+from schemas import codec, topics
+from schemas.dead_letter import Origin
+from schemas.decision import Decision
+from schemas.errors import BadMessageError
+from schemas.settings import Settings
+
+PORT: Final = 8081
+BODY_BYTES_MAX: Final = 4 << 20
+ERRORS_SHOWN_MAX: Final = 20
+_DECISIONS: Final = "/v1/decisions"
+Handler = Callable[[HttpRequest], Coroutine[Any, Any, Response]]
+
+
+class Api:
+    """The endpoints over one `Service`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._node = service.node
+        self._publisher = service.publisher
+        self._identifier = Identifier(service.settings)
+
+    def routes(self) -> list[Route]:
+        """The table of endpoints."""
+        return [
+            Route("/v1/check", _named(self.check), methods=["POST"]),
+            Route("/v1/checks", _named(self.checks), methods=["POST"]),
+            Route(_DECISIONS, _named(self.decisions), methods=["POST"]),
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+        ]
+
+    async def check(self, http: HttpRequest) -> Response:
+        """One question."""
+        question = wire.check(await _body(http))
+        return _json((await self._answers([question]))[0])
+
+    async def checks(self, http: HttpRequest) -> Response:
+        """Several questions, one round trip."""
+        questions = wire.checks(await _body(http))
+        return _json({"answers": await self._answers(questions)})
+
+    async def _answers(self, questions: list[wire.Check]) -> list[dict[str, Any]]:
+        ts_ms = wall_clock_ms()
+        requests = [wire.request(question, self._identifier) for question in questions]
+        given = await self._node.check_many(requests)
+        replies: list[dict[str, Any]] = []
+        for question, request, answer in zip(questions, requests, given, strict=True):
+            decision = row(request, answer, ts_ms, self._node.name)
+            if question.publish:
+                self._publisher.offer(decision)
+            replies.append(wire.reply(answer, None if question.publish else decision))
+        return replies
+
+    async def decisions(self, http: HttpRequest) -> Response:
+        """Decisions made elsewhere."""
+        body, content_type = await _body(http), http.headers.get("content-type")
+        is_json = (content_type or "").partition(";")[0].strip().lower() == topics.JSON
+        try:
+            if is_json or (not content_type and body[:1] in (b"{", b"[")):
+                good, bad = wire.rows(body)
+            else:
+                good, bad = codec.to_rows(codec.decode(body, content_type)), []
+        except BadMessageError as error:
+            self._publisher.dead_letter(body, error, Origin(_DECISIONS, 0, 0), content_type)
+            raise
+        for at, part, why in bad:
+            self._publisher.dead_letter(part, why, Origin(_DECISIONS, 0, at), topics.JSON)
+        kept = self._publish(good)
+        if kept < len(good):
+            full = BadMessageError(
+                "too_large", "body", f"{len(good) - kept} of {len(good)} rows found no room", "send them again later"
+            )
+            return _problem(full, 503, accepted=kept)
+        if bad:
+            shown = [
+                {"index": at, "field": e.field, "code": e.code, "reason": e.reason, "fix": e.fix}
+                for at, _, e in bad[:ERRORS_SHOWN_MAX]
+            ]
+            return _problem(bad[0][2], 422, accepted=kept, rejected=len(bad), errors=shown)
+        return _json({"accepted": kept}, 202)
+
+    def _publish(self, good: list[Decision]) -> int:
+        for at, decision in enumerate(good):
+            if not self._publisher.offer(cleaned(decision)):
+                return at
+        return len(good)
+
+    async def healthz(self, _: HttpRequest) -> Response:
+        """Whether the process answers."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _: HttpRequest) -> Response:
+        """Whether checks may be sent here: the feed was heard once, or Redis is known to be away."""
+        if self._service.ready:
+            return PlainTextResponse(f"ready, limits {self._node.mode}\n")
+        return PlainTextResponse("not ready: the enforcement feed was not heard yet\n", 503)
+
+    async def metrics(self, _: HttpRequest) -> Response:
+        """Prometheus text."""
+        return Response(generate_latest(self._service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def create_app(service: Service, *, owns: bool = True) -> Starlette:
+    """The application; it starts and stops `service` when it `owns` it."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if owns:
+            async with service:
+                yield
+        else:
+            yield
+
+    return Starlette(routes=Api(service).routes(), lifespan=lifespan)
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or Ctrl-C, then sends what waits and stops."""
+    service = Service(settings.model_copy(update={"port": settings.port or PORT}))
+    config = uvicorn.Config(
+        create_app(service),
+        host=settings.host,
+        port=service.settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+    uvicorn.Server(config).run()
+
+
+def _named(handler: Handler) -> Handler:
+    """`handler`, with messages nobody can take answered by a problem that names the field."""
+
+    async def handle(http: HttpRequest) -> Response:
+        try:
+            return await handler(http)
+        except BadMessageError as error:
+            return _problem(error, 413 if error.field == "body" and error.code == "too_large" else 400)
+
+    return handle
+
+
+async def _body(http: HttpRequest) -> bytes:
+    parts, length = [], 0
+    async for part in http.stream():
+        length += len(part)
+        if length > BODY_BYTES_MAX:
+            raise BadMessageError("too_large", "body", f"more than {BODY_BYTES_MAX} bytes", "send it in parts")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _problem(error: BadMessageError, status_code: int, **more: Any) -> Response:
+    extra = {"retry-after": "1"} if status_code == 503 else {}
+    return Response(answers.bad_request(error, status_code, **more), status_code, extra, media_type=answers.PROBLEM)
+
+
+def _json(value: object, status_code: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status_code, media_type="application/json")

@@ -1,0 +1,193 @@
+"""The check: memory first, then Redis in one round trip, and never an exception or a wait beyond the deadline.
+
+While Redis is slow or gone a node gives out its share of each limit (`limit / nodes`) from its own memory, and what the
+enforcer put in force stays in force. When Redis is back the shared buckets hold again as they were, and local ones are
+forgotten: what was given out meanwhile is not charged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from limiter.breaker import Breaker
+from limiter.buckets import LocalBuckets, RedisBuckets
+from limiter.matcher import Applied, Matcher
+from limiter.metrics import Metrics
+from limiter.overrides import Overrides
+from limiter.policy import PPM, Policy
+from limiter.token_bucket import Taken
+from limiter.verdict import Answer, Mode, Placed, Reason, Request, combined, refused
+from schemas.settings import Settings
+
+_PROBE_EVERY_S: Final = 0.2
+_AWAY: Final = (RedisError, OSError, TimeoutError)
+log = structlog.get_logger("limiter.node")
+
+
+def wall_clock_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Node:
+    """One limiter node. `overrides` is shared with the feed that fills it; `nodes` says how many share the limits."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        redis: Redis,
+        overrides: Overrides,
+        metrics: Metrics,
+        *,
+        nodes: Callable[[], int] = lambda: 1,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.name = settings.node
+        self._policy = policy
+        self._matcher = Matcher(policy)
+        self._overrides = overrides
+        self._shared = RedisBuckets(redis, settings.keys, settings.redis_deadline_ms)
+        self._local = LocalBuckets()
+        self._breaker = Breaker()
+        self._known_nodes = settings.known_nodes
+        self._nodes = nodes
+        self._clock_ms = clock_ms
+        self._metrics = metrics
+        self._counters = {
+            (v, m): metrics.checks.labels(v, m) for v in ("allow", "limit", "deny", "challenge") for m in Mode
+        }
+        self._probe: asyncio.Task[None] | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """What limits rest on now."""
+        return Mode.LOCAL if self._breaker.is_open else Mode.SHARED
+
+    async def check(self, request: Request) -> Answer:
+        """What to do with `request`. Never raises (but for cancellation); a fault of our own allows and is counted."""
+        return (await self.check_many((request,)))[0]
+
+    async def check_many(self, requests: Sequence[Request]) -> list[Answer]:
+        """`check` for each, in their order, with one round trip for all; each is judged for itself."""
+        began = time.perf_counter()
+        try:
+            answers = await self._check(requests)
+        except Exception:  # the outermost line of the hot path: a fault of ours must not become the client's
+            self._metrics.faults.inc(len(requests))
+            log.exception("check_fault")
+            answers = [Answer("allow", "/*", self._policy.default_tier, 1, Mode.MEMORY) for _ in requests]
+        self._metrics.check_seconds.observe(time.perf_counter() - began)
+        for answer in answers:
+            self._counters[answer.verdict, answer.mode].inc()
+        return answers
+
+    async def warm(self) -> bool:
+        """Connects and loads the script, so that the first check finds both; False when Redis is away."""
+        try:
+            await self._shared.ping()
+        except _AWAY as error:
+            log.warning("redis_away_at_start", reason=type(error).__name__)
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Stops asking for Redis."""
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
+
+    async def _check(self, requests: Sequence[Request]) -> list[Answer]:
+        now_ms = self._clock_ms()
+        placed = [self.place(request, now_ms) for request in requests]
+        asking = [one.applied for one in placed if one.ruling.refusal is None and one.applied]
+        taken = await self._take_shared(asking) if asking and not self._breaker.is_open else None
+        shared = iter(taken) if taken is not None else None
+        answers: list[Answer] = []
+        for one in placed:
+            if one.ruling.refusal is not None:
+                answers.append(refused(one, one.ruling.refusal, now_ms))
+            elif not one.applied:
+                answers.append(combined(one, (), (), Mode.MEMORY))
+            elif shared is not None:
+                answers.append(combined(one, [each.bucket for each in one.applied], next(shared), Mode.SHARED))
+            else:
+                answers.append(self._locally(one, now_ms))
+        return answers
+
+    def _locally(self, placed: Placed, now_ms: int) -> Answer:
+        nodes = max(self._known_nodes, self._nodes(), 1)
+        taken = self._local.take(placed.applied, nodes, now_ms * 1000)
+        shares = [one.bucket.scaled(1, nodes, one.cost) for one in placed.applied]
+        return combined(placed, shares, taken, Mode.LOCAL)
+
+    def place(self, request: Request, now_ms: int) -> Placed:
+        """Everything memory knows of `request`."""
+        identity = request.identity
+        method = request.method.upper()
+        route = request.route or self._matcher.route(method, request.path)
+        tier = self._policy.tier_of(request.tier, identity.key_id, identity.user, identity.tenant).name
+        ruling = self._overrides.judge(identity, route, now_ms)
+        factor_ppm, reduced = PPM, None
+        if ruling.level:
+            factor_ppm = self._policy.brownout.factor_ppm(ruling.level, tier, method, route)
+            reduced = Reason.BROWNOUT if factor_ppm != PPM else None
+        if ruling.throttle is not None:
+            factor_ppm = max(1, factor_ppm * ruling.throttle.factor_ppm // PPM)
+            reduced = Reason.ABUSE
+        applied = self._matcher.limits(method, route, tier, identity, factor_ppm, request.cost)
+        return Placed(route, tier, ruling, applied, reduced)
+
+    async def _take_shared(self, asking: list[list[Applied]]) -> list[list[Taken]] | None:
+        """What Redis says to each group, None when it says nothing in time.
+
+        A group that one of its limits refuses gets back what the others took.
+        """
+        try:
+            flat = await self._shared.take([one for applied in asking for one in applied])
+        except _AWAY as error:
+            self._failed(error)
+            return None
+        self._breaker.succeeded()
+        replies = iter(flat)
+        groups = [[next(replies) for _ in applied] for applied in asking]
+        back = [
+            one
+            for applied, taken in zip(asking, groups, strict=True)
+            if not all(its.allowed for its in taken)
+            for one, its in zip(applied, taken, strict=True)
+            if its.allowed
+        ]
+        if back:
+            try:
+                await self._shared.give_back(back)
+            except _AWAY as error:  # refused all the same, and a little poorer
+                self._failed(error)
+        return groups
+
+    def _failed(self, error: Exception) -> None:
+        reason = "deadline" if isinstance(error, TimeoutError) else type(error).__name__
+        self._metrics.redis_errors.labels(reason).inc()
+        if self._breaker.failed():
+            self._metrics.mode.set(1)
+            log.warning("redis_away", reason=reason, limits="local", nodes=max(self._known_nodes, self._nodes()))
+            self._probe = asyncio.create_task(self._until_back(), name="limiter-probe")
+
+    async def _until_back(self) -> None:
+        while self._breaker.is_open:
+            await asyncio.sleep(_PROBE_EVERY_S)
+            try:
+                await self._shared.ping()
+            except _AWAY:
+                continue
+            self._breaker.succeeded()
+            self._local.clear()
+            self._metrics.mode.set(0)
+            log.info("redis_back", limits="shared")

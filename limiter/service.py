@@ -1,0 +1,84 @@
+"""A limiter node whole: node, feed and publisher, started and stopped together.
+
+async with Service(settings) as limiter:
+    app = RateLimitMiddleware(app, limiter.node, limiter.publisher, limiter.settings)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from types import TracebackType
+from typing import Self
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from limiter.feed import Feed
+from limiter.metrics import Metrics
+from limiter.node import Node, wall_clock_ms
+from limiter.overrides import Overrides
+from limiter.policy_file import load
+from limiter.publisher import Publisher
+from schemas.settings import Settings
+
+log = structlog.get_logger("limiter")
+
+
+class Service:
+    """Owns one node's parts. Kafka or Redis away at the start stops nothing.
+
+    Raises:
+        PolicyError: the policy file cannot be taken.
+        SettingsError: a malformed setting.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        name = settings.node or f"{socket.gethostname()}:{settings.port or os.getpid()}"
+        self.settings = settings.model_copy(update={"node": name})
+        self.policy = load(settings.policies)
+        self.metrics = Metrics()
+        self.overrides = Overrides(text.strip() for text in settings.allowlist.split(",") if text.strip())
+        self._clients = [_client(settings.redis) for _ in range(2)]
+        self.feed = Feed(self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms)
+        self.node = Node(
+            self.settings,
+            self.policy,
+            self._clients[0],
+            self.overrides,
+            self.metrics,
+            nodes=lambda: self.feed.nodes_live,
+        )
+        self.publisher = Publisher(self.settings, self.metrics)
+
+    async def __aenter__(self) -> Self:
+        if self.settings.secret.get_secret_value() == "change-me":
+            log.warning("secret_is_default", fix="set FLOODWARDEN_SECRET to the same random text on every node")
+        self.publisher.start()
+        await self.node.warm()
+        self.feed.start()
+        log.info("limiter_started", node=self.settings.node, policy=self.policy.name, limits=len(self.policy.limits))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.feed.aclose()
+        await self.node.aclose()
+        await asyncio.to_thread(self.publisher.stop)
+        for client in self._clients:
+            await client.aclose()
+        log.info("limiter_stopped", node=self.settings.node)
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node knows what is in force, or knows that Redis, which would tell, is away."""
+        return self.feed.contacted.is_set() or self.node.mode == "local"
+
+
+def _client(url: str) -> Redis:
+    # No retries: the deadline, the breaker and the feed's loop are the retry, and a script sent twice takes twice.
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1)

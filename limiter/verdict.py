@@ -1,0 +1,138 @@
+"""What is asked of a node and what it answers; how several limits make one answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from limiter.matcher import Applied, Identity
+from limiter.overrides import Entry, Ruling
+from limiter.token_bucket import Bucket, Taken
+from schemas.action import ActionKind
+from schemas.decision import Verdict
+
+ANYBODY: Final = Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a client. `path` is as asked for, with its query; `route`, `tier` and `cost` override our own."""
+
+    method: str
+    path: str
+    identity: Identity = ANYBODY
+    route: str | None = None
+    tier: str | None = None
+    cost: int | None = None
+    ua: str | None = None
+
+
+class Reason(StrEnum):
+    """Why a request was refused; the last part of its problem type."""
+
+    QUOTA = "quota-exceeded"
+    BROWNOUT = "temporary-reduced-capacity"
+    ABUSE = "abnormal-usage-detected"
+
+
+class Mode(StrEnum):
+    """What an answer rests on: this node's memory alone, shared buckets, or local ones because Redis is away."""
+
+    MEMORY = "memory"
+    SHARED = "shared"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a node says to a request.
+
+    `limit` (tokens), `window_ms` (empty to full), `remaining` and `reset_ms` are of the limit named by `policy`, the
+    strictest; None where no limit applies. `rule` is what decided: a limit's name, or an action's rule. A
+    `retry_after_ms` of None on a refusal says that no wait is known to help.
+    """
+
+    verdict: Verdict
+    route: str
+    tier: str
+    cost: int
+    mode: Mode
+    rule: str | None = None
+    reason: Reason | None = None
+    policy: str | None = None
+    limit: int | None = None
+    window_ms: int | None = None
+    remaining: int | None = None
+    reset_ms: int | None = None
+    retry_after_ms: int | None = None
+    action: str | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may pass."""
+        return self.verdict == "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A request with everything memory knows of it: its route, tier, what is in force, the limits that apply."""
+
+    route: str
+    tier: str
+    ruling: Ruling
+    applied: list[Applied]
+    reduced: Reason | None  # why the limits are lower than the policy's, if they are
+
+    @property
+    def cost(self) -> int:
+        """What it costs, at its dearest."""
+        return max((one.cost for one in self.applied), default=1)
+
+
+def refused(placed: Placed, entry: Entry, now_ms: int) -> Answer:
+    """The answer of an action in force: a denial or a challenge."""
+    return Answer(
+        verdict="deny" if entry.kind is ActionKind.DENY else "challenge",
+        route=placed.route,
+        tier=placed.tier,
+        cost=placed.cost,
+        mode=Mode.MEMORY,
+        rule=entry.rule or entry.uid,
+        reason=Reason.ABUSE,
+        retry_after_ms=entry.expires_ms - now_ms if entry.kind is ActionKind.DENY else None,
+        action=entry.uid,
+    )
+
+
+def combined(placed: Placed, buckets: Sequence[Bucket], taken: Sequence[Taken], mode: Mode) -> Answer:
+    """One answer of several limits: refused when one refuses, and shown by the strictest."""
+    if not taken:
+        return Answer("allow", placed.route, placed.tier, placed.cost, mode)
+    at = min(range(len(taken)), key=lambda n: _strictness(taken[n]))
+    one, bucket, limit = taken[at], buckets[at], placed.applied[at].limit
+    throttle = placed.ruling.throttle
+    return Answer(
+        verdict="allow" if one.allowed else "limit",
+        route=placed.route,
+        tier=placed.tier,
+        cost=placed.cost,
+        mode=mode,
+        rule=None if one.allowed else limit.name,
+        reason=None if one.allowed else placed.reduced or Reason.QUOTA,
+        policy=limit.name,
+        limit=bucket.burst,
+        window_ms=-(-bucket.capacity_us // 1000),
+        remaining=one.remaining,
+        reset_ms=-(-one.reset_us // 1000),
+        retry_after_ms=None if one.allowed or one.retry_after_us is None else -(-one.retry_after_us // 1000),
+        action=throttle.uid if throttle and not one.allowed else None,
+    )
+
+
+def _strictness(taken: Taken) -> tuple[bool, float, int]:
+    # Refusals first, the longest wait foremost (never = longest); then what has least left.
+    if taken.allowed:
+        return True, 0.0, taken.remaining
+    return False, -float("inf") if taken.retry_after_us is None else -taken.retry_after_us, 0

@@ -1,0 +1,143 @@
+"""What `/v1/check` and its kin read and write: JSON in, JSON out; what cannot be taken is named. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from limiter import answers
+from limiter.identity import Identifier, address, cut
+from limiter.matcher import Identity
+from limiter.verdict import Answer, Request
+from schemas import codec
+from schemas.decision import COST_MAX, TEXT_BYTES_MAX, Decision
+from schemas.errors import BadMessageError
+
+CHECKS_MAX: Final = 1_000
+T = TypeVar("T")
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A question to `/v1/check`. With `publish` false nobody hears of it until the gateway posts the row itself."""
+
+    path: str
+    method: str = "GET"
+    ip: str | None = None
+    api_key: str | None = None
+    key_id: str | None = None
+    user: str | None = None
+    tenant: str | None = None
+    route: str | None = None
+    tier: str | None = None
+    cost: int | None = None
+    ua: str | None = None
+    publish: bool = True
+
+
+class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Several questions, for `/v1/checks`."""
+
+    requests: list[Check]
+
+
+_CHECK: Final = msgspec.json.Decoder(Check)
+_CHECKS: Final = msgspec.json.Decoder(Checks)
+_ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def check(body: bytes) -> Check:
+    """One question. Raises `BadMessageError` naming the field."""
+    return _checked(_decoded(_CHECK, body), "")
+
+
+def checks(body: bytes) -> list[Check]:
+    """Several questions, at most `CHECKS_MAX`. Raises `BadMessageError` naming the field."""
+    found = _decoded(_CHECKS, body).requests
+    if len(found) > CHECKS_MAX:
+        raise BadMessageError("too_large", "requests", f"{len(found)} questions", f"at most {CHECKS_MAX} at a time")
+    return [_checked(one, f"requests[{at}].") for at, one in enumerate(found)]
+
+
+def request(one: Check, identifier: Identifier) -> Request:
+    """A question as the node takes it; an API key is hashed here and goes no further."""
+    ip = address(one.ip) if one.ip else None
+    key_id = one.key_id or (identifier.key_id(one.api_key) if one.api_key else None)
+    identity = Identity(str(ip) if ip else None, key_id, cut(one.user), cut(one.tenant))
+    return Request(
+        one.method, one.path, identity, cut(one.route, TEXT_BYTES_MAX), one.tier, one.cost, cut(one.ua, TEXT_BYTES_MAX)
+    )
+
+
+def reply(answer: Answer, decision: Decision | None) -> dict[str, Any]:
+    """The answer for a gateway: what to do, the status and headers to show, and, unpublished, the row to complete."""
+    found: dict[str, Any] = {
+        "allowed": answer.allowed,
+        "verdict": answer.verdict,
+        "status": answers.status(answer),
+        "route": answer.route,
+        "tier": answer.tier,
+        "cost": answer.cost,
+        "mode": answer.mode,
+        "headers": dict(answers.headers(answer)),
+    }
+    told = ("rule", "reason", "policy", "limit", "remaining", "reset_ms", "retry_after_ms", "action")
+    found.update({name: value for name in told if (value := getattr(answer, name)) is not None})
+    if decision is not None:
+        found["decision"] = decision
+    return found
+
+
+def rows(body: bytes) -> tuple[list[Decision], list[tuple[int, bytes, BadMessageError]]]:
+    """JSON decisions: the good ones, and each bad one with its place and bytes.
+
+    Raises `BadMessageError` when the body as a whole is not one object or an array of objects.
+    """
+    try:
+        return _good(codec.rows_from_json(body)), []
+    except BadMessageError:
+        if body.lstrip()[:1] != b"[":
+            raise
+    try:
+        parts = _ROWS.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadMessageError("bad_json", "body", str(error), "send one JSON object or an array of objects") from error
+    good: list[Decision] = []
+    bad: list[tuple[int, bytes, BadMessageError]] = []
+    for at, part in enumerate(parts):
+        try:
+            good.extend(_good(codec.rows_from_json(bytes(part))))
+        except BadMessageError as error:
+            bad.append((at, bytes(part), error))
+    return good, bad
+
+
+def _good(found: list[Decision]) -> list[Decision]:
+    codec.from_rows(found)  # values are judged here, on the columns
+    return found
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        reason, _, at = str(error).partition(" - at `$")
+        quoted = reason.split("`")
+        named = quoted[1] if "field `" in reason and len(quoted) > 2 else ""
+        field = ".".join(part for part in (at.rstrip("`").lstrip("."), named) if part) or "body"
+        known = ", ".join(Check.__struct_fields__)
+        raise BadMessageError("bad_value", field, reason, f"a question has: {known}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadMessageError("bad_json", "body", str(error), "send a JSON object") from error
+
+
+def _checked(one: Check, at: str) -> Check:
+    if one.cost is not None and not 0 <= one.cost <= COST_MAX:
+        raise BadMessageError("bad_value", f"{at}cost", f"{one.cost} is out of range", f"0 to {COST_MAX}")
+    if one.ip is not None and address(one.ip) is None:
+        raise BadMessageError("bad_value", f"{at}ip", f"{one.ip[:64]!r} is no address", "IPv4 or IPv6, no network")
+    if one.key_id is not None and len(one.key_id) > 64:
+        raise BadMessageError("too_large", f"{at}key_id", f"{len(one.key_id)} characters", "a keyed hash, at most 64")
+    if not 1 <= len(one.method) <= 16:
+        raise BadMessageError("bad_value", f"{at}method", "is empty or too long", "an HTTP method: GET")
+    return one

@@ -1,0 +1,190 @@
+"""Findings -> alerts: one incident about one entity, however many panes it lasts.
+
+    pane          |  41  |  42  |  43  | ...                     |
+    peek             x                                             crosses on the open pane: `open` at once, early
+    close            x      x      x                               borne out; `update` at most every 10 s
+                                      |<----- 20 min quiet ----->| `closed`
+
+An early alert that the close of its pane does not bear out is `withdrawn`. Everything else follows from closed panes
+alone, so the same decisions give the same alerts however they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+from xxhash import xxh3_128_hexdigest
+
+from detectors.columns import Finding
+from schemas.alert import Alert, Answer, Contribution, Entity, EntityKind, Evidence, Severity, Status
+from schemas.usage import Kind
+
+QUIET_MS: Final = 20 * 60_000
+UPDATE_EVERY_MS: Final = 10_000
+EPISODES_MAX: Final = 65_536
+_EXAMPLES_MAX: Final = 3
+_VALUE_CHARS_MAX: Final = 512
+
+Names = Callable[[Iterable[int]], Mapping[int, str]]
+"""Texts of hashes, as far as they are still known."""
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """An open incident. `finding` is the newest; `told_ms` the event time its last open or update was about.
+
+    `canonical` is false while only an open pane speaks for it. Entity and route are kept as text, for later alerts.
+    """
+
+    finding: Finding
+    told_ms: int
+    canonical: bool
+    entity: str
+    route: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    at_ms: int
+    uid: str
+    status: Status
+    episode: Episode
+
+
+class Episodes:
+    """The open incidents of one usage partition; beyond `episodes_max` the one quiet longest is closed."""
+
+    def __init__(self, model: str, episodes_max: int = EPISODES_MAX) -> None:
+        self._model = model
+        self._episodes_max = episodes_max
+        self._open: dict[str, Episode] = {}
+
+    def __len__(self) -> int:
+        """Number of open incidents."""
+        return len(self._open)
+
+    def closed(self, findings: Sequence[Finding], until_ms: int, names: Names) -> list[Alert]:
+        """What the panes before `until_ms`, now whole, say: opens, updates, ends, withdrawals in event-time order."""
+        texts = self._texts(findings, names)
+        said: list[_Said] = []
+        for finding in findings:
+            said += self._canonical(uid_of(finding), finding, texts)
+        for uid, episode in list(self._open.items()):
+            if not episode.canonical and (episode.finding.at_s + 1) * 1000 <= until_ms:
+                said.append(self._end(uid, Status.WITHDRAWN, until_ms))
+            elif episode.canonical and episode.finding.last_ms + QUIET_MS <= until_ms:
+                said.append(self._end(uid, Status.CLOSED, episode.finding.last_ms + QUIET_MS))
+        said.sort(key=lambda s: s.at_ms)
+        return [self._alert(s, texts) for s in said]
+
+    def peeked(self, findings: Sequence[Finding], names: Names) -> list[Alert]:
+        """What open panes already say: incidents not yet known open at once."""
+        new = {uid: f for f in findings if (uid := uid_of(f)) not in self._open}
+        if not new:
+            return []
+        texts = self._texts(list(new.values()), names)
+        said: list[_Said] = []
+        for uid, finding in new.items():
+            said += self._room()
+            said.append(self._begin(uid, finding, texts, canonical=False))
+        return [self._alert(s, texts) for s in said]
+
+    def finish(self) -> list[Alert]:
+        """End of input: every incident closes."""
+        said = [self._end(uid, Status.CLOSED, e.finding.last_ms + QUIET_MS) for uid, e in list(self._open.items())]
+        said.sort(key=lambda s: s.at_ms)
+        return [self._alert(s, {}) for s in said]
+
+    def dump(self) -> bytes:
+        """Everything, for a snapshot."""
+        return msgspec.msgpack.encode(self._open)
+
+    def load(self, data: bytes) -> None:
+        """The inverse of `dump`."""
+        self._open = msgspec.msgpack.decode(data, type=dict[str, Episode])
+
+    def _canonical(self, uid: str, finding: Finding, texts: Mapping[int, str]) -> list[_Said]:
+        said: list[_Said] = []
+        episode = self._open.get(uid)
+        if episode is not None and episode.canonical and episode.finding.last_ms + QUIET_MS <= finding.at_s * 1000:
+            said.append(self._end(uid, Status.CLOSED, episode.finding.last_ms + QUIET_MS))
+            episode = None
+        if episode is None:
+            said += self._room()
+            said.append(self._begin(uid, finding, texts, canonical=True))
+        elif not episode.canonical:
+            restated = _restated(episode, finding, finding.last_ms)
+            self._open[uid] = restated
+            if _evidence(restated.finding) != _evidence(episode.finding):
+                said.append(_Said(finding.last_ms, uid, Status.UPDATE, restated))
+        elif finding.last_ms >= episode.told_ms + UPDATE_EVERY_MS:
+            self._open[uid] = _restated(episode, finding, finding.last_ms)
+            said.append(_Said(finding.last_ms, uid, Status.UPDATE, self._open[uid]))
+        else:
+            self._open[uid] = _restated(episode, finding, episode.told_ms)
+        return said
+
+    def _begin(self, uid: str, finding: Finding, texts: Mapping[int, str], *, canonical: bool) -> _Said:
+        entity = texts.get(finding.entity, f"#{finding.entity:016x}")[:_VALUE_CHARS_MAX]
+        route = texts.get(finding.route) if finding.route else None
+        episode = Episode(finding, finding.last_ms, canonical, entity, route)
+        self._open[uid] = episode
+        return _Said(finding.crossed_ms, uid, Status.OPEN, episode)
+
+    def _end(self, uid: str, status: Status, at_ms: int) -> _Said:
+        return _Said(at_ms, uid, status, self._open.pop(uid))
+
+    def _room(self) -> list[_Said]:
+        if len(self._open) < self._episodes_max:
+            return []
+        uid = min(self._open, key=lambda u: self._open[u].finding.last_ms)
+        return [self._end(uid, Status.CLOSED, self._open[uid].finding.last_ms)]
+
+    def _texts(self, findings: Sequence[Finding], names: Names) -> Mapping[int, str]:
+        wanted = {h for f in findings for h in (f.entity, f.route, *f.examples[:_EXAMPLES_MAX]) if h}
+        return names(wanted) if wanted else {}
+
+    def _alert(self, said: _Said, texts: Mapping[int, str]) -> Alert:
+        finding, entity = said.episode.finding, said.episode.entity
+        kind = EntityKind(Kind(finding.kind).name.lower())
+        return Alert(
+            uid=said.uid,
+            status=said.status,
+            kind=finding.family,
+            severity=Severity(finding.severity),
+            answer=Answer(finding.answer),
+            entity=Entity(kind=kind, value=entity),
+            route=said.episode.route,
+            first_ms=finding.first_ms,
+            last_ms=finding.last_ms,
+            crossed_ms=finding.crossed_ms,
+            crossed_after=finding.crossed_after,
+            score=min(1.0, max(0.0, finding.score)),
+            rule=f"{finding.family}/{finding.version}",
+            model=self._model,
+            summary=_summary(kind, entity, finding, texts),
+            evidence=tuple(Evidence(**fact._asdict()) for fact in finding.facts),
+            contributions=tuple(Contribution(**share._asdict()) for share in finding.contributions),
+        )
+
+
+def uid_of(finding: Finding) -> str:
+    """The alert's identity: what it is about and the pane it began in, never when it was noticed."""
+    return xxh3_128_hexdigest(f"{finding.kind}:{finding.entity:016x}:{finding.family}:{finding.pane_s}".encode())
+
+
+def _restated(episode: Episode, finding: Finding, told_ms: int) -> Episode:
+    """The episode as its newest canonical finding leaves it."""
+    return Episode(finding, told_ms, True, episode.entity, episode.route)
+
+
+def _evidence(finding: Finding) -> Finding:
+    return replace(finding, crossed_ms=0, first_ms=0)
+
+
+def _summary(kind: EntityKind, entity: str, finding: Finding, texts: Mapping[int, str]) -> str:
+    what = finding.facts[0].sentence if finding.facts else f"evidence of {finding.family}"
+    examples = [texts[h] for h in finding.examples[:_EXAMPLES_MAX] if h in texts]
+    return f"{kind} {entity}: {what}" + (f"; for example {', '.join(examples)}" if examples else "")

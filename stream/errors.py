@@ -1,0 +1,23 @@
+"""Typed errors of the stream."""
+
+from __future__ import annotations
+
+
+class LostBlockError(RuntimeError):
+    """Between what a usage partition has applied and the block that came, blocks are missing: counts would be wrong."""
+
+    def __init__(self, partition: int, applied: int, start: int, end: int) -> None:
+        super().__init__(
+            f"decisions partition {partition}: applied up to {applied}, then came block [{start}, {end}); "
+            "what lies between was lost. Stop all workers, delete the snapshots and start again: usage is rebuilt "
+            "from what the usage topic still holds"
+        )
+        self.partition, self.applied, self.start, self.end = partition, applied, start, end
+
+
+class SnapshotError(ValueError):
+    """A snapshot that this program and model cannot go on from; the state is rebuilt from the usage topic instead."""
+
+
+class LeaseLostError(RuntimeError):
+    """The group has given this worker's partitions to another generation; it must not write for them any more."""

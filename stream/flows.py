@@ -1,0 +1,46 @@
+"""Flows as the detectors take them: read from blocks, and the same flows of several blocks made one."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from detectors.columns import DTYPES, Flows
+from schemas.usage import FLOWS_PER_PANE_MAX
+from stream.grouping import beyond, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
+
+_NAMES: Final = {field.name: "hash" if field.name == "entity" else field.name for field in fields(Flows)}
+
+
+def read(batch: pa.RecordBatch) -> Flows:
+    """Rows of `schemas.usage.FLOWS` without their text."""
+    return Flows(
+        *(
+            batch.column(column).to_numpy(zero_copy_only=False).astype(DTYPES[name], copy=False)
+            for name, column in _NAMES.items()
+        )
+    )
+
+
+def merged(parts: list[Flows]) -> Flows:
+    """Flows of several blocks: like rows made one, and of each owner and pane the lowest-ranked, as combine cuts."""
+    flows = Flows.concat(parts)
+    if len(parts) < 2:
+        return flows
+    told = flows.outcome.astype(np.uint64) * np.uint64(2) + flows.login
+    rank = flow_rank(flows.route, flows.path, flows.user, flows.ip, told)
+    owner = mixed(flows.entity ^ mixed(flows.pane_s.astype(np.uint64))) + flows.kind
+    groups, uniques = distinct(mixed(rank + np.uint64(1)) ^ owner)
+    count = len(uniques)
+    one = first_rows(groups, count)
+    first_ms, last_ms = lowest(groups, count, flows.first_ms), highest(groups, count, flows.last_ms)
+    n = summed(groups, count, flows.n)
+    places, owners = distinct(owner[one])
+    kept = ~beyond(places, len(owners), rank[one], FLOWS_PER_PANE_MAX)
+    rows = flows.take(one[kept])
+    columns = {name: getattr(rows, name) for name in _NAMES}
+    columns |= {"first_ms": first_ms[kept], "last_ms": last_ms[kept], "n": n[kept]}
+    return Flows(**columns)

@@ -1,0 +1,85 @@
+"""Text of hashes that flew by, for alerts: the newest ones, bounded, looked up in bulk when an alert is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.usage import Block, Kind
+from stream.grouping import I64, U64, first_rows
+
+NAMES_MAX: Final = 262_144
+_SEGMENTS_MAX: Final = 32
+
+
+class Names:
+    """At most `names_max` texts by hash; the oldest go first."""
+
+    def __init__(self, names_max: int = NAMES_MAX) -> None:
+        self._names_max = names_max
+        self._segments: list[tuple[U64, pa.StringArray]] = []  # oldest first
+
+    def add(self, blocks: Sequence[Block]) -> None:
+        """Learn the texts of owners, routes, paths and users in these blocks."""
+        hashes: list[U64] = []
+        texts: list[pa.StringArray] = []
+        for block in blocks:
+            flows, counts = block.flows, block.counts
+            users = np.flatnonzero(counts.column("kind").to_numpy() == Kind.USER)
+            for batch, name, of, rows in (
+                (flows, "entity", "hash", None),
+                (flows, "route_name", "route", None),
+                (flows, "path_name", "path", None),
+                (counts, "entity", "hash", users),
+            ):
+                h, t = _distinct(batch.column(name), batch.column(of), rows)
+                hashes.append(h)
+                texts.append(t)
+        if sum(map(len, hashes)):
+            self._segments.append((np.concatenate(hashes), pa.concat_arrays(texts)))
+        if len(self._segments) > _SEGMENTS_MAX:
+            self._segments = [self.merged()]
+
+    def __call__(self, wanted: Iterable[int]) -> Mapping[int, str]:
+        """Texts of those that are known."""
+        open_ = np.array(sorted(wanted), np.uint64)
+        found: dict[int, str] = {}
+        for hashes, texts in reversed(self._segments):
+            at = np.flatnonzero(np.isin(hashes, open_))
+            for h, text in zip(hashes[at].tolist(), texts.take(pa.array(at)).to_pylist(), strict=True):
+                found.setdefault(h, text)
+            if len(found) == len(open_):
+                break
+        return found
+
+    def merged(self) -> tuple[U64, pa.StringArray]:
+        """All names once, the newest last, no more than may be kept."""
+        if not self._segments:
+            return np.empty(0, np.uint64), pa.array([], pa.utf8())
+        hashes = np.concatenate([h for h, _ in self._segments])
+        texts = pa.concat_arrays([t for _, t in self._segments])
+        _, last = np.unique(hashes[::-1], return_index=True)
+        keep = np.sort(len(hashes) - 1 - last)[-self._names_max :]
+        return hashes[keep], texts.take(pa.array(keep))
+
+    def load(self, hashes: U64, texts: pa.StringArray) -> None:
+        """The inverse of `merged`."""
+        self._segments = [(hashes, texts)]
+
+
+def _distinct(text: pa.DictionaryArray, hashes: pa.Array, rows: I64 | None) -> tuple[U64, pa.StringArray]:
+    """Each distinct text of some rows with the hash that stands beside it."""
+    if rows is not None:
+        text, hashes = text.take(pa.array(rows)), hashes.take(pa.array(rows))
+    if not len(text):
+        return np.empty(0, np.uint64), pa.array([], pa.utf8())
+    size = len(text.dictionary)
+    codes = text.indices.fill_null(size).to_numpy(zero_copy_only=False)
+    row = first_rows(codes, size + 1)
+    used = np.zeros(size + 1, np.bool_)
+    used[codes] = True
+    at = np.flatnonzero(used[:-1])
+    return hashes.to_numpy(zero_copy_only=False)[row[at]], text.dictionary.take(pa.array(at))

@@ -1,0 +1,243 @@
+"""Blocks in, alerts out: one usage partition from block chain to alert, without clock, wire or log.
+
+    source partition 0   ......|####|####|                newest row 12:00:07.4
+    source partition 1   ......|####|                     newest row 12:00:06.9  -> watermark = least of them - lateness
+    panes                 closed (judged once, canonical) | open (peeked at: alerts may fire early)
+
+The live worker, replay, evaluate and the benchmarks all run this class. The same decisions give the same closed panes,
+so the same alerts; only early ones depend on when somebody looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from detectors.artifact import Model
+from detectors.columns import Flows
+from detectors.evidence import Engine
+from schemas import codec
+from schemas.alert import Alert
+from schemas.settings import Settings
+from schemas.usage import MEASURES, Block, Kind
+from stream import flows as flow_rows
+from stream import snapshot
+from stream.episodes import Episodes
+from stream.errors import LostBlockError, SnapshotError
+from stream.names import Names
+from stream.windows import WINDOWS_S, Usage, Windows, measured
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How event time moves on, and the bounds. `source_partitions` is the number of decisions partitions."""
+
+    source_partitions: int = 1
+    lateness_ms: int = 2000
+    idle_ms: int = 3000
+    entities_max: int = 200_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        return cls(settings.decisions_partitions, settings.lateness_ms, settings.idle_ms)
+
+
+class Source(msgspec.Struct):
+    """What is known of one decisions partition: applied up to offset `end`, newest event time, when it last spoke."""
+
+    end: int
+    ts_ms_max: int
+    seen_ms: int
+
+
+class Progress(msgspec.Struct):
+    """Where a pipeline stands; what a snapshot keeps beside arrays."""
+
+    version: int = VERSION
+    model: str = ""
+    closed_s: int = 0
+    sources: dict[int, Source] = msgspec.field(default_factory=dict)
+    since_ms: int | None = None
+    late_rows: int = 0
+    repeated_blocks: int = 0
+
+
+class Pipeline:
+    """One usage partition. Not thread-safe; every call returns the alerts it gave rise to, in event-time order."""
+
+    def __init__(self, model: Model, config: Config | None = None) -> None:
+        self._config = config or Config()
+        self._engine = Engine(model)
+        self._windows = Windows(self._config.entities_max)
+        self._episodes = Episodes(model.version)
+        self._names = Names()
+        self._open: list[Flows] = []
+        self._at = Progress(model=model.version)
+
+    def step(self, blocks: Sequence[Block], now_ms: int, *, peek: bool = True) -> list[Alert]:
+        """Apply blocks in their order. `peek`: look at open panes too, for early alerts.
+
+        Raises:
+            LostBlockError: a block is missing; nothing of this call has been applied.
+        """
+        fresh = self._chained(blocks, now_ms)
+        if fresh:
+            self._windows.add([b.counts for b in fresh], max(b.ts_ms_max for b in fresh))
+            self._names.add(fresh)
+            self._open += [self._in_time(flow_rows.read(b.flows)) for b in fresh if b.flows.num_rows]
+        alerts = self._close_to(self._watermark_ms(now_ms) // 1000)
+        if peek and fresh and self._open:
+            self._open = [Flows.concat(self._open)] if len(self._open) > 64 else self._open
+            alerts += self._episodes.peeked(self._engine.peek(Flows.concat(self._open)), self._names)
+        return self._counted(alerts)
+
+    def tick(self, now_ms: int) -> list[Alert]:
+        """Time passes without blocks: silent partitions stop holding event time back."""
+        return self._counted(self._close_to(self._watermark_ms(now_ms) // 1000))
+
+    def finish(self) -> list[Alert]:
+        """End of input: all panes and all incidents close."""
+        last_s = max([int(f.pane_s.max()) for f in self._open], default=self._at.closed_s - 1)
+        alerts = self._close_to(last_s + 1)
+        return self._counted(alerts + self._episodes.finish())
+
+    def usage(self, kind: Kind, value: str, window_s: int) -> Usage:
+        """What the entity did in the last `window_s` seconds (10, 60 or 600) of event time."""
+        return self._windows.usage(kind, codec.text_hash(value), window_s)
+
+    def totals(self) -> dict[Kind, dict[str, int | float]]:
+        """Exact sums over all entities of a kind, since the beginning."""
+        sums = {kind: measured(self._windows.totals[kind]) for kind in Kind}
+        return {kind: dict(zip(MEASURES, values, strict=True)) for kind, values in sums.items()}
+
+    @property
+    def progress(self) -> Progress:
+        """Where it stands; not to be changed."""
+        return self._at
+
+    @property
+    def watermark_ms(self) -> int:
+        """Event time before which all panes are closed."""
+        return self._at.closed_s * 1000
+
+    def sizes(self) -> dict[str, int]:
+        """What is held, for metrics."""
+        held = {kind.name.lower(): n for kind, n in self._windows.entities().items()}
+        return held | {
+            "open_flows": sum(map(len, self._open)),
+            "episodes": len(self._episodes),
+            "evicted": self._windows.evicted(),
+        }
+
+    def snapshot(self) -> bytes:
+        """Everything, from which `restore` goes on as if nothing had happened."""
+        hashes, texts = self._names.merged()
+        arrays: dict[str, NDArray[np.generic]] = {"names": hashes}
+        arrays |= {f"windows.{name}": array for name, array in self._windows.arrays().items()}
+        arrays |= {f"engine.{name}": array for name, array in self._engine.arrays().items()}
+        held = Flows.concat(self._open)
+        arrays |= {f"open.{f.name}": getattr(held, f.name) for f in fields(Flows)}
+        words = {
+            "progress": msgspec.msgpack.encode(self._at),
+            "episodes": self._episodes.dump(),
+            "texts": codec.encode(pa.record_batch({"text": texts})),
+        }
+        return snapshot.pack(arrays, words)
+
+    @classmethod
+    def restore(cls, model: Model, config: Config | None, data: bytes) -> Self:
+        """The inverse of `snapshot`.
+
+        Raises:
+            SnapshotError: damaged, of another version, or of another model.
+        """
+        arrays, words = snapshot.unpack(data)
+        try:
+            made = cls(model, config)
+            made._at = msgspec.msgpack.decode(words["progress"], type=Progress)
+            if (made._at.version, made._at.model) != (VERSION, model.version):
+                raise SnapshotError(f"of version {made._at.version} and model {made._at.model}")
+            made._episodes.load(words["episodes"])
+            made._windows = Windows.restore(made._config.entities_max, snapshot.under(arrays, "windows."))
+            made._engine = Engine.restore(model, snapshot.under(arrays, "engine."))
+            held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
+            made._open = [held] if len(held) else []
+            with pa.ipc.open_stream(words["texts"]) as reader:
+                made._names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
+        except (KeyError, ValueError, msgspec.MsgspecError, pa.ArrowException) as error:
+            raise SnapshotError(f"cannot go on from it: {error}") from error
+        made._at.since_ms = None
+        return made
+
+    def _chained(self, blocks: Sequence[Block], now_ms: int) -> list[Block]:
+        """Blocks not applied before, when none is missing."""
+        ends = {p: s.end for p, s in self._at.sources.items()}
+        fresh = []
+        for block in blocks:
+            end = ends.get(block.partition, block.start)
+            if block.end <= end and block.partition in ends:
+                self._at.repeated_blocks += 1
+                continue
+            if block.start != end:
+                raise LostBlockError(block.partition, end, block.start, block.end)
+            ends[block.partition] = block.end
+            fresh.append(block)
+        for block in fresh:
+            before = self._at.sources.get(block.partition)
+            newest_ms = max(block.ts_ms_max, before.ts_ms_max if before else 0)
+            self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms)
+        return fresh
+
+    def _in_time(self, flows: Flows) -> Flows:
+        """Rows of closed panes moved to the oldest open one."""
+        late = flows.pane_s < self._at.closed_s
+        if not late.any():
+            return flows
+        self._at.late_rows += int(flows.n[late].sum())
+        columns = {f.name: getattr(flows, f.name) for f in fields(Flows)}
+        return Flows(**columns | {"pane_s": np.maximum(flows.pane_s, self._at.closed_s)})
+
+    def _watermark_ms(self, now_ms: int) -> int:
+        """Least of the newest event times of partitions that speak; when all are silent, it goes on with the clock."""
+        if self._at.since_ms is None:
+            self._at.since_ms = now_ms
+            for source in self._at.sources.values():
+                source.seen_ms = now_ms
+        sources, idle_ms = self._at.sources, self._config.idle_ms
+        silent = Source(0, 0, self._at.since_ms)
+        all_of = [sources.get(p, silent) for p in range(max(self._config.source_partitions, len(sources)))]
+        speaking = [s for s in all_of if now_ms - s.seen_ms < idle_ms]
+        if speaking:
+            return min(s.ts_ms_max for s in speaking) - self._config.lateness_ms
+        heard_ms = max(s.seen_ms for s in all_of)
+        newest_ms = max(s.ts_ms_max for s in all_of)
+        return newest_ms + now_ms - heard_ms - idle_ms - self._config.lateness_ms if newest_ms else 0
+
+    def _close_to(self, until_s: int) -> list[Alert]:
+        if until_s <= self._at.closed_s:
+            return []
+        done = [f.take(f.pane_s < until_s) for f in self._open]
+        rest = [f.take(f.pane_s >= until_s) for f in self._open]
+        self._open = [f for f in rest if len(f)]
+        whole = flow_rows.merged([f for f in done if len(f)])
+        self._at.closed_s = until_s
+        findings = self._engine.close(whole, until_s) if len(whole) else []
+        return self._episodes.closed(findings, until_s * 1000, self._names)
+
+    def _counted(self, alerts: list[Alert]) -> list[Alert]:
+        if not alerts:
+            return alerts
+        live = self._windows.live()
+        return [alert.model_copy(update={"live_clients": live}) for alert in alerts]
+
+
+__all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

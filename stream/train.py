@@ -1,0 +1,92 @@
+"""Learning what is normal from a file of traffic: decisions -> flows -> nulls, thresholds, forest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from detectors.artifact import Model, defaults, thresholds
+from detectors.calibration import Learned, Witness
+from detectors.columns import Flows
+from detectors.evidence import Engine
+from stream.combine import combine
+from stream.flows import read as read_flows
+
+LOGIN_GLOBS: Final = ("*login*", "*signin*", "*sign-in*", "*/token", "*wp-login*", "*/auth")
+SPAN_S_MIN: Final = 2 * 3600
+"""Shorter training than this knows no lives and no established clients: thresholds keep the defaults' slope."""
+TRIM_SHARE: Final = 5e-4
+ADAPT_WEIGHT: Final = 50.0
+_NEVER: Final = 1e9
+
+
+def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...] = LOGIN_GLOBS) -> Flows:
+    """All flows of decisions, held in memory (about 80 bytes each)."""
+    parts = [
+        read_flows(block.flows)
+        for batch in batches
+        for block in combine(
+            batch, partition=0, start=0, end=0, ts_ms_max=0, usage_partitions=1, login_globs=login_globs
+        )
+    ]
+    return Flows.concat(parts)
+
+
+def train(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    login_globs: tuple[str, ...] = LOGIN_GLOBS,
+    clean: bool = False,
+    made_from: str = "",
+) -> Model:
+    """A model of the traffic in `batches`.
+
+    Unless `clean` says that nobody bad is in it, the worst owners of each family are left out where they stand alone.
+    Less than two hours of it, or fewer than 20 owners in some population, leave the stated defaults in that place.
+    """
+    return learn(gather(batches, login_globs), clean=clean, made_from=made_from)
+
+
+def learn(flows: Flows, *, clean: bool = False, made_from: str = "") -> Model:
+    """`train` on flows."""
+    start = defaults()
+    span_s = int(flows.pane_s.max() - flows.pane_s.min() + 1) if len(flows) else 0
+    model = _with_nulls(start, _watched(start, flows).learned(start))
+    learned = _watched(model, flows).learned(model)
+    entities = learned.entities()
+    model = replace(model, entities=entities, h=thresholds(start.beta, entities), span_s=span_s, made_from=made_from)
+    if span_s < SPAN_S_MIN:
+        return model
+    regulars, own = learned.regulars(thresholds(np.ones_like(start.beta), entities))
+    beta = learned.slopes(regulars, trim_share=0.0 if clean else TRIM_SHARE)
+    return replace(model, beta=beta, h=thresholds(beta, entities), regulars=regulars, regulars_own=own)
+
+
+def adapt(model: Model, batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...] = LOGIN_GLOBS) -> Model:
+    """`model` fitted to a site it was not trained on, from the very log it is to judge (`replay`'s first pass)."""
+    return adapt_flows(model, gather(batches, login_globs))
+
+
+def adapt_flows(model: Model, flows: Flows) -> Model:
+    """`adapt` on flows: nulls from the log with its worst owners left out, the shipped ones as 50 owners' weight."""
+    learned = _watched(model, flows).learned(model, shipped_weight=ADAPT_WEIGHT)
+    entities = learned.entities()
+    adapted = _with_nulls(model, learned)
+    return replace(adapted, entities=entities, h=thresholds(model.beta, entities), made_from=f"{model.made_from}+log")
+
+
+def _watched(model: Model, flows: Flows) -> Witness:
+    """`flows` run through an engine that never alarms."""
+    witness = Witness()
+    engine = Engine(replace(model, h=np.full_like(model.h, _NEVER)), entities_max=1 << 20, watch=witness.take)
+    if len(flows):
+        engine.close(flows, int(flows.pane_s.max()) + 1)
+    return witness
+
+
+def _with_nulls(model: Model, learned: Learned) -> Model:
+    return replace(model, prior=learned.prior, position=learned.position, lambda0_per_s=learned.lambda0_per_s)

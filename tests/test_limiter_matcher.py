@@ -1,0 +1,97 @@
+"""Which route a request is on, and which limits apply."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limiter.matcher import GENERIC_TEMPLATES_MAX, Identity, Matcher, Routes, network_of, segments
+from limiter.policy import PPM, Limit, Per, Policy, Scope, Tier
+from limiter.token_bucket import Bucket
+
+BUCKET = Bucket.of(10, 1_000_000, 20)
+
+
+def policy(*routes: str, limits: tuple[Limit, ...] = ()) -> Policy:
+    scopes = []
+    for text in routes:
+        methods, _, route = text.rpartition(" ")
+        scopes.append(Scope(route, frozenset(filter(None, methods.split(",")))))
+    tiers = {"default": Tier("default"), "double": Tier("double", 2 * PPM, (("own", Bucket.of(1, 1_000_000, 1)),))}
+    return Policy("p", limits, tiers, "default", "default", tuple(scopes))
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/items", "/items"),
+        ("/items/", "/items"),
+        ("/items/7?q=1", "/items/{id}"),
+        ("/items/new", "/items/new"),
+        ("/items/%37/reviews", "/items/{id}/reviews"),
+        ("/items/new/reviews", "/items/{id}/reviews"),
+        ("/items/./7/../8", "/items/{id}"),
+        ("//items//7", "/items/{id}"),
+        ("/static", "/static/*"),
+        ("/static/a/b/c.js", "/static/*"),
+        ("/users/0b5e7d1c-1111-4222-8333-444455556666", "/users/{id}"),
+        ("/blobs/deadbeefdeadbeefdeadbeef", "/blobs/{id}"),
+        ("/v1/users/42", "/v1/users/{id}"),
+        ("/a/b/c/d/e/f", "/a/b/c/d/*"),
+        ("", "/"),
+        ("/../../etc/passwd", "/etc/passwd"),
+    ],
+)
+def test_a_path_has_one_template(path: str, template: str) -> None:
+    known = ("/items", "/items/new", "/items/{id}", "/items/{id}/reviews", "/static/*")
+    assert Routes(policy(*known)).match("GET", path) == template
+
+
+def test_a_template_may_hold_for_some_methods_only() -> None:
+    routes = Routes(policy("POST /jobs/run", "/jobs/{name}"))
+    assert routes.match("POST", "/jobs/run") == "/jobs/run"
+    assert routes.match("GET", "/jobs/run") == "/jobs/{name}"
+
+
+@given(st.text(max_size=3000))
+def test_any_path_at_all_has_a_short_template(path: str) -> None:
+    assert len(Routes(policy("/items/{id}")).match("GET", path)) < 200
+    assert all(part not in ("", ".", "..") for part in segments(path))
+
+
+def test_inventing_paths_makes_no_more_templates_than_the_bound() -> None:
+    routes = Routes(policy())
+    word = "abcdefghijklmnopqrstuvwxyz"
+    found = {routes.match("GET", f"/{a}{b}{c}") for a in word for b in word for c in word}
+    assert len(found) == GENERIC_TEMPLATES_MAX + 1
+    assert routes.match("GET", "/aaa") == "/aaa"
+    assert routes.match("GET", "/zzz") == "/*"
+
+
+def test_every_limit_that_fits_applies_and_no_other() -> None:
+    limits = (
+        Limit("all", Per.IP, BUCKET),
+        Limit("login", Per.IP, BUCKET, Scope("*login*", frozenset({"POST"}))),
+        Limit("key", Per.KEY, BUCKET),
+        Limit("site", Per.GLOBAL, BUCKET),
+    )
+    matcher = Matcher(policy(limits=limits))
+
+    def names(method: str, route: str, identity: Identity) -> list[str]:
+        return [one.limit.name for one in matcher.limits(method, route, "default", identity)]
+
+    assert names("POST", "/login", Identity(ip="10.0.0.1")) == ["all", "login", "site"]
+    assert names("GET", "/login", Identity(ip="10.0.0.1", key_id="k")) == ["all", "key", "site"]
+    assert names("GET", "/x", Identity()) == ["site"]
+
+
+def test_a_tier_multiplies_limits_or_has_its_own() -> None:
+    matcher = Matcher(policy(limits=(Limit("a", Per.IP, BUCKET), Limit("own", Per.IP, BUCKET))))
+    applied = matcher.limits("GET", "/", "double", Identity(ip="10.0.0.1"), PPM // 2)
+    assert [one.bucket for one in applied] == [BUCKET, Bucket(2_000_000, 1)]
+
+
+def test_an_ipv6_client_is_its_64() -> None:
+    assert network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2::9") == "2001:db8:1:2::/64"
+    assert network_of("192.0.2.1") == "192.0.2.1"

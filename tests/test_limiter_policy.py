@@ -1,0 +1,83 @@
+"""Policy files: what they say, and that what is wrong is named with file, line, field and fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from limiter import policy_file
+from limiter.errors import PolicyError
+from limiter.policy import DEFAULT, PPM, Per
+from limiter.token_bucket import Bucket
+
+EXAMPLE = Path(__file__).parent.parent / "deploy" / "policies" / "example.yaml"
+LIMIT = "version: 1\nlimits:\n  - name: a\n    per: ip\n    rate: 5/s\n"
+
+
+def test_the_documented_example_is_a_policy() -> None:
+    policy = policy_file.load(EXAMPLE)
+    assert [limit.name for limit in policy.limits] == ["address", "key", "login-address", "search-user", "everybody"]
+    assert policy.limits[0].bucket == Bucket(20_000, 200)
+    assert policy.limits[3].per is Per.USER
+    assert policy.tier_of(None, None, None, None).name == "free"
+    assert policy.tier_of(None, "k", None, "acme").name == "partner"
+    assert policy.tier_of("free", "k", None, "acme").name == "free"
+    assert policy.tier_of("unheard-of", "k", None, None).name == "standard"
+
+
+def test_a_brownout_reduces_by_route_then_tier_then_level_and_never_what_is_critical() -> None:
+    brownout = policy_file.load(EXAMPLE).brownout
+    assert brownout.factor_ppm(1, "standard", "GET", "/items") == 800_000
+    assert brownout.factor_ppm(1, "free", "GET", "/items") == 500_000
+    assert brownout.factor_ppm(2, "free", "GET", "/search") == 200_000
+    assert brownout.factor_ppm(4, "free", "POST", "/checkout") == PPM
+    assert brownout.factor_ppm(4, "free", "GET", "/checkout") == 20_000
+    assert brownout.factor_ppm(0, "free", "GET", "/items") == PPM
+
+
+def test_without_a_file_the_built_in_policy_holds() -> None:
+    assert policy_file.load(None) is DEFAULT
+    assert DEFAULT.brownout.factor_ppm(9, "default", "GET", "/") == 100_000
+
+
+def test_a_rate_without_burst_keeps_a_seconds_worth() -> None:
+    assert policy_file.parse(LIMIT.encode(), "p").limits[0].bucket == Bucket(200_000, 5)
+    assert policy_file.parse(LIMIT.replace("5/s", "60/min").encode(), "p").limits[0].bucket == Bucket(1_000_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "says"),
+    [
+        ("", 1, "file", "example.yaml"),
+        ("limits: []\n", 1, "policy", "add `version"),
+        ("version: 2\nlimits: []\n", 1, "policy.version", "1 to 1"),
+        ("version: 1\nlimit: []\n", 2, "policy.limit", "limits"),
+        (LIMIT + "    brust: 5\n", 6, "policy.limits[0].brust", "burst"),
+        (LIMIT.replace("per: ip", "per: ipv4"), 4, "policy.limits[0].per", "tenant"),
+        (LIMIT.replace("5/s", "5 per second"), 5, "policy.limits[0].rate", "60/min"),
+        (LIMIT.replace("5/s", "0/s"), 5, "policy.limits[0].rate", "100/s"),
+        (LIMIT.replace("5/s", "600000/s"), 5, "policy.limits[0].rate", "500000/s"),
+        (LIMIT + "    burst: 2\n    cost: 3\n", 7, "policy.limits[0].cost", "raise `burst`"),
+        (LIMIT + "    route: items\n", 6, "policy.limits[0].route", "/items/{id}"),
+        (LIMIT + "  - name: a\n    per: ip\n    rate: 1/s\n", 6, "policy.limits[1]", "unique"),
+        (LIMIT + "    per: key\n", 6, "policy.limits[0].per", "keep one"),
+        (LIMIT + "tiers:\n  gold: { limits: { b: { rate: 1/s } } }\n", 7, "policy.tiers.gold.limits.b", "one of a"),
+        (LIMIT + "tiers:\n  gold: { factor: 0 }\n", 7, "policy.tiers.gold.factor", "above 0"),
+        (LIMIT + "default_tier: gold\n", 6, "policy.default_tier", "one of default"),
+        (LIMIT + "brownout:\n  levels:\n    2: { factor: 0.5 }\n", 8, "policy.brownout.levels.2", "without gaps"),
+        (LIMIT + "brownout:\n  levels:\n    1: { factor: 1.5 }\n", 8, "policy.brownout.levels.1.factor", "at most 1"),
+        ("version: 1\nlimits: [\n", 3, "yaml", "quotes"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line_and_the_fix(text: str, line: int, field: str, says: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        policy_file.parse(text.encode(), "my.yaml")
+    assert (caught.value.line, caught.value.field) == (line, field)
+    assert says in caught.value.fix
+    assert str(caught.value).startswith(f"my.yaml:{line}: {field}: ")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"absent\.yaml.*FLOODWARDEN_POLICIES"):
+        policy_file.load(tmp_path / "absent.yaml")

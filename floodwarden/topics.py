@@ -24,7 +24,13 @@ class TopicState:
     name: str
     partitions: int
     partitions_wanted: int
+    fixed: bool  # whether programs reckon with this number
     made: bool = False
+
+    @property
+    def as_wanted(self) -> bool:
+        """Whether it has the partitions that the settings say; those the settings say nothing of may have any."""
+        return self.partitions == self.partitions_wanted or not self.fixed
 
 
 def ensure_topics(settings: Settings, wait_s: float = WAIT_S) -> list[TopicState]:
@@ -85,7 +91,8 @@ def _states(admin: AdminClient, settings: Settings, made: set[str]) -> list[Topi
         name = settings.topic(topic)
         found = there.get(name)
         count = len(found.partitions) if found is not None and found.error is None else 0
-        result.append(TopicState(name, count, partitions_wanted(topic, settings), name in made))
+        fixed = topic in (topics.DECISIONS, topics.USAGE, topics.INTENTS)
+        result.append(TopicState(name, count, partitions_wanted(topic, settings), fixed, name in made))
     return result
 
 

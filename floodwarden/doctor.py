@@ -1,0 +1,195 @@
+"""Looks at everything an installation needs, and says of each what to do where it is not well."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import redis
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from detectors import artifact
+from detectors.errors import ArtifactError
+from floodwarden import embedded, topics
+from floodwarden.errors import UnreachableError
+from limiter import policy_file
+from limiter.errors import PolicyError
+from schemas.settings import Settings
+
+TIMEOUT_S: Final = 3.0
+SLOW_REDIS_MS: Final = 2.0
+SLOW_KAFKA_MS: Final = 200.0
+NODE_LIVE_MS: Final = 5000
+
+
+class Level(StrEnum):
+    """How a thing stands: `warn` works but wants a look, `fail` does not work."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, how it stands, what was seen, and what to do when it is not well."""
+
+    name: str
+    level: Level
+    seen: str
+    fix: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Every check, one after the other, the quick ones first; none raises."""
+    yield _versions()
+    yield from _settings(settings)
+    yield _policy(settings)
+    yield _model(settings)
+    yield _kafka(settings)
+    yield _topics(settings)
+    yield from _redis(settings)
+    yield _embedded("embedded broker", embedded.why_no_broker)
+    yield _embedded("embedded Redis", embedded.why_no_redis)
+
+
+def _versions() -> Check:
+    try:
+        own = version("floodwarden")
+    except PackageNotFoundError:
+        return Check("version", Level.WARN, "not installed as a package", "pip install -e . in the checkout")
+    names = ("faust-streaming", "aiokafka", "confluent-kafka", "redis", "scikit-learn")
+    parts = ", ".join(f"{name} {version(name)}" for name in names)
+    return Check("version", Level.OK, f"floodwarden {own}, Python {platform.python_version()}, {parts}")
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    stated = sorted(name for name in settings.model_fields_set if name != "secret")
+    yield Check("settings", Level.OK, f"set: {', '.join(stated)}" if stated else "all defaults")
+    if settings.secret.get_secret_value() == Settings.model_fields["secret"].default.get_secret_value():
+        fix = "set FLOODWARDEN_SECRET to a long random word, the same on every limiter"
+        yield Check("secret", Level.WARN, "the default, which everybody knows", fix)
+    yield _writable(settings.data_dir)
+
+
+def _writable(directory: Path) -> Check:
+    nearest = directory.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if os.access(nearest, os.W_OK | os.X_OK):
+        return Check("data", Level.OK, f"{directory} can be written")
+    return Check("data", Level.FAIL, f"{nearest} cannot be written", "set FLOODWARDEN_DATA_DIR to a directory of ours")
+
+
+def _policy(settings: Settings) -> Check:
+    try:
+        policy = policy_file.load(settings.policies)
+    except PolicyError as error:
+        return Check("policy", Level.FAIL, str(error), "correct the file that FLOODWARDEN_POLICIES names")
+    return Check("policy", Level.OK, f"{policy.name}: {len(policy.limits)} limits, {len(policy.tiers)} tiers")
+
+
+def _model(settings: Settings) -> Check:
+    try:
+        model = artifact.load(settings.model)
+    except (ArtifactError, OSError) as error:
+        fix = "train one with `floodwarden train`, or unset FLOODWARDEN_MODEL for the shipped one"
+        return Check("model", Level.FAIL, str(error), fix)
+    return Check("model", Level.OK, f"{settings.model or 'the shipped one'}, version {model.version}")
+
+
+def _kafka(settings: Settings) -> Check:
+    admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+    started = time.perf_counter()
+    try:
+        brokers = len(admin.list_topics(timeout=TIMEOUT_S).brokers)
+        started = time.perf_counter()
+        admin.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        fix = "start it or set FLOODWARDEN_KAFKA; `floodwarden up` brings its own"
+        return Check("kafka", Level.FAIL, f"{settings.kafka}: {topics.reason(error)}", fix)
+    took_ms = (time.perf_counter() - started) * 1000
+    seen = f"{settings.kafka}: {brokers} broker{'s' * (brokers != 1)}, answers in {took_ms:.1f} ms"
+    if took_ms > SLOW_KAFKA_MS:
+        return Check("kafka", Level.WARN, seen, "slow: detection lags by at least this; look at its load and network")
+    return Check("kafka", Level.OK, seen)
+
+
+def _topics(settings: Settings) -> Check:
+    try:
+        states = topics.states(settings)
+    except UnreachableError as error:
+        return Check("topics", Level.FAIL, str(error), "first make Kafka reachable")
+    missing = [s.name for s in states if not s.partitions]
+    if missing:
+        return Check("topics", Level.FAIL, f"missing: {', '.join(missing)}", "make them with `floodwarden topics`")
+    other = [f"{s.name} has {s.partitions}, not {s.partitions_wanted}" for s in states if not s.as_wanted]
+    if other:
+        fix = "set FLOODWARDEN_DECISIONS_PARTITIONS and FLOODWARDEN_USAGE_PARTITIONS to what is there"
+        return Check("topics", Level.FAIL, "; ".join(other), fix)
+    return Check("topics", Level.OK, f"all {len(states)} there under {settings.topic_prefix}*")
+
+
+def _redis(settings: Settings) -> Iterator[Check]:
+    try:
+        with connect(settings) as client:
+            client.ping()
+            yield _latency(settings, client)
+            yield _nodes(settings, client)
+    except (redis.RedisError, ValueError) as error:
+        fix = "start it or set FLOODWARDEN_REDIS; meanwhile limiters use conservative local limits"
+        yield Check("redis", Level.FAIL, f"{settings.redis}: {error}", fix)
+
+
+def connect(settings: Settings) -> redis.Redis:
+    """A client of the installation's Redis that answers text, and gives up after `TIMEOUT_S`."""
+    return redis.Redis.from_url(
+        settings.redis, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+    )
+
+
+def _latency(settings: Settings, client: redis.Redis) -> Check:
+    times = []
+    for _ in range(20):
+        started = time.perf_counter()
+        client.ping()
+        times.append((time.perf_counter() - started) * 1000)
+    middle_ms = sorted(times)[len(times) // 2]
+    where = settings.redis.rpartition("@")[2]  # never a password
+    seen = f"{where}: answers in {middle_ms:.2f} ms (p50)"
+    if middle_ms > min(SLOW_REDIS_MS, settings.redis_deadline_ms / 2):
+        return Check("redis", Level.WARN, seen, f"close to the {settings.redis_deadline_ms:g} ms a check waits for it")
+    return Check("redis", Level.OK, seen)
+
+
+def _nodes(settings: Settings, client: redis.Redis) -> Check:
+    keys = settings.keys
+    now_ms = time.time_ns() // 1_000_000
+    beats = {str(name): int(at) for name, at in dict(client.hgetall(keys.nodes)).items()}
+    live = sorted(name for name, at_ms in beats.items() if now_ms - at_ms < NODE_LIVE_MS)
+    version_now = client.hget(keys.enforcement, "version")
+    if version_now is None:
+        return Check(
+            "feed", Level.WARN, "no enforcement snapshot yet", "the enforcer writes it: `floodwarden enforcer`"
+        )
+    if not live:
+        return Check("feed", Level.WARN, "no limiter follows it", "start one: `floodwarden limiter`")
+    acks = {str(name): int(str(text).split()[0]) for name, text in dict(client.hgetall(keys.acks)).items()}
+    behind = [name for name in live if acks.get(name, 0) < int(version_now)]
+    seen = f"version {int(version_now)}, {len(live)} limiter{'s' * (len(live) != 1)} live"
+    if behind:
+        return Check("feed", Level.WARN, f"{seen}, behind: {', '.join(behind)}", "look at /readyz and the log of these")
+    return Check("feed", Level.OK, f"{seen} and up to date")
+
+
+def _embedded(name: str, why_not: Callable[[], str | None]) -> Check:
+    reason = why_not()
+    return Check(name, Level.WARN, "not installed", reason) if reason else Check(name, Level.OK, "installed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.explain import findings
 from detectors.judge import WARM_KEY, Crossing, Judged, Series, judge, write_track
-from detectors.learn import refresh
+from detectors.learn import recall, refresh
 from detectors.pairs import mix
 from detectors.rows import Rows, canonical
 from detectors.sight import Memories
@@ -30,11 +30,14 @@ class Engine:
     The same flows give the same findings, live or replayed, however calls are batched: canonical order is made inside,
     runs are cut at event-time boundaries, and own histories are committed on the event-time hour. Three bounds bend
     that: owners evicted when there are more than `ENTITIES_MAX`, a memory of pairs that overflows within the hour, and
-    float rounding.
+    float rounding. `watch` is handed each run as it was judged: training learns by it.
     """
 
-    def __init__(self, model: Model, entities_max: int = ENTITIES_MAX) -> None:
+    def __init__(
+        self, model: Model, entities_max: int = ENTITIES_MAX, watch: Callable[[Judged], None] | None = None
+    ) -> None:
         self.model = model
+        self.watch = watch
         self.entities = Entities(entities_max)
         self.memories = Memories()
         self.control = Control()
@@ -105,12 +108,15 @@ class Engine:
         heads = rows.starts
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
+        recall(self.entities, self.model)
         self._count(rows, slots)
         for series in judged.series:
             self._write(series, rows, slots)
         for crossing in judged.crossings:
             self._write_crossing(crossing, slots)
         self._remember(judged, slots, until_s)
+        if self.watch is not None:
+            self.watch(judged)
         return told
 
     def _count(self, rows: Rows, slots: Slots) -> None:

@@ -15,7 +15,7 @@ from detectors.cusum import Event
 from detectors.entities import Columns
 from detectors.judge import Crossing, Judged, Series
 
-I = NDArray[np.intp]
+Index = NDArray[np.intp]
 EXAMPLES_MAX: Final = 5
 
 
@@ -61,7 +61,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     )
 
 
-def _rows_of(series: Series, judged: Judged, seg: int, event: Event) -> tuple[I, I]:
+def _rows_of(series: Series, judged: Judged, seg: int, event: Event) -> tuple[Index, Index]:
     """Marked rows of the owner in the event's pane: their places in the run, and in the series."""
     owned = judged.rows.seg[series.at] == seg
     here = owned & (judged.rows.flows.pane_s[series.at] == event.pane_s)

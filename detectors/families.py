@@ -18,7 +18,7 @@ LEAK_MS: Final = 2 * HOUR_S * 1000
 # Evidence a repeated failure of one (address, account) pair carries: likely after the first in good traffic too.
 REPEAT_Q1: Final = 0.9
 REPEAT_P0: Final = 0.4
-REPEAT_GAP_MS: Final = 10_000  # slower repeats are a stale credential, no evidence
+REPEAT_GAP_MS: Final = 30_000  # slower repeats are a stale credential, no evidence
 PENALTY_S: Final = 10  # a refusal stands so long: refused again within it is a mark of `limit`
 
 
@@ -45,7 +45,7 @@ class Family:
 
 GUESS: Final = Family(0, "guess", 1, 0.9, True, "deny", "deny", "deny", "high")
 PROBE: Final = Family(1, "probe", 1, 0.8, True, "deny", "deny", "throttle", "high")
-NOVEL: Final = Family(2, "novel", 1, 0.8, True, "deny", "challenge", "challenge", "medium")
+NOVEL: Final = Family(2, "novel", 1, 0.8, True, "challenge", "challenge", "challenge", "medium")
 SWEEP: Final = Family(3, "sweep", 1, 0.97, False, "challenge", "challenge", "challenge", "medium")
 LIMIT: Final = Family(4, "limit", 1, 0.95, False, "throttle", "throttle", "throttle", "medium")
 HAMMER: Final = Family(5, "hammer", 1, 0.95, False, "throttle", "throttle", "throttle", "high")

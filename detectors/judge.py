@@ -14,7 +14,7 @@ from detectors.artifact import POSITIONS, Model
 from detectors.columns import LIMITED, OK
 from detectors.control import SAMPLE_S, Control
 from detectors.cusum import Event, Leak, Track
-from detectors.entities import Columns, Slots
+from detectors.entities import RESERVED, Columns, Slots
 from detectors.nulls import upper
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
@@ -81,15 +81,35 @@ def judge(
 ) -> Judged:
     """Judge `rows` of owners in `slots`. `seen_n`: samples ever, for the warmth of `novel`."""
     sight = look(rows, slots, c, memories)
+    p0, own = _held_to(rows, slots, c, model)
     samples, sampled = _samples(rows, slots, c, memories, sight)
     warm = _warm_samples(rows, slots, c, sight)
     both = tuple(np.concatenate(pair) for pair in zip(samples, warm, strict=True))
     series = [
-        s for s in _series(rows, slots, c, sight, model, control, (both[0], both[1], both[2]), seen_n) if len(s.at)
+        s for s in _series(rows, (p0, own), sight, model, control, (both[0], both[1], both[2]), seen_n) if len(s.at)
     ]
     scored = [_accumulate(s, rows, slots, c, model) for s in series]
     crossings = [found for s in scored for found in _crossings(s, rows, slots, c, model, sight)]
     return Judged(rows, slots, sight, scored, crossings, samples, sampled, warm)
+
+
+def _held_to(rows: Rows, slots: Slots, c: Columns, model: Model) -> tuple[F64, F64]:
+    """Nulls and own history by segment; regulars never seen here yet bring theirs."""
+    p0, own = c.p0[slots], c.own[slots].astype(np.float64)
+    new = np.flatnonzero(slots < RESERVED)
+    if len(new) and len(model.regulars):
+        at, known = regular(model, rows.owner[new])
+        there = new[known]
+        own[there] = model.regulars_own[at[known]]
+        both = model.prior[rows.flows.kind[rows.starts[there]], 1] + own[there]
+        p0[there] = upper(both[..., 0], both[..., 1])
+    return p0, own
+
+
+def regular(model: Model, owner: U64) -> tuple[NDArray[np.intp], Flag]:
+    """Place among the model's regulars, and whether it is one."""
+    at = np.minimum(np.searchsorted(model.regulars, owner), len(model.regulars) - 1)
+    return at, model.regulars[at] == owner
 
 
 def _samples(
@@ -133,8 +153,7 @@ def _place(route: U64, family: NDArray[np.intp] | int) -> U64:
 
 def _series(
     rows: Rows,
-    slots: Slots,
-    c: Columns,
+    nulls: tuple[F64, F64],
     sight: Sight,
     model: Model,
     control: Control,
@@ -161,26 +180,25 @@ def _series(
     )
     cut = np.cumsum([len(logins.at), len(error), len(plain)])
     of_guess, of_probe, of_novel, everybody = np.split(bound, cut)
-    slot = slots[rows.seg]
+    p0, own = nulls
+    seg = rows.seg
     out = [
         _marked(
             fam.GUESS,
             logins.at,
             logins.fresh,
             logins.fine,
-            np.maximum(c.p0[slot[logins.at], 0], of_guess),
+            np.maximum(p0[seg[logins.at], 0], of_guess),
             repeats=logins.repeats,
         ),
     ]
     mark = sight.error[error].astype(np.int64)
-    out.append(
-        _marked(fam.PROBE, error, mark, np.where(mark, 0, f.n[error]), np.maximum(c.p0[slot[error], 1], of_probe))
-    )
+    out.append(_marked(fam.PROBE, error, mark, np.where(mark, 0, f.n[error]), np.maximum(p0[seg[error], 1], of_probe)))
     met_n = seen_n + np.searchsorted(np.sort(samples[1][samples[0] == WARM_KEY]), f.pane_s[plain])
     w = np.flatnonzero((everybody < WARM_SHARE_MAX) & (met_n >= WARM_N))
     at = plain[w]
     mark = sight.novel[at].astype(np.int64)
-    out.append(_marked(fam.NOVEL, at, mark, f.n[at] - mark, np.maximum(c.p0[slot[at], 2], of_novel[w])))
+    out.append(_marked(fam.NOVEL, at, mark, f.n[at] - mark, np.maximum(p0[seg[at], 2], of_novel[w])))
     mark = new_plain.astype(np.int64)
     out.append(
         _marked(
@@ -188,7 +206,7 @@ def _series(
             plain,
             mark,
             f.n[plain] - mark,
-            sweep_null(f.kind[plain], sight.before[plain], c.own[slot[plain], 3], model),
+            sweep_null(f.kind[plain], sight.before[plain], own[seg[plain], 3], model),
         )
     )
     again = sight.refusals.again.astype(np.int64)
@@ -206,7 +224,7 @@ def bucket(before: I64) -> NDArray[np.intp]:
     return out
 
 
-def sweep_null(kind: NDArray[np.uint8], before: I64, own: NDArray[np.float32], model: Model) -> F64:
+def sweep_null(kind: NDArray[np.uint8], before: I64, own: F64, model: Model) -> F64:
     """How often owners at this place of their life ask for a path new to them; own history added."""
     prior = model.position[kind, bucket(before)]
     return upper(prior[:, 0] + own[:, 0], prior[:, 1] + own[:, 1])

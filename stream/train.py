@@ -90,3 +90,19 @@ def _watched(model: Model, flows: Flows) -> Witness:
 
 def _with_nulls(model: Model, learned: Learned) -> Model:
     return replace(model, prior=learned.prior, position=learned.position, lambda0_per_s=learned.lambda0_per_s)
+
+
+DEFAULT_SEED: Final = 1
+DEFAULT_PATH: Final = Path(__file__).parent.parent / "detectors" / "data" / "default.npz"
+
+
+def rebuild_default(batches: Iterable[pa.RecordBatch], path: Path = DEFAULT_PATH) -> Model:
+    """Make the shipped model anew from a clean simulated day of seed `DEFAULT_SEED`: same seed, same file.
+
+    It knows no regulars: those of the simulated site are nobody elsewhere.
+    """
+    model = train(batches, clean=True, made_from=f"simulated day, seed {DEFAULT_SEED}")
+    shipped = replace(model, regulars=model.regulars[:0], regulars_own=model.regulars_own[:0])
+    path.parent.mkdir(exist_ok=True)
+    save(shipped, path)
+    return shipped

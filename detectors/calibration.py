@@ -1,0 +1,207 @@
+"""Learning what is normal from judged runs: how clients differ, how lives go, how high good evidence rises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import families as fam
+from detectors.artifact import POSITIONS, Model
+from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N
+from detectors.judge import Judged, bucket
+from detectors.nulls import OWN_MAX, fit
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+TOP: Final = 20  # maxima the slope is taken from
+BETA_MAX: Final = 3.0
+ENTITIES_ENOUGH: Final = 20  # fewer than this teach nothing about how clients differ
+BURST_S: Final = 10
+REGULAR_SHARE: Final = 0.75
+REGULARS_MAX: Final = 5_000
+
+
+@dataclass(slots=True)
+class Witness:
+    """Takes in judged runs (`Engine(watch=witness.take)`) and keeps what the fits need, a row an owner and family."""
+
+    owner: list[U64] = field(default_factory=list)
+    kind: list[NDArray[np.uint8]] = field(default_factory=list)
+    family: list[I64] = field(default_factory=list)
+    counts: list[F64] = field(default_factory=list)  # marks, tries, highest evidence
+    places: list[tuple[U64, F64]] = field(default_factory=list)  # (owner, bucket) and marks, tries of sweep
+    bursts: list[tuple[NDArray[np.uint8], F64]] = field(default_factory=list)
+    lives: list[tuple[U64, F64]] = field(default_factory=list)  # owner; first, last, good
+
+    def take(self, judged: Judged) -> None:
+        """Keep one run."""
+        rows = judged.rows
+        kinds = rows.flows.kind[rows.starts]
+        last = np.maximum.reduceat(rows.t_ms, rows.starts)
+        good = np.add.reduceat(np.where(rows.flows.outcome == 0, rows.flows.n, 0), rows.starts)
+        self.lives.append((rows.owner, np.stack([rows.t_ms[rows.starts], last, good], axis=1).astype(np.float64)))
+        for series in judged.series:
+            seg = rows.seg[series.at]
+            heads = np.flatnonzero(np.diff(seg, prepend=-1))
+            sums = [np.add.reduceat(v, heads) for v in (series.marks, series.tries)]
+            self.owner.append(rows.owner[seg[heads]])
+            self.kind.append(kinds[seg[heads]])
+            self.family.append(np.full(len(heads), series.family.index))
+            self.counts.append(np.stack([*sums, np.maximum.reduceat(series.s, heads)], axis=1).astype(np.float64))
+            if series.family is fam.SWEEP:
+                place = rows.owner[seg] & ~np.uint64(31) | bucket(judged.sight.before[series.at]).astype(np.uint64)
+                place = place & ~np.uint64(1 << 63) | rows.flows.kind[series.at].astype(np.uint64) << np.uint64(63)
+                keys, inverse = np.unique(place, return_inverse=True)
+                pair = [np.bincount(inverse, weights=v, minlength=len(keys)) for v in (series.marks, series.tries)]
+                self.places.append((keys, np.stack(pair, axis=1)))
+            if series.family is fam.HAMMER:
+                ten = seg * (1 << 32) + rows.flows.pane_s[series.at] // BURST_S
+                tens, inverse = np.unique(ten, return_inverse=True)
+                rate = np.bincount(inverse, weights=series.marks) / BURST_S
+                self.bursts.append((kinds[tens >> 32], rate))
+
+    def learned(self, model: Model, *, shipped_weight: float = 0.0) -> Learned:
+        """What these runs say, in the place of `model`'s nulls; its own count as `shipped_weight` entities."""
+        owners = _by_owner(self)
+        prior, position = model.prior.copy(), model.position.copy()
+        for kind in (0, 1):
+            for population in (0, 1):
+                for family in (fam.GUESS, fam.PROBE, fam.NOVEL, fam.ODD):
+                    some = (owners.kind == kind) & (owners.family == family.index) & (owners.established == population)
+                    at = (kind, population, family.index)
+                    prior[at] = _either(prior[at], fit(*owners.counts[some, :2].T), shipped_weight)
+        keys, sums = _summed(self.places, 2)
+        for kind in (0, 1):
+            for place in range(POSITIONS):
+                some = ((keys >> np.uint64(63)) == kind) & ((keys & np.uint64(31)) == place)
+                position[kind, place] = _either(position[kind, place], fit(*sums[some].T), shipped_weight)
+        return Learned(prior, position, _lambda0(self, model), owners)
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Totals a row an owner and family: marks, tries, highest evidence."""
+
+    owner: U64
+    kind: NDArray[np.uint8]
+    family: I64
+    established: NDArray[np.bool_]
+    counts: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """New nulls, and the owners they rest on."""
+
+    prior: F64
+    position: F64
+    lambda0_per_s: F64
+    owners: Owners
+
+    def entities(self) -> I64:
+        """How many owners of each kind there were."""
+        out = np.zeros(2, np.int64)
+        for kind in (0, 1):
+            out[kind] = len(np.unique(self.owners.owner[self.owners.kind == kind]))
+        return out
+
+    def regulars(self, h: F64) -> tuple[U64, F64]:
+        """Owners whose ways come near a threshold of `sweep` or `novel`, hours long: crawlers, batches, fleets.
+
+        Only in these two, whose answer harms least, is a training file believed about single owners.
+        """
+        o = self.owners
+        soft = (o.family == fam.SWEEP.index) | (o.family == fam.NOVEL.index)
+        near = o.counts[:, 2] > REGULAR_SHARE * h[o.kind, o.family]
+        who = np.unique(o.owner[soft & near & o.established])
+        own = np.zeros((len(who), fam.N, 2))
+        rows = np.flatnonzero(soft & near & np.isin(o.owner, who))
+        # Its share over a day says little of an hour in which it walks new ground: it is held to no null at first.
+        own[np.searchsorted(who, o.owner[rows]), o.family[rows], 0] = OWN_MAX
+        return who[:REGULARS_MAX], own[:REGULARS_MAX]
+
+    def slopes(self, regulars: U64, *, trim_share: float) -> F64:
+        """Beta (kind, family): how high good evidence rises beside ln(N/j) over the 20 largest maxima.
+
+        The highest `trim_share` of owners in a family, one at least unless it is 0, may be bad ones in a file not known
+        to be clean, and are left out. `regulars` do not speak for others in `sweep` and `novel`.
+        """
+        n_kind = self.entities()
+        beta = np.ones((2, fam.N))
+        for kind in (0, 1):
+            for family in fam.FAMILIES:
+                some = (self.owners.kind == kind) & (self.owners.family == family.index)
+                if family in (fam.SWEEP, fam.NOVEL):
+                    some &= ~np.isin(self.owners.owner, regulars)
+                highest = np.sort(self.owners.counts[some, 2])[::-1]
+                n = max(int(n_kind[kind]), 1)
+                skip = int(np.ceil(n * trim_share)) if trim_share else 0
+                j = np.arange(1, min(TOP, len(highest) - skip) + 1)
+                if not len(j):
+                    continue
+                ratio = highest[skip + j - 1] / np.maximum(np.log(n / j), 1.0)
+                beta[kind, family.index] = min(max(1.0, float(ratio.max())), BETA_MAX)
+        return beta
+
+
+def _either(old: F64, new: tuple[float, float, int], weight: float) -> F64:
+    a, b, entities = new
+    if entities < ENTITIES_ENOUGH:
+        return old
+    share = entities / (entities + weight)
+    out: F64 = old * (1 - share) + np.array([a, b]) * share
+    return out
+
+
+def _summed(parts: list[tuple[U64, F64]], width: int) -> tuple[U64, F64]:
+    if not parts:
+        return np.empty(0, np.uint64), np.zeros((0, width))
+    keys, inverse = np.unique(np.concatenate([k for k, _ in parts]), return_inverse=True)
+    values = np.concatenate([v for _, v in parts])
+    return keys, np.stack([np.bincount(inverse, weights=values[:, i]) for i in range(width)], axis=1)
+
+
+def _by_owner(seen: Witness) -> Owners:
+    if not seen.owner:
+        none = np.empty(0, np.int64)
+        return Owners(none.astype(np.uint64), none.astype(np.uint8), none, none.astype(bool), np.zeros((0, 3)))
+    owner, family = np.concatenate(seen.owner), np.concatenate(seen.family)
+    kind, counts = np.concatenate(seen.kind), np.concatenate(seen.counts)
+    order = np.lexsort((family, owner))
+    owner, family, kind, counts = owner[order], family[order], kind[order], counts[order]
+    heads = np.flatnonzero(np.concatenate([[True], (owner[1:] != owner[:-1]) | (family[1:] != family[:-1])]))
+    total = np.add.reduceat(counts, heads, axis=0)
+    total[:, 2] = np.maximum.reduceat(counts[:, 2], heads)
+    return Owners(owner[heads], kind[heads], family[heads], _established(seen, owner[heads]), total)
+
+
+def _established(seen: Witness, owner: U64) -> NDArray[np.bool_]:
+    keys = np.concatenate([k for k, _ in seen.lives])
+    values = np.concatenate([v for _, v in seen.lives])
+    order = np.argsort(keys, kind="stable")
+    keys, values = keys[order], values[order]
+    heads = np.flatnonzero(np.diff(keys, prepend=keys[:1] ^ np.uint64(1)))
+    first, last = np.minimum.reduceat(values[:, 0], heads), np.maximum.reduceat(values[:, 1], heads)
+    good = np.add.reduceat(values[:, 2], heads)
+    known = (good >= ESTABLISHED_N) & (last - first > ESTABLISHED_MS)
+    out: NDArray[np.bool_] = known[np.searchsorted(keys[heads], owner)]
+    return out
+
+
+def _lambda0(seen: Witness, model: Model) -> F64:
+    """Refusals a second good clients come to in ten seconds with any: mean + 2.5 sd, within 1..20."""
+    out = model.lambda0_per_s.copy()
+    if not seen.bursts:
+        return out
+    kind = np.concatenate([k for k, _ in seen.bursts])
+    rate = np.concatenate([r for _, r in seen.bursts])
+    for one in (0, 1):
+        some = np.sort(rate[kind == one])
+        some = some[: len(some) - len(some) // 100]
+        if len(some) >= ENTITIES_ENOUGH:
+            out[one] = min(max(float(some.mean() + 2.5 * some.std()), 1.0), 20.0)
+    return out

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from detectors.artifact import Model, defaults, thresholds
+from detectors.artifact import Model, defaults, save, thresholds
 from detectors.calibration import Learned, Witness
 from detectors.columns import Flows
 from detectors.evidence import Engine

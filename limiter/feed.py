@@ -66,9 +66,9 @@ class Feed:
 
     async def aclose(self) -> None:
         """Stop following; this node leaves the list of live nodes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # again, for the client may take one for a lost connection
+            await asyncio.wait((self._task,), timeout=0.5)
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._redis.hdel(self._keys.nodes, self._node)

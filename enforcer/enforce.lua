@@ -1,0 +1,60 @@
+-- Every change of enforcement in Redis, each atomic: snapshot, feed, version and target key move together.
+--
+-- KEYS  1 snapshot (hash)  2 feed (stream)  3 applied (hash: partition of `actions` -> last offset in the snapshot)
+--       4 target (string); with `install`: the new snapshot, complete but not in place
+-- ARGV  put|del  at_ms partition offset uid body stands stands_expires_ms feed_max
+--       install  at_ms epoch_expected epoch version_min partition offset [partition offset ...]
+-- Gives {what, version, epoch}; what = done     the snapshot changed, one entry went to the feed
+--                                      same     it was so already: redelivered
+--                                      stale    the snapshot is ahead of this record
+--                                      absent   there is no snapshot: install one, from the whole truth
+--                                      lost     another put a snapshot in place first
+local op, at_ms = ARGV[1], ARGV[2]
+
+local function answer(what)
+  local at = redis.call('HMGET', KEYS[1], 'version', 'epoch')
+  return {what, at[1] or '0', at[2] or ''}
+end
+
+if op == 'install' then
+  if (redis.call('HGET', KEYS[1], 'epoch') or '') ~= ARGV[3] then
+    redis.call('DEL', KEYS[4])
+    return answer('lost')
+  end
+  redis.call('DEL', KEYS[1], KEYS[3])
+  if redis.call('EXISTS', KEYS[4]) == 1 then
+    redis.call('RENAME', KEYS[4], KEYS[1])
+    redis.call('PERSIST', KEYS[1])
+  end
+  local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'version', ARGV[5], 'id', last and last[1] or '0-0')
+  for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+  return answer('done')
+end
+
+local partition, offset, uid, body = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+if redis.call('HEXISTS', KEYS[1], 'version') == 0 then return answer('absent') end
+if offset < tonumber(redis.call('HGET', KEYS[3], partition) or '-1') then return answer('stale') end
+redis.call('HSET', KEYS[3], partition, ARGV[4])
+
+-- The snapshot holds what is in force, and only an action's status ever changes: there already means applied already.
+if (op == 'put') == (redis.call('HEXISTS', KEYS[1], uid) == 1) then return answer('same') end
+
+local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
+if op == 'put' then
+  -- The first `"version":0` is the field: within a JSON text its quotes would be escaped.
+  local from, to = string.find(body, '"version":0', 1, true)
+  if from then body = string.sub(body, 1, from - 1) .. '"version":' .. version .. string.sub(body, to + 1) end
+  redis.call('HSET', KEYS[1], uid, body)
+else
+  redis.call('HDEL', KEYS[1], uid)
+  body = uid
+end
+if ARGV[7] == '' then
+  redis.call('DEL', KEYS[4])
+else
+  redis.call('SET', KEYS[4], ARGV[7], 'PXAT', ARGV[8])
+end
+local id = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], '*', 'v', version, 'op', op, 'body', body, 'at', at_ms)
+redis.call('HSET', KEYS[1], 'id', id)
+return answer('done')

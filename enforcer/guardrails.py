@@ -1,0 +1,190 @@
+"""What automation may not do: touch the allowlist or our own proxies, act too often, act on too many."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+from schemas.action import Action, ActionKind, Target, TargetKind
+from schemas.errors import SettingsError
+
+Network = IPv4Network | IPv6Network
+RESTRICTIVE: Final = frozenset({ActionKind.DENY, ActionKind.CHALLENGE, ActionKind.THROTTLE})
+CLIENTS: Final = frozenset({TargetKind.IP, TargetKind.KEY, TargetKind.USER})
+MINUTE_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Bounds on automation: answers a minute, and the clients under action at once.
+
+    At most `max(floor, share * live)` clients are under action: on a small site the share of thirty clients would be
+    one, so `floor` lets a handful of attackers be answered however few clients are live, or known to be.
+    """
+
+    per_minute: int
+    share: float
+    floor: int
+
+    def clients(self, live: int) -> int:
+        """How many clients may be under action while `live` (0: unknown) are live."""
+        return max(self.floor, int(self.share * live))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a guardrail holds an answer back: a stable word and a sentence."""
+
+    code: str
+    reason: str
+
+
+class Allowlist:
+    """Targets nothing may be done to: exact `KIND:VALUE`s and networks. Looks an address up by prefix length."""
+
+    def __init__(self, entries: Iterable[Target] = ()) -> None:
+        self._exact: set[str] = set()
+        self._networks: dict[tuple[int, int], set[int]] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Target) -> None:
+        """Allow `entry`."""
+        network = network_of(entry)
+        if network is None:
+            self._exact.add(entry.key)
+        else:
+            self._networks.setdefault((network.version, network.prefixlen), set()).add(_number(network))
+
+    def covering(self, target: Target) -> str | None:
+        """The entry that protects `target`, or None. An entry inside a wider target protects it too."""
+        network = network_of(target)
+        if network is None:
+            return target.key if target.key in self._exact else None
+        for (version, length), numbers in self._networks.items():
+            if version != network.version:
+                continue
+            if length <= network.prefixlen and _number(network.supernet(new_prefix=length)) in numbers:
+                return f"ip:{network.supernet(new_prefix=length)}"
+            if length > network.prefixlen:
+                inside = _inside(network, length, numbers)
+                if inside is not None:
+                    return inside
+        return None
+
+
+class Minute:
+    """Answers of the last 60 seconds. Bounded: it forgets the oldest beyond `size`, and the cap is at most that."""
+
+    def __init__(self, size: int) -> None:
+        self._times: deque[int] = deque(maxlen=size)
+
+    def add(self, at_ms: int) -> None:
+        """An answer was given at `at_ms`."""
+        self._times.append(at_ms)
+
+    def count(self, now_ms: int) -> int:
+        """Answers in (now - 60 s, now], and any dated later."""
+        while self._times and self._times[0] <= now_ms - MINUTE_MS:
+            self._times.popleft()
+        return len(self._times)
+
+
+def parse_target(text: str) -> Target:
+    """`KIND:VALUE`, an address or a network as a target.
+
+    Raises:
+        ValueError: it is none of these; the message says what would do.
+    """
+    text = text.strip()
+    try:
+        return Target(kind=TargetKind.IP, value=_plain(ip_network(text, strict=False)))
+    except ValueError:
+        kind, colon, value = text.partition(":")
+    if not colon or not value or kind not in set(TargetKind):
+        kinds = ", ".join(TargetKind)
+        raise ValueError(f"{text!r} is neither KIND:VALUE (kinds: {kinds}) nor an address or network")
+    return target(kind, value)
+
+
+def target(kind: str, value: str) -> Target:
+    """A target in its one spelling: `203.0.113.7`, `203.0.113.0/24`, other kinds as they are.
+
+    Raises:
+        ValueError: an unknown kind, an empty value or a malformed address.
+    """
+    if kind not in set(TargetKind):
+        raise ValueError(f"{kind!r} is no kind; one of {', '.join(TargetKind)}")
+    if not value or len(value) > 512:
+        raise ValueError("a value has 1 to 512 characters")
+    if kind == TargetKind.IP:
+        value = _plain(ip_network(value, strict=False))
+    return Target(kind=TargetKind(kind), value=value)
+
+
+def parse_allowlist(text: str, setting: str) -> tuple[Target, ...]:
+    """Comma-separated targets; an empty text is an empty list.
+
+    Raises:
+        SettingsError: names `setting` and the entry that is wrong.
+    """
+    try:
+        return tuple(parse_target(entry) for entry in text.split(",") if entry.strip())
+    except ValueError as error:
+        raise SettingsError(f"{setting}: {error}; write it like ip:203.0.113.0/24,key:partner-1") from error
+
+
+def network_of(target: Target) -> Network | None:
+    """The addresses an `ip` target means; None for other kinds and for what is no address."""
+    if target.kind is not TargetKind.IP:
+        return None
+    try:
+        return ip_network(target.value, strict=False)
+    except ValueError:
+        return None
+
+
+def protected(target: Target, allowed: Allowlist, proxies: Allowlist) -> Refusal | None:
+    """Whether `target` is one automation may never touch."""
+    if entry := allowed.covering(target):
+        return Refusal("allowlisted", f"{target.key} is on the allowlist ({entry})")
+    if entry := proxies.covering(target):
+        return Refusal("own_proxy", f"{target.key} is a trusted proxy ({entry}): everyone behind it would be hit")
+    return None
+
+
+def over_cap(caps: Caps, minute: int, under_action: int, live: int) -> Refusal | None:
+    """Whether one more answer on one more client would pass a cap."""
+    if minute >= caps.per_minute:
+        return Refusal("actions_per_minute", f"{minute} answers in the last minute, at most {caps.per_minute}")
+    limit = caps.clients(live)
+    if under_action >= limit:
+        known = f"{live} live clients" if live else "an unknown number of live clients"
+        return Refusal("live_share", f"{under_action} clients of {known} are under action, at most {limit}")
+    return None
+
+
+def restricts(action: Action) -> bool:
+    """Whether a client feels it."""
+    return action.kind in RESTRICTIVE
+
+
+def _plain(network: Network) -> str:
+    single = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if single else str(network)
+
+
+def _number(network: Network) -> int:
+    return int(network.network_address)
+
+
+def _inside(network: Network, length: int, numbers: set[int]) -> str | None:
+    first, last = int(network.network_address), int(network.broadcast_address)
+    found = min((number for number in numbers if first <= number <= last), default=None)
+    if found is None:
+        return None
+    address = network.network_address + (found - first)
+    return f"ip:{_plain(ip_network((str(address), length)))}"

@@ -1,0 +1,41 @@
+"""Every metric of the enforcer, in one table.
+
+| name | labels | meaning |
+|---|---|---|
+| floodwarden_enforcer_alerts_total | status | alerts considered |
+| floodwarden_enforcer_actions_total | kind, status | actions published by the planner |
+| floodwarden_enforcer_dead_letters_total | topic, code | records nobody could take |
+| floodwarden_enforcer_active | | actions in force as the projector knows them |
+| floodwarden_enforcer_writes_total | what | the script's answers: done, same, stale, absent, lost |
+| floodwarden_enforcer_rebuilds_total | | snapshots put in place anew |
+| floodwarden_enforcer_redis_errors_total | | Redis calls that failed and are tried again |
+| floodwarden_enforcer_kafka_errors_total | | sends that failed and are tried again |
+| floodwarden_enforcer_pending | | deltas waiting for Redis |
+| floodwarden_enforcer_live_nodes | | limiter nodes heard of in the last 5 s |
+| floodwarden_enforcer_time_to_enforce_seconds | since | from `crossed` (evidence sufficed) or `created` (planned) to the last node's acknowledgement |
+| floodwarden_enforcer_unacknowledged_total | | actions some live node had not acknowledged in time |
+"""  # noqa: E501 - one row a metric
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_P: Final = "floodwarden_enforcer_"
+_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10)
+
+ALERTS: Final = Counter(_P + "alerts", "Alerts considered", ["status"])
+ACTIONS: Final = Counter(_P + "actions", "Actions published by the planner", ["kind", "status"])
+DEAD_LETTERS: Final = Counter(_P + "dead_letters", "Records nobody could take", ["topic", "code"])
+ACTIVE: Final = Gauge(_P + "active", "Actions in force")
+WRITES: Final = Counter(_P + "writes", "Answers of the script", ["what"])
+REBUILDS: Final = Counter(_P + "rebuilds", "Snapshots put in place anew")
+REDIS_ERRORS: Final = Counter(_P + "redis_errors", "Redis calls tried again")
+KAFKA_ERRORS: Final = Counter(_P + "kafka_errors", "Sends tried again")
+PENDING: Final = Gauge(_P + "pending", "Deltas waiting for Redis")
+LIVE_NODES: Final = Gauge(_P + "live_nodes", "Limiter nodes heard of lately")
+TIME_TO_ENFORCE: Final = Histogram(
+    _P + "time_to_enforce_seconds", "To the last node's acknowledgement", ["since"], buckets=_SECONDS
+)
+UNACKNOWLEDGED: Final = Counter(_P + "unacknowledged", "Actions not acknowledged by every live node in time")

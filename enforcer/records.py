@@ -1,0 +1,63 @@
+"""Kafka records <-> alerts and actions. A bad one raises `BadMessageError` naming the field."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import xxhash
+from pydantic import ValidationError
+
+from schemas import action as actions
+from schemas import alert as alerts
+from schemas.action import Action, Target
+from schemas.alert import Alert, Frozen
+from schemas.errors import BadMessageError
+
+_M = TypeVar("_M", bound=Frozen)
+_CODES: Final = {"missing": "missing_field", "extra_forbidden": "unknown_field", "json_invalid": "bad_json"}
+
+
+def alert(value: bytes | None) -> Alert:
+    """An alert from `alerts`."""
+    message = _read(Alert, value)
+    _known(message.v, alerts.VERSION)
+    return message
+
+
+def action(value: bytes) -> Action:
+    """An action from `actions`."""
+    message = _read(Action, value)
+    _known(message.v, actions.VERSION)
+    return message
+
+
+def encode(action: Action) -> bytes:
+    """An action as it stands in Kafka, in the snapshot and in the feed."""
+    return action.model_dump_json().encode()
+
+
+def key(action: Action) -> bytes:
+    """The compacted topic's key: an action is its own record, so that one on the same target never erases it."""
+    return action.uid.encode()
+
+
+def partition(target: Target, partitions: int) -> int:
+    """Where everything about `target` goes, in order."""
+    return int(xxhash.xxh3_64_intdigest(target.key.encode("utf-8", "surrogatepass"))) % partitions
+
+
+def _read(model: type[_M], value: bytes | None) -> _M:
+    if value is None:
+        raise BadMessageError("missing_field", "body", "empty", f"send one {model.__name__} as JSON")
+    try:
+        return model.model_validate_json(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        code = _CODES.get(first["type"], "bad_value")
+        raise BadMessageError(code, field, first["msg"], f"see {model.__name__} in ARCHITECTURE.md") from error
+
+
+def _known(version: int, newest: int) -> None:
+    if version > newest:
+        raise BadMessageError("future_version", "v", f"{version}, this reads up to {newest}", "upgrade the enforcer")

@@ -1,0 +1,159 @@
+"""What the planner remembers: answers in force, what each alert led to, rungs, the last minute. All of it bounded.
+
+Made from `actions` alone, so that a planner started anew knows what its predecessor knew.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from enforcer import guardrails, ladder
+from schemas.action import Action, ActionKind, ActionStatus, Target
+
+ALERTS_MAX: Final = 100_000
+RUNGS_MAX: Final = 200_000
+ENDED_MAX: Final = 100_000
+_CLIMBING: Final = frozenset({ActionKind.DENY, ActionKind.CHALLENGE})
+_T = TypeVar("_T")
+
+
+def automatic(action: Action) -> bool:
+    """Whether nobody asked for it."""
+    return action.owner == "auto"
+
+
+class Standing:
+    """The actions as far as they are known. `observe` takes them in any order and any number of times."""
+
+    def __init__(self, allowed: Iterable[Target], minute_max: int) -> None:
+        self._static = tuple(allowed)
+        self._active: dict[str, Action] = {}
+        self._by_target: dict[str, set[str]] = {}
+        self._under: dict[str, int] = {}
+        self._expiry: list[tuple[int, str]] = []
+        self._last: OrderedDict[str, Action] = OrderedDict()
+        self._ended: OrderedDict[str, int] = OrderedDict()
+        self._rungs: OrderedDict[str, ladder.Rung] = OrderedDict()
+        self.minute = guardrails.Minute(minute_max)
+        self.allowed = guardrails.Allowlist(self._static)
+
+    @property
+    def clients_under_action(self) -> int:
+        """Distinct clients that an automatic answer restricts now."""
+        return len(self._under)
+
+    def is_under_action(self, target: Target) -> bool:
+        """Whether an automatic answer already restricts `target`."""
+        return target.key in self._under
+
+    def last(self, alert_uid: str) -> Action | None:
+        """The newest action on that alert's account, as it stands."""
+        return self._last.get(alert_uid)
+
+    def rung(self, target: Target) -> ladder.Rung | None:
+        """Where `target` stands on the ladder."""
+        return self._rungs.get(target.key)
+
+    def on(self, target: Target) -> list[Action]:
+        """Actions in force on exactly `target`."""
+        return [self._active[uid] for uid in sorted(self._by_target.get(target.key, ()))]
+
+    def restricting(self) -> list[Action]:
+        """Every action in force that a client feels."""
+        return [action for action in self._active.values() if guardrails.restricts(action)]
+
+    def observe(self, action: Action) -> None:
+        """Know `action` as it is told."""
+        self._remember_last(action)
+        if action.status is ActionStatus.REFUSED:
+            return
+        if action.status is ActionStatus.ACTIVE:
+            if action.uid in self._active or self._ended.get(action.uid, -1) >= action.created_ms:
+                return
+            self._count(action)
+            self._begin(action)
+            return
+        if action.uid not in self._active and action.uid not in self._ended:
+            self._count(action)
+        self._end(action.uid, action.ended_ms or action.expires_ms)
+        if action.status is ActionStatus.LIFTED:
+            self._take_back(action)
+
+    def expire(self, now_ms: int) -> None:
+        """Drop what has run out by `now_ms`."""
+        while self._expiry and self._expiry[0][0] <= now_ms:
+            expires_ms, uid = heapq.heappop(self._expiry)
+            action = self._active.get(uid)
+            if action is not None and action.expires_ms == expires_ms:
+                self._end(uid, expires_ms)
+
+    def _count(self, action: Action) -> None:
+        if not (automatic(action) and guardrails.restricts(action)):
+            return
+        self.minute.add(action.created_ms)
+        if action.kind in _CLIMBING:
+            key = action.target.key
+            rung = ladder.climbed(self._rungs.get(key), action.uid, action.step, action.expires_ms)
+            _put(self._rungs, key, rung, RUNGS_MAX)
+
+    def _begin(self, action: Action) -> None:
+        key = action.target.key
+        self._ended.pop(action.uid, None)
+        self._active[action.uid] = action
+        self._by_target.setdefault(key, set()).add(action.uid)
+        heapq.heappush(self._expiry, (action.expires_ms, action.uid))
+        if _burdens(action):
+            self._under[key] = self._under.get(key, 0) + 1
+        if action.kind is ActionKind.ALLOW:
+            self.allowed.add(action.target)
+
+    def _end(self, uid: str, ended_ms: int) -> None:
+        _put(self._ended, uid, ended_ms, ENDED_MAX)
+        action = self._active.pop(uid, None)
+        if action is None:
+            return
+        key = action.target.key
+        _discard(self._by_target, key, uid)
+        if _burdens(action):
+            self._under[key] -= 1
+            if not self._under[key]:
+                del self._under[key]
+        if action.kind is ActionKind.ALLOW:
+            standing = [a.target for a in self._active.values() if a.kind is ActionKind.ALLOW]
+            self.allowed = guardrails.Allowlist((*self._static, *standing))
+
+    def _take_back(self, action: Action) -> None:
+        key = action.target.key
+        rung = ladder.taken_back(self._rungs.get(key), action.uid)
+        if rung is None:
+            self._rungs.pop(key, None)
+        else:
+            self._rungs[key] = rung
+
+    def _remember_last(self, action: Action) -> None:
+        if action.alert_uid is None:
+            return
+        known = self._last.get(action.alert_uid)
+        if known is None or known.uid == action.uid or known.created_ms <= action.created_ms:
+            _put(self._last, action.alert_uid, action, ALERTS_MAX)
+
+
+def _burdens(action: Action) -> bool:
+    return automatic(action) and guardrails.restricts(action) and action.target.kind in guardrails.CLIENTS
+
+
+def _put(table: OrderedDict[str, _T], key: str, value: _T, size: int) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > size:
+        table.popitem(last=False)
+
+
+def _discard(table: dict[str, set[str]], key: str, uid: str) -> None:
+    uids = table.get(key, set())
+    uids.discard(uid)
+    if not uids:
+        table.pop(key, None)

@@ -1,0 +1,148 @@
+"""Writes enforcement into Redis: deltas by the one script, and the whole snapshot when there is none."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from redis.asyncio import Redis
+
+from enforcer import records
+from enforcer.ledger import Change, Ledger, Op
+from schemas.action import Action, Target
+from schemas.keys import Keys
+
+FEED_MAX: Final = 10_000
+CHUNK: Final = 500
+BUILDING_MS: Final = 60_000
+SNAPSHOT_FIELDS: Final = frozenset({"version", "id", "epoch"})
+_SCRIPT: Final = (Path(__file__).parent / "enforce.lua").read_text(encoding="utf-8")
+_T = TypeVar("_T")
+
+
+class What(StrEnum):
+    """What the script did; enforce.lua explains each."""
+
+    DONE = "done"
+    SAME = "same"
+    STALE = "stale"
+    ABSENT = "absent"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The script's answer: the snapshot's version and epoch after it, and the writer's clock."""
+
+    what: What
+    version: int
+    epoch: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The snapshot as it is in Redis: its version, epoch, and the last offset of `actions` in it by partition."""
+
+    version: int
+    epoch: str
+    applied: dict[int, int]
+
+
+class Writer:
+    """One Redis. Raises `redis.RedisError` whenever Redis does not answer; whoever calls tries again."""
+
+    def __init__(self, client: Redis, keys: Keys, clock_ms: Callable[[], int]) -> None:
+        self._redis = client
+        self._keys = keys
+        self._clock_ms = clock_ms
+        self._script = client.register_script(_SCRIPT)
+        self._applied = f"{keys.prefix}{{e}}:applied"
+
+    async def apply(self, change: Change) -> Written:
+        """Put one delta in force. Applied before, it changes nothing."""
+        stands = change.stands
+        args: list[str | bytes | int] = [
+            change.op, self._clock_ms(), change.partition, change.offset, change.action.uid,
+            records.encode(change.action) if change.op is Op.PUT else "",
+            records.encode(stands) if stands else "", stands.expires_ms if stands else 0, FEED_MAX,
+        ]  # fmt: skip
+        return await self._run(self._target(change.action.target), args)
+
+    async def seen(self) -> Seen | None:
+        """What Redis holds; None when there is no snapshot."""
+        version, epoch = await _reply(self._redis.hmget(self._keys.enforcement, ["version", "epoch"]))
+        if version is None:
+            return None
+        applied = await _reply(self._redis.hgetall(self._applied))
+        return Seen(int(version), _text(epoch), {int(part): int(offset) for part, offset in applied.items()})
+
+    async def install(self, ledger: Ledger, seen: Seen | None, version_min: int) -> Written:
+        """Put the ledger in place as a new snapshot with a new epoch, unless another did so since `seen`."""
+        building = f"{self._keys.enforcement}:new:{uuid.uuid4().hex}"
+        for chunk in _chunks(ledger.in_force(), CHUNK):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hset(building, mapping={action.uid: records.encode(action) for action in chunk})
+                pipe.pexpire(building, BUILDING_MS)
+                for action in chunk:
+                    stands = ledger.stands_on(action.target) or action
+                    pipe.set(self._target(action.target), records.encode(stands), pxat=stands.expires_ms)
+                await pipe.execute()
+        epoch = uuid.uuid4().hex
+        args: list[str | bytes | int] = ["install", self._clock_ms(), seen.epoch if seen else "", epoch, version_min]
+        for partition, offset in ledger.offsets.items():
+            args += [partition, offset]
+        return await self._run(building, args)
+
+    async def reconcile(self, ledger: Ledger) -> int:
+        """Make the snapshot what the ledger says, by deltas; how many it took. Skips what is ahead of the ledger."""
+        held = await _reply(self._redis.hgetall(self._keys.enforcement))
+        there = {_text(uid): value for uid, value in held.items() if _text(uid) not in SNAPSHOT_FIELDS}
+        wanted = {action.uid: action for action in ledger.in_force()}
+        changes = [_removal(ledger, value) for uid, value in there.items() if not _agrees(value, wanted.get(uid))]
+        changes += [
+            Change(Op.PUT, action, ledger.stands_on(action.target), *ledger.position(action.target))
+            for uid, action in wanted.items()
+            if not _agrees(there.get(uid), action)
+        ]
+        for change in changes:
+            await self.apply(change)
+        return len(changes)
+
+    def _target(self, target: Target) -> str:
+        return self._keys.target(target.kind, target.value)
+
+    async def _run(self, fourth: str, args: list[str | bytes | int]) -> Written:
+        keys = [self._keys.enforcement, self._keys.feed, self._applied, fourth]
+        what, version, epoch = await self._script(keys=keys, args=args)
+        return Written(What(_text(what)), int(version), _text(epoch), self._clock_ms())
+
+
+def _removal(ledger: Ledger, value: bytes) -> Change:
+    action = records.action(value)
+    return Change(Op.DEL, action, ledger.stands_on(action.target), *ledger.position(action.target))
+
+
+def _agrees(value: bytes | None, action: Action | None) -> bool:
+    if value is None or action is None:
+        return value is None and action is None
+    return records.action(value).model_copy(update={"version": 0}) == action
+
+
+async def _reply(pending: Any) -> Any:
+    """redis-py types its replies for both its clients at once; this one is always awaited."""
+    return await pending
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _chunks(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    while chunk := list(islice(items, size)):
+        yield chunk

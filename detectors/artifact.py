@@ -38,8 +38,8 @@ class Model:
     `position` (kind, bucket, 2): the same for `sweep`, by place in the entity's life.
     `h` (kind, family): thresholds in nats. `beta` (kind, family): the slope they came from. `entities` (kind): how
     many the thresholds stand for. `lambda0_per_s` (kind): refusals a second good clients come to in bursts.
-    `regulars` (sorted owner hashes) and `regulars_own` (owner, family, 2): crawlers, batches, fleets known from the
-    training, who begin with the history they had there.
+    `regulars` (sorted owner hashes) and `regulars_p0` (owner, family): crawlers, batches, fleets known from the
+    training, and the least null they are held to; near 1 where their ways are no evidence.
     `forest`: arrays of `detectors.forest` (empty: no forest, `odd` stays silent).
     `span_s`: how long the traffic was that it learned from; 0 for stated defaults.
     """
@@ -53,7 +53,7 @@ class Model:
     span_s: int
     made_from: str = ""
     regulars: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
-    regulars_own: F64 = field(default_factory=lambda: np.zeros((0, len(FAMILIES), 2)))
+    regulars_p0: F64 = field(default_factory=lambda: np.zeros((0, len(FAMILIES))))
     forest: Mapping[str, Array] = field(default_factory=dict)
 
     @property
@@ -76,7 +76,7 @@ class Model:
             "lambda0_per_s": self.lambda0_per_s,
             "span_s": np.array(self.span_s),
             "regulars": self.regulars,
-            "regulars_own": self.regulars_own,
+            "regulars_p0": self.regulars_p0,
             "made_from": np.frombuffer(self.made_from.encode(), np.uint8),
         }
         return named | {f"forest.{name}": array for name, array in self.forest.items()}
@@ -125,7 +125,7 @@ def _parse(data: bytes, name: str) -> Model:
             lambda0_per_s=np.asarray(named["lambda0_per_s"], np.float64),
             span_s=int(named["span_s"]),
             regulars=np.asarray(named["regulars"], np.uint64),
-            regulars_own=np.asarray(named["regulars_own"], np.float64).reshape(-1, len(FAMILIES), 2),
+            regulars_p0=np.asarray(named["regulars_p0"], np.float64).reshape(-1, len(FAMILIES)),
             made_from=named["made_from"].tobytes().decode(),
             forest=forest,
         )

@@ -12,7 +12,7 @@ from detectors import families as fam
 from detectors.artifact import POSITIONS, Model
 from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N
 from detectors.judge import Judged, bucket
-from detectors.nulls import OWN_MAX, fit
+from detectors.nulls import fit
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -118,11 +118,11 @@ class Learned:
         soft = (o.family == fam.SWEEP.index) | (o.family == fam.NOVEL.index)
         near = o.counts[:, 2] > REGULAR_SHARE * h[o.kind, o.family]
         who = np.unique(o.owner[soft & near & o.established])
-        own = np.zeros((len(who), fam.N, 2))
+        null = np.zeros((len(who), fam.N))
         rows = np.flatnonzero(soft & near & np.isin(o.owner, who))
-        # Its share over a day says little of an hour in which it walks new ground: it is held to no null at first.
-        own[np.searchsorted(who, o.owner[rows]), o.family[rows], 0] = OWN_MAX
-        return who[:REGULARS_MAX], own[:REGULARS_MAX]
+        # Its share over a day says little of an hour in which it walks new ground: there it gives no evidence.
+        null[np.searchsorted(who, o.owner[rows]), o.family[rows]] = 0.999
+        return who[:REGULARS_MAX], null[:REGULARS_MAX]
 
     def slopes(self, regulars: U64, *, trim_share: float) -> F64:
         """Beta (kind, family): how high good evidence rises beside ln(N/j) over the 20 largest maxima.

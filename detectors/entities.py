@@ -97,7 +97,6 @@ class Entities:
         self.c.kind[KEY] = KEY
         self.used = RESERVED
         self.evicted = 0
-        self.made: Slots = np.empty(0, np.intp)  # by the last call of `place`
         self._keys: U64 = np.empty(0, np.uint64)
         self._slots: Slots = np.empty(0, np.intp)
 
@@ -115,7 +114,6 @@ class Entities:
         """Slot of each owner (distinct, sorted), made where there is none."""
         slots = self.find(owners, kinds)
         new = np.flatnonzero(slots < RESERVED)
-        self.made = np.empty(0, np.intp)
         if not len(new):
             return slots
         if self.used + len(new) > self.size_max:
@@ -130,7 +128,6 @@ class Entities:
         c.p0[made] = c.p0[kinds[new]]
         slots[new] = made
         self._index()
-        self.made = made
         return slots
 
     def drop_idle(self, now_ms: int) -> None:

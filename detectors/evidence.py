@@ -15,7 +15,7 @@ from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.explain import findings
 from detectors.judge import WARM_KEY, Crossing, Judged, Series, judge, write_track
-from detectors.learn import recall, refresh
+from detectors.learn import refresh
 from detectors.pairs import mix
 from detectors.rows import Rows, canonical
 from detectors.sight import Memories
@@ -108,7 +108,6 @@ class Engine:
         heads = rows.starts
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
-        recall(self.entities, self.model)
         self._count(rows, slots)
         for series in judged.series:
             self._write(series, rows, slots)

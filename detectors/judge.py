@@ -14,7 +14,7 @@ from detectors.artifact import POSITIONS, Model
 from detectors.columns import LIMITED, OK
 from detectors.control import SAMPLE_S, Control
 from detectors.cusum import Event, Leak, Track
-from detectors.entities import RESERVED, Columns, Slots
+from detectors.entities import Columns, Slots
 from detectors.nulls import upper
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
@@ -94,22 +94,14 @@ def judge(
 
 
 def _held_to(rows: Rows, slots: Slots, c: Columns, model: Model) -> tuple[F64, F64]:
-    """Nulls and own history by segment; regulars never seen here yet bring theirs."""
-    p0, own = c.p0[slots], c.own[slots].astype(np.float64)
-    new = np.flatnonzero(slots < RESERVED)
-    if len(new) and len(model.regulars):
-        at, known = regular(model, rows.owner[new])
-        there = new[known]
-        own[there] = model.regulars_own[at[known]]
-        both = model.prior[rows.flows.kind[rows.starts[there]], 1] + own[there]
-        p0[there] = upper(both[..., 0], both[..., 1])
+    """Nulls (segment, family), and own history of `sweep`, whose null is made by place in life: here only its floor."""
+    p0, own = c.p0[slots], c.own[slots, fam.SWEEP.index].astype(np.float64)
+    p0[:, fam.SWEEP.index] = 0.0
+    if len(model.regulars):
+        at = np.minimum(np.searchsorted(model.regulars, rows.owner), len(model.regulars) - 1)
+        known = model.regulars[at] == rows.owner
+        p0[known] = np.maximum(p0[known], model.regulars_p0[at[known]])
     return p0, own
-
-
-def regular(model: Model, owner: U64) -> tuple[NDArray[np.intp], Flag]:
-    """Place among the model's regulars, and whether it is one."""
-    at = np.minimum(np.searchsorted(model.regulars, owner), len(model.regulars) - 1)
-    return at, model.regulars[at] == owner
 
 
 def _samples(
@@ -206,7 +198,7 @@ def _series(
             plain,
             mark,
             f.n[plain] - mark,
-            sweep_null(f.kind[plain], sight.before[plain], own[seg[plain], 3], model),
+            np.maximum(sweep_null(f.kind[plain], sight.before[plain], own[seg[plain]], model), p0[seg[plain], 3]),
         )
     )
     again = sight.refusals.again.astype(np.int64)

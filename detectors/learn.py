@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import families as fam
-from detectors.artifact import Model
 from detectors.entities import RESERVED, Entities
-from detectors.judge import regular
 from detectors.nulls import blend, commit_own, fit, upper
 
 F64 = NDArray[np.float64]
@@ -42,16 +40,3 @@ def refresh(entities: Entities, shipped: F64) -> F64:
     both = prior[kinds, known] + own
     c.p0[:n] = upper(both[..., 0], both[..., 1])
     return prior
-
-
-def recall(entities: Entities, model: Model) -> None:
-    """Give owners just made the history the training knew them by (mutates)."""
-    made = entities.made
-    if not len(made) or not len(model.regulars):
-        return
-    c = entities.c
-    at, known = regular(model, c.key[made])
-    slots = made[known]
-    c.own[slots] = model.regulars_own[at[known]]
-    both = model.prior[c.kind[slots], 1] + c.own[slots]
-    c.p0[slots] = upper(both[..., 0], both[..., 1])

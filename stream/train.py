@@ -62,9 +62,9 @@ def learn(flows: Flows, *, clean: bool = False, made_from: str = "") -> Model:
     model = replace(model, entities=entities, h=thresholds(start.beta, entities), span_s=span_s, made_from=made_from)
     if span_s < SPAN_S_MIN:
         return model
-    regulars, own = learned.regulars(thresholds(np.ones_like(start.beta), entities))
+    regulars, null = learned.regulars(thresholds(np.ones_like(start.beta), entities))
     beta = learned.slopes(regulars, trim_share=0.0 if clean else TRIM_SHARE)
-    return replace(model, beta=beta, h=thresholds(beta, entities), regulars=regulars, regulars_own=own)
+    return replace(model, beta=beta, h=thresholds(beta, entities), regulars=regulars, regulars_p0=null)
 
 
 def adapt(model: Model, batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...] = LOGIN_GLOBS) -> Model:
@@ -103,7 +103,7 @@ def rebuild_default(batches: Iterable[pa.RecordBatch], path: Path = DEFAULT_PATH
     It knows no regulars: those of the simulated site are nobody elsewhere.
     """
     model = train(batches, clean=True, made_from=f"simulated day, seed {DEFAULT_SEED}")
-    shipped = replace(model, regulars=model.regulars[:0], regulars_own=model.regulars_own[:0])
+    shipped = replace(model, regulars=model.regulars[:0], regulars_p0=model.regulars_p0[:0])
     path.parent.mkdir(exist_ok=True)
     save(shipped, path)
     return shipped

@@ -49,7 +49,7 @@ class Ledger:
     def __init__(self, ladder: Ladder, partitions: int = 1) -> None:
         self._ladder = ladder
         self._partitions = partitions
-        self._records: dict[str, tuple[Action, int]] = {}
+        self._records: dict[str, Action] = {}
         self._active: dict[str, Action] = {}
         self._by_target: dict[str, set[str]] = {}
         self._ends: list[tuple[int, str]] = []
@@ -65,14 +65,13 @@ class Ledger:
         known = self._records.get(uid)
         if action is None:
             self._records.pop(uid, None)
-            return self._remove(known[0], partition, offset) if known is not None else Folded()
+            return self._remove(known, partition, offset) if known is not None else Folded()
         if known is not None and action.status is ActionStatus.ACTIVE:
-            before = known[0]
-            if before.status is ActionStatus.ACTIVE:
+            if known.status is ActionStatus.ACTIVE:
                 return Folded()
-            if (before.ended_ms or 0) >= action.created_ms:
-                return Folded(again=before)
-        self._records[uid] = (action, partition)
+            if (known.ended_ms or 0) >= action.created_ms:
+                return Folded(again=known)
+        self._records[uid] = action
         if action.status is ActionStatus.ACTIVE:
             heapq.heappush(self._ends, (action.expires_ms, uid))
             return self._place(action, partition, offset)
@@ -104,24 +103,24 @@ class Ledger:
         due = []
         while self._ends and self._ends[0][0] <= now_ms:
             _, uid = heapq.heappop(self._ends)
-            record = self._records.get(uid)
-            if record is None or record[0].status is not ActionStatus.ACTIVE:
+            action = self._records.get(uid)
+            if action is None or action.status is not ActionStatus.ACTIVE:
                 continue
-            if record[0].expires_ms > now_ms:
-                heapq.heappush(self._ends, (record[0].expires_ms, uid))
+            if action.expires_ms > now_ms:
+                heapq.heappush(self._ends, (action.expires_ms, uid))
                 continue
-            due.append(expired(record[0]))
+            due.append(expired(action))
             heapq.heappush(self._ends, (now_ms + RETRY_MS, uid))
         return due
 
-    def forgotten(self, now_ms: int) -> list[tuple[str, int]]:
-        """Uids with their partitions to write tombstones for: ended so long ago that they weigh on nothing."""
+    def forgotten(self, now_ms: int) -> list[Action]:
+        """Actions to write tombstones for: ended so long ago that they weigh on nothing."""
         gone = []
         while self._forget and self._forget[0][0] <= now_ms:
             _, uid = heapq.heappop(self._forget)
-            record = self._records.get(uid)
-            if record is not None and record[0].status is not ActionStatus.ACTIVE:
-                gone.append((uid, record[1]))
+            action = self._records.get(uid)
+            if action is not None and action.status is not ActionStatus.ACTIVE:
+                gone.append(action)
                 heapq.heappush(self._forget, (now_ms + RETRY_MS, uid))
         return gone
 

@@ -45,14 +45,14 @@ class Projector:
         self, ledger: Ledger, writer: Writer, watch: Watch, *, observe: Callable[[Action], Sequence[Action]]
     ) -> None:
         self.ledger = ledger
-        self.ready = asyncio.Event()
+        self.begun = asyncio.Event()  # the topic has been read as far as it went at the start
+        self.ready = asyncio.Event()  # and Redis is what it says
         self._writer = writer
         self._watch = watch
         self._observe = observe
         self._pending: deque[Change] = deque()
         self._wake = asyncio.Event()
         self._compare = False
-        self._live = False
         self._ends: dict[int, int] = {}
         self._known: Seen | None = None
 
@@ -67,15 +67,15 @@ class Projector:
         answers = [folded.again] if folded.again is not None else []
         if action is not None:
             answers += self._observe(action)
-        if folded.change is not None and self._live:
+        if folded.change is not None and self.begun.is_set():
             self._push(folded.change)
         metrics.ACTIVE.set(self.ledger.count_in_force)
         return answers
 
     def begin(self, ends: dict[int, int]) -> None:
         """The topic has been read to its end, as it was at the start (`ends`: next offset by partition)."""
-        self._live = True
         self._ends = ends
+        self.begun.set()
         self._compare = True
         self._wake.set()
 
@@ -95,7 +95,7 @@ class Projector:
 
     async def verify(self) -> None:
         """See that the snapshot is the one we know, no older and no other; else have it compared. Once a call."""
-        if not self._live or self._known is None:
+        if not self.begun.is_set() or self._known is None:
             return
         seen = await self._writer.seen()
         if seen is None or seen.epoch != self._known.epoch or seen.version < self._known.version:

@@ -1,0 +1,306 @@
+"""The enforcer's shell: alerts in, actions out, Redis kept what `actions` says, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from enforcer import http, metrics, records
+from enforcer.acknowledgements import Watch
+from enforcer.ledger import Ledger
+from enforcer.plan import PlanConfig, Planner
+from enforcer.projector import Projector, Record, backoff_s
+from enforcer.publisher import Publisher
+from enforcer.writer import Writer
+from schemas import topics
+from schemas.dead_letter import Origin
+from schemas.errors import BadMessageError
+from schemas.settings import Settings
+
+PORT: Final = 8083
+TICK_S: Final = 0.1
+VERIFY_S: Final = 1.0
+LOOK_S: Final = 0.005
+SESSION_MS: Final = 6_000
+BATCH_MAX: Final = 500
+REDIS_TIMEOUT_S: Final = 2.0
+_log = structlog.get_logger()
+
+
+def clock_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: Settings) -> None:
+    """Enforce until SIGTERM or SIGINT. What was read but not answered by then is read again at the next start."""
+
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(settings, stop)
+
+    asyncio.run(until_signal())
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Enforce until `stop` is set. Waits for a broker and for the topics; Redis may come and go.
+
+    Raises:
+        SettingsError: a malformed allowlist or proxy list.
+    """
+    shell = _Shell(settings, PlanConfig.of(settings))
+    web = http.server(
+        http.create_app(lambda: tuple(shell.watch.done), shell.why_not_ready), settings.host, settings.port or PORT
+    )
+    serving: asyncio.Task[Any] = asyncio.create_task(web.serve())
+    enforcing: asyncio.Task[Any] = asyncio.create_task(shell.enforce())
+    stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({serving, enforcing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    web.should_exit = True
+    for task in (enforcing, stopping):
+        task.cancel()
+    await asyncio.gather(serving, enforcing, stopping, return_exceptions=True)
+    for task in done - {stopping}:
+        task.result()  # neither ends by itself, unless with an error
+
+
+class _Shell:
+    """The loops and what they share. All run in one event loop, so nothing here is locked."""
+
+    def __init__(self, settings: Settings, config: PlanConfig) -> None:
+        self._settings = settings
+        self._config = config
+        self._planner = Planner(config)
+        self._redis = Redis.from_url(
+            settings.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+        )
+        self.watch = Watch(self._redis, settings.keys, clock_ms)
+        self._waiting_for = f"Kafka at {settings.kafka}"
+        self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold
+        self._progress = asyncio.Condition()
+        self._behind = True  # whether `actions` must be read to its end before the next alert is judged
+
+    def why_not_ready(self) -> str:
+        """What the enforcer still waits for; empty once alerts are being answered."""
+        return f"waiting for {self._waiting_for}" if self._waiting_for else ""
+
+    async def enforce(self) -> None:
+        """Set up, then run every loop until cancelled or until one fails for good."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._redis.aclose)
+            follower: Any = await _started(stack, lambda: _consumer(self._settings, None))
+            partitions = await self._partitions(follower)
+            producer = await _started(stack, lambda: _producer(self._settings))
+            alerts: Any = await _started(stack, lambda: _consumer(self._settings, self._group()))
+            publisher = Publisher(self._settings, producer, len(partitions))
+            ledger = Ledger(self._config.ladder, len(partitions))
+            writer = Writer(self._redis, self._settings.keys, clock_ms)
+            projector = Projector(
+                ledger, writer, self.watch, observe=lambda action: self._planner.observe(action, clock_ms())
+            )
+            follower.assign(partitions)
+            await follower.seek_to_beginning(*partitions)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow(follower, partitions, projector, publisher))
+                group.create_task(projector.write())
+                group.create_task(self._tick(projector, publisher))
+                group.create_task(self._watch_acks())
+                group.create_task(self._answer(alerts, follower, partitions, projector, publisher))
+
+    def _group(self) -> str:
+        return self._settings.topic_prefix + "enforcer"
+
+    async def _partitions(self, follower: Any) -> list[TopicPartition]:
+        """Partitions of `actions`, once every topic we need is there; we make none ourselves."""
+        needed = {self._settings.topic(topic) for topic in (topics.ALERTS, topics.ACTIONS, topics.DEAD_LETTER)}
+        while True:
+            there = await follower.topics()
+            if needed <= there:
+                name = self._settings.topic(topics.ACTIONS)
+                found = follower.partitions_for_topic(name)
+                if found:
+                    return [TopicPartition(name, number) for number in sorted(found)]
+            self._waiting_for = f"topics {', '.join(sorted(needed - there))} (any `floodwarden` service makes them)"
+            await asyncio.sleep(0.1)
+
+    async def _follow(
+        self, follower: Any, partitions: list[TopicPartition], projector: Projector, publisher: Publisher
+    ) -> None:
+        """Fold `actions`, from the beginning, forever."""
+        self._waiting_for = "the end of actions"
+        ends = await _retried(lambda: follower.end_offsets(partitions))
+        caught_up = False
+        while True:
+            if not caught_up and self._reached(ends):
+                caught_up = True
+                projector.begin({tp.partition: end for tp, end in ends.items()})
+                self._waiting_for = "Redis"
+            batches = await follower.getmany(timeout_ms=200 if caught_up else 20, max_records=BATCH_MAX)
+            for tp, messages in batches.items():
+                for message in messages:
+                    await self._fold(projector, publisher, tp, message)
+            async with self._progress:
+                self._followed = {tp: await follower.position(tp) for tp in partitions}
+                self._progress.notify_all()
+
+    async def _fold(self, projector: Projector, publisher: Publisher, tp: TopicPartition, message: Any) -> None:
+        record = Record(message.key, message.value, tp.partition, message.offset)
+        try:
+            answers = projector.fold(record)
+        except BadMessageError as error:
+            await publisher.bury(message.value, error, Origin(tp.topic, tp.partition, message.offset))
+        else:
+            await publisher.actions(answers)
+
+    async def _tick(self, projector: Projector, publisher: Publisher) -> None:
+        """End what has run out, forget what is long gone, see that the snapshot is ours; forever."""
+        await projector.begun.wait()
+        await publisher.actions(self._planner.allowlist_lifts(clock_ms()))
+        verified = 0.0
+        while True:
+            await publisher.actions(projector.ledger.due(clock_ms()))
+            await publisher.forget(projector.ledger.forgotten(clock_ms()))
+            if time.monotonic() - verified >= VERIFY_S:
+                verified = time.monotonic()
+                try:
+                    await projector.verify()
+                except RedisError as error:
+                    metrics.REDIS_ERRORS.inc()
+                    _log.debug("redis_away", error=str(error))
+            await asyncio.sleep(TICK_S)
+
+    async def _watch_acks(self) -> None:
+        """See who acknowledged: at once while something is waited for, else now and then for the count of nodes."""
+        looked = 0.0
+        while True:
+            if not self.watch.idle or time.monotonic() - looked >= VERIFY_S:
+                looked = time.monotonic()
+                try:
+                    await self.watch.look()
+                except RedisError:
+                    metrics.REDIS_ERRORS.inc()
+                    await asyncio.sleep(TICK_S)
+            await asyncio.sleep(LOOK_S)
+
+    async def _answer(
+        self, alerts: Any, follower: Any, partitions: list[TopicPartition], projector: Projector, publisher: Publisher
+    ) -> None:
+        """Answer alerts, forever. An offset is committed once the broker has what its alerts led to."""
+        await projector.begun.wait()
+        alerts.subscribe([self._settings.topic(topics.ALERTS)], listener=_Rebalanced(self._rebalanced))
+        await projector.ready.wait()
+        self._waiting_for = "its share of alerts"
+        while True:
+            batches = await alerts.getmany(timeout_ms=200, max_records=BATCH_MAX)
+            if self._behind:
+                # Another enforcer, or we before a crash, may have answered what we are about to read again.
+                ends = await _retried(lambda: follower.end_offsets(partitions))
+                self._behind = False
+                async with self._progress:
+                    await self._progress.wait_for(lambda ends=ends: self._reached(ends))  # type: ignore[misc]
+            if alerts.assignment():
+                self._waiting_for = ""
+            for tp, messages in batches.items():
+                for message in messages:
+                    await self._judge(publisher, tp, message)
+            if batches:
+                await _commit(alerts)
+
+    async def _judge(self, publisher: Publisher, tp: TopicPartition, message: Any) -> None:
+        try:
+            alert = records.alert(message.value)
+        except BadMessageError as error:
+            await publisher.bury(message.value, error, Origin(tp.topic, tp.partition, message.offset))
+            return
+        metrics.ALERTS.labels(alert.status).inc()
+        actions = self._planner.plan(alert, clock_ms())
+        await publisher.actions(actions)
+        for action in actions:
+            metrics.ACTIONS.labels(action.kind, action.status).inc()
+            _log.info("action", uid=action.uid, status=action.status, target=action.target.key, reason=action.reason)
+
+    def _reached(self, ends: dict[TopicPartition, int]) -> bool:
+        return all(self._followed.get(tp, -1) >= end for tp, end in ends.items())
+
+    def _rebalanced(self) -> None:
+        self._behind = True
+
+
+class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped here
+    def __init__(self, told: Callable[[], None]) -> None:
+        self._told = told
+
+    def on_partitions_revoked(self, revoked: object) -> None:
+        """Nothing is held back for a partition: what is not committed is answered by the next owner."""
+
+    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002 - the driver's interface
+        self._told()
+
+
+def _consumer(settings: Settings, group: str | None) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.split(","),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=SESSION_MS // 6,
+        fetch_max_wait_ms=200,
+    )
+
+
+def _producer(settings: Settings) -> AIOKafkaProducer:
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka.split(","), acks="all", enable_idempotence=True, linger_ms=0
+    )
+
+
+async def _started(stack: AsyncExitStack, make: Callable[[], Any]) -> Any:
+    """A started client, however long the broker takes to be there; stopped with the stack."""
+    failures = 0
+    while True:
+        client = make()
+        try:
+            await client.start()
+        except KafkaError as error:
+            await client.stop()
+            failures += 1
+            _log.warning("broker_away", error=repr(error), failures=failures)
+            await asyncio.sleep(backoff_s(failures))
+        else:
+            stack.push_async_callback(client.stop)
+            return client
+
+
+async def _retried(ask: Callable[[], Awaitable[Any]]) -> Any:
+    failures = 0
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            failures += 1
+            _log.warning("broker_away", error=repr(error), failures=failures)
+            await asyncio.sleep(backoff_s(failures))
+
+
+async def _commit(alerts: Any) -> None:
+    try:
+        await alerts.commit()
+    except CommitFailedError:
+        _log.warning("commit_lost", reason="partitions went to another enforcer, which answers these alerts again")
+    except KafkaError as error:
+        _log.warning("broker_away", error=repr(error))

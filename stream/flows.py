@@ -28,7 +28,7 @@ def read(batch: pa.RecordBatch) -> Flows:
 def merged(parts: list[Flows]) -> Flows:
     """Flows of several blocks: like rows made one, and of each owner and pane the lowest-ranked, as combine cuts."""
     flows = Flows.concat(parts)
-    if len(parts) < 2:
+    if not len(flows):
         return flows
     told = flows.outcome.astype(np.uint64) * np.uint64(2) + flows.login
     rank = flow_rank(flows.route, flows.path, flows.user, flows.ip, told)

@@ -81,6 +81,7 @@ class Pipeline:
         self._episodes = Episodes(model.version)
         self._names = Names()
         self._open: list[Flows] = []
+        self._unseen = False  # whether something came since the last look at open panes
         self._at = Progress(model=model.version)
 
     def step(self, blocks: Sequence[Block], now_ms: int, *, peek: bool = True) -> list[Alert]:
@@ -94,15 +95,16 @@ class Pipeline:
             self._windows.add([b.counts for b in fresh], max(b.ts_ms_max for b in fresh))
             self._names.add(fresh)
             self._open += [self._in_time(flow_rows.read(b.flows)) for b in fresh if b.flows.num_rows]
-        alerts = self._close_to(self._watermark_ms(now_ms) // 1000)
-        if peek and fresh and self._open:
-            self._open = [Flows.concat(self._open)] if len(self._open) > 64 else self._open
-            alerts += self._episodes.peeked(self._engine.peek(Flows.concat(self._open)), self._names)
-        return self._counted(alerts)
+            self._unseen = True
+        return self.tick(now_ms, peek=peek)
 
-    def tick(self, now_ms: int) -> list[Alert]:
+    def tick(self, now_ms: int, *, peek: bool = True) -> list[Alert]:
         """Time passes without blocks: silent partitions stop holding event time back."""
-        return self._counted(self._close_to(self._watermark_ms(now_ms) // 1000))
+        alerts = self._close_to(self._watermark_ms(now_ms) // 1000)
+        if peek and self._unseen and self._open:
+            self._unseen, self._open = False, [Flows.concat(self._open)]
+            alerts += self._episodes.peeked(self._engine.peek(self._open[0]), self._names)
+        return self._counted(alerts)
 
     def finish(self) -> list[Alert]:
         """End of input: all panes and all incidents close."""

@@ -1,0 +1,204 @@
+"""The Faust shell: group membership and delivery are Faust's, everything else is a function that an agent calls.
+
+    decisions --agent--> inbox --drain--> Combiner --> usage
+    usage     --agent--> inbox --drain--> Detector --> alerts
+
+An inbox empties whole into one step: a step under load is a large one, a step while idle is one message, at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faust
+import structlog
+
+from detectors import artifact
+from detectors.artifact import Model
+from schemas import topics
+from schemas.errors import SettingsError
+from schemas.settings import Settings
+from stream import http
+from stream.blocks import Message
+from stream.combiner import Arrived, Combiner
+from stream.detector import Detector
+from stream.driver import Group, Place, install
+from stream.metrics import Metrics
+from stream.sender import Sender
+
+log = structlog.get_logger(__name__)
+INBOX_MESSAGES_MAX: Final = 2048
+LINGER_S: Final = 0.002  # more of what arrives together goes into one step
+TICK_S: Final = 0.2
+EXIT_CRASHED: Final = 3
+_WATCH_S: Final = 0.1
+_STOP_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A worker's parts, wired but not started."""
+
+    faust: faust.App
+    combiner: Combiner
+    detector: Detector
+    sender: Sender
+    metrics: Metrics
+    inboxes: Mapping[str, Inbox]
+
+
+class Inbox:
+    """Messages between an agent and its step: bounded, so that a slow step stops Faust from fetching."""
+
+    def __init__(self, step: Callable[[list[Arrived]], Awaitable[None]]) -> None:
+        self._step = step
+        self._queue: asyncio.Queue[Arrived] = asyncio.Queue(INBOX_MESSAGES_MAX)
+
+    async def fill(self, events: AsyncIterable[Any]) -> None:
+        """Take what Faust delivers, without end."""
+        async for event in events:
+            await self._queue.put(arrived(event.message))
+
+    async def drain(self) -> None:
+        """Hand on all there is in one step, again and again."""
+        while True:
+            batch = [await self._queue.get()]
+            await asyncio.sleep(LINGER_S)
+            while not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            await self._step(batch)
+
+
+def arrived(message: Any) -> Arrived:
+    """A Faust message by name."""
+    headers = dict(message.headers or ())
+    content_type = headers.get(topics.CONTENT_TYPE)
+    return Arrived(
+        message.partition,
+        message.generation_id,
+        Message(message.offset, message.value or b"", content_type.decode("latin-1") if content_type else None),
+    )
+
+
+def create_app(settings: Settings, model: Model | None = None) -> Stream:
+    """A worker that has not started; nothing is connected and no clock is read."""
+    app = faust.App(
+        f"{settings.topic_prefix}stream",
+        broker=[f"kafka://{address}" for address in settings.kafka.split(",")],
+        store="memory://",
+        datadir=os.path.join(tempfile.gettempdir(), f"floodwarden-faust-{os.getpid()}"),  # noqa: PTH118 - Faust's, unused
+        web_enabled=False,
+        loghandlers=[],
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=2000,
+        consumer_max_fetch_size=8 << 20,
+        stream_wait_empty=False,
+        broker_request_timeout=10,
+        broker_session_timeout=6,
+        broker_heartbeat_interval=1,
+    )
+    metrics = Metrics()
+    sender = Sender(settings.kafka, f"{settings.topic_prefix}stream")
+    combiner = Combiner(settings, sender, metrics)
+    detector = Detector(settings, model or artifact.load(settings.model), sender, metrics)
+    inboxes = {"decisions": Inbox(combiner.take), "usage": Inbox(detector.take)}
+    decisions, usage = (
+        app.topic(settings.topic(topic), value_type=bytes, value_serializer="raw", acks=False)
+        for topic in (topics.DECISIONS, topics.USAGE)
+    )
+
+    async def combine(stream: Any) -> None:
+        await inboxes["decisions"].fill(stream.events())
+
+    async def detect(stream: Any) -> None:
+        await inboxes["usage"].fill(stream.events())
+
+    async def on_assigned(group: Group) -> Mapping[Place, int]:
+        return await combiner.acquire(group) | await detector.acquire(group)
+
+    app.agent(decisions)(combine)
+    app.agent(usage)(detect)
+    install(app, on_assigned)
+    return Stream(app, combiner, detector, sender, metrics, inboxes)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Crash-only: what cannot go on ends the process with code 3, to start again."""
+    log.info("starting", kafka=settings.kafka, prefix=settings.topic_prefix)
+    code = asyncio.run(_serve(settings))
+    if code:
+        # Faust's threads may hold on to a broken connection: nothing that matters is left in this process.
+        os._exit(code)
+
+
+async def _serve(settings: Settings) -> int:
+    stream = create_app(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stream.sender.start()
+    await _check_topics(settings, stream.sender)
+    server = http.Server(stream.combiner, stream.detector, stream.metrics, lambda: _joined(stream))
+    await server.start(settings.host, settings.port or http.PORT)
+    log.info("listening", host=settings.host, port=server.port)
+    work = [asyncio.create_task(inbox.drain()) for inbox in stream.inboxes.values()]
+    work += [asyncio.create_task(_tick(stream.detector)), asyncio.create_task(_host(stream.faust))]
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopping, *work], return_when=asyncio.FIRST_COMPLETED)
+    crashed = [task.exception() for task in done if task is not stopping and task.exception()]
+    if crashed:
+        log.error("crashed", error=repr(crashed[0]), exc_info=crashed[0])
+        return EXIT_CRASHED
+    await _end(stream, server, work)
+    return 0
+
+
+async def _end(stream: Stream, server: http.Server, work: list[asyncio.Task[None]]) -> None:
+    for task in work:
+        task.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
+    await stream.detector.save()
+    try:
+        await asyncio.wait_for(stream.faust.stop(), _STOP_S)
+    except TimeoutError:
+        log.warning("Faust did not stop in time")
+    await stream.sender.stop()
+    await server.stop()
+    log.info("stopped")
+
+
+async def _tick(detector: Detector) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        await detector.tick()
+
+
+async def _host(app: faust.App) -> None:
+    """Start Faust, and raise what it crashed with, which would otherwise sit in its supervisor."""
+    await app.start()
+    while not (app.crashed or app.should_stop):  # noqa: ASYNC110 - Faust has no event for both
+        await asyncio.sleep(_WATCH_S)
+    raise RuntimeError("Faust stopped") from app.crash_reason
+
+
+async def _check_topics(settings: Settings, sender: Sender) -> None:
+    wanted = {topics.DECISIONS: settings.decisions_partitions, topics.USAGE: settings.usage_partitions}
+    for topic, count in wanted.items():
+        found = await sender.partitions(settings.topic(topic))
+        if found != count:
+            raise SettingsError(
+                f"topic {settings.topic(topic)} has {found} partitions, FLOODWARDEN_{topic.name.upper()}_PARTITIONS "
+                f"says {count}: set it to {found}"
+            )
+
+
+def _joined(stream: Stream) -> bool:
+    return bool(stream.faust.consumer_generation_id) and not stream.faust.rebalancing

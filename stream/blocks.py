@@ -1,0 +1,129 @@
+"""Recorded blocks: which decisions make the next block is written down before anything of it is sent.
+
+    decisions p   | a .............. b |    1. commit "the next block is [a, b)"
+    usage 0..U      [a,b)  [a,b)  ...       2. send the block to every usage partition, wait until acknowledged
+    after a crash                           3. whoever owns p next reads (a, b) and redoes exactly [a, b)
+
+so that a block is wholly new or wholly repeated.
+
+The record is a committed offset of a topic that holds no messages, `a << 16 | length`, because every broker keeps
+committed offsets and only some keep the text that may stand beside them. See docs/adr/0005.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+LENGTH_BITS: Final = 16
+LENGTH_MAX: Final = (1 << LENGTH_BITS) - 1
+MESSAGES_MAX: Final = 1024
+BYTES_MAX: Final = 4 << 20
+NOTHING: Final = b"[]"  # a message without decisions
+
+
+def intent(start: int, end: int) -> int:
+    """Block [start, end) as the offset that records it."""
+    if not 0 < end - start <= LENGTH_MAX:
+        raise ValueError(f"a block has 1 to {LENGTH_MAX} messages, not {end - start}")
+    return start << LENGTH_BITS | end - start
+
+
+def recorded(offset: int) -> tuple[int, int]:
+    """The block [start, end) that an offset records."""
+    start = offset >> LENGTH_BITS
+    return start, start + (offset & LENGTH_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a decisions partition as it came."""
+
+    offset: int
+    value: bytes
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A block about to be written: the messages of [start, end)."""
+
+    start: int
+    end: int
+    messages: tuple[Message, ...]
+
+
+class Offered(Enum):
+    """What became of an offered message: kept, seen before, or not yet due (fetch again from `Lease.due`)."""
+
+    KEPT = "kept"
+    REPEATED = "repeated"
+    EARLY = "early"
+
+
+@dataclass(slots=True)
+class Lease:
+    """One decisions partition as one generation of the group holds it.
+
+    `next` is where the next block begins; `redo` where it must end, when its record was found and not made here.
+    """
+
+    partition: int
+    generation: int
+    next: int
+    redo: int | None = None
+    ts_ms_max: int = 0
+    pending: deque[Message] = field(default_factory=deque)
+
+    @property
+    def due(self) -> int:
+        """Offset of the message it waits for."""
+        return self.pending[-1].offset + 1 if self.pending else self.next
+
+    def offer(self, message: Message) -> Offered:
+        """Take a message when it is the one that is due."""
+        if message.offset < self.due:
+            return Offered.REPEATED
+        if message.offset > self.due:
+            return Offered.EARLY
+        self.pending.append(message)
+        return Offered.KEPT
+
+    def cut(self) -> Cut | None:
+        """The next block, when it can be written: bounded in messages and bytes; None while there is none."""
+        if self.redo is not None:
+            if self.due < self.redo:
+                return None
+            messages = tuple(m for m in self.pending if m.offset < self.redo)
+            return Cut(self.next, self.redo, messages)
+        messages = self._bounded()
+        return Cut(self.next, messages[-1].offset + 1, messages) if messages else None
+
+    def written(self, cut: Cut, ts_ms_max: int) -> None:
+        """The block is acknowledged everywhere."""
+        self.next, self.redo, self.ts_ms_max = cut.end, None, max(self.ts_ms_max, ts_ms_max)
+        while self.pending and self.pending[0].offset < cut.end:
+            self.pending.popleft()
+
+    def truncated(self, earliest: int) -> int:
+        """The log now begins at `earliest`: how many offsets are gone that this lease, still empty, needed.
+
+        Messages without rows stand for what is gone, so that the chain of blocks stays whole.
+        """
+        ends = {earliest} if self.redo is None else {earliest, min(self.redo, earliest)}
+        ends |= set(range(self.next + LENGTH_MAX, earliest, LENGTH_MAX))
+        self.pending.extend(Message(end - 1, NOTHING, None) for end in sorted(ends) if end > self.next)
+        return max(0, earliest - self.next)
+
+    def _bounded(self) -> tuple[Message, ...]:
+        taken: list[Message] = []
+        size = 0
+        for message in self.pending:
+            size += len(message.value)
+            too_long = message.offset - self.next >= LENGTH_MAX
+            if taken and (size > BYTES_MAX or len(taken) == MESSAGES_MAX or too_long):
+                break
+            taken.append(message)
+        return tuple(taken)

@@ -1,0 +1,226 @@
+"""Shell of detect: usage blocks in, alerts out, a snapshot now and then. One pipeline for each usage partition."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from detectors.artifact import Model
+from schemas import codec, dead_letter, topics
+from schemas.alert import Alert
+from schemas.errors import BadMessageError
+from schemas.settings import Settings
+from schemas.usage import MEASURES, Block, Kind
+from stream import storage
+from stream.combine import entity_hash
+from stream.combiner import Arrived
+from stream.driver import Group, Place
+from stream.errors import SnapshotError
+from stream.metrics import Metrics
+from stream.pipeline import Config, Pipeline, Usage
+from stream.sender import Outgoing, Sender
+
+log = structlog.get_logger(__name__)
+REST: Final = 10  # a snapshot that took long comes so many times its length later
+PEEK_SHARE: Final = 2  # after a step that peeked, so many times its length without
+
+
+@dataclass(slots=True)
+class Held:
+    """A usage partition: its pipeline, the next offset, and when what is due."""
+
+    partition: int
+    pipeline: Pipeline
+    next: int
+    waiting: list[tuple[int, bytes]] = field(default_factory=list)
+    snapshot_due_s: float = 0.0
+    peek_due_s: float = 0.0
+    snapshot_offset: int = -1
+
+    @property
+    def due(self) -> int:
+        """Offset of the message it waits for."""
+        return self.waiting[-1][0] + 1 if self.waiting else self.next
+
+
+@dataclass(frozen=True, slots=True)
+class _Stepped:
+    alerts: list[Alert]
+    blocks: int
+    rejected: list[tuple[int, bytes, BadMessageError]]
+
+
+class Detector:
+    """All usage partitions of this worker."""
+
+    def __init__(self, settings: Settings, model: Model, sender: Sender, metrics: Metrics) -> None:
+        self._settings, self._model, self._sender, self._metrics = settings, model, sender, metrics
+        self._config = Config.of(settings)
+        self._usage = settings.topic(topics.USAGE)
+        self._alerts = settings.topic(topics.ALERTS)
+        self._dead = settings.topic(topics.DEAD_LETTER)
+        self._held: dict[int, Held] = {}
+        self._generation = -1
+        self._group: Group | None = None
+        self._lock = asyncio.Lock()
+
+    async def acquire(self, group: Group) -> dict[Place, int]:
+        """After a rebalance: what is ours now, and where reading of it begins.
+
+        A partition we held before goes on from memory: its state is a function of the topic alone, so it cannot have
+        gone stale, only behind.
+        """
+        async with self._lock:
+            ours = {p for topic, p in group.assigned() if topic == self._usage}
+            new = ours - self._held.keys()
+            bounds = await group.bounds((self._usage, p) for p in new)
+            loaded = [await asyncio.to_thread(self._load, p, bounds[self._usage, p]) for p in sorted(new)]
+            self._held = {p: h for p, h in self._held.items() if p in ours} | {h.partition: h for h in loaded}
+            self._group, self._generation = group, group.generation
+            for held in self._held.values():
+                held.waiting.clear()
+            return {(self._usage, p): held.next for p, held in self._held.items()}
+
+    async def take(self, arrived: Iterable[Arrived]) -> None:
+        """Apply what is due, send the alerts, and write the snapshots that are due."""
+        async with self._lock:
+            early: set[int] = set()
+            for one in arrived:
+                held = self._held.get(one.partition)
+                if held is None or one.generation != self._generation or one.message.offset < held.due:
+                    continue
+                if one.message.offset > held.due:
+                    early.add(one.partition)
+                else:
+                    held.waiting.append((one.message.offset, one.message.value))
+            for held in self._held.values():
+                if held.waiting:
+                    await self._apply(held)
+            if early and self._group is not None:
+                await self._group.seek({(self._usage, p): self._held[p].due for p in early})
+
+    async def tick(self) -> None:
+        """Let event time go on where nothing comes, and keep snapshots fresh."""
+        async with self._lock:
+            for held in self._held.values():
+                alerts = await asyncio.to_thread(held.pipeline.tick, _now_ms())
+                await self._send(alerts)
+                await self._snapshot(held)
+
+    async def save(self) -> None:
+        """Snapshots of everything, for a quick start."""
+        async with self._lock:
+            for held in self._held.values():
+                held.snapshot_due_s = 0.0
+                await self._snapshot(held)
+
+    async def usage(self, kind: Kind, value: str, window_s: int) -> Usage | None:
+        """The window of one entity; None when its partition is another worker's."""
+        partition = entity_hash(kind, value) % self._settings.usage_partitions
+        async with self._lock:
+            held = self._held.get(partition)
+            return held.pipeline.usage(kind, value, window_s) if held else None
+
+    async def totals(self) -> dict[Kind, dict[str, int | float]]:
+        """Exact sums since the beginning over the partitions held here."""
+        async with self._lock:
+            each = [held.pipeline.totals() for held in self._held.values()]
+        return {kind: {m: sum(totals[kind][m] for totals in each) for m in MEASURES} for kind in Kind}
+
+    def offsets(self) -> dict[int, int]:
+        """Next usage offset by partition."""
+        return {p: held.next for p, held in sorted(self._held.items())}
+
+    async def _apply(self, held: Held) -> None:
+        began_s = time.perf_counter()
+        waiting, held.waiting = held.waiting, []
+        peek = began_s >= held.peek_due_s
+        repeated = held.pipeline.progress.repeated_blocks
+        late = held.pipeline.progress.late_rows
+        stepped = await asyncio.to_thread(self._step, held.pipeline, waiting, peek)
+        if peek:
+            held.peek_due_s = time.perf_counter() + PEEK_SHARE * (time.perf_counter() - began_s)
+        await self._sender.send([self._dead_letter(held.partition, *bad) for bad in stepped.rejected])
+        await self._send(stepped.alerts)
+        held.next = waiting[-1][0] + 1
+        self._metrics.blocks.labels("detect").inc(stepped.blocks)
+        self._metrics.repeated.inc(held.pipeline.progress.repeated_blocks - repeated)
+        self._metrics.late_rows.inc(held.pipeline.progress.late_rows - late)
+        self._metrics.step_seconds.labels("detect").observe(time.perf_counter() - began_s)
+        await self._snapshot(held)
+
+    @staticmethod
+    def _step(pipeline: Pipeline, waiting: Sequence[tuple[int, bytes]], peek: bool) -> _Stepped:  # noqa: FBT001 - to_thread
+        blocks: list[Block] = []
+        rejected: list[tuple[int, bytes, BadMessageError]] = []
+        for offset, value in waiting:
+            try:
+                blocks.append(codec.decode_block(value))
+            except BadMessageError as error:
+                rejected.append((offset, value, error))
+        return _Stepped(pipeline.step(blocks, _now_ms(), peek=peek), len(blocks), rejected)
+
+    async def _send(self, alerts: Sequence[Alert]) -> None:
+        await self._sender.send(
+            [Outgoing(self._alerts, a.model_dump_json().encode(), key=a.uid.encode()) for a in alerts]
+        )
+        for alert in alerts:
+            self._metrics.alerts.labels(alert.status.value).inc()
+
+    async def _snapshot(self, held: Held) -> None:
+        """Alerts it covers are acknowledged by now."""
+        now_s = time.perf_counter()
+        if now_s < held.snapshot_due_s or held.snapshot_offset == held.next:
+            return
+        size = await asyncio.to_thread(self._write, held)
+        took_s = time.perf_counter() - now_s
+        held.snapshot_offset = held.next
+        held.snapshot_due_s = time.perf_counter() + max(self._settings.snapshot_every_ms / 1000, REST * took_s)
+        self._metrics.snapshot_seconds.observe(took_s)
+        label = str(held.partition)
+        self._metrics.snapshot_bytes.labels(label).set(size)
+        self._metrics.watermark_ms.labels(label).set(held.pipeline.watermark_ms)
+        for what, count in held.pipeline.sizes().items():
+            self._metrics.held.labels(label, what).set(count)
+
+    def _write(self, held: Held) -> int:
+        state = held.pipeline.snapshot()
+        storage.write(self._path(held.partition), held.next, state)
+        return len(state)
+
+    def _load(self, partition: int, bounds: tuple[int, int]) -> Held:
+        """From its snapshot where that fits the topic, else from the earliest block the topic still holds."""
+        earliest, end = bounds
+        try:
+            found = storage.read(self._path(partition))
+            if found is not None and earliest <= found[0] <= end:
+                pipeline = Pipeline.restore(self._model, self._config, found[1])
+                log.info("snapshot", partition=partition, offset=found[0])
+                return Held(partition, pipeline, found[0], snapshot_offset=found[0])
+            if found is not None:
+                log.warning(
+                    "snapshot of another topic", partition=partition, offset=found[0], earliest=earliest, end=end
+                )
+        except SnapshotError as error:
+            log.warning("snapshot refused", partition=partition, reason=str(error))
+        log.info("rebuild", partition=partition, offset=earliest)
+        return Held(partition, Pipeline(self._model, self._config), earliest)
+
+    def _path(self, partition: int) -> Path:
+        return Path(self._settings.data_dir) / "stream" / f"{self._usage}-{partition}.snapshot"
+
+    def _dead_letter(self, partition: int, offset: int, value: bytes, error: BadMessageError) -> Outgoing:
+        self._metrics.dead_letters.labels(error.code).inc()
+        log.error("no usage block", partition=partition, offset=offset, reason=str(error))
+        origin = dead_letter.Origin(self._usage, partition, offset)
+        return Outgoing(self._dead, value, headers=dead_letter.headers(error, origin, topics.ARROW))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

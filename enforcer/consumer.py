@@ -264,9 +264,9 @@ def _consumer(settings: Settings, group: str | None) -> AIOKafkaConsumer:
 
 
 def _producer(settings: Settings) -> AIOKafkaProducer:
-    return AIOKafkaProducer(
-        bootstrap_servers=settings.kafka.split(","), acks="all", enable_idempotence=True, linger_ms=0
-    )
+    # Not idempotent: the driver has one request a partition in flight, so a retry keeps the order, and a record written
+    # twice has one effect by its uid. The embedded broker refuses this driver's request for a producer id.
+    return AIOKafkaProducer(bootstrap_servers=settings.kafka.split(","), acks="all", linger_ms=0)
 
 
 async def _started(stack: AsyncExitStack, make: Callable[[], Any]) -> Any:

@@ -1,0 +1,229 @@
+"""The two ways in: the middleware around an app, and the HTTP service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from limiter_world import Enforcer, action, eventually, settings
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from limiter.asgi import RateLimitMiddleware
+from limiter.http import BODY_BYTES_MAX, create_app
+from limiter.service import Service
+from schemas import codec
+from schemas.decision import Decision
+
+pytestmark = pytest.mark.integration
+
+POLICY = """
+version: 1
+name: test
+routes: [ "/items/{id}" ]
+limits:
+  - { name: ip, per: ip, rate: 3/h, burst: 3 }
+"""
+NOW_MS = 1_764_000_000_000
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+async def service(redis_url: str, tmp_path: Path) -> AsyncIterator[Service]:
+    (tmp_path / "p.yaml").write_text(POLICY)
+    async with Service(settings(redis_url, policies=tmp_path / "p.yaml")) as made:
+        kept: list[Decision] = []
+        dead: list[tuple[bytes, str, int]] = []
+        made.publisher.offer = lambda row: kept.append(row) or True  # type: ignore[method-assign,func-returns-value]
+        made.publisher.dead_letter = (  # type: ignore[method-assign]
+            lambda value, error, origin, _kind: dead.append((value, error.field, origin.offset))
+        )
+        made.kept, made.dead = kept, dead  # type: ignore[attr-defined]
+        yield made
+
+
+def client_of(app: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def _item(request: HttpRequest) -> Response:
+    if request.path_params["id"] == "boom":
+        raise RuntimeError("boom")
+    return PlainTextResponse("item", 404 if request.path_params["id"] == "9" else 200)
+
+
+@pytest.fixture
+async def shop(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    app = Starlette(routes=[Route("/items/{id}", _item), Route("/healthz", _item)])
+    async with client_of(
+        RateLimitMiddleware(app, service.node, service.publisher, service.settings, exempt=("/healthz",))
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def api(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(create_app(service, owns=False)) as client:
+        yield client
+
+
+Ask = Callable[..., Awaitable[httpx.Response]]
+
+
+async def test_a_row_carries_what_the_upstream_said(shop: httpx.AsyncClient, service: Any) -> None:
+    answer = await shop.get("/items/9?token=s3cret", headers={"x-forwarded-for": "192.0.2.7", "x-user": "ann"})
+    assert answer.status_code == 404
+    assert answer.headers["ratelimit-policy"] == '"ip";q=3;w=3600'
+    assert answer.headers["ratelimit"].startswith('"ip";r=2;t=1200')
+    (row,) = service.kept
+    assert (row.verdict, row.status, row.route, row.path) == ("allow", 404, "/items/{id}", "/items/9?token=***")
+    assert (row.ip, row.user, row.node, row.method) == ("192.0.2.7", "ann", "n1", "GET")
+    assert row.latency_ms > 0
+
+
+async def test_a_client_over_its_limit_gets_429_as_a_problem(shop: httpx.AsyncClient, service: Any) -> None:
+    answers = [await shop.get("/items/1") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    refused = answers[3]
+    assert refused.headers["content-type"] == PROBLEM
+    assert refused.json()["type"].endswith("#quota-exceeded")
+    assert refused.json()["violated-policies"] == ["ip"]
+    assert 1190 <= int(refused.headers["retry-after"]) <= 1200
+    assert (service.kept[3].verdict, service.kept[3].status, service.kept[3].rule) == ("limit", 429, "ip")
+
+
+async def test_a_denied_client_gets_403_and_a_challenged_one_a_header(
+    shop: httpx.AsyncClient, service: Any, redis_url: str
+) -> None:
+    enforcer = Enforcer(redis_url)
+    enforcer.create(1, action("deny", "ip:192.0.2.1", "a"), action("challenge", "ip:192.0.2.2", "b"))
+    await eventually(lambda: len(service.overrides) == 2)
+    denied = await shop.get("/items/1", headers={"x-forwarded-for": "192.0.2.1"})
+    challenged = await shop.get("/items/1", headers={"x-forwarded-for": "192.0.2.2"})
+    assert denied.status_code == challenged.status_code == 403
+    assert denied.json()["type"].endswith("#abnormal-usage-detected")
+    assert "retry-after" in denied.headers
+    assert challenged.headers["floodwarden-challenge"] == "required"
+    assert [row.verdict for row in service.kept] == ["deny", "challenge"]
+
+
+async def test_an_app_that_fails_is_a_500_in_the_row_and_its_exception_its_own(
+    shop: httpx.AsyncClient, service: Any
+) -> None:
+    assert (await shop.get("/items/boom")).status_code == 500
+    assert [row.status for row in service.kept] == [500]
+
+
+async def test_exempt_paths_are_neither_counted_nor_published(shop: httpx.AsyncClient, service: Any) -> None:
+    for _ in range(5):
+        await shop.get("/healthz")
+    assert service.kept == []
+
+
+async def test_a_check_answers_and_publishes_once(api: httpx.AsyncClient, service: Any) -> None:
+    question = {"path": "/items/1", "ip": "192.0.2.1", "api_key": "s3cret"}
+    answers = [(await api.post("/v1/check", json=question)).json() for _ in range(4)]
+    assert [answer["allowed"] for answer in answers] == [True] * 3 + [False]
+    assert (answers[3]["status"], answers[3]["reason"]) == (429, "quota-exceeded")
+    assert "retry-after" in answers[3]["headers"]
+    assert len(service.kept) == 4
+    assert len(service.kept[0].key_id) == 16
+    assert "s3cret" not in json.dumps(answers)
+
+
+async def test_a_check_not_published_hands_the_row_to_the_gateway(api: httpx.AsyncClient, service: Any) -> None:
+    question = {"path": "/items/1", "ip": "192.0.2.1", "publish": False}
+    row = (await api.post("/v1/check", json=question)).json()["decision"]
+    assert service.kept == []
+    done = await api.post("/v1/decisions", json=row | {"status": 404, "latency_ms": 12.5})
+    assert (done.status_code, done.json()) == (202, {"accepted": 1})
+    assert (service.kept[0].status, service.kept[0].route) == (404, "/items/{id}")
+
+
+async def test_several_checks_are_judged_in_their_order(api: httpx.AsyncClient, service: Any) -> None:
+    body = {"requests": [{"path": "/items/1", "ip": "192.0.2.1"}] * 5}
+    answers = (await api.post("/v1/checks", json=body)).json()["answers"]
+    assert [answer["allowed"] for answer in answers] == [True] * 3 + [False] * 2
+    assert len(service.kept) == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field"),
+    [
+        ("/v1/check", b"{", 400, "body"),
+        ("/v1/check", b"\xff", 400, "body"),
+        ("/v1/check", b"{}", 400, "path"),
+        ("/v1/check", b'{"path": 7}', 400, "path"),
+        ("/v1/check", b'{"path": "/", "pth": 1}', 400, "pth"),
+        ("/v1/check", b'{"path": "/", "ip": "192.0.2.0/24"}', 400, "ip"),
+        ("/v1/check", b'{"path": "/", "cost": -1}', 400, "cost"),
+        ("/v1/check", b'{"path": "/", "cost": 99999999999999999999}', 400, "cost"),
+        ("/v1/checks", b'{"requests": [{"path": "/"}, {"path": "/", "cost": -1}]}', 400, "requests[1].cost"),
+        ("/v1/checks", b'{"requests": [' + b",".join([b'{"path":"/"}'] * 1001) + b"]}", 400, "requests"),
+        ("/v1/check", b" " * (BODY_BYTES_MAX + 1), 413, "body"),
+    ],
+)
+async def test_a_question_nobody_can_take_is_named(
+    api: httpx.AsyncClient, service: Any, path: str, body: bytes, status: int, field: str
+) -> None:
+    answer = await api.post(path, content=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == PROBLEM
+    assert answer.json()["field"] == field
+    assert answer.json()["fix"]
+    assert service.kept == []
+
+
+async def test_good_decisions_are_published_and_bad_ones_named_and_put_aside(
+    api: httpx.AsyncClient, service: Any
+) -> None:
+    good = {"ts_ms": NOW_MS, "verdict": "allow", "path": "/a?password=s3cret"}
+    body = [good, {"ts_ms": NOW_MS, "verdict": "perhaps"}, good, {"ts_ms": 5, "verdict": "allow"}]
+    answer = await api.post("/v1/decisions", json=body)
+    assert answer.status_code == 422
+    assert (answer.json()["accepted"], answer.json()["rejected"]) == (2, 2)
+    assert [(e["index"], e["field"]) for e in answer.json()["errors"]] == [(1, "verdict"), (3, "ts_ms")]
+    assert [row.path for row in service.kept] == ["/a?password=***"] * 2
+    assert [(field, offset) for _, field, offset in service.dead] == [("verdict", 1), ("ts_ms", 3)]
+    assert json.loads(service.dead[0][0]) == body[1]
+
+
+async def test_decisions_may_come_as_arrow(api: httpx.AsyncClient, service: Any) -> None:
+    batch = codec.from_rows([Decision(ts_ms=NOW_MS, verdict="limit", ip="192.0.2.1")] * 3)
+    headers = {"content-type": "application/vnd.apache.arrow.stream"}
+    assert (await api.post("/v1/decisions", content=codec.encode(batch), headers=headers)).json() == {"accepted": 3}
+    broken = await api.post("/v1/decisions", content=codec.encode(batch)[:90], headers=headers)
+    assert broken.status_code == 400
+    assert broken.json()["code"] == "bad_arrow"
+    assert len(service.kept) == 3
+    assert len(service.dead) == 1
+
+
+async def test_another_content_type_is_refused_by_name(api: httpx.AsyncClient, service: Any) -> None:
+    answer = await api.post("/v1/decisions", content=b"ts,verdict", headers={"content-type": "text/csv"})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "content_type"
+    assert service.dead
+
+
+async def test_rows_that_find_no_room_are_handed_back(api: httpx.AsyncClient, service: Any) -> None:
+    service.publisher.offer = lambda _row: False
+    answer = await api.post("/v1/decisions", json={"ts_ms": NOW_MS, "verdict": "allow"})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_health_readiness_and_metrics(api: httpx.AsyncClient, service: Service) -> None:
+    assert (await api.get("/healthz")).status_code == 200
+    await eventually(lambda: service.ready)
+    assert (await api.get("/readyz")).status_code == 200
+    await api.post("/v1/check", json={"path": "/"})
+    text = (await api.get("/metrics")).text
+    assert 'floodwarden_limiter_checks_total{mode="memory",verdict="allow"} 1.0' in text

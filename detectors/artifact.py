@@ -36,8 +36,9 @@ class Model:
 
     `prior` (kind, population, family, 2): Beta of how clients differ; population 0 newcomer, 1 established.
     `position` (kind, bucket, 2): the same for `sweep`, by place in the entity's life.
-    `h` (kind, family): thresholds in nats. `beta` (kind, family): the slope they came from. `entities` (kind): how
-    many the thresholds stand for. `lambda0_per_s` (kind): refusals a second good clients come to in bursts.
+    `h` (kind, family): thresholds in nats. `beta` (kind, family): the slope they came from. `entities` (kind, family):
+    how many with an opportunity the thresholds stand for. `lambda0_per_s` (kind): refusals a second good clients come
+    to in bursts.
     `regulars` (sorted owner hashes) and `regulars_p0` (owner, family): crawlers, batches, fleets known from the
     training, and the least null they are held to; near 1 where their ways are no evidence.
     `forest`: arrays of `detectors.forest` (empty: no forest, `odd` stays silent).
@@ -162,7 +163,7 @@ def defaults() -> Model:
     share_new = np.clip(1.0 - 0.02 * np.arange(POSITIONS), 0.5, 0.98)
     position = np.stack([share_new * 12, (1 - share_new) * 12], axis=-1)
     beta = np.full((2, families), 1.5)
-    entities = np.full(2, 20_000, np.int64)
+    entities = np.full((2, families), 20_000, np.int64)
     return Model(
         prior=np.stack([prior, prior]),
         position=np.stack([position, position]),
@@ -181,7 +182,7 @@ ENTITIES_MIN: Final = 1_000
 
 def thresholds(beta: F64, entities: NDArray[np.int64]) -> F64:
     """H = beta ln(N / budget) by kind and family."""
-    n = np.maximum(entities, ENTITIES_MIN)[:, None]
+    n = np.maximum(entities, ENTITIES_MIN)
     out: F64 = np.maximum(beta, 1.0) * np.log(n / BUDGET_PER_DAY)
     return out
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import families as fam
-from detectors.artifact import POSITIONS, Model
+from detectors.artifact import ENTITIES_MIN, POSITIONS, Model
 from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N
 from detectors.judge import Judged, bucket
 from detectors.nulls import fit
@@ -103,11 +103,9 @@ class Learned:
     owners: Owners
 
     def entities(self) -> I64:
-        """How many owners of each kind there were."""
-        out = np.zeros(2, np.int64)
-        for kind in (0, 1):
-            out[kind] = len(np.unique(self.owners.owner[self.owners.kind == kind]))
-        return out
+        """How many owners of each kind had an opportunity in each family."""
+        cells = self.owners.kind.astype(np.int64) * fam.N + self.owners.family
+        return np.bincount(cells, minlength=2 * fam.N).reshape(2, fam.N)
 
     def regulars(self, h: F64) -> tuple[U64, F64]:
         """Owners whose ways come near a threshold of `sweep` or `novel`, hours long: crawlers, batches, fleets.
@@ -130,7 +128,7 @@ class Learned:
         The highest `trim_share` of owners in a family, one at least unless it is 0, may be bad ones in a file not known
         to be clean, and are left out. `regulars` do not speak for others in `sweep` and `novel`.
         """
-        n_kind = self.entities()
+        n_of = self.entities()
         beta = np.ones((2, fam.N))
         for kind in (0, 1):
             for family in fam.FAMILIES:
@@ -138,12 +136,12 @@ class Learned:
                 if family in (fam.SWEEP, fam.NOVEL):
                     some &= ~np.isin(self.owners.owner, regulars)
                 highest = np.sort(self.owners.counts[some, 2])[::-1]
-                n = max(int(n_kind[kind]), 1)
+                n = max(int(n_of[kind, family.index]), ENTITIES_MIN)
                 skip = int(np.ceil(n * trim_share)) if trim_share else 0
                 j = np.arange(1, min(TOP, len(highest) - skip) + 1)
                 if not len(j):
                     continue
-                ratio = highest[skip + j - 1] / np.maximum(np.log(n / j), 1.0)
+                ratio = highest[skip + j - 1] / np.log(n / j)
                 beta[kind, family.index] = min(max(1.0, float(ratio.max())), BETA_MAX)
         return beta
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +56,8 @@ class Engine:
         order = np.argsort(flows.pane_s, kind="stable")
         flows = flows.take(order)
         cuts = np.flatnonzero(np.diff(flows.pane_s // RUN_S, prepend=-1))
-        for begin, end in zip(cuts, [*cuts[1:], len(flows)], strict=True):
-            run = flows.take(slice(int(begin), int(end)))
+        for begin, end in pairwise([*cuts.tolist(), len(flows)]):
+            run = flows.take(slice(begin, end))
             first_s = int(run.pane_s[0])
             self._commit_before(first_s)
             last_s = min(until_s, (first_s // RUN_S + 1) * RUN_S)

@@ -148,8 +148,8 @@ def _contributions(judged: Judged, crossing: Crossing, event: Event, model: Mode
         if len(owned):
             limit = float(model.h[kind, series.family.index]) + fam.OVER
             values.append((series.family, min(float(series.s[owned[-1]]), limit)))
-    total = sum(v for _, v in values)
     ordered = sorted(((f, v) for f, v in values if v > 0.01), key=lambda fv: -fv[1])
+    total = sum(v for _, v in ordered)
     return tuple(
         Share(f.name, v, v / total, f"{f.name}: {v:.1f} of {model.h[kind, f.index]:.1f} nats") for f, v in ordered
     )

@@ -1,0 +1,114 @@
+"""Commands that need no service: replay, simulate, evaluate."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from floodwarden import evaluate as evaluation
+from floodwarden import replay as replaying
+from floodwarden.formats import FORMATS
+from floodwarden.simulate import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of, write
+
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("replay")(replay)
+    app.command("simulate")(simulate)
+    app.command("evaluate")(evaluate)
+
+
+def replay(
+    files: Annotated[list[str], typer.Argument(help="logs or traces, merged by time; - reads standard input")],
+    *,
+    form: Annotated[
+        str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}; told from the content without it")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="judge with this model as it is")] = None,
+    adapt: Annotated[bool, typer.Option(help="first fit the shipped model to the log")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    html: Annotated[Path | None, typer.Option(help="write the report as one page")] = None,
+    fail_on_alert: Annotated[
+        bool, typer.Option("--fail-on-alert", help="exit with 1 when there is an incident")
+    ] = False,
+) -> None:
+    """What would have been alerted and done about recorded traffic: offline, no services."""
+    if form is not None and form not in FORMATS:
+        raise typer.BadParameter(f"{form} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    options = replaying.ReplayOptions(form=form, model=model, adapt=adapt)
+    code = replaying.run(files, options=options, as_json=as_json, html=html, fail_on_alert=fail_on_alert)
+    raise typer.Exit(code)
+
+
+def simulate(  # noqa: PLR0913 - each is an option of the command
+    *,
+    to: Annotated[
+        str, typer.Option("--to", help="FILE.jsonl[.gz], FILE.arrow, -, kafka://HOST:PORT/TOPIC or http://HOST:PORT")
+    ] = "-",
+    seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same traffic")] = 1,
+    duration: Annotated[str, typer.Option(help="as in 90s, 30m, 6h, 1d")] = "1h",
+    rate: Annotated[float, typer.Option(help="requests a second by people, on the mean of a day")] = 7.0,
+    clients: Annotated[int, typer.Option(min=1, help="people with an account")] = 3000,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="FAMILY[:STRENGTH][@SECONDS], `all`; may be given often")
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help=f"good cases to leave out: {', '.join(CASES)}")] = None,
+    speed: Annotated[float, typer.Option(min=0, help="1: as time goes by, 10: ten times as fast, 0: at once")] = 0.0,
+    now: Annotated[bool, typer.Option("--now", help="begin now instead of at a fixed date")] = False,
+) -> None:
+    """Labelled traffic of a made-up site: people, machines, attacks."""
+    try:
+        config = SimulationConfig(
+            seed=seed,
+            duration_s=_seconds(duration),
+            requests_per_s=rate,
+            clients=clients,
+            attacks=_attacks(attack or []),
+            cases=frozenset(CASES) ^ frozenset(without or []),  # one that is none is then refused by name
+        )
+    except SimulationError as error:
+        raise typer.BadParameter(str(error)) from error
+    if now:
+        config = replace(config, start_ms=int(time.time() * 1000))
+    with replaying.progress_bar() as progress:
+        bar = progress.add_task("simulating", total=None, note="decisions")
+        total = write(config, to, speed=speed, on_rows=lambda n: progress.advance(bar, n))
+    typer.echo(f"{total:,} decisions to {to}", err=True)
+
+
+def evaluate(
+    trace: Annotated[str, typer.Argument(help="a labelled trace, as `simulate` writes it")],
+    *,
+    train: Annotated[str | None, typer.Option(help="a trace to learn from what is normal")] = None,
+    model: Annotated[Path | None, typer.Option(help="judge with this model")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    fail_on_denied: Annotated[
+        bool, typer.Option("--fail-on-denied", help="exit with 1 when good traffic was denied")
+    ] = False,
+) -> None:
+    """How well a labelled trace is judged: found, missed, how soon, and who was hit by mistake."""
+    if train is not None and model is not None:
+        raise typer.BadParameter("either --train or --model", param_hint="--model")
+    code = evaluation.run(trace, train=train, model=model, as_json=as_json, fail_on_denied=fail_on_denied)
+    raise typer.Exit(code)
+
+
+def _attacks(texts: list[str]) -> tuple[Attack, ...]:
+    named: list[Attack] = []
+    for text in texts:
+        named += EVERY_ATTACK if text == "all" else [attack_of(text)]
+    return tuple(named)
+
+
+def _seconds(text: str) -> float:
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
+    try:
+        return float(number) * _UNITS_S[unit]
+    except ValueError as error:
+        raise SimulationError(f"{text!r} is no duration; write 90s, 30m, 6h or 1d") from error

@@ -1,0 +1,219 @@
+"""Decisions through combine, pipeline and planner without services, and what the answers then do to the traffic.
+
+    decisions ─► answers in force change verdicts ─► combine ─► Pipeline.step ─► Planner.consider ─► answers in force
+
+A slice of traffic is judged at once; an answer counts from `REACTION_MS` after the decision that called for it, also
+within its own slice. Input is in time order, so panes close without waiting for late rows and nothing is peeked at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from ipaddress import ip_address
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from detectors.artifact import Model
+from enforcer.plan import PlanConfig, Planner
+from floodwarden.formats_trace import Labelled
+from schemas.action import Action, ActionKind, ActionStatus, TargetKind
+from schemas.alert import Alert, Status
+from schemas.decision import VERDICTS
+from schemas.settings import Settings
+from stream.combine import combine
+from stream.pipeline import Config, Pipeline
+
+REACTION_MS: Final = 500
+LIMIT_PER_MINUTE: Final = 120  # what a throttle's factor is taken of: a trace does not say the client's limit
+_COLUMNS: Final = {TargetKind.IP: "ip", TargetKind.KEY: "key_id", TargetKind.USER: "user"}
+Effects = NDArray[np.int8]
+
+
+class Effect(IntEnum):
+    """What our answers did to a request, from nothing to the strictest."""
+
+    NONE = 0
+    THROTTLED = 1
+    CHALLENGED = 2
+    DENIED = 3
+
+
+_EFFECT_OF: Final = {
+    ActionKind.THROTTLE: Effect.THROTTLED,
+    ActionKind.CHALLENGE: Effect.CHALLENGED,
+    ActionKind.DENY: Effect.DENIED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A slice as it came, what became of each row, and what it gave rise to."""
+
+    slice: Labelled
+    effects: Effects
+    alerts: list[Alert]
+    actions: list[Action]
+
+
+@dataclass(slots=True)
+class InForce:
+    """Answers in force on clients, by target."""
+
+    by_target: dict[TargetKind, dict[str, list[Action]]] = field(default_factory=lambda: defaultdict(dict))
+
+    def apply(self, action: Action) -> None:
+        """Take in one action: a lift ends what it lifts."""
+        if action.kind not in _EFFECT_OF or action.target.kind not in _COLUMNS:
+            return
+        held = self.by_target[action.target.kind].setdefault(action.target.value, [])
+        held[:] = [other for other in held if other.uid != action.uid and other.expires_ms > action.created_ms]
+        if action.status is ActionStatus.ACTIVE:
+            held.append(action)
+        if not held:
+            del self.by_target[action.target.kind][action.target.value]
+
+    def effects(self, batch: pa.RecordBatch) -> Effects:
+        """What is done to each row of `batch`."""
+        done = np.zeros(batch.num_rows, np.int8)
+        at_ms = batch.column("ts_ms").to_numpy()
+        for kind, column in _COLUMNS.items():
+            held = self.by_target.get(kind)
+            if not held:
+                continue
+            texts = batch.column(column)
+            codes = texts.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            for code, value in enumerate(texts.dictionary.to_pylist()):
+                for action in held.get(_spelt(kind, value), ()):
+                    mine = (codes == code) & (at_ms >= action.created_ms) & (at_ms < action.expires_ms)
+                    self._mark(done, mine, at_ms, batch, action)
+        return done
+
+    def _mark(
+        self, done: Effects, mine: NDArray[np.bool_], at_ms: NDArray[np.int64], batch: pa.RecordBatch, action: Action
+    ) -> None:
+        if action.route is not None and mine.any():
+            routes = batch.column("route")
+            mine &= np.array([r == action.route for r in routes.to_pylist()])
+        if action.kind is ActionKind.THROTTLE:
+            mine = _beyond(mine, at_ms, round(LIMIT_PER_MINUTE * (action.factor or 1)))
+        done[mine] = np.maximum(done[mine], _EFFECT_OF[action.kind])
+
+
+class ClosedLoop:
+    """One run over one stream of decisions in time order."""
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0))
+        self._planner = Planner(PlanConfig.of(settings.model_copy(update={"usage_partitions": 1})))
+        self._globs = tuple(glob.strip() for glob in settings.login_routes.split(",") if glob.strip())
+        self._in_force = InForce()
+        self._offset = 0
+        self._now_ms = 0
+
+    def run(self, slices: Iterable[Labelled]) -> Iterator[Judged]:
+        """Judge one slice after the other; the last one given back is empty and carries what closes at the end."""
+        nothing: Labelled | None = None
+        for part in slices:
+            nothing = Labelled(part.batch.slice(0, 0), part.labels[:0])
+            yield self.step(part)
+        if nothing is not None:
+            alerts = self._pipeline.finish()
+            yield Judged(nothing, np.zeros(0, np.int8), alerts, self._answers(alerts))
+
+    def step(self, part: Labelled) -> Judged:
+        """Judge one slice; challenges stop rows labelled as attacks and let others pass."""
+        before = self._in_force.effects(part.batch)
+        blocks = combine(
+            _with_verdicts(part, before),
+            partition=0,
+            start=self._offset,
+            end=self._offset + part.batch.num_rows,
+            ts_ms_max=0,
+            usage_partitions=1,
+            login_globs=self._globs,
+        )
+        self._offset += part.batch.num_rows
+        newest_ms = int(part.batch.column("ts_ms")[-1].as_py())
+        alerts = self._pipeline.step(blocks, newest_ms, peek=False)
+        actions = self._answers(alerts)
+        effects = np.maximum(before, self._in_force.effects(part.batch)) if actions else before
+        return Judged(part, effects, alerts, actions)
+
+    def _answers(self, alerts: list[Alert]) -> list[Action]:
+        actions: list[Action] = []
+        for alert in sorted(alerts, key=_told_ms):
+            self._now_ms = max(self._now_ms, _told_ms(alert) + REACTION_MS)
+            for action in self._planner.plan(alert, self._now_ms):
+                self._in_force.apply(action)
+                actions.append(action)
+        return actions
+
+
+def sliced(parts: Iterable[Labelled], *, span_ms: int, rows_max: int) -> Iterator[Labelled]:
+    """`parts` cut so that no slice is longer than `span_ms` of event time or than `rows_max` rows."""
+    for part in parts:
+        at = part.batch.column("ts_ms").to_numpy() // span_ms
+        cuts = np.flatnonzero(np.diff(at)) + 1
+        edges = np.unique(np.concatenate(([0], cuts, np.arange(0, part.batch.num_rows, rows_max), [len(at)])))
+        for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            yield Labelled(_compact(part.batch.slice(begin, end - begin)), part.labels[begin:end])
+
+
+def is_attack(labels: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which rows belong to an attack."""
+    return np.fromiter((label.startswith("attack/") for label in labels), np.bool_, len(labels))
+
+
+def _told_ms(alert: Alert) -> int:
+    return alert.crossed_ms if alert.status is Status.OPEN else alert.last_ms
+
+
+def _with_verdicts(part: Labelled, effects: Effects) -> pa.RecordBatch:
+    """The batch as the limiters would have reported it with the answers in force."""
+    if not effects.any():
+        return part.batch
+    stopped = (effects == Effect.CHALLENGED) & is_attack(part.labels)
+    column = part.batch.column("verdict")
+    known = np.array([VERDICTS.index(verdict) for verdict in column.dictionary.to_pylist()])
+    codes = known[column.indices.to_numpy(zero_copy_only=False)]
+    codes = np.where(effects == Effect.DENIED, VERDICTS.index("deny"), codes)
+    codes = np.where(stopped, VERDICTS.index("challenge"), codes)
+    codes = np.where(effects == Effect.THROTTLED, VERDICTS.index("limit"), codes)
+    verdicts = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(VERDICTS, pa.utf8()))
+    at = part.batch.schema.get_field_index("verdict")
+    columns = [verdicts if number == at else part.batch.column(number) for number in range(part.batch.num_columns)]
+    return pa.RecordBatch.from_arrays(columns, schema=part.batch.schema)
+
+
+def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """`batch` with dictionaries of only the texts it uses: what reads text looks at each of them."""
+    columns = [
+        column.cast(pa.utf8()).dictionary_encode().cast(field.type) if pa.types.is_dictionary(field.type) else column
+        for field, column in zip(batch.schema, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _beyond(mine: NDArray[np.bool_], at_ms: NDArray[np.int64], per_minute: int) -> NDArray[np.bool_]:
+    """Of the rows `mine`, those beyond `per_minute` in their minute."""
+    at = np.flatnonzero(mine)
+    minute = at_ms[at] // 60_000
+    rank = np.arange(len(at)) - np.searchsorted(minute, minute)
+    over = np.zeros(len(mine), np.bool_)
+    over[at[rank >= per_minute]] = True
+    return over
+
+
+def _spelt(kind: TargetKind, value: str | None) -> str:
+    if kind is TargetKind.IP and value and ":" in value:
+        try:
+            return str(ip_address(value))
+        except ValueError:
+            return value
+    return value or ""

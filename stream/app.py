@@ -190,8 +190,8 @@ async def _host(app: faust.App) -> None:
 
 
 async def _check_topics(settings: Settings, sender: Sender) -> None:
-    wanted = {topics.DECISIONS: settings.decisions_partitions, topics.USAGE: settings.usage_partitions}
-    for topic, count in wanted.items():
+    wanted = ((topics.DECISIONS, settings.decisions_partitions), (topics.USAGE, settings.usage_partitions))
+    for topic, count in wanted:
         found = await sender.partitions(settings.topic(topic))
         if found != count:
             raise SettingsError(
@@ -201,4 +201,4 @@ async def _check_topics(settings: Settings, sender: Sender) -> None:
 
 
 def _joined(stream: Stream) -> bool:
-    return bool(stream.faust.consumer_generation_id) and not stream.faust.rebalancing
+    return stream.combiner.joined and not stream.faust.rebalancing

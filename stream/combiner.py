@@ -80,6 +80,11 @@ class Combiner:
             if early and self._group is not None:
                 await self._group.seek({(self._decisions, p): self._leases[p].due for p in early})
 
+    @property
+    def joined(self) -> bool:
+        """Whether the group has dealt its partitions out to us, if only none."""
+        return self._group is not None
+
     def assigned(self) -> list[int]:
         """Decisions partitions held."""
         return sorted(self._leases)

@@ -27,13 +27,17 @@ class Outgoing:
 
 
 class Sender:
-    """An idempotent producer. What it cannot write is fatal: the process ends, and its successor redoes the block."""
+    """A producer. What it cannot write is fatal: the process ends, and its successor redoes the block.
+
+    Not an idempotent one, which the embedded broker does not know: a message that a retry wrote twice is a repeated
+    block, which detect drops, or an alert whose uid is known. Order holds: one request a partition is under way.
+    """
 
     def __init__(self, bootstrap: str, client_id: str) -> None:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             client_id=client_id,
-            enable_idempotence=True,
+            acks="all",
             linger_ms=0,
             max_request_size=topics.USAGE_BYTES_MAX,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,

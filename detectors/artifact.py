@@ -151,7 +151,7 @@ def defaults() -> Model:
     families = len(FAMILIES)
     # (newcomer, established) Beta a, b by family: guess, probe, novel, sweep (unused), limit, hammer (unused), odd
     by_family = [
-        [(0.8, 9.2), (0.6, 11.4)],
+        [(0.6, 14.4), (0.6, 14.4)],
         [(0.3, 9.7), (0.3, 9.7)],
         [(0.3, 9.7), (0.3, 9.7)],
         [(8.0, 2.0), (8.0, 2.0)],

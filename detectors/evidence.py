@@ -15,7 +15,7 @@ from detectors.control import Control
 from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.explain import findings
-from detectors.judge import WARM_KEY, Crossing, Judged, Series, judge, write_track
+from detectors.judge import NOTHING, WARM_KEY, Crossing, Judged, Series, judge, write_track
 from detectors.learn import refresh
 from detectors.pairs import mix
 from detectors.rows import Rows, canonical
@@ -134,16 +134,26 @@ class Engine:
         counts = np.stack([series.marks, series.tries - series.marks], axis=1)
         c.hour[slot, i] += np.add.reduceat(counts, heads, axis=0)
         ends = np.append(heads[1:], len(seg)) - 1
-        lowest = np.maximum.reduceat(np.where(series.s <= 0, np.arange(len(seg)), -1), heads)
+        t_ms = rows.t_ms[series.at]
+        begun = self._begun(series, slot, heads, t_ms)
+        anew = begun >= 0
+        at = np.where(anew, begun, heads)
         for column, value in ((c.marks, series.marks), (c.tries, series.tries), (c.distinct, series.distinct)):
             total = np.cumsum(value)
-            before = np.where(lowest >= 0, total[lowest], (total - value)[heads])
-            column[slot, i] = total[ends] - before + np.where(lowest >= 0, 0, column[slot, i])
-        t_ms = rows.t_ms[series.at]
-        begun = np.minimum(lowest + 1, ends)
-        first = np.where(lowest >= 0, t_ms[begun], np.where(c.s[slot, i] > 0, c.first_ms[slot, i], t_ms[heads]))
-        c.first_ms[slot, i] = first
+            column[slot, i] = total[ends] - (total - value)[at] + np.where(anew, 0, column[slot, i])
+        c.first_ms[slot, i] = np.where(anew, t_ms[at], c.first_ms[slot, i])
         c.s[slot, i], c.t_ms[slot, i] = series.s[ends], t_ms[ends]
+
+    def _begun(self, series: Series, slot: Slots, heads: NDArray[np.intp], t_ms: NDArray[np.int64]) -> NDArray[np.intp]:
+        """For each owner the last row before which nothing was standing, -1 when something stood all along."""
+        c, i = self.entities.c, series.family.index
+        if series.family is fam.HAMMER:
+            alone = series.s - series.x <= NOTHING
+        else:
+            alone = np.concatenate([[False], series.s[:-1] <= NOTHING])
+            idle_ms = (t_ms[heads] - c.t_ms[slot, i]).astype(np.float64)
+            alone[heads] = c.s[slot, i] * np.exp(-idle_ms / fam.LEAK_MS) <= NOTHING
+        return np.maximum.reduceat(np.where(alone, np.arange(len(t_ms)), -1), heads)
 
     def _write_crossing(self, crossing: Crossing, slots: Slots) -> None:
         c, slot = self.entities.c, int(slots[crossing.seg])

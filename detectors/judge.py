@@ -28,7 +28,7 @@ LN2: Final = float(np.log(2.0))
 WARM_KEY: Final = np.uint64(7)  # a route of its own in the control sums: everybody's share of novel paths
 WARM_SHARE_MAX: Final = 0.1
 WARM_N: Final = 2_000  # samples ever, before `novel` may speak
-_ZERO: Final = 1e-7
+NOTHING: Final = 1e-7  # nats; rounding leaves so much where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ def _accumulate(series: Series, rows: Rows, slots: Slots, c: Columns, model: Mod
         )
         if of_kind.all():
             break
-    s[s < _ZERO] = 0.0
+    s[s < NOTHING] = 0.0
     return Series(series.family, series.at, series.x, series.marks, series.tries, series.distinct, series.p0, s)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from detectors.artifact import Model, defaults, save, thresholds
+from detectors.artifact import ENTITIES_MIN, Model, defaults, save, thresholds
 from detectors.calibration import Learned, Witness
 from detectors.columns import Flows
 from detectors.evidence import Engine
@@ -73,10 +73,18 @@ def adapt(model: Model, batches: Iterable[pa.RecordBatch], login_globs: tuple[st
 
 
 def adapt_flows(model: Model, flows: Flows) -> Model:
-    """`adapt` on flows: nulls from the log with its worst owners left out, the shipped ones as 50 owners' weight."""
-    learned = _watched(model, flows).learned(model, shipped_weight=ADAPT_WEIGHT)
+    """`adapt` on flows.
+
+    The nulls begin from the stated defaults, counting as 50 owners, for we know little of a strange site, and take what
+    the log says, its worst owners left out. The slopes are the shipped ones; a log of fewer than
+    a thousand owners takes the defaults' thresholds, so that a short one does not make us quick to judge.
+    """
+    stated = defaults()
+    strange = replace(model, prior=stated.prior, position=stated.position, lambda0_per_s=stated.lambda0_per_s)
+    learned = _watched(strange, flows).learned(strange, shipped_weight=ADAPT_WEIGHT)
     entities = learned.entities()
-    adapted = _with_nulls(model, learned)
+    entities = np.where(entities >= ENTITIES_MIN, entities, stated.entities)
+    adapted = _with_nulls(strange, learned)
     return replace(adapted, entities=entities, h=thresholds(model.beta, entities), made_from=f"{model.made_from}+log")
 
 

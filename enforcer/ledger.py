@@ -132,13 +132,14 @@ class Ledger:
         return Folded(Change(Op.PUT, action, self.stands_on(action.target), partition, offset))
 
     def _remove(self, action: Action, partition: int, offset: int) -> Folded:
-        if self._active.pop(action.uid, None) is None:
+        stood = self._active.pop(action.uid, None)
+        if stood is None:
             return Folded()
-        key = action.target.key
+        key = stood.target.key
         self._by_target[key].discard(action.uid)
         if not self._by_target[key]:
             del self._by_target[key]
-        return Folded(Change(Op.DEL, action, self.stands_on(action.target), partition, offset))
+        return Folded(Change(Op.DEL, stood, self.stands_on(stood.target), partition, offset))
 
     def _forgotten_ms(self, action: Action) -> int:
         return self._ladder.forgotten_ms(max(1, action.step), action.ended_ms or action.expires_ms)

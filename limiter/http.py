@@ -13,6 +13,8 @@ One request, one row. `/v1/check` publishes the row itself, without an upstream 
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -160,6 +162,10 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=5,
         server_header=False,
     )
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal that stopped it once more, for whoever had it before: a stop asked for is no failure
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run()
 
 

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import Final, assert_never
 
 from limiter.matcher import Identity
 from limiter.policy import PPM
@@ -174,16 +174,28 @@ class Overrides:
 
 
 def _ruling(matching: list[Entry]) -> Ruling:
-    allowed = next((entry for entry in matching if entry.kind is ActionKind.ALLOW), None)
-    if allowed is not None:
-        return Ruling(allowed=allowed)
-    of = {kind: [entry for entry in matching if entry.kind is kind] for kind in ActionKind}
-    refusals = of[ActionKind.DENY] or of[ActionKind.CHALLENGE]
-    return Ruling(
-        refusal=max(refusals, key=lambda entry: entry.expires_ms, default=None),
-        throttle=min(of[ActionKind.THROTTLE], key=lambda entry: entry.factor_ppm, default=None),
-        level=max((entry.level for entry in of[ActionKind.BROWNOUT]), default=0),
-    )
+    refusal: Entry | None = None
+    throttle: Entry | None = None
+    level = 0
+    for entry in matching:
+        match entry.kind:
+            case ActionKind.ALLOW:
+                return Ruling(allowed=entry)
+            case ActionKind.DENY | ActionKind.CHALLENGE:
+                refusal = entry if refusal is None else max(refusal, entry, key=_severity)
+            case ActionKind.THROTTLE:
+                throttle = entry if throttle is None or entry.factor_ppm < throttle.factor_ppm else throttle
+            case ActionKind.BROWNOUT:
+                level = max(level, entry.level)
+            case ActionKind.NOTICE:
+                pass
+            case _:
+                assert_never(entry.kind)
+    return Ruling(refusal, throttle, level)
+
+
+def _severity(entry: Entry) -> tuple[bool, int]:
+    return entry.kind is ActionKind.DENY, entry.expires_ms
 
 
 def _entry(action: Action) -> Entry:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from limiter_world import Enforcer, action, eventually, settings
+from servers import free_port
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
@@ -227,3 +232,27 @@ async def test_health_readiness_and_metrics(api: httpx.AsyncClient, service: Ser
     await api.post("/v1/check", json={"path": "/"})
     text = (await api.get("/metrics")).text
     assert 'floodwarden_limiter_checks_total{mode="memory",verdict="allow"} 1.0' in text
+
+
+async def test_the_service_stops_cleanly_when_asked_to(redis_url: str) -> None:
+    port = free_port()
+    program = "from limiter.http import run; from schemas.settings import load; run(load())"
+    environment = {"FLOODWARDEN_REDIS": redis_url, "FLOODWARDEN_PORT": str(port), "FLOODWARDEN_KAFKA": "127.0.0.1:1"}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=os.environ | environment)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+
+            async def ready() -> bool:
+                try:
+                    return (await client.get("/readyz")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await eventually(ready, within_s=30)
+            assert (await client.post("/v1/check", json={"path": "/items/1", "ip": "192.0.2.1"})).json()["allowed"]
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

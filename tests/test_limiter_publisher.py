@@ -39,7 +39,8 @@ def make(broker: str, *names: str) -> None:
 
 class Reader:
     def __init__(self, broker: str, topic: str) -> None:
-        self._consumer = Consumer({"bootstrap.servers": broker, "group.id": "none", "enable.auto.commit": False})
+        options = {"group.id": "none", "enable.auto.commit": False, "fetch.wait.max.ms": 20}
+        self._consumer = Consumer({"bootstrap.servers": broker, **options})
         self._consumer.assign([TopicPartition(topic, p, 0) for p in range(4)])
 
     def read(self, rows_wanted: int, within_s: float = 20.0) -> list[Message]:

@@ -31,7 +31,7 @@ ADAPT_ROWS_MIN: Final = 2_000
 ADAPT_ROWS_MAX: Final = 3_000_000  # held in memory while the model is fitted; a longer log is fitted by its beginning
 ADAPT_SPAN_MS_MIN: Final = 3_600_000
 SLICE_MS: Final = 600_000
-SLICE_ROWS: Final = 2_000
+SLICE_ROWS: Final = 250  # small enough that what we deny soon stops being evidence
 
 
 @dataclass(frozen=True, slots=True)

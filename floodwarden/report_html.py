@@ -46,7 +46,8 @@ table{width:100%;border-collapse:collapse;font-size:14px}th{text-align:left;colo
 th,td{padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 tr:last-child td{border-bottom:0}.scroll{overflow-x:auto}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:11px}
+svg{width:100%;height:auto;display:block}td.mono{min-width:160px}
+svg text{fill:var(--soft);font-size:11px;paint-order:stroke;stroke:var(--card);stroke-width:3px}
 .b0{fill:var(--blue);opacity:.55}.b1{fill:var(--amber)}.b2{fill:var(--red)}.grid{stroke:var(--line)}
 .mark{fill:var(--red)}.key{display:inline-block;width:10px;height:10px;border-radius:3px;margin:0 5px 0 14px}
 .none{color:var(--green);font-weight:600}
@@ -137,7 +138,7 @@ def _chart(bins: Sequence[Bin], incidents: Sequence[Incident]) -> str:
     parts.append(f"<text x='{_WIDTH - 2}' y='{_HEIGHT + 36}' text-anchor='end'>{end}</text></svg>")
     names = (("var(--blue)", "requests"), ("var(--amber)", "answered 4xx or 5xx"), ("var(--red)", "touched by answers"))
     keys = "".join(f"<span class='key' style='background:{colour}'></span>{name}" for colour, name in names)
-    return "".join(parts) + f"<div class='soft'>{keys}<span class='key mark'>▾</span> an incident begins</div>"
+    return "".join(parts) + f"<div class='soft'>{keys}<span class='key high'>▾</span> an incident begins</div>"
 
 
 def _marks(bins: Sequence[Bin], incidents: Sequence[Incident]) -> list[str]:

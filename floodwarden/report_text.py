@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console, Group
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -105,19 +106,19 @@ def _incidents(incidents: list[Incident]) -> Group:
     return Group(*(_incident(incident) for incident in incidents))
 
 
-def _incident(incident: Incident) -> Text:
+def _incident(incident: Incident) -> Group:
     alert = incident.alert
-    line = Text("\n")
-    line.append(f"{alert.severity.upper():<8} ", style=_COLOUR[alert.severity])
-    line.append(f"{alert.kind}  ", style="bold")
-    line.append(f"{alert.entity.kind} {printable(alert.entity.value)}", style="bold")
-    line.append(f"   {clock(alert.first_ms, full=True)}, {span_words(alert.last_ms - alert.first_ms)}", style="dim")
-    line.append(f"\n         {printable(alert.summary)}")
+    head = Text("\n")
+    head.append(f"{alert.severity.upper():<8} ", style=_COLOUR[alert.severity])
+    head.append(f"{alert.kind}  ", style="bold")
+    head.append(f"{alert.entity.kind} {printable(alert.entity.value)}", style="bold")
+    head.append(f"   {clock(alert.first_ms, full=True)}, {span_words(alert.last_ms - alert.first_ms)}", style="dim")
+    body = Text(printable(alert.summary))
     for sentence in sentences(alert)[:4]:
-        line.append(f"\n         · {printable(sentence)}", style="dim")
-    line.append("\n         → ")
-    line.append(done_words(incident.answer), style="bold")
-    return line
+        body.append(f"\n· {printable(sentence)}", style="dim")
+    body.append("\n→ ")
+    body.append(done_words(incident.answer), style="bold")
+    return Group(head, Padding(body, (0, 0, 0, 9)))
 
 
 def done_words(action: Action | None) -> str:

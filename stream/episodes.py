@@ -35,7 +35,7 @@ Names = Callable[[Iterable[int]], Mapping[int, str]]
 class Episode(msgspec.Struct, frozen=True):
     """An open incident. `finding` is the newest; `told_ms` the event time its last open or update was about.
 
-    `canonical` is false while only an open pane speaks for it. Entity and route are kept as text, for later alerts.
+    `canonical` is false while only an open pane speaks for it. Texts are kept: their hashes may be forgotten later.
     """
 
     finding: Finding
@@ -43,6 +43,7 @@ class Episode(msgspec.Struct, frozen=True):
     canonical: bool
     entity: str
     route: str | None
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Episodes:
             elif episode.canonical and episode.finding.last_ms + QUIET_MS <= until_ms:
                 said.append(self._end(uid, Status.CLOSED, episode.finding.last_ms + QUIET_MS))
         said.sort(key=lambda s: s.at_ms)
-        return [self._alert(s, texts) for s in said]
+        return [self._alert(s) for s in said]
 
     def peeked(self, findings: Sequence[Finding], names: Names) -> list[Alert]:
         """What open panes already say: incidents not yet known open at once."""
@@ -89,13 +90,13 @@ class Episodes:
         for uid, finding in new.items():
             said += self._room()
             said.append(self._begin(uid, finding, texts, canonical=False))
-        return [self._alert(s, texts) for s in said]
+        return [self._alert(s) for s in said]
 
     def finish(self) -> list[Alert]:
         """End of input: every incident closes."""
         said = [self._end(uid, Status.CLOSED, e.finding.last_ms + QUIET_MS) for uid, e in list(self._open.items())]
         said.sort(key=lambda s: s.at_ms)
-        return [self._alert(s, {}) for s in said]
+        return [self._alert(s) for s in said]
 
     def dump(self) -> bytes:
         """Everything, for a snapshot."""
@@ -115,21 +116,21 @@ class Episodes:
             said += self._room()
             said.append(self._begin(uid, finding, texts, canonical=True))
         elif not episode.canonical:
-            restated = _restated(episode, finding, finding.last_ms)
+            restated = _restated(episode, finding, finding.last_ms, texts)
             self._open[uid] = restated
             if _evidence(restated.finding) != _evidence(episode.finding):
                 said.append(_Said(finding.last_ms, uid, Status.UPDATE, restated))
         elif finding.last_ms >= episode.told_ms + UPDATE_EVERY_MS:
-            self._open[uid] = _restated(episode, finding, finding.last_ms)
+            self._open[uid] = _restated(episode, finding, finding.last_ms, texts)
             said.append(_Said(finding.last_ms, uid, Status.UPDATE, self._open[uid]))
         else:
-            self._open[uid] = _restated(episode, finding, episode.told_ms)
+            self._open[uid] = _restated(episode, finding, episode.told_ms, texts)
         return said
 
     def _begin(self, uid: str, finding: Finding, texts: Mapping[int, str], *, canonical: bool) -> _Said:
         entity = texts.get(finding.entity, f"#{finding.entity:016x}")[:_VALUE_CHARS_MAX]
         route = texts.get(finding.route) if finding.route else None
-        episode = Episode(finding, finding.last_ms, canonical, entity, route)
+        episode = Episode(finding, finding.last_ms, canonical, entity, route, _summary(entity, finding, texts))
         self._open[uid] = episode
         return _Said(finding.crossed_ms, uid, Status.OPEN, episode)
 
@@ -146,7 +147,7 @@ class Episodes:
         wanted = {h for f in findings for h in (f.entity, f.route, *f.examples[:_EXAMPLES_MAX]) if h}
         return names(wanted) if wanted else {}
 
-    def _alert(self, said: _Said, texts: Mapping[int, str]) -> Alert:
+    def _alert(self, said: _Said) -> Alert:
         finding, entity = said.episode.finding, said.episode.entity
         kind = EntityKind(Kind(finding.kind).name.lower())
         return Alert(
@@ -164,7 +165,7 @@ class Episodes:
             score=min(1.0, max(0.0, finding.score)),
             rule=f"{finding.family}/{finding.version}",
             model=self._model,
-            summary=_summary(kind, entity, finding, texts),
+            summary=said.episode.summary,
             evidence=tuple(Evidence(**fact._asdict()) for fact in finding.facts),
             contributions=tuple(Contribution(**share._asdict()) for share in finding.contributions),
         )
@@ -175,16 +176,17 @@ def uid_of(finding: Finding) -> str:
     return xxh3_128_hexdigest(f"{finding.kind}:{finding.entity:016x}:{finding.family}:{finding.pane_s}".encode())
 
 
-def _restated(episode: Episode, finding: Finding, told_ms: int) -> Episode:
+def _restated(episode: Episode, finding: Finding, told_ms: int, texts: Mapping[int, str]) -> Episode:
     """The episode as its newest canonical finding leaves it."""
-    return Episode(finding, told_ms, True, episode.entity, episode.route)
+    return Episode(finding, told_ms, True, episode.entity, episode.route, _summary(episode.entity, finding, texts))
 
 
 def _evidence(finding: Finding) -> Finding:
     return replace(finding, crossed_ms=0, first_ms=0)
 
 
-def _summary(kind: EntityKind, entity: str, finding: Finding, texts: Mapping[int, str]) -> str:
+def _summary(entity: str, finding: Finding, texts: Mapping[int, str]) -> str:
+    kind = Kind(finding.kind).name.lower()
     what = finding.facts[0].sentence if finding.facts else f"evidence of {finding.family}"
     examples = [texts[h] for h in finding.examples[:_EXAMPLES_MAX] if h in texts]
     return f"{kind} {entity}: {what}" + (f"; for example {', '.join(examples)}" if examples else "")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.blocks import LENGTH_MAX, MESSAGES_MAX, NOTHING, Lease, Message, Offered, intent, recorded
+
+
+def message(offset: int) -> Message:
+    return Message(offset, b"x", None)
+
+
+@given(start=st.integers(0, (1 << 46)), length=st.integers(1, LENGTH_MAX))
+def test_a_recorded_block_reads_back_and_fits_a_signed_offset(start: int, length: int) -> None:
+    offset = intent(start, start + length)
+    assert recorded(offset) == (start, start + length)
+    assert offset < 1 << 63
+
+
+def test_an_empty_or_too_long_block_cannot_be_recorded() -> None:
+    for length in (0, LENGTH_MAX + 1):
+        with pytest.raises(ValueError, match="a block has"):
+            intent(5, 5 + length)
+
+
+def test_a_successor_redoes_exactly_the_recorded_block_before_anything_else() -> None:
+    lease = Lease(0, 1, next=10, redo=14)
+    for offset in range(10, 13):
+        assert lease.offer(message(offset)) is Offered.KEPT
+    assert lease.cut() is None, "the recorded block is not whole yet"
+    for offset in range(13, 20):
+        lease.offer(message(offset))
+    cut = lease.cut()
+    assert cut is not None
+    assert (cut.start, cut.end, len(cut.messages)) == (10, 14, 4)
+    lease.written(cut, 99)
+    following = lease.cut()
+    assert following is not None
+    assert (following.start, following.end) == (14, 20)
+
+
+def test_what_was_seen_is_dropped_and_what_comes_too_early_is_asked_for_again() -> None:
+    lease = Lease(0, 1, next=10)
+    assert lease.offer(message(9)) is Offered.REPEATED
+    assert lease.offer(message(12)) is Offered.EARLY
+    assert lease.due == 10
+    assert lease.offer(message(10)) is Offered.KEPT
+    assert lease.offer(message(10)) is Offered.REPEATED
+    assert lease.due == 11
+
+
+def test_a_block_is_bounded() -> None:
+    lease = Lease(0, 1, next=0)
+    for offset in range(MESSAGES_MAX + 5):
+        lease.offer(message(offset))
+    cut = lease.cut()
+    assert cut is not None
+    assert cut.end == MESSAGES_MAX
+
+
+@pytest.mark.parametrize(("redo", "earliest"), [(None, 15), (14, 15), (20, 15), (14, 200_000), (None, 10)])
+def test_a_log_cut_off_by_retention_leaves_the_chain_of_blocks_whole(redo: int | None, earliest: int) -> None:
+    lease = Lease(0, 1, next=10, redo=redo)
+    assert lease.truncated(earliest) == earliest - 10
+    for offset in range(earliest, earliest + 30):
+        lease.offer(message(offset))
+    spans = []
+    while cut := lease.cut():
+        intent(cut.start, cut.end)
+        spans.append((cut.start, cut.end))
+        assert all(m.value == NOTHING for m in cut.messages if m.offset < earliest)
+        lease.written(cut, 0)
+    assert [a for a, _ in spans] == [10, *(b for _, b in spans[:-1])]
+    assert spans[-1][1] == earliest + 30
+    if redo is not None:
+        assert spans[0] == (10, redo)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from stream_traffic import NOW_MS, blocks, crowd, row
+
+from schemas import codec
+from schemas.usage import FLOWS_PER_PANE_MAX, MEASURES, Block, Kind, Outcome
+from stream.combine import entity_hash
+
+
+def counts_of(block: Block) -> dict[tuple[Kind, str, int], dict[str, object]]:
+    return {(Kind(r["kind"]), r["entity"], r["pane_s"]): r for r in block.counts.to_pylist()}
+
+
+def test_every_decision_counts_once_for_each_entity_it_belongs_to() -> None:
+    rows = crowd(1, 600)
+    [block] = blocks(rows)
+    counted = counts_of(block)
+    wanted: Counter[tuple[Kind, str, int]] = Counter()
+    for r in rows:
+        pane_s = r.ts_ms // 1000
+        named = {Kind.IP: r.ip, Kind.KEY: r.key_id, Kind.USER: r.user, Kind.ROUTE: r.route, Kind.GLOBAL: "*"}
+        wanted.update((kind, value, pane_s) for kind, value in named.items() if value is not None)
+    assert {key: c["n"] for key, c in counted.items()} == wanted
+    everything = [c for (kind, *_), c in counted.items() if kind is Kind.GLOBAL]
+    by_verdict = Counter(r.verdict for r in rows)
+    for verdict, measure in (
+        ("allow", "allowed"),
+        ("limit", "limited"),
+        ("deny", "denied"),
+        ("challenge", "challenged"),
+    ):
+        assert sum(c[measure] for c in everything) == by_verdict[verdict]
+
+
+def test_outcomes_are_the_upstreams_and_only_counted_where_we_let_the_request_through() -> None:
+    rows = [
+        row(status=401), row(status=404), row(status=503), row(status=403, verdict="deny"), row(status=429),
+        row(method="POST", route="/login", status=422), row(method="GET", route="/login", status=422),
+    ]  # fmt: skip
+    c = counts_of(blocks(rows)[0])[Kind.GLOBAL, "*", NOW_MS // 1000]
+    assert (c["auth_failed"], c["client_error"], c["server_error"], c["logins"]) == (2, 2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "owner"),
+    [
+        ({"key_id": "k1"}, (Kind.KEY, "k1")),
+        ({"key_id": "k1", "status": 401}, (Kind.IP, "192.0.2.1")),
+        ({"key_id": "k1", "verdict": "limit", "status": 0}, (Kind.KEY, "k1")),
+        ({}, (Kind.IP, "192.0.2.1")),
+        ({"ip": None}, None),
+        ({"verdict": "deny"}, None),
+        ({"verdict": "challenge"}, None),
+    ],
+)
+def test_a_flow_belongs_to_the_accepted_key_else_to_the_address_and_our_denials_give_none(
+    given: dict[str, object], owner: tuple[Kind, str] | None
+) -> None:
+    flows = blocks([row(**given)])[0].flows.to_pylist()
+    assert [(Kind(f["kind"]), f["entity"]) for f in flows] == ([owner] if owner else [])
+
+
+def test_like_requests_of_a_pane_are_one_flow_with_its_first_and_last_time() -> None:
+    [flow] = blocks([row(5), row(900), row(30)])[0].flows.to_pylist()
+    assert (flow["n"], flow["first_ms"] - NOW_MS, flow["last_ms"] - NOW_MS) == (3, 5, 900)
+    assert flow["hash"] == flow["ip"] == codec.text_hash("192.0.2.1")
+    assert (flow["route_name"], flow["path_name"], flow["outcome"]) == ("/items/{id}", "/items/1", Outcome.OK)
+
+
+def test_a_request_without_a_route_is_counted_under_a_question_mark() -> None:
+    block = blocks([row(route=None)])[0]
+    assert (Kind.ROUTE, "?", NOW_MS // 1000) in counts_of(block)
+    assert block.flows.to_pylist()[0]["route"] == codec.text_hash("?")
+
+
+def test_flows_kept_of_a_busy_owner_are_the_same_however_its_rows_were_batched() -> None:
+    rows = [row(path=f"/p{i}", status=404 if i % 3 else 200) for i in range(300)]
+    whole = {f["path"] for f in blocks(rows)[0].flows.to_pylist()}
+    assert len(whole) == FLOWS_PER_PANE_MAX
+    halves = [f["path"] for part in (rows[:150], rows[150:]) for f in blocks(part)[0].flows.to_pylist()]
+    assert whole <= set(halves)
+    dropped = counts_of(blocks(rows)[0])[Kind.IP, "192.0.2.1", NOW_MS // 1000]["flows_dropped"]
+    assert dropped == 300 - FLOWS_PER_PANE_MAX
+
+
+def test_usage_partitions_share_the_entities_and_every_one_gets_a_block() -> None:
+    rows = crowd(2, 400)
+    parts = blocks(rows, usage_partitions=3)
+    [whole] = blocks(rows)
+    assert [(b.start, b.end) for b in parts] == [(0, 1)] * 3
+    for name in MEASURES:
+        assert sum(pc.sum(b.counts[name]).as_py() or 0 for b in parts) == pytest.approx(
+            pc.sum(whole.counts[name]).as_py()
+        )
+    for u, part in enumerate(parts):
+        for r in [*part.counts.to_pylist(), *part.flows.to_pylist()]:
+            assert entity_hash(r["kind"], r["entity"]) % 3 == u
+    assert [b.counts.num_rows for b in blocks([], usage_partitions=2)] == [0, 0]
+
+
+def test_a_block_survives_its_way_over_the_wire() -> None:
+    for block in blocks(crowd(3, 200), usage_partitions=2):
+        again = codec.decode_block(codec.encode_block(block))
+        assert again.counts.equals(block.counts)
+        assert again.flows.equals(block.flows)
+
+
+def test_latency_adds_up_to_the_same_in_any_order() -> None:
+    rows = [row(latency_ms=0.1 * i) for i in range(50)]
+    sums = [sum(counts_of(blocks([r])[0])[Kind.GLOBAL, "*", NOW_MS // 1000]["latency_ms_sum"] for r in order)
+            for order in (rows, rows[::-1])]  # fmt: skip
+    assert sums[0] == sums[1] == counts_of(blocks(rows)[0])[Kind.GLOBAL, "*", NOW_MS // 1000]["latency_ms_sum"]
+    assert np.isclose(sums[0], sum(0.1 * i for i in range(50)), atol=0.05)

@@ -1,0 +1,48 @@
+"""What stream/driver.py reaches into. A failure here means that a new version of Faust or aiokafka moved it:
+look at the driver before anything else, exact counts stand on it."""
+
+from __future__ import annotations
+
+import inspect
+
+import aiokafka
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.protocol.commit import OffsetCommitRequest
+from faust.tables.recovery import Recovery
+from faust.transport.consumer import Consumer, ConsumerThread
+from faust.transport.drivers import aiokafka as driver
+
+
+def test_faust_sets_positions_in_perform_seek_alone_after_a_rebalance() -> None:
+    assert inspect.iscoroutinefunction(Consumer.perform_seek)
+    assert "perform_seek" not in vars(driver.Consumer)
+    assert "consumer.perform_seek()" in inspect.getsource(Recovery)
+    assert "seek_to_committed" not in inspect.getsource(Recovery)
+
+
+def test_a_seek_forgets_what_faust_has_read() -> None:
+    source = inspect.getsource(driver.AIOKafkaConsumerThread._seek_wait)
+    assert "self.consumer._read_offset[tp] = offset" in source
+
+
+def test_the_consumer_and_its_thread_are_made_where_we_replace_them() -> None:
+    assert "AIOKafkaConsumerThread(" in inspect.getsource(driver.Consumer._new_consumer_thread)
+    assert "aiokafka.AIOKafkaConsumer(" in inspect.getsource(driver.AIOKafkaConsumerThread._create_worker_consumer)
+    assert driver.Transport.Consumer is driver.Consumer
+    assert issubclass(ConsumerThread, object)
+    assert "_fetch_max_wait_ms" in inspect.getsource(aiokafka.AIOKafkaConsumer)
+
+
+def test_the_generation_of_an_assignment_is_on_the_app_and_on_each_message() -> None:
+    listener = inspect.getsource(driver.ConsumerRebalanceListener.on_partitions_assigned)
+    assert "app.consumer_generation_id = generation" in listener
+    assert "generation_id=self.app.consumer_generation_id" in inspect.getsource(driver.Consumer._to_message)
+
+
+def test_the_coordinator_sends_commits_with_the_generation_given() -> None:
+    for name in ("_send_req", "ensure_coordinator_known", "fetch_committed_offsets"):
+        assert inspect.iscoroutinefunction(getattr(GroupCoordinator, name))
+    source = inspect.getsource(GroupCoordinator)
+    assert "self.member_id" in source
+    request = OffsetCommitRequest("g", 1, "m", -1, [("t", [(0, 5, "")])])
+    assert request is not None

@@ -126,7 +126,9 @@ def _request_bytes(address: str, method: str, path: str, headers: Mapping[str, s
 async def _answer(reader: asyncio.StreamReader) -> tuple[Answer, bool]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     status = int(head[0].split(" ", 2)[1])
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)
+    }
     if headers.get("transfer-encoding", "").lower() == "chunked":
         body = await _chunks(reader)
     else:

@@ -62,6 +62,11 @@ class Ledger:
         """Requests that were answered: each is one decision of a limiter."""
         return self.totals.total() - self.totals[Outcome.LOST]
 
+    @property
+    def lost(self) -> int:
+        """Requests without an answer: each may or may not have become a decision."""
+        return self.totals[Outcome.LOST]
+
     def good_clients_with(self, outcomes: Iterable[Outcome]) -> list[Client]:
         """Good clients that met any of `outcomes`."""
         wanted = tuple(outcomes)

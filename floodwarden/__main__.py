@@ -1,0 +1,34 @@
+"""`floodwarden`: runs a command; every failure a person can act on is one line, exit code 1, or 2 for wrong use."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from floodwarden.cli import app
+from floodwarden.errors import CommandError
+from schemas.errors import BadMessageError, SettingsError
+
+
+def main() -> None:
+    """Run the command line and exit with 0 (fine), 1 (a finding or failure) or 2 (usage)."""
+    try:
+        app(prog_name="floodwarden")
+    except SettingsError as error:
+        _fail(str(error), 2)
+    except (CommandError, BadMessageError) as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `floodwarden alerts | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"floodwarden: {message}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

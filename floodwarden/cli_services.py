@@ -1,0 +1,153 @@
+"""Commands that run things: each program by itself, all of them together, the demo, and what they need."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final, cast
+
+import typer
+
+from floodwarden import logs
+from floodwarden.cli_output import Json, console, table, write_json
+from floodwarden.errors import CommandError
+from floodwarden.topics import ensure_topics
+from schemas import settings as settings_of
+from schemas.settings import Settings
+
+SERVICES: Final = "Services (one program each, settings from FLOODWARDEN_*)"
+TOGETHER: Final = "Everything together"
+CARE: Final = "Look after it"
+
+# A program is imported only when it is run: Faust and scikit-learn take a second that others need not wait.
+_PROGRAMS: Final = {"limiter": "limiter.http", "stream": "stream.app", "enforcer": "enforcer.consumer"}
+PORTS: Final = {"limiter": 8080, "stream": 8081, "enforcer": 8082}
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands of this module on the command line."""
+    app.command("demo", rich_help_panel=TOGETHER)(demo)
+    app.command("up", rich_help_panel=TOGETHER)(up)
+    app.command("limiter", rich_help_panel=SERVICES)(limiter)
+    app.command("stream", rich_help_panel=SERVICES)(stream)
+    app.command("enforcer", rich_help_panel=SERVICES)(enforcer)
+    app.command("topics", rich_help_panel=CARE)(topics)
+    app.command("doctor", rich_help_panel=CARE)(doctor)
+    app.command("bench", rich_help_panel=CARE)(bench)
+
+
+def limiter() -> None:
+    """Run a limiter: POST /v1/check, /v1/checks, /v1/decisions on port 8080. Waits for neither Kafka nor Redis."""
+    _run("limiter", settings_of.load())
+
+
+def stream() -> None:
+    """Run a stream worker: decisions in, alerts out. Start as many as you like, up to the partitions of `usage`."""
+    settings = settings_of.load()
+    ensure_topics(settings)
+    _run("stream", settings)
+
+
+def enforcer() -> None:
+    """Run the enforcer: alerts in, guarded actions out, and Redis kept equal to them."""
+    settings = settings_of.load()
+    ensure_topics(settings)
+    _run("enforcer", settings)
+
+
+def topics(as_json: Json = False) -> None:
+    """Make the topics that are missing; those that are there stay as they are."""
+    states = ensure_topics(settings_of.load())
+    if as_json:
+        for state in states:
+            write_json(asdict(state))
+        return
+    rows = [(s.name, str(s.partitions), "made" if s.made else "was there") for s in states]
+    table(("topic", "partitions", ""), rows, "")
+
+
+def doctor(as_json: Json = False) -> None:
+    """Look at versions, settings, Kafka, topics, Redis, feed and model; say what to do. Exit code 1 when one fails."""
+    from floodwarden.doctor import Level, examine  # noqa: PLC0415 - loads the model's code, which services do not need
+
+    style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+    failed = False
+    for check in examine(settings_of.load()):
+        failed |= check.level is Level.FAIL
+        if as_json:
+            write_json(asdict(check))
+            continue
+        out = console()
+        out.print(f"{check.level:<5}", style=style[check.level], end="")
+        out.print(f"{check.name:<16} {check.seen}", soft_wrap=True)
+        if check.fix:
+            out.print(f"{'':<22}-> {check.fix}", style="dim", soft_wrap=True)
+    raise typer.Exit(int(failed))
+
+
+def up(
+    as_json: Json = False,
+    nodes: Annotated[int, typer.Option(min=1, max=8, help="limiters to run")] = 1,
+    port: Annotated[int, typer.Option(min=0, max=65000, help="the first limiter's port; 0 = a free one")] = 8080,
+) -> None:
+    """Run everything until Ctrl-C: limiters, stream, enforcer, with a broker and a Redis of our own.
+
+    Set FLOODWARDEN_KAFKA or FLOODWARDEN_REDIS to use yours instead.
+    """
+    from floodwarden import up as together  # noqa: PLC0415 - see above
+
+    raise typer.Exit(together.run(settings_of.load(), nodes=nodes, port=port, as_json=as_json))
+
+
+def demo(
+    as_json: Json = False,
+    seconds: Annotated[float, typer.Option(min=12, max=3600, help="length of the traffic")] = 30,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same traffic")] = 1,
+    kill_stream: Annotated[bool, typer.Option("--kill-stream", help="SIGKILL the stream worker in mid-load")] = False,
+    keep: Annotated[Path | None, typer.Option(help="keep the services' logs in this directory")] = None,
+) -> None:
+    """Show the whole loop at work, attack included, in about a minute.
+
+    A shop behind two limiters; customers, a password guesser, a client that ignores 429, a crowd that must be left
+    alone. Exit code 0 only if both attackers were stopped and no good client was touched.
+    """
+    from floodwarden.demo import run  # noqa: PLC0415 - see above
+
+    raise typer.Exit(run.run(run.Options(seconds, seed, kill_stream, as_json, keep), settings_of.load()))
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="which, or `all`; `list` shows them")] = "list",
+    as_json: Json = False,
+) -> None:
+    """Measure against peers in one run and print ratios. Needs a checkout of the repository (tests/bench)."""
+    from floodwarden import bench as benches  # noqa: PLC0415 - see above
+
+    known = benches.find()
+    if name == "list":
+        table(("name", "what it measures"), sorted((n, b.about) for n, b in known.items()), "no benchmarks here")
+        return
+    if name != "all" and name not in known:
+        sys.stderr.write(f"floodwarden: no benchmark {name!r}; known: {', '.join(sorted(known))}, all\n")
+        raise typer.Exit(2)
+    for one in sorted(known) if name == "all" else [name]:
+        result = known[one].run()
+        if as_json:
+            write_json(result)
+        else:
+            benches.show(result, console())
+
+
+def _run(name: str, settings: Settings) -> None:
+    if settings.port == 0:
+        settings = settings.model_copy(update={"port": PORTS[name]})
+    logs.configure(settings)
+    module = importlib.import_module(_PROGRAMS[name])
+    run = cast("Callable[[Settings], None]", module.run)
+    try:
+        run(settings)
+    except OSError as error:
+        raise CommandError(f"{name}: {error}") from error

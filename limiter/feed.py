@@ -88,7 +88,7 @@ class Feed:
     async def _follow(self) -> str:
         """Reads and applies until the snapshot has to be read again; returns why."""
         while True:
-            await self._beat()
+            beaten = await self._beat()
             entries = await self._read()
             if self._id is None:
                 if entries:
@@ -100,7 +100,7 @@ class Feed:
             if entries:
                 self._ahead = 0
                 await self._acknowledge()
-            elif why := await self._differs():
+            if (beaten or not entries) and (why := await self._differs()):
                 return why
 
     async def _read(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
@@ -168,10 +168,10 @@ class Feed:
         async with asyncio.timeout(_PATIENCE_S):
             await self._redis.hset(self._keys.acks, self._node, f"{self.version} {self._since_ms}")
 
-    async def _beat(self) -> None:
+    async def _beat(self) -> bool:
         """Once a second: say that this node lives and what it runs, hear who else does, forget what has ended."""
         if time.monotonic() - self._beat_at < BEAT_EVERY_S:
-            return
+            return False
         now_ms = self._clock_ms()
         self._metrics.overrides.set(self._overrides.sweep(now_ms))
         pipeline = self._redis.pipeline(transaction=False)
@@ -184,9 +184,10 @@ class Feed:
         beats = [int(beat) for beat in replies[1] if beat.isdigit()]
         self.nodes_live = max(1, sum(now_ms - beat < NODE_LIVE_MS for beat in beats))
         self._beat_at = time.monotonic()
+        return True
 
     async def _differs(self) -> str | None:
-        """After a silent read: why the snapshot must be read again, if it must."""
+        """Why the snapshot must be read again, if it must."""
         async with asyncio.timeout(_PATIENCE_S):
             held: Any = await self._redis.hmget(self._keys.enforcement, ["version", "epoch"])
         version, epoch = held

@@ -122,6 +122,20 @@ async def test_a_version_that_went_back_is_another_snapshot(enforcer: Enforcer, 
     assert follower.resyncs("behind") == 1
 
 
+async def test_another_epoch_is_noticed_even_while_deltas_keep_coming(enforcer: Enforcer, follower: Follower) -> None:
+    enforcer.create(5, action("deny", "ip:192.0.2.1", "a"))
+    await eventually(lambda: follower.denies("192.0.2.1"))
+    enforcer.redis.hdel(KEYS.enforcement, "a")
+    enforcer.redis.hset(KEYS.enforcement, "epoch", "two")
+
+    async def noticed() -> bool:
+        enforcer.put(action("deny", "ip:192.0.2.9", "busy"))
+        return not follower.denies("192.0.2.1")
+
+    await eventually(noticed)
+    assert follower.resyncs("epoch") == 1
+
+
 async def test_an_entry_nobody_can_read_is_counted_and_passed(enforcer: Enforcer, follower: Follower) -> None:
     enforcer.create()
     await eventually(lambda: follower.feed.version == 0)

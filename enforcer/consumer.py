@@ -103,8 +103,8 @@ class _Shell:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose)
             follower: Any = await _started(stack, lambda: _consumer(self._settings, None))
-            partitions = await self._partitions(follower)
-            producer = await _started(stack, lambda: _producer(self._settings))
+            producer: Any = await _started(stack, lambda: _producer(self._settings))
+            partitions = await self._partitions(follower, producer)
             alerts: Any = await _started(stack, lambda: _consumer(self._settings, self._group()))
             publisher = Publisher(self._settings, producer, len(partitions))
             ledger = Ledger(self._config.ladder, len(partitions))
@@ -124,18 +124,15 @@ class _Shell:
     def _group(self) -> str:
         return self._settings.topic_prefix + "enforcer"
 
-    async def _partitions(self, follower: Any) -> list[TopicPartition]:
+    async def _partitions(self, follower: Any, producer: Any) -> list[TopicPartition]:
         """Partitions of `actions`, once every topic we need is there; we make none ourselves."""
         needed = {self._settings.topic(topic) for topic in (topics.ALERTS, topics.ACTIONS, topics.DEAD_LETTER)}
-        while True:
-            there = await follower.topics()
-            if needed <= there:
-                name = self._settings.topic(topics.ACTIONS)
-                found = follower.partitions_for_topic(name)
-                if found:
-                    return [TopicPartition(name, number) for number in sorted(found)]
-            self._waiting_for = f"topics {', '.join(sorted(needed - there))} (any `floodwarden` service makes them)"
+        while missing := needed - await _retried(follower.topics):
+            self._waiting_for = f"topics {', '.join(sorted(missing))} (any `floodwarden` service makes them)"
             await asyncio.sleep(0.1)
+        name = self._settings.topic(topics.ACTIONS)
+        found = await _retried(lambda: producer.partitions_for(name))
+        return [TopicPartition(name, number) for number in sorted(found)]
 
     async def _follow(
         self, follower: Any, partitions: list[TopicPartition], projector: Projector, publisher: Publisher

@@ -17,8 +17,8 @@ app = typer.Typer(
         "Begin with [bold]floodwarden demo[/bold] (the whole loop with an attack, a minute), "
         "[bold]floodwarden replay access.log[/bold] (what it would have done to your own traffic; needs no service) or "
         "[bold]floodwarden up[/bold] (everything running, until Ctrl-C).\n\n"
-        "Settings are FLOODWARDEN_* environment variables; [bold]floodwarden doctor[/bold] says what is wrong with them "
-        "and with what they point to. Exit codes: 0 fine, 1 a finding or failure, 2 wrong usage."
+        "Settings are FLOODWARDEN_* environment variables; [bold]floodwarden doctor[/bold] says what is wrong with "
+        "them and with what they point to. Exit codes: 0 fine, 1 a finding or failure, 2 wrong usage."
     ),
 )
 for part in (cli_services, cli_offline, cli_control):

@@ -58,7 +58,7 @@ def enforcer() -> None:
     _run("enforcer", settings)
 
 
-def topics(as_json: Json = False) -> None:
+def topics(*, as_json: Json = False) -> None:
     """Make the topics that are missing; those that are there stay as they are."""
     states = ensure_topics(settings_of.load())
     if as_json:
@@ -69,7 +69,7 @@ def topics(as_json: Json = False) -> None:
     table(("topic", "partitions", ""), rows, "")
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(*, as_json: Json = False) -> None:
     """Look at versions, settings, Kafka, topics, Redis, feed and model; say what to do. Exit code 1 when one fails."""
     from floodwarden.doctor import Level, examine  # noqa: PLC0415 - loads the model's code, which services do not need
 
@@ -89,6 +89,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 def up(
+    *,
     as_json: Json = False,
     nodes: Annotated[int, typer.Option(min=1, max=8, help="limiters to run")] = 1,
     port: Annotated[int, typer.Option(min=0, max=65000, help="the first limiter's port; 0 = a free one")] = 8080,
@@ -103,6 +104,7 @@ def up(
 
 
 def demo(
+    *,
     as_json: Json = False,
     seconds: Annotated[float, typer.Option(min=12, max=3600, help="length of the traffic")] = 30,
     seed: Annotated[int, typer.Option(help="the same seed gives the same traffic")] = 1,
@@ -121,6 +123,7 @@ def demo(
 
 def bench(
     name: Annotated[str, typer.Argument(help="which, or `all`; `list` shows them")] = "list",
+    *,
     as_json: Json = False,
 ) -> None:
     """Measure against peers in one run and print ratios. Needs a checkout of the repository (tests/bench)."""

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from floodwarden.demo.ledger import Ledger, Outcome, Seen
-from floodwarden.demo.traffic import Client, Shot
+from floodwarden.demo.traffic import Shot
 from floodwarden.http_client import Answer, HttpClient, HttpError
 
 IN_FLIGHT_MAX: Final = 128
@@ -53,14 +53,18 @@ async def _send(client: HttpClient, shot: Shot, ledger: Ledger, judge: Judge) ->
         body = msgspec.json.encode({"user": shot.credentials[0], "password": shot.credentials[1]})
     sent_ms = epoch_ms()
     try:
-        outcome = judge(await client.request(shot.method, shot.path, _headers(shot.client), body))
+        outcome = judge(await client.request(shot.method, shot.path, _headers(shot), body))
     except HttpError:
         outcome = Outcome.LOST
     ledger.note(shot.client, Seen(sent_ms, epoch_ms(), outcome))
 
 
-def _headers(client: Client) -> dict[str, str]:
+def _headers(shot: Shot) -> dict[str, str]:
+    # As a gateway in front would send them: the client's address, and the account a login is for.
+    client = shot.client
     headers = {"x-forwarded-for": client.ip, "user-agent": f"demo/{client.role}"}
     if client.key:
         headers["x-api-key"] = client.key
+    if shot.credentials:
+        headers["x-user"] = shot.credentials[0]
     return headers

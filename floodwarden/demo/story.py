@@ -68,6 +68,7 @@ def attackers(identifier: Identifier) -> list[Attacker]:
 
 def cues(scene: Scene, identifier: Identifier) -> list[tuple[float, str, str, str]]:
     """What the traffic does, at which second, as (second, mark, sentence, style)."""
+    key_id = identifier.key_id(traffic.HAMMER_KEY)
     return [
         (0, "traffic", f"{traffic.PEOPLE} people and {traffic.MACHINES} machines use the shop; nothing is wrong", ""),
         (
@@ -79,7 +80,7 @@ def cues(scene: Scene, identifier: Identifier) -> list[tuple[float, str, str, st
         (
             scene.hammer_s,
             "ATTACK",
-            f"API key {identifier.key_id(traffic.HAMMER_KEY)} asks {traffic.HAMMER_PER_S} times a second where {KEY_PER_S} are allowed, and ignores every 429",
+            f"API key {key_id} asks {traffic.HAMMER_PER_S} times a second, {KEY_PER_S} are allowed; it ignores every 429",
             "bold magenta",
         ),
         (

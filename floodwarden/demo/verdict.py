@@ -179,7 +179,11 @@ def _stopped(
     first = min(aimed, key=lambda e: e.in_force_ms, default=None)
     if first is None:
         return Stopped(attacker, False, None, None, 0, 0, 0, "no action named it")
-    alert = next((a for a in alerts if a.crossed_ms == first.crossed_ms and _target(a) == first.target), None)
+    alert = min(
+        (a for a in alerts if _target(a) == first.target),
+        key=lambda a: abs(a.crossed_ms - (first.crossed_ms or 0)),
+        default=None,
+    )
     after = [s for s in seen if s.sent_ms > first.in_force_ms + SLACK_MS]
     through = sum(s.outcome.upstream for s in after)
     seconds = (after[-1].sent_ms - after[0].sent_ms) / 1000 if after else 0.0

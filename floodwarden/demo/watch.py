@@ -56,7 +56,8 @@ class AlertTail:
     """The alerts topic from `start` on, every partition, in no group: looking changes nothing."""
 
     consumer: Consumer
-    alerts: dict[str, Alert] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)  # as they stand now
+    first: dict[str, Alert] = field(default_factory=dict)  # as they were first told
 
     def poll(self) -> list[Alert]:
         """Alerts that arrived since the last call, updates too; never waits."""
@@ -70,6 +71,7 @@ class AlertTail:
                 continue  # the enforcer dead-letters it; here it is only not shown
             if alert.uid in self.alerts or len(self.alerts) < ALERTS_KEPT:
                 self.alerts[alert.uid] = alert
+                self.first.setdefault(alert.uid, alert)
             fresh.append(alert)
         return fresh
 
@@ -133,9 +135,10 @@ def decisions_in_topic(settings: Settings) -> int:
                 rows += _rows(message.value())
                 if message.offset() + 1 >= ends[message.partition()]:
                     ends[message.partition()] = 0
-        return rows
     except KafkaException as error:
         raise UnreachableError(f"{name}: {error}") from error
+    else:
+        return rows
     finally:
         consumer.close()
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from detectors.errors import ArtifactError
 from detectors.families import FAMILIES
+from detectors.features import FEATURES
+from detectors.forest import Forest, from_arrays
 
 FORMAT: Final = 1
 POSITIONS: Final = 24  # buckets of an entity's life, two an octave of requests
-FEATURES: Final[tuple[str, ...]] = ()
 Array = NDArray[np.generic]
 F64 = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class Model:
     to in bursts.
     `regulars` (sorted owner hashes) and `regulars_p0` (owner, family): crawlers, batches, fleets known from the
     training, and the least null they are held to; near 1 where their ways are no evidence.
-    `forest`: arrays of `detectors.forest` (empty: no forest, `odd` stays silent).
+    `forest`: arrays of `detectors.forest` by `KIND.NAME` (empty: no forest, `odd` stays silent).
     `span_s`: how long the traffic was that it learned from; 0 for stated defaults.
     """
 
@@ -130,6 +131,7 @@ def _parse(data: bytes, name: str) -> Model:
             made_from=named["made_from"].tobytes().decode(),
             forest=forest,
         )
+        forests_of(model)
     except (KeyError, ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
         if isinstance(error, ArtifactError):
             raise
@@ -187,6 +189,18 @@ def thresholds(beta: F64, entities: NDArray[np.int64]) -> F64:
     return out
 
 
-def with_forest(model: Model, forest: Mapping[str, Array]) -> Model:
-    """`model` with another forest."""
-    return replace(model, forest=forest)
+def with_forests(model: Model, forests: Mapping[int, Forest]) -> Model:
+    """`model` with other forests, by kind."""
+    named = {f"{kind}.{name}": array for kind, one in forests.items() for name, array in one.arrays().items()}
+    return replace(model, forest=named)
+
+
+def forests_of(model: Model) -> dict[int, Forest]:
+    """The model's forests by kind. Raises KeyError or ValueError where their arrays are damaged."""
+    kinds = sorted({int(name.partition(".")[0]) for name in model.forest})
+    out = {}
+    for kind in kinds:
+        prefix = f"{kind}."
+        parts = {name.removeprefix(prefix): array for name, array in model.forest.items() if name.startswith(prefix)}
+        out[kind] = from_arrays(parts)
+    return out

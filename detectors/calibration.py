@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from detectors import families as fam
 from detectors.artifact import ENTITIES_MIN, POSITIONS, Model
 from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N
+from detectors.features import FEATURES
+from detectors.forest import Forest
+from detectors.forest import fit as fit_forest
 from detectors.judge import Judged, bucket
 from detectors.nulls import fit
+from detectors.odd import Asked
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -23,11 +27,12 @@ ENTITIES_ENOUGH: Final = 20  # fewer than this teach nothing about how clients d
 BURST_S: Final = 10
 REGULAR_SHARE: Final = 0.75
 REGULARS_MAX: Final = 5_000
+FOREST_ROWS_MIN: Final = 2_000
 
 
 @dataclass(slots=True)
 class Witness:
-    """Takes in judged runs (`Engine(watch=witness.take)`) and keeps what the fits need, a row an owner and family."""
+    """Takes in judged runs (`Engine(watch=witness)`) and keeps what the fits need, a row an owner and family."""
 
     owner: list[U64] = field(default_factory=list)
     kind: list[NDArray[np.uint8]] = field(default_factory=list)
@@ -35,6 +40,7 @@ class Witness:
     counts: list[F64] = field(default_factory=list)  # marks, tries, highest evidence
     places: list[tuple[U64, F64]] = field(default_factory=list)  # (owner, bucket) and marks, tries of sweep
     bursts: list[tuple[NDArray[np.uint8], F64]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     lives: list[tuple[U64, F64]] = field(default_factory=list)  # owner; first, last, good
 
     def take(self, judged: Judged) -> None:
@@ -63,6 +69,28 @@ class Witness:
                 tens, inverse = np.unique(ten, return_inverse=True)
                 rate = np.bincount(inverse, weights=series.marks) / BURST_S
                 self.bursts.append((kinds[tens >> 32], rate))
+
+    def take_asked(self, asked: Asked) -> None:
+        """Keep what the forest was asked: features to learn from, marks and evidence to calibrate by."""
+        self.asked.append(asked)
+        heads = np.flatnonzero(np.diff(asked.slot, prepend=-1))
+        if not len(heads):
+            return
+        sums = [np.add.reduceat(asked.marked, heads), np.diff(np.append(heads, len(asked.slot)))]
+        self.owner.append(asked.owner[heads])
+        self.kind.append(asked.kind[heads])
+        self.family.append(np.full(len(heads), fam.ODD.index))
+        self.counts.append(np.stack([*sums, np.maximum.reduceat(asked.s, heads)], axis=1).astype(np.float64))
+
+    def forests(self, seed: int) -> dict[int, Forest]:
+        """A forest for each kind with enough rows, of what was asked."""
+        out = {}
+        for kind in (0, 1):
+            parts = [(a.features[a.kind == kind], a.owner[a.kind == kind]) for a in self.asked]
+            rows = np.concatenate([x for x, _ in parts]) if parts else np.zeros((0, len(FEATURES)))
+            if len(rows) >= FOREST_ROWS_MIN:
+                out[kind] = fit_forest(rows, np.concatenate([o for _, o in parts]), seed)
+        return out
 
     def learned(self, model: Model, *, shipped_weight: float = 0.0) -> Learned:
         """What these runs say, in the place of `model`'s nulls; its own count as `shipped_weight` entities."""
@@ -122,7 +150,7 @@ class Learned:
         null[np.searchsorted(who, o.owner[rows]), o.family[rows]] = 0.999
         return who[:REGULARS_MAX], null[:REGULARS_MAX]
 
-    def slopes(self, regulars: U64, *, trim_share: float) -> F64:
+    def slopes(self, regulars: U64, stated: F64, *, trim_share: float) -> F64:
         """Beta (kind, family): how high good evidence rises beside ln(N/j) over the 20 largest maxima.
 
         The highest `trim_share` of owners in a family, one at least unless it is 0, may be bad ones in a file not known
@@ -139,10 +167,12 @@ class Learned:
                 n = max(int(n_of[kind, family.index]), ENTITIES_MIN)
                 skip = int(np.ceil(n * trim_share)) if trim_share else 0
                 j = np.arange(1, min(TOP, len(highest) - skip) + 1)
+                if n_of[kind, family.index] < ENTITIES_ENOUGH:
+                    beta[kind, family.index] = stated[kind, family.index]
                 if not len(j):
                     continue
                 ratio = highest[skip + j - 1] / np.log(n / j)
-                beta[kind, family.index] = min(max(1.0, float(ratio.max())), BETA_MAX)
+                beta[kind, family.index] = min(max(beta[kind, family.index], float(ratio.max())), BETA_MAX)
         return beta
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import IP, KEY
 from detectors.families import HOUR_S, N
+from detectors.features import COUNTS, TAUS_S
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -38,7 +39,10 @@ class Columns:
     alarmed: NDArray[np.bool_]  # since the last commit
     fail_ms: I64  # last failed login
     refused_s: I64  # last pane with a refusal
-    odd_s: I64  # last pane in which the forest was asked
+    odd_minute: I64  # last minute in which the forest was asked
+    hop: I64  # ten seconds that `recent` stands at
+    asked: NDArray[np.bool_]  # whether the forest was asked at `hop`
+    recent: F64  # counts that fade, by (count, time constant)
     s: F64
     t_ms: I64
     first_ms: I64
@@ -59,7 +63,8 @@ class Columns:
         """`size` slots of nothing."""
         i8, f8, flag = np.int64, np.float64, np.bool_
         one = {
-            name: np.zeros(size, i8) for name in ("born_ms", "last_ms", "seen", "good", "fail_ms", "refused_s", "odd_s")
+            name: np.zeros(size, i8)
+            for name in ("born_ms", "last_ms", "seen", "good", "fail_ms", "refused_s", "odd_minute", "hop")
         }
         by = {
             name: np.zeros((size, N), i8)
@@ -71,6 +76,8 @@ class Columns:
             entity=np.zeros(size, np.uint64),
             established=np.zeros(size, flag),
             alarmed=np.zeros(size, flag),
+            asked=np.ones(size, flag),
+            recent=np.zeros((size, len(COUNTS), len(TAUS_S))),
             s=np.zeros((size, N), f8),
             marks=np.zeros((size, N), np.int32),
             tries=np.zeros((size, N), np.int32),

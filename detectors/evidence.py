@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors import families as fam
-from detectors.artifact import Model
+from detectors import odd
+from detectors.artifact import Model, forests_of
 from detectors.columns import OK, Finding, Flows
 from detectors.control import Control
 from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, Entities, Slots
@@ -25,20 +27,29 @@ RUN_S = 600  # a run is at most so long: prefix sums in scaled time keep their d
 ENTITIES_MAX = 1 << 17
 
 
+class Watch(Protocol):
+    """Who is handed each run as it was judged: training learns by it."""
+
+    def take(self, judged: Judged) -> None:
+        """A run of flows."""
+
+    def take_asked(self, asked: odd.Asked) -> None:
+        """What the forest was, or would have been, asked."""
+
+
 class Engine:
     """Evidence about every owner of one usage partition.
 
     The same flows give the same findings, live or replayed, however calls are batched: canonical order is made inside,
     runs are cut at event-time boundaries, and own histories are committed on the event-time hour. Three bounds bend
     that: owners evicted when there are more than `ENTITIES_MAX`, a memory of pairs that overflows within the hour, and
-    float rounding. `watch` is handed each run as it was judged: training learns by it.
+    float rounding.
     """
 
-    def __init__(
-        self, model: Model, entities_max: int = ENTITIES_MAX, watch: Callable[[Judged], None] | None = None
-    ) -> None:
+    def __init__(self, model: Model, entities_max: int = ENTITIES_MAX, watch: Watch | None = None) -> None:
         self.model = model
         self.watch = watch
+        self.forests = forests_of(model)
         self.entities = Entities(entities_max)
         self.memories = Memories()
         self.control = Control()
@@ -59,11 +70,12 @@ class Engine:
         for begin, end in pairwise([*cuts.tolist(), len(flows)]):
             run = flows.take(slice(begin, end))
             first_s = int(run.pane_s[0])
-            self._commit_before(first_s)
+            out += self._commit_before(first_s)
             last_s = min(until_s, (first_s // RUN_S + 1) * RUN_S)
             out += self._run(run, last_s)
             self.hour_s = first_s // fam.HOUR_S * fam.HOUR_S
-        self._commit_before(until_s)
+        out += self._odd(None, np.empty(0, np.intp), until_s)
+        out += self._commit_before(until_s)
         self.closed_s = max(self.closed_s, until_s)
         return out
 
@@ -116,8 +128,8 @@ class Engine:
             self._write_crossing(crossing, slots)
         self._remember(judged, slots, until_s)
         if self.watch is not None:
-            self.watch(judged)
-        return told
+            self.watch.take(judged)
+        return told + self._odd(judged, slots, until_s)
 
     def _count(self, rows: Rows, slots: Slots) -> None:
         c, f = self.entities.c, rows.flows
@@ -176,11 +188,24 @@ class Engine:
         self.control.advance((samples[0], samples[1], samples[2]), until_s)
         self.seen_n += int((samples[0] == WARM_KEY).sum())
 
-    def _commit_before(self, pane_s: int) -> None:
+    def _odd(self, judged: Judged | None, slots: Slots, until_s: int) -> list[Finding]:
+        """Ask the forest about the ten seconds that are complete at `until_s`."""
+        if not self.forests and self.watch is None:
+            return []
+        complete = odd.advance(self.entities, judged, slots, until_s)
+        if not len(complete[0]):
+            return []
+        asked, told = odd.ask(self.entities, self.forests, self.model.h, complete)
+        if self.watch is not None:
+            self.watch.take_asked(asked)
+        return sorted(told, key=lambda f: (f.at_s, f.kind, f.entity))
+
+    def _commit_before(self, pane_s: int) -> list[Finding]:
         """Commit the hour that has flows when `pane_s` lies beyond it."""
         if not self.hour_s or pane_s < self.hour_s + fam.HOUR_S:
-            return
+            return []
         now_s = self.hour_s + fam.HOUR_S
+        told = self._odd(None, np.empty(0, np.intp), now_s)
         self.hour_s = 0
         c, used = self.entities.c, slice(2, self.entities.used)
         c.established[used] |= (c.good[used] >= ESTABLISHED_N) & (c.last_ms[used] - c.born_ms[used] > ESTABLISHED_MS)
@@ -191,6 +216,7 @@ class Engine:
         c.alarmed[used] = c.episode[used].any(axis=1)
         self.entities.drop_idle(now_s * 1000)
         self.memories.age(now_s)
+        return told
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """State as plain arrays, for `restore`."""

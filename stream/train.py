@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from detectors.artifact import ENTITIES_MIN, Model, defaults, save, thresholds
+from detectors.artifact import ENTITIES_MIN, Model, defaults, save, thresholds, with_forests
 from detectors.calibration import Learned, Witness
 from detectors.columns import Flows
 from detectors.evidence import Engine
+from detectors.families import ODD
 from stream.combine import combine
 from stream.flows import read as read_flows
 
@@ -42,6 +43,7 @@ def train(
     *,
     login_globs: tuple[str, ...] = LOGIN_GLOBS,
     clean: bool = False,
+    seed: int = 1,
     made_from: str = "",
 ) -> Model:
     """A model of the traffic in `batches`.
@@ -49,21 +51,24 @@ def train(
     Unless `clean` says that nobody bad is in it, the worst owners of each family are left out where they stand alone.
     Less than two hours of it, or fewer than 20 owners in some population, leave the stated defaults in that place.
     """
-    return learn(gather(batches, login_globs), clean=clean, made_from=made_from)
+    return learn(gather(batches, login_globs), clean=clean, seed=seed, made_from=made_from)
 
 
-def learn(flows: Flows, *, clean: bool = False, made_from: str = "") -> Model:
+def learn(flows: Flows, *, clean: bool = False, seed: int = 1, made_from: str = "") -> Model:
     """`train` on flows."""
     start = defaults()
     span_s = int(flows.pane_s.max() - flows.pane_s.min() + 1) if len(flows) else 0
-    model = _with_nulls(start, _watched(start, flows).learned(start))
+    first = _watched(start, flows)
+    model = with_forests(_with_nulls(start, first.learned(start)), first.forests(seed))
+    odd = _watched(model, flows).learned(model).prior[:, :, ODD.index]
+    model.prior[:, :, ODD.index] = odd
     learned = _watched(model, flows).learned(model)
     entities = learned.entities()
     model = replace(model, entities=entities, h=thresholds(start.beta, entities), span_s=span_s, made_from=made_from)
     if span_s < SPAN_S_MIN:
         return model
     regulars, null = learned.regulars(thresholds(np.ones_like(start.beta), entities))
-    beta = learned.slopes(regulars, trim_share=0.0 if clean else TRIM_SHARE)
+    beta = learned.slopes(regulars, start.beta, trim_share=0.0 if clean else TRIM_SHARE)
     return replace(model, beta=beta, h=thresholds(beta, entities), regulars=regulars, regulars_p0=null)
 
 
@@ -91,7 +96,7 @@ def adapt_flows(model: Model, flows: Flows) -> Model:
 def _watched(model: Model, flows: Flows) -> Witness:
     """`flows` run through an engine that never alarms."""
     witness = Witness()
-    engine = Engine(replace(model, h=np.full_like(model.h, _NEVER)), entities_max=1 << 20, watch=witness.take)
+    engine = Engine(replace(model, h=np.full_like(model.h, _NEVER)), entities_max=1 << 20, watch=witness)
     if len(flows):
         engine.close(flows, int(flows.pane_s.max()) + 1)
     return witness

@@ -14,6 +14,8 @@ from detectors.artifact import Model
 from detectors.columns import KEY, LIMITED, Finding, Flows
 from detectors.errors import ArtifactError
 from detectors.evidence import Engine
+from detectors.judge import Judged
+from detectors.odd import Asked
 from detectors.pairs import PairSet, mix
 
 END_S = T0_S + 7200
@@ -227,3 +229,46 @@ def test_a_pair_set_stays_bounded_and_keeps_the_latest() -> None:
 def test_scenarios_leave_no_trace_of_one_family_in_another(model: Model) -> None:
     assert {f.family for f in Engine(model).close(scraper(100), END_S)} == {"sweep"}
     assert {f.family for f in Engine(model).close(probe(100), END_S)} == {"probe"}
+
+
+class Heard:
+    """Collects what the forest was asked, in no promised order."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[int, int], tuple[np.ndarray, bool]] = {}
+
+    def take(self, judged: Judged) -> None:
+        """Of no interest here."""
+
+    def take_asked(self, asked: Asked) -> None:
+        for owner, hop, features, marked in zip(asked.owner, asked.hop, asked.features, asked.marked, strict=True):
+            assert (int(owner), int(hop)) not in self.rows
+            self.rows[int(owner), int(hop)] = features, bool(marked)
+
+
+@pytest.mark.parametrize("step_s", [1, 13, 600])
+def test_what_the_forest_is_asked_does_not_depend_on_how_closes_are_batched(model: Model, step_s: int) -> None:
+    traffic = site(12, span_s=4200, owners=60)
+    traffic = traffic.take(traffic.pane_s >= T0_S + 3000)
+    whole, pieces = Heard(), Heard()
+    Engine(model, watch=whole).close(traffic, END_S)
+    list(in_pieces(Engine(model, watch=pieces), traffic, step_s))
+    assert len(whole.rows) > 100
+    assert whole.rows.keys() == pieces.rows.keys()
+    for key, (features, marked) in whole.rows.items():
+        assert pieces.rows[key][0] == pytest.approx(features, abs=1e-9)
+        assert pieces.rows[key][1] == marked
+
+
+def test_whoever_stays_unlike_all_others_is_noticed_with_the_features_that_say_so(model: Model) -> None:
+    g = np.random.default_rng(13)
+    n = 3000
+    # Server errors have no family: only the forest can say that this is unlike good traffic.
+    strange = flows(
+        n, entity=31, t_ms=np.arange(n) * 1000 + g.integers(0, 900, n), outcome=3, path=1 + np.arange(n) % 5
+    )
+    found = [f for f in Engine(model).close(Flows.concat([site(13), strange]), END_S) if f.family == "odd"]
+    assert {f.entity for f in found} == {31}
+    assert found[0].answer == "notice"
+    assert any("server errors" in share.sentence for share in found[0].contributions)
+    assert sum(share.share for share in found[0].contributions) == pytest.approx(1, abs=0.05)

@@ -1,0 +1,214 @@
+"""Decisions a second through one stream worker, Kafka in to alerts out, beside two peers on the same broker and run:
+
+a textbook Faust app (one JSON record a decision, counted into a windowed Table), and reading and decoding alone.
+`floodwarden bench stream` calls `run()`. Real Kafka where it is found, else the embedded broker; both are started here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from servers import kafka, why_no_kafka
+from stream_worker import Worker, make_settings, next_alert, reading
+
+from floodwarden import embedded
+from schemas import codec, topics
+from schemas import decision as d
+from schemas.decision import Decision
+from schemas.settings import Settings
+from stream.combine import COLUMNS
+
+MESSAGES, ROWS = 2400, 2000
+ROWS_PER_EVENT_S = 200_000
+TEXTBOOK_ROWS = 60_000
+GUESSER = "203.0.113.7"
+_TEXTBOOK = """
+import json, os, time, faust
+broker, topic, wanted, window = json.loads(os.environ["TEXTBOOK"])
+class Row(faust.Record, serializer="json"):
+    ts_ms: int
+    ip: str
+    route: str
+    verdict: str
+app = faust.App("textbook-" + topic + window, broker="kafka://" + broker, store="memory://", web_enabled=False,
+                consumer_auto_offset_reset="earliest", topic_partitions=4)
+rows = app.topic(topic, value_type=Row)
+table = app.Table("counts", default=int)
+counts = table.tumbling(10, expires=600) if window == "tumbling" else table.hopping(60, 10, expires=600)
+seen, began = 0, None
+@app.agent(rows)
+async def count(stream):
+    global seen, began
+    async for row in stream:
+        began = began or time.perf_counter()
+        counts[row.ip] += 1
+        seen += 1
+        if seen == wanted:
+            os.write(1, b"RATE %f" % (wanted / (time.perf_counter() - began)))
+            os._exit(0)
+app.main()
+"""
+
+
+def run() -> dict[str, Any]:
+    """Decisions a second, ours and the peers'."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        reason = why_no_kafka()
+        broker = stack.enter_context(embedded.broker()) if reason else stack.enter_context(kafka(directory)).address
+        settings = make_settings(broker, "bench.", directory / "data")
+        _fill(settings)
+        decode_rate = _decode_only(settings)
+        ours, crossing_ms = _ours(settings, directory)
+        textbook = {f"faust_table_{w}": _textbook(settings, directory, w) for w in ("tumbling", "hopping")}
+    peers = {**textbook, "consume_and_decode": decode_rate}
+    return {
+        "name": "stream",
+        "unit": "decisions/s",
+        "ours": round(ours),
+        "peers": {name: round(rate) for name, rate in peers.items()},
+        "limit": "one worker process: 4 decisions partitions, combine and detect, windows of 10, 60 and 600 s for ip, key, "
+        "user, route and global, families of evidence; a backlog of batches of 2,000",
+        "ratios": {name: round(ours / rate, 2) for name, rate in peers.items()},
+        "decisions": MESSAGES * ROWS,
+        "drained_to_alert_ms": round(crossing_ms),
+        "broker": "embedded" if reason else "Apache Kafka",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+
+
+def _fill(settings: Settings) -> None:
+    """Ordinary traffic of 20,000 addresses, 3,000 keys and 40 routes, its event time moving on evenly."""
+    chance = np.random.default_rng(1)
+    now_ms = int(time.time() * 1000) - MESSAGES * ROWS * 1000 // ROWS_PER_EVENT_S
+    shapes = [_columns(chance) for _ in range(60)]
+    producer = Producer({"bootstrap.servers": settings.kafka, "queue.buffering.max.kbytes": 1 << 20, "linger.ms": 5})
+    headers = [(topics.CONTENT_TYPE, topics.ARROW.encode())]
+    for i in range(MESSAGES):
+        begin_ms = now_ms + i * ROWS * 1000 // ROWS_PER_EVENT_S
+        ts_ms = begin_ms + np.arange(ROWS) * 1000 // ROWS_PER_EVENT_S
+        batch = pa.RecordBatch.from_arrays([pa.array(ts_ms), *shapes[i % len(shapes)]], schema=d.SCHEMA)
+        producer.produce(
+            settings.topic(topics.DECISIONS), codec.encode(batch), partition=i % settings.decisions_partitions,
+            headers=headers,
+        )  # fmt: skip
+        producer.poll(0)
+    if producer.flush(60):
+        raise RuntimeError("the broker did not take the decisions")
+
+
+def _columns(chance: np.random.Generator) -> list[pa.Array]:
+    def text(codes: np.ndarray[Any, Any], form: str, absent: np.ndarray[Any, Any] | None = None) -> pa.Array:
+        distinct, at = np.unique(codes, return_inverse=True)
+        return pa.DictionaryArray.from_arrays(
+            pa.array(at.astype(np.int32), mask=absent), pa.array([form.format(v) for v in distinct])
+        )
+
+    ip, key = chance.zipf(1.3, ROWS) % 20_000, chance.integers(0, 3000, ROWS)
+    route, page = chance.integers(0, 40, ROWS), chance.zipf(1.3, ROWS) % 500
+    keyless = chance.random(ROWS) < 0.5
+    given = {
+        "verdict": text(np.zeros(ROWS, np.int64), "allow"),
+        "node": text(np.zeros(ROWS, np.int64), "node-{}"),
+        "ip": text(ip, "198.18.{}.1"),
+        "key_id": text(key, "key-{}", keyless),
+        "user": text(key, "user-{}", keyless),
+        "method": text(np.zeros(ROWS, np.int64), "GET"),
+        "route": text(route, "/v1/things-{}/{{id}}"),
+        "path": text(route * 1000 + page, "/v1/things/{}"),
+        "cost": pa.array(np.ones(ROWS, np.int32)),
+        "status": pa.array(np.where(chance.random(ROWS) < 0.01, 404, 200).astype(np.int16)),
+        "latency_ms": pa.array(chance.gamma(2, 20, ROWS).astype(np.float32)),
+    }
+    return [given.get(f.name, pa.nulls(ROWS, f.type)) for f in d.SCHEMA if f.name != "ts_ms"]
+
+
+def _ours(settings: Settings, directory: Path) -> tuple[float, float]:
+    """Rate of draining the backlog, and how long after it an attack sent then took to become an alert."""
+    one = Worker(settings, directory)
+    one.start()
+    wanted = MESSAGES * ROWS
+    try:
+        first = one.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] > 0)["kinds"]["global"]["n"]
+        began = time.perf_counter()
+        one.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] >= wanted, 120)
+        rate = (wanted - first) / (time.perf_counter() - began)
+        if one.global_n() != wanted:
+            raise RuntimeError(f"{one.global_n()} decisions counted, {wanted} sent")
+        return rate, _attack(settings)
+    finally:
+        one.kill()
+
+
+def _attack(settings: Settings) -> float:
+    now_ms = int(time.time() * 1000)
+    rows = [
+        Decision(
+            ts_ms=now_ms, verdict="allow", ip=GUESSER, user=f"u{i}", method="POST", route="/login", path="/login", status=401
+        )
+        for i in range(40)
+    ]  # fmt: skip
+    with reading(settings, topics.ALERTS) as alerts:
+        producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 0})
+        began = time.perf_counter()
+        producer.produce(settings.topic(topics.DECISIONS), codec.encode(codec.from_rows(rows)), partition=0)
+        producer.flush(10)
+        next_alert(alerts, lambda alert: alert.entity.value == GUESSER)
+        return (time.perf_counter() - began) * 1000
+
+
+def _decode_only(settings: Settings) -> float:
+    name = settings.topic(topics.DECISIONS)
+    consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "decode", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(name, p, 0) for p in range(settings.decisions_partitions)])
+    rows, began = 0, time.perf_counter()
+    while rows < MESSAGES * ROWS:
+        messages = [(m.value(), topics.ARROW) for m in consumer.consume(64, 0.05) if not m.error()]
+        if messages:
+            rows += codec.decode_many(messages, COLUMNS).num_rows
+    took_s = time.perf_counter() - began
+    consumer.close()
+    return rows / took_s
+
+
+def _textbook(settings: Settings, directory: Path, window: str) -> float:
+    topic = f"textbook-{window}"
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(20)
+    producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 5})
+    now_ms = int(time.time() * 1000)
+    for i in range(TEXTBOOK_ROWS):
+        row = {"ts_ms": now_ms, "ip": f"198.18.{i * 7919 % 20_000}.1", "route": "/v1/things/{id}", "verdict": "allow"}
+        producer.produce(topic, json.dumps(row).encode(), partition=i % 4)
+        producer.poll(0)
+    producer.flush(60)
+    script = directory / "textbook.py"
+    script.write_text(_TEXTBOOK, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), "worker", "-l", "error"],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "TEXTBOOK": json.dumps([settings.kafka, topic, TEXTBOOK_ROWS, window])},
+    )
+    for line in done.stdout.splitlines():
+        if "RATE" in line:
+            return float(line.split("RATE")[1].split()[0])
+    raise RuntimeError(f"the textbook app did not finish: {done.stdout[-500:]}{done.stderr[-1500:]}")

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from schemas.decision import TEXT_BYTES_MAX, TS_MS_MAX, TS_MS_MIN, Decision, Verdict
+from schemas.privacy import masked
 from schemas.routes import BASIC_AUTH
-from schemas.templates import MALFORMED, Templates, clean_path, is_static
+from schemas.templates import MALFORMED, Templates, is_static
 
 LINE_BYTES_MAX: Final = 65_536
 _REMEMBERED_MAX: Final = 50_000
@@ -203,7 +204,7 @@ def _reads(read: Callable[[str], object], line: str) -> bool:
 
 
 def _asked(method: str | None, path: str, route: str) -> _Request:
-    return _Request(method, clean_path(path), route)
+    return _Request(method, masked(path), route)
 
 
 def _decision(*, ts_ms: int, ip: str, user: str, asked: _Request, status: int, ua: str | None) -> Decision:

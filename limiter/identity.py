@@ -15,6 +15,7 @@ from typing import Final
 from limiter.matcher import Identity
 from schemas.decision import TEXT_BYTES_MAX
 from schemas.errors import SettingsError
+from schemas.privacy import cut
 from schemas.settings import Settings
 
 HOPS_MAX: Final = 20
@@ -38,15 +39,6 @@ def address(text: str) -> IPv4Address | IPv6Address | None:
     return found
 
 
-def cut(text: str | None, bytes_max: int = VALUE_BYTES_MAX) -> str | None:
-    """`text` in at most so many bytes of UTF-8, without what UTF-8 cannot say; None when nothing is left."""
-    if not text:
-        return None
-    if len(text) * 4 <= bytes_max and text.isascii():
-        return text
-    return text.encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore") or None
-
-
 class Identifier:
     """Headers and peer -> `Identity`, by the settings. Total: whatever a client sends, there is an answer."""
 
@@ -65,7 +57,7 @@ class Identifier:
             found = address(peer)
             return Identity(str(found) if found else None, key_id)
         ip = self.client_ip(peer, header("x-forwarded-for"))
-        return Identity(ip, key_id, cut(header(user_name)), cut(header(tenant_name)))
+        return Identity(ip, key_id, cut(header(user_name), VALUE_BYTES_MAX), cut(header(tenant_name), VALUE_BYTES_MAX))
 
     def client_ip(self, peer: str | None, forwarded_for: str | None) -> str | None:
         """The client's address: from the right of X-Forwarded-For, the first hop that is no trusted proxy.

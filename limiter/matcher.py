@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -10,15 +9,10 @@ from urllib.parse import unquote
 
 from limiter.policy import PPM, Limit, Per, Policy
 from limiter.token_bucket import Bucket
+from schemas.templates import Templates
 
 PATH_CHARS_MAX: Final = 2048
-GENERIC_SEGMENTS_MAX: Final = 4
-GENERIC_SEGMENT_CHARS_MAX: Final = 32
-GENERIC_TEMPLATES_MAX: Final = 2_000
-REST: Final = "/*"
 _CACHED_MAX: Final = 20_000
-# What looks made for one thing rather than named by a developer: digits in it, or long hex.
-_ID: Final = re.compile(r"[^a-zA-Z]*\d.*|.*\d{3,}.*|[0-9a-fA-F-]{16,}|.*[^\w.~-].*", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -47,13 +41,12 @@ def segments(path: str) -> list[str]:
 class Routes:
     """(method, path) -> route template: known ones by a trie, literals before parameters before `/*`.
 
-    Paths that fit none get a generic template in which what looks like an id is `{id}`; there are at most
-    `GENERIC_TEMPLATES_MAX` of those, and whatever comes after is `/*`.
+    Paths that fit none get the template that a log's reader would give them (`schemas.templates`), bounded in number.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._root = _Branch()
-        self._generic: set[str] = set()
+        self._generic = Templates()
         for scope in (*policy.routes, *(limit.scope for limit in policy.limits)):
             if scope.route.startswith("/") and "*" not in scope.route.removesuffix("/*"):
                 self._add(scope.route, scope.methods)
@@ -73,17 +66,7 @@ class Routes:
     def match(self, method: str, path: str) -> str:
         """The template of a request; total, and bounded whatever is asked for."""
         parts = segments(path)
-        return _find(self._root, parts, 0, method) or self._generic_of(parts)
-
-    def _generic_of(self, parts: list[str]) -> str:
-        named = ["{id}" if len(p) > GENERIC_SEGMENT_CHARS_MAX or _ID.fullmatch(p) else p for p in parts]
-        template = "/" + "/".join(named[:GENERIC_SEGMENTS_MAX]) + (REST if len(named) > GENERIC_SEGMENTS_MAX else "")
-        if template in self._generic:
-            return template
-        if len(self._generic) >= GENERIC_TEMPLATES_MAX:
-            return REST
-        self._generic.add(template)
-        return template
+        return _find(self._root, parts, 0, method) or self._generic("/" + "/".join(parts))
 
 
 def _find(branch: _Branch, parts: list[str], at: int, method: str) -> str | None:

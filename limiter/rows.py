@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 import msgspec
 
-from limiter.identity import cut
 from limiter.verdict import Answer, Request
-from schemas.decision import PATH_BYTES_MAX, TEXT_BYTES_MAX, Decision
-
-MASK: Final = "***"
-_SECRET: Final = re.compile(
-    r"([?&;](?:[^=&;#]*[_.-])?"
-    r"(?:password|passwd|pass|pwd|secret|token|api_?-?key|apikey|key|auth|authorization|credential|credentials"
-    r"|signature|sig|session|sessionid|sid|jwt|otp|pin|code|ticket|assertion|access|refresh)"
-    r"(?:[_.-][^=&;#]*)?=)[^&;#]*",
-    re.IGNORECASE,
-)
-_USERINFO: Final = re.compile(r"//[^/@?#]*@")
-_PERCENT: Final = re.compile(r"%([46-7][0-9a-fA-F]|5[0-9aA]|5[fF])")  # letters and _ in disguise
-
-
-def masked(path: str) -> str:
-    """`path` without the values of query parameters whose names look secret, and at most 512 bytes long."""
-    if "?" in path:
-        before, _, query = path.partition("?")
-        names = _PERCENT.sub(lambda match: chr(int(match[1], 16)), query) if "%" in query else query
-        path = before + _SECRET.sub(rf"\g<1>{MASK}", "?" + names)
-    if "@" in path:
-        path = _USERINFO.sub(f"//{MASK}@", path)
-    return cut(path, PATH_BYTES_MAX) or "/"
+from schemas.decision import TEXT_BYTES_MAX, Decision
+from schemas.privacy import cut, masked
 
 
 def row(request: Request, answer: Answer, ts_ms: int, node: str) -> Decision:

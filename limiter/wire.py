@@ -7,12 +7,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from limiter import answers
-from limiter.identity import Identifier, address, cut
+from limiter.identity import VALUE_BYTES_MAX, Identifier, address
 from limiter.matcher import Identity
 from limiter.verdict import Answer, Request
 from schemas import codec
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX, Decision
 from schemas.errors import BadMessageError
+from schemas.privacy import cut
 
 CHECKS_MAX: Final = 1_000
 T = TypeVar("T")
@@ -63,7 +64,9 @@ def request(one: Check, identifier: Identifier) -> Request:
     """A question as the node takes it; an API key is hashed here and goes no further."""
     ip = address(one.ip) if one.ip else None
     key_id = one.key_id or (identifier.key_id(one.api_key) if one.api_key else None)
-    identity = Identity(str(ip) if ip else None, key_id, cut(one.user), cut(one.tenant))
+    identity = Identity(
+        str(ip) if ip else None, key_id, cut(one.user, VALUE_BYTES_MAX), cut(one.tenant, VALUE_BYTES_MAX)
+    )
     return Request(
         one.method, one.path, identity, cut(one.route, TEXT_BYTES_MAX), one.tier, one.cost, cut(one.ua, TEXT_BYTES_MAX)
     )

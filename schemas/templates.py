@@ -1,12 +1,10 @@
-"""Paths of a log or a gateway that knows no routes: a bounded template for each, and the form that may be kept."""
+"""Paths of a log or a gateway that knows no routes: a bounded template for each."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 from urllib.parse import urlsplit
-
-from schemas.decision import PATH_BYTES_MAX
 
 STATIC: Final = frozenset(
     "css js mjs map png jpg jpeg gif svg ico webp avif bmp xbm woff woff2 ttf eot otf mp4 webm mp3 ogg wav mpg".split()  # noqa: SIM905 - as a list it is a page
@@ -15,11 +13,8 @@ SEGMENTS_MAX: Final = 3
 ROUTES_MAX: Final = 2000
 OTHER: Final = "/{other}"
 MALFORMED: Final = "{malformed}"
+_HEX: Final = re.compile(r"[0-9a-fA-F-]{16,}")
 _WORD: Final = re.compile(r"[A-Za-z_.~@-][A-Za-z_.~@-]{0,23}(?:\d{1,2}[A-Za-z_.~-]{0,8})?")
-_SECRET: Final = re.compile(
-    r"(?i)([?&;](?:[\w.-]*(?:passw(?:or)?d|passwd|pwd|secret|token|api[-_]?key|apikey|signature|credential)[\w.-]*"
-    r"|auth|authorization|sig|sid|session(?:id)?|jsessionid|phpsessid|key|code)=)[^&#;\s]+"
-)
 
 
 def route_of(path: str) -> str:
@@ -61,14 +56,6 @@ def path_only(path: str) -> str:
     return bare
 
 
-def clean_path(path: str) -> str:
-    """`path` as an event may carry it: secret-looking parameters masked, at most 512 bytes, no half character."""
-    masked = _SECRET.sub(r"\1***", path) if "=" in path else path
-    if len(masked) * 4 <= PATH_BYTES_MAX:
-        return masked
-    return masked.encode("utf-8", "replace")[:PATH_BYTES_MAX].decode("utf-8", "ignore")
-
-
 class Templates:
     """`route_of` with a bound on how many templates there may be; the first come are the ones kept.
 
@@ -96,4 +83,4 @@ class Templates:
 
 
 def _segment(segment: str) -> str:
-    return segment if _WORD.fullmatch(segment) else "{id}"
+    return segment if _WORD.fullmatch(segment) and not _HEX.fullmatch(segment) else "{id}"

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from limiter.identity import Identifier
 from limiter.matcher import Identity
-from limiter.rows import cleaned, masked, row
+from limiter.rows import cleaned, row
 from limiter.verdict import Answer, Mode, Request
 from schemas import codec
 from schemas.decision import Decision
 from schemas.errors import SettingsError
+from schemas.privacy import masked
 from schemas.settings import Settings
 
 

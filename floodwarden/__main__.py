@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from detectors.errors import ArtifactError
+from enforcer.errors import CommandError as RefusedError
 from floodwarden.cli import app
 from floodwarden.errors import CommandError
+from limiter.errors import PolicyError
 from schemas.errors import BadMessageError, SettingsError
 
 
@@ -16,7 +19,9 @@ def main() -> None:
         app(prog_name="floodwarden")
     except SettingsError as error:
         _fail(str(error), 2)
-    except (CommandError, BadMessageError) as error:
+    except RefusedError as error:
+        _fail(str(error), 2 if error.code == "bad_value" else 1)
+    except (CommandError, BadMessageError, ArtifactError, PolicyError) as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -80,7 +80,7 @@ def cues(scene: Scene, identifier: Identifier) -> list[tuple[float, str, str, st
         (
             scene.hammer_s,
             "ATTACK",
-            f"API key {key_id} asks {traffic.HAMMER_PER_S} times a second, {KEY_PER_S} are allowed; it ignores every 429",
+            f"API key {key_id} asks {traffic.HAMMER_PER_S} times a second, {KEY_PER_S} are allowed, ignores the 429s",
             "bold magenta",
         ),
         (

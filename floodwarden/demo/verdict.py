@@ -196,16 +196,15 @@ def _stopped(
         why = f"it asked only {len(after)} times after its {first.kind} was in force"
     elif through > may:
         why = f"{through} of {len(after)} requests got through after its {first.kind}, {may:.0f} may"
-    return Stopped(attacker, not why, first, alert, len(after), through, _past(seen, first, alert), why)
+    return Stopped(attacker, not why, first, alert, len(after), through, _past(seen, first), why)
 
 
-def _past(seen: Sequence[Seen], action: Enforced, alert: Alert | None) -> int:
-    # Requests beyond the one that crossed that still reached the shop while the action was on its way. A decision's
-    # time is the limiter's, which lies between what the client wrote down as sent and as answered.
-    ordered = sorted(seen, key=lambda s: s.sent_ms)
-    rest = ordered[alert.crossed_after + 1 :] if alert is not None and alert.crossed_after else ordered
-    since_ms = action.crossed_ms or 0
-    return sum(s.outcome.upstream for s in rest if since_ms < s.answered_ms and s.sent_ms <= action.in_force_ms)
+def _past(seen: Sequence[Seen], action: Enforced) -> int:
+    # What reached the shop while the action was on its way, without the request that crossed. A decision's time lies
+    # between what its client wrote down as sent and as answered; whatever may have been later counts as later.
+    crossed_ms = action.crossed_ms or 0
+    late = sum(s.outcome.upstream for s in seen if crossed_ms <= s.answered_ms and s.sent_ms <= action.in_force_ms)
+    return max(0, late - 1)
 
 
 def _target(alert: Alert) -> str:

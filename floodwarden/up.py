@@ -1,0 +1,185 @@
+"""Everything in one until Ctrl-C: embedded parts where none are named, limiters, stream, enforcer, and a panel."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import signal
+import socket
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from floodwarden import embedded
+from floodwarden.cli_output import safe, write_json
+from floodwarden.demo.watch import AlertTail, Enforced, enforcements, tail_alerts
+from floodwarden.errors import CommandError
+from floodwarden.http_client import HttpClient, HttpError, ready
+from floodwarden.leash import Leash
+from floodwarden.panel import Figures, Screen
+from floodwarden.supervisor import Service, Supervisor, environment
+from floodwarden.topics import ensure_topics
+from schemas.alert import Status
+from schemas.settings import PREFIX, Settings
+
+READY_S: Final = 60.0
+LOOK_S: Final = 0.25
+_CHECKS: Final = re.compile(r'floodwarden_limiter_checks_total\{.*?verdict="(\w+)".*?\} ([0-9.e+]+)')
+
+
+def run(settings: Settings, *, nodes: int, port: int, as_json: bool) -> int:
+    """Run until Ctrl-C or SIGTERM; 0 unless something did not start.
+
+    Raises:
+        CommandError: something could not be started; the message says what to do.
+    """
+    console = Console(stderr=as_json, highlight=False, markup=False)
+    scratches = tempfile.TemporaryDirectory(prefix="floodwarden-up-", ignore_cleanup_errors=True)
+    with scratches as scratch, ExitStack() as own:
+        leash = own.enter_context(Leash())
+        together = _Up(_settings(settings, nodes, Path(scratch), leash, own), Path(scratch), leash, console)
+        asyncio.run(together.run(nodes, port, as_json=as_json))
+    return 0
+
+
+class _Up:
+    def __init__(self, settings: Settings, directory: Path, leash: Leash, console: Console) -> None:
+        self._settings = settings
+        self._screen = Screen(console, "Floodwarden")
+        self._supervisor = Supervisor(leash, directory, settings.supervised_restart_ms / 1000)
+        self._directory = directory
+        self._services: dict[str, Service] = {}
+        self._enforced: dict[str, Enforced] = {}
+        self._began_s = time.monotonic()
+
+    async def run(self, nodes: int, port: int, *, as_json: bool) -> None:
+        """From start to Ctrl-C."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await asyncio.to_thread(ensure_topics, self._settings)
+        tail = tail_alerts(self._settings)
+        try:
+            with self._screen.live():
+                for service in _services(self._settings, nodes, port):
+                    self._services[service.name] = service
+                    self._supervisor.start(service)
+                if await self._ready(stop):
+                    self._tell(as_json=as_json)
+                while not stop.is_set():
+                    await self._look(tail)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), LOOK_S)
+            self._say("stop", "ending services")
+        finally:
+            tail.close()
+            await asyncio.to_thread(self._supervisor.stop)
+
+    async def _ready(self, stop: asyncio.Event) -> bool:
+        waiting = dict(self._services)
+        deadline_s = time.monotonic() + READY_S
+        while waiting and not stop.is_set():
+            for news in self._supervisor.tend():
+                self._say("WARNING", news, "yellow")
+            for name, service in list(waiting.items()):
+                if await ready(service.address):
+                    del waiting[name]
+            if waiting and time.monotonic() > deadline_s:
+                name = next(iter(waiting))
+                log = self._supervisor.log(name)
+                raise CommandError(f"{name} was not ready in {READY_S:g} s; its log ends:\n{log}")
+            self._screen.show(time.monotonic(), Figures(), self._supervisor.health())
+            await asyncio.sleep(0.1)
+        return not waiting
+
+    def _tell(self, *, as_json: bool) -> None:
+        addresses = {name: f"http://{service.address}" for name, service in self._services.items()}
+        if as_json:
+            write_json({"kafka": self._settings.kafka, "redis": self._settings.redis, "services": addresses})
+        for name, address in addresses.items():
+            self._screen.say(None, "ready", f"{name:<10} {address}")
+        kafka, redis = f"{PREFIX}KAFKA={self._settings.kafka}", f"{PREFIX}REDIS={self._settings.redis}"
+        first = next(address for name, address in addresses.items() if name.startswith("limiter"))
+        body = """'{"method":"POST","path":"/login","ip":"203.0.113.7"}'"""
+        self._screen.say(None, "try", f"curl -s {first}/v1/check -H 'content-type: application/json' -d {body}")
+        self._screen.say(None, "try", f"{kafka} {redis} floodwarden deny add ip 203.0.113.7 --for 10m")
+        self._screen.say(None, "logs", f"{self._directory}; Ctrl-C ends everything")
+
+    async def _look(self, tail: AlertTail) -> None:
+        for news in self._supervisor.tend():
+            self._say("WARNING", news, "yellow")
+        for alert in tail.poll():
+            if alert.status is Status.OPEN:
+                self._say("ALERT", f"{alert.kind}: {safe(alert.summary)}", "bold yellow")
+        with contextlib.suppress(HttpError):
+            for one in await enforcements(self._services["enforcer"].address):
+                if one.uid not in self._enforced:
+                    self._enforced[one.uid] = one
+                    took = f", {one.took_ms} ms after the deciding request" if one.took_ms is not None else ""
+                    text = f"{one.kind} {safe(one.target)} in force at {len(one.nodes)} limiters{took}"
+                    self._say("ACTION", text, "bold red")
+        checks = await self._checks()
+        figures = Figures(
+            checks["allow"],
+            checks["limit"],
+            checks["deny"],
+            checks["challenge"],
+            len(tail.alerts),
+            tuple(f"{one.kind} {safe(one.target)}" for one in list(self._enforced.values())[-4:]),
+            tuple(one.took_ms for one in self._enforced.values() if one.took_ms is not None),
+        )
+        self._screen.show(time.monotonic(), figures, self._supervisor.health())
+
+    async def _checks(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for name, service in self._services.items():
+            if not name.startswith("limiter"):
+                continue
+            with contextlib.suppress(HttpError):
+                async with HttpClient(service.address, 1, 1.0) as client:
+                    text = (await client.request("GET", "/metrics", {"connection": "close"})).body.decode()
+                for verdict, count in _CHECKS.findall(text):
+                    found[verdict] += int(float(count))
+        return found
+
+    def _say(self, mark: str, text: str, style: str = "") -> None:
+        self._screen.say(time.monotonic() - self._began_s, mark, text, style)
+
+
+def _settings(settings: Settings, nodes: int, directory: Path, leash: Leash, own: ExitStack) -> Settings:
+    stated = settings.model_fields_set
+    update: dict[str, object] = {"known_nodes": max(nodes, settings.known_nodes), "host": settings.host}
+    if "kafka" not in stated:
+        update["kafka"] = own.enter_context(embedded.broker(leash, directory))
+    if "redis" not in stated:
+        update["redis"] = own.enter_context(embedded.redis(leash, directory))
+    if "data_dir" not in stated and "kafka" not in stated:
+        update["data_dir"] = directory / "data"  # the broker forgets everything too
+    if "secret" not in stated:
+        update["secret"] = type(settings.secret)(secrets.token_hex(16))
+    return settings.model_copy(update=update)
+
+
+def _services(settings: Settings, nodes: int, port: int) -> list[Service]:
+    def service(name: str, program: str, at: int) -> Service:
+        variables = environment(settings, port=at, node=f"{name}-{os.getpid()}")
+        return Service(name, "floodwarden", (program,), variables, f"{settings.host}:{at}")
+
+    made = [service(n, n, embedded.free_port()) for n in ("stream", "enforcer")]
+    for n in range(nodes):
+        at = port + n if port and not _taken(port + n) else embedded.free_port()
+        made.append(service(f"limiter-{n + 1}", "limiter", at))
+    return made
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

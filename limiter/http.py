@@ -38,7 +38,7 @@ from schemas.decision import Decision
 from schemas.errors import BadMessageError
 from schemas.settings import Settings
 
-PORT: Final = 8081
+PORT: Final = 8080
 BODY_BYTES_MAX: Final = 4 << 20
 ERRORS_SHOWN_MAX: Final = 20
 _DECISIONS: Final = "/v1/decisions"

@@ -33,6 +33,8 @@ TICK_S: Final = 0.1
 VERIFY_S: Final = 1.0
 LOOK_S: Final = 0.005
 SESSION_MS: Final = 6_000
+# The embedded broker looks for new records only now and then within this wait, so a short one is a short way to enforce.
+FETCH_WAIT_MS: Final = 20
 BATCH_MAX: Final = 500
 REDIS_TIMEOUT_S: Final = 2.0
 _log = structlog.get_logger()
@@ -256,7 +258,7 @@ def _consumer(settings: Settings, group: str | None) -> AIOKafkaConsumer:
         auto_offset_reset="earliest",
         session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=SESSION_MS // 6,
-        fetch_max_wait_ms=200,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
     )
 
 

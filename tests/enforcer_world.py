@@ -128,13 +128,14 @@ class World:
         self.redis.hset(self.keys.acks, name, f"{version} {now_ms()}")
 
     @contextmanager
-    def enforcer(self) -> Iterator[subprocess.Popen[bytes]]:
+    def enforcer(self, *, quiet: bool = False) -> Iterator[subprocess.Popen[bytes]]:
         """A ready enforcer in a process of its own; ended with the block, if it still runs."""
         given = {
             f"FLOODWARDEN_{name.upper()}": str(getattr(self.settings, name)) for name in self.settings.model_fields_set
         }
         code = "from enforcer.consumer import run; from schemas.settings import load; run(load())"
-        process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | given)
+        output = subprocess.DEVNULL if quiet else None
+        process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | given, stdout=output)
         try:
             eventually(self.is_ready, 40)
             yield process

@@ -35,7 +35,7 @@ from stream.sender import Sender
 log = structlog.get_logger(__name__)
 INBOX_MESSAGES_MAX: Final = 2048
 LINGER_S: Final = 0.002  # more of what arrives together goes into one step
-TICK_S: Final = 0.2
+TICK_S: Final = 0.02
 EXIT_CRASHED: Final = 3
 _WATCH_S: Final = 0.1
 _STOP_S: Final = 5.0

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,8 @@ from stream.sender import Outgoing, Sender
 
 log = structlog.get_logger(__name__)
 REST: Final = 10  # a snapshot that took long comes so many times its length later
-PEEK_SHARE: Final = 2  # after a step that peeked, so many times its length without
+PEEK_SHARE: Final = 4  # after a step that peeked, so many times its length without
+TICK_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -41,12 +43,20 @@ class Held:
     waiting: list[tuple[int, bytes]] = field(default_factory=list)
     snapshot_due_s: float = 0.0
     peek_due_s: float = 0.0
+    tick_due_s: float = 0.0
     snapshot_offset: int = -1
 
     @property
     def due(self) -> int:
         """Offset of the message it waits for."""
         return self.waiting[-1][0] + 1 if self.waiting else self.next
+
+    def rest(self, began_s: float, *, peeked: bool) -> None:
+        """A step is over: how soon to look at open panes again depends on how long it took."""
+        now_s = time.perf_counter()
+        self.tick_due_s = now_s + TICK_S
+        if peeked:
+            self.peek_due_s = now_s + PEEK_SHARE * (now_s - began_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +116,15 @@ class Detector:
                 await self._group.seek({(self._usage, p): self._held[p].due for p in early})
 
     async def tick(self) -> None:
-        """Let event time go on where nothing comes, and keep snapshots fresh."""
+        """Look where a look was put off; let event time go on where nothing comes; keep snapshots fresh."""
         async with self._lock:
             for held in self._held.values():
-                alerts = await asyncio.to_thread(held.pipeline.tick, _now_ms())
+                began_s = time.perf_counter()
+                peek = held.pipeline.unseen and began_s >= held.peek_due_s
+                if not peek and began_s < held.tick_due_s:
+                    continue
+                alerts = await asyncio.to_thread(partial(held.pipeline.tick, _now_ms(), peek=peek))
+                held.rest(began_s, peeked=peek)
                 await self._send(alerts)
                 await self._snapshot(held)
 
@@ -144,8 +159,7 @@ class Detector:
         repeated = held.pipeline.progress.repeated_blocks
         late = held.pipeline.progress.late_rows
         stepped = await asyncio.to_thread(self._step, held.pipeline, waiting, peek)
-        if peek:
-            held.peek_due_s = time.perf_counter() + PEEK_SHARE * (time.perf_counter() - began_s)
+        held.rest(began_s, peeked=peek)
         await self._sender.send([self._dead_letter(held.partition, *bad) for bad in stepped.rejected])
         await self._send(stepped.alerts)
         held.next = waiting[-1][0] + 1

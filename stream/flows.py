@@ -1,4 +1,4 @@
-"""Flows as the detectors take them: read from blocks, and the same flows of several blocks made one."""
+"""Flows as the detectors take them: read from blocks, and the flows of several blocks cut as those of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from detectors.columns import DTYPES, Flows
 from schemas.usage import FLOWS_PER_PANE_MAX
-from stream.grouping import beyond, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
+from stream.grouping import U64, beyond, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
 
 _NAMES: Final = {field.name: "hash" if field.name == "entity" else field.name for field in fields(Flows)}
 
@@ -25,14 +25,22 @@ def read(batch: pa.RecordBatch) -> Flows:
     )
 
 
-def merged(parts: list[Flows]) -> Flows:
-    """Flows of several blocks: like rows made one, and of each owner and pane the lowest-ranked, as combine cuts."""
+def bounded(parts: list[Flows]) -> Flows:
+    """Flows of several blocks, of each owner and pane no more than combine lets through in one, the same ones."""
     flows = Flows.concat(parts)
     if not len(flows):
         return flows
+    owner = mixed(flows.entity ^ mixed(flows.pane_s.astype(np.uint64))) + flows.kind
+    places, owners = distinct(owner)
+    if int(np.bincount(places, minlength=len(owners)).max()) <= FLOWS_PER_PANE_MAX:
+        return flows
+    return _cut(flows, owner)
+
+
+def _cut(flows: Flows, owner: U64) -> Flows:
+    """Like rows made one, and of each owner and pane the lowest-ranked, as combine cuts."""
     told = flows.outcome.astype(np.uint64) * np.uint64(2) + flows.login
     rank = flow_rank(flows.route, flows.path, flows.user, flows.ip, told)
-    owner = mixed(flows.entity ^ mixed(flows.pane_s.astype(np.uint64))) + flows.kind
     groups, uniques = distinct(mixed(rank + np.uint64(1)) ^ owner)
     count = len(uniques)
     one = first_rows(groups, count)

@@ -127,6 +127,11 @@ class Pipeline:
         return self._at
 
     @property
+    def unseen(self) -> bool:
+        """Whether open panes hold what nobody has peeked at."""
+        return self._unseen
+
+    @property
     def watermark_ms(self) -> int:
         """Event time before which all panes are closed."""
         return self._at.closed_s * 1000
@@ -230,7 +235,7 @@ class Pipeline:
         done = [f.take(f.pane_s < until_s) for f in self._open]
         rest = [f.take(f.pane_s >= until_s) for f in self._open]
         self._open = [f for f in rest if len(f)]
-        whole = flow_rows.merged([f for f in done if len(f)])
+        whole = flow_rows.bounded([f for f in done if len(f)])
         self._at.closed_s = until_s
         findings = self._engine.close(whole, until_s) if len(whole) else []
         return self._episodes.closed(findings, until_s * 1000, self._names)

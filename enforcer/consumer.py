@@ -33,7 +33,7 @@ TICK_S: Final = 0.1
 VERIFY_S: Final = 1.0
 LOOK_S: Final = 0.005
 SESSION_MS: Final = 6_000
-# The embedded broker looks for new records only now and then within this wait, so a short one is a short way to enforce.
+# The embedded broker looks for new records only now and then within this wait: a short one is a short way to enforce.
 FETCH_WAIT_MS: Final = 20
 BATCH_MAX: Final = 500
 REDIS_TIMEOUT_S: Final = 2.0

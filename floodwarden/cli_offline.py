@@ -1,4 +1,4 @@
-"""Commands that need no service: replay, simulate, evaluate."""
+"""Commands that need no service: replay, simulate, evaluate, train."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import typer
 
 from floodwarden import evaluate as evaluation
 from floodwarden import replay as replaying
+from floodwarden import training
 from floodwarden.formats import FORMATS
 from floodwarden.simulate import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of, write
+from schemas.settings import load
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -22,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
     app.command("simulate")(simulate)
     app.command("evaluate")(evaluate)
+    app.command("train")(train)
 
 
 def replay(
@@ -96,6 +99,27 @@ def evaluate(
     if train is not None and model is not None:
         raise typer.BadParameter("either --train or --model", param_hint="--model")
     code = evaluation.run(trace, train=train, model=model, as_json=as_json, fail_on_denied=fail_on_denied)
+    raise typer.Exit(code)
+
+
+def train(
+    files: Annotated[list[str] | None, typer.Argument(help="logs or traces of normal traffic, merged by time")] = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
+    form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
+    clean: Annotated[bool, typer.Option("--clean", help="nobody bad is in it: leave nobody out")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="of the forest")] = 1,
+    default: Annotated[bool, typer.Option("--default", help="make the shipped model anew, from simulation")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+) -> None:
+    """Learn what is normal from a file of traffic; a day of it is best, two hours the least."""
+    if default == bool(files):
+        raise typer.BadParameter("name files to learn from, or --default without any", param_hint="FILES")
+    if form is not None and form not in FORMATS:
+        raise typer.BadParameter(f"{form} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    if default:
+        raise typer.Exit(training.rebuild_default(as_json=as_json))
+    code = training.run(files or [], out, form=form, clean=clean, seed=seed, as_json=as_json, settings=load())
     raise typer.Exit(code)
 
 

@@ -111,7 +111,7 @@ class ClosedLoop:
     def __init__(self, model: Model, settings: Settings) -> None:
         self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0))
         self._planner = Planner(PlanConfig.of(settings.model_copy(update={"usage_partitions": 1})))
-        self._globs = tuple(glob.strip() for glob in settings.login_routes.split(",") if glob.strip())
+        self._globs = settings.login_globs
         self._in_force = InForce()
         self._offset = 0
         self._now_ms = 0

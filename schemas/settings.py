@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     dry_run: bool = False
 
     @property
+    def login_globs(self) -> tuple[str, ...]:
+        """`login_routes` as globs."""
+        return tuple(glob.strip() for glob in self.login_routes.split(",") if glob.strip())
+
+    @property
     def keys(self) -> Keys:
         """Names of Redis keys under this installation's prefix."""
         return Keys(self.redis_prefix)

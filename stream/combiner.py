@@ -51,7 +51,7 @@ class Combiner:
         self._intents = settings.topic(topics.INTENTS)
         self._usage = settings.topic(topics.USAGE)
         self._dead = settings.topic(topics.DEAD_LETTER)
-        self._globs = tuple(g.strip() for g in settings.login_routes.split(",") if g.strip())
+        self._globs = settings.login_globs
         self._leases: dict[int, Lease] = {}
         self._group: Group | None = None
         self._member = ""

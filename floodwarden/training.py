@@ -1,0 +1,105 @@
+"""`floodwarden train`: what is normal, learned from files of traffic; the shipped model from a simulated day."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+from rich.progress import Progress
+
+from detectors.artifact import Model, save
+from detectors.families import FAMILIES
+from floodwarden.cli_output import console, table
+from floodwarden.errors import CommandError
+from floodwarden.formats import Rejects, read
+from floodwarden.replay import progress_bar
+from floodwarden.simulate import SimulationConfig, simulate
+from schemas.settings import Settings
+from stream import train
+
+KINDS: Final = ("ip", "key")
+_HOUR_S: Final = 3600
+
+
+def run(
+    files: Sequence[str], out: Path, *, form: str | None, clean: bool, seed: int, as_json: bool, settings: Settings
+) -> int:
+    """Learn a model from `files`, write it to `out`, say what it holds.
+
+    Raises:
+        CommandError: a file cannot be read or written, or there is nothing to learn from.
+    """
+    rejects = Rejects()
+    with progress_bar() as progress:
+        batches = _counted(progress, (part.batch for part in read(files, form=form, rejects=rejects)))
+        model = train.train(
+            batches,
+            login_globs=settings.login_globs,
+            clean=clean,
+            seed=seed,
+            made_from=", ".join(Path(file).name for file in files),
+        )
+    if not model.span_s:
+        raise CommandError(f"no decision in {', '.join(files)} says anything of a client; nothing was learned")
+    try:
+        save(model, out)
+    except OSError as error:
+        raise CommandError(f"{out}: cannot be written ({error.strerror or error})") from error
+    _tell(model, out, rejects.total, as_json=as_json)
+    return 0
+
+
+def rebuild_default(*, as_json: bool) -> int:
+    """Make the shipped model anew: the same bytes every time."""
+    with progress_bar() as progress:
+        config = SimulationConfig(seed=train.DEFAULT_SEED, batch_rows=50_000)
+        model = train.rebuild_default(_counted(progress, (part.batch for part in simulate(config))))
+    _tell(model, train.DEFAULT_PATH, 0, as_json=as_json)
+    return 0
+
+
+def _counted(progress: Progress, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    bar = progress.add_task("learning", total=None, note="decisions")
+    for batch in batches:
+        progress.advance(bar, batch.num_rows)
+        yield batch
+
+
+def _tell(model: Model, out: Path, rejected: int, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(_record(model, out, rejected)).decode() + "\n")
+        return
+    short = "" if model.span_s >= train.SPAN_S_MIN else "; shorter than 2 h, so thresholds keep the stated slopes"
+    console().print(f"{out}: model {model.version} from {model.span_s / _HOUR_S:.1f} h of traffic{short}")
+    if rejected:
+        console().print(f"{rejected:,} lines were no requests and were left out")
+    rows = [
+        (
+            family.name,
+            *(f"{model.h[k, family.index]:.1f}" for k in range(len(KINDS))),
+            *(f"{model.entities[k, family.index]:,}" for k in range(len(KINDS))),
+            family.answer_ip,
+        )
+        for family in FAMILIES
+    ]
+    table(("family", "threshold ip", "key (nats)", "clients: ip", "key", "answer"), rows, "")
+    console().print(f"Judge a log with it: floodwarden replay --model {out} access.log")
+
+
+def _record(model: Model, out: Path, rejected: int) -> dict[str, Any]:
+    thresholds = {
+        family.name: {kind: round(float(model.h[k, family.index]), 3) for k, kind in enumerate(KINDS)}
+        for family in FAMILIES
+    }
+    return {
+        "model": str(out),
+        "version": model.version,
+        "span_seconds": model.span_s,
+        "rejected": rejected,
+        "thresholds": thresholds,
+        "regulars": len(model.regulars),
+    }

@@ -116,16 +116,9 @@ def check(batch: pa.RecordBatch) -> pa.RecordBatch:
     for name, low, high, fix in _RANGES:
         if name in has:
             _in_range(batch, name, low, high, fix)
-    for name in ("verdict", "shadow"):
-        for value in _distinct(batch, name) if name in has else ():
-            if value not in d.VERDICTS:
-                raise BadMessageError("bad_value", name, f"{value!r} is no verdict", "one of " + ", ".join(d.VERDICTS))
     for name in d.TEXT_COLUMNS:
-        if name not in has:
-            continue
-        lengths = pc.max(pc.binary_length(batch.column(name).dictionary)).as_py() or 0
-        if lengths > d.TEXT_BYTES_MAX:
-            raise BadMessageError("too_large", name, f"{lengths} bytes", f"at most {d.TEXT_BYTES_MAX}")
+        if name in has:
+            _check_text(batch, name)
     return batch
 
 
@@ -267,6 +260,16 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.Array:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise BadMessageError("bad_value", field.name, str(error), f"the column is {field.type}") from error
     return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
+
+
+def _check_text(batch: pa.RecordBatch, name: str) -> None:
+    if name in ("verdict", "shadow"):
+        for value in _distinct(batch, name):
+            if value not in d.VERDICTS:
+                raise BadMessageError("bad_value", name, f"{value!r} is no verdict", "one of " + ", ".join(d.VERDICTS))
+    lengths = pc.max(pc.binary_length(batch.column(name).dictionary)).as_py() or 0
+    if lengths > d.TEXT_BYTES_MAX:
+        raise BadMessageError("too_large", name, f"{lengths} bytes", f"at most {d.TEXT_BYTES_MAX}")
 
 
 def _in_range(batch: pa.RecordBatch, name: str, low: int, high: int, fix: str) -> None:

@@ -33,9 +33,9 @@ def run(
     Raises:
         CommandError: a file cannot be read or written, or there is nothing to learn from.
     """
-    rejects = Rejects()
+    rejects, rows = Rejects(), [0]
     with progress_bar() as progress:
-        batches = _counted(progress, (part.batch for part in read(files, form=form, rejects=rejects)))
+        batches = _counted(progress, (part.batch for part in read(files, form=form, rejects=rejects)), rows)
         model = train.train(
             batches,
             login_globs=settings.login_globs,
@@ -43,41 +43,44 @@ def run(
             seed=seed,
             made_from=", ".join(Path(file).name for file in files),
         )
-    if not model.span_s:
-        raise CommandError(f"no decision in {', '.join(files)} says anything of a client; nothing was learned")
+    if not rows[0]:
+        names = ", ".join(files)
+        raise CommandError(f"no request in {names}: {rejects.total} lines were read as none; name the --format")
     try:
         save(model, out)
     except OSError as error:
         raise CommandError(f"{out}: cannot be written ({error.strerror or error})") from error
-    _tell(model, out, rejects.total, as_json=as_json)
+    _tell(model, out, rows[0], rejects.total, as_json=as_json)
     return 0
 
 
 def rebuild_default(*, as_json: bool) -> int:
     """Make the shipped model anew: the same bytes every time."""
+    rows = [0]
     with progress_bar() as progress:
         config = SimulationConfig(seed=train.DEFAULT_SEED, batch_rows=50_000)
-        model = train.rebuild_default(_counted(progress, (part.batch for part in simulate(config))))
-    _tell(model, train.DEFAULT_PATH, 0, as_json=as_json)
+        model = train.rebuild_default(_counted(progress, (part.batch for part in simulate(config)), rows))
+    _tell(model, train.DEFAULT_PATH, rows[0], 0, as_json=as_json)
     return 0
 
 
-def _counted(progress: Progress, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _counted(progress: Progress, batches: Iterator[pa.RecordBatch], rows: list[int]) -> Iterator[pa.RecordBatch]:
     bar = progress.add_task("learning", total=None, note="decisions")
     for batch in batches:
+        rows[0] += batch.num_rows
         progress.advance(bar, batch.num_rows)
         yield batch
 
 
-def _tell(model: Model, out: Path, rejected: int, *, as_json: bool) -> None:
+def _tell(model: Model, out: Path, rows: int, rejected: int, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(msgspec.json.encode(_record(model, out, rejected)).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(_record(model, out, rows, rejected)).decode() + "\n")
         return
     short = "" if model.span_s >= train.SPAN_S_MIN else "; shorter than 2 h, so thresholds keep the stated slopes"
-    console().print(f"{out}: model {model.version} from {model.span_s / _HOUR_S:.1f} h of traffic{short}")
+    console().print(f"{out}: model {model.version} from {rows:,} decisions over {model.span_s / _HOUR_S:.1f} h{short}")
     if rejected:
         console().print(f"{rejected:,} lines were no requests and were left out")
-    rows = [
+    lines = [
         (
             family.name,
             *(f"{model.h[k, family.index]:.1f}" for k in range(len(KINDS))),
@@ -86,11 +89,11 @@ def _tell(model: Model, out: Path, rejected: int, *, as_json: bool) -> None:
         )
         for family in FAMILIES
     ]
-    table(("family", "threshold ip", "key (nats)", "clients: ip", "key", "answer"), rows, "")
+    table(("family", "threshold ip", "key (nats)", "clients: ip", "key", "answer"), lines, "")
     console().print(f"Judge a log with it: floodwarden replay --model {out} access.log")
 
 
-def _record(model: Model, out: Path, rejected: int) -> dict[str, Any]:
+def _record(model: Model, out: Path, rows: int, rejected: int) -> dict[str, Any]:
     thresholds = {
         family.name: {kind: round(float(model.h[k, family.index]), 3) for k, kind in enumerate(KINDS)}
         for family in FAMILIES
@@ -98,7 +101,8 @@ def _record(model: Model, out: Path, rejected: int) -> dict[str, Any]:
     return {
         "model": str(out),
         "version": model.version,
-        "span_seconds": model.span_s,
+        "decisions": rows,
+        "span_s": model.span_s,
         "rejected": rejected,
         "thresholds": thresholds,
         "regulars": len(model.regulars),

@@ -73,6 +73,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({serving, enforcing, stopping}, return_when=asyncio.FIRST_COMPLETED)
     web.should_exit = True
+    shell.stop()
     for task in (enforcing, stopping):
         task.cancel()
     await asyncio.gather(serving, enforcing, stopping, return_exceptions=True)
@@ -94,11 +95,23 @@ class _Shell:
         self._waiting_for = f"Kafka at {settings.kafka}"
         self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold
         self._progress = asyncio.Condition()
+        self._stopping = False
+        self._projector: Projector | None = None
         self._behind = True  # whether `actions` must be read to its end before the next alert is judged
 
     def why_not_ready(self) -> str:
         """What the enforcer still waits for; empty once alerts are being answered."""
         return f"waiting for {self._waiting_for}" if self._waiting_for else ""
+
+    def stop(self) -> None:
+        """Let every loop end at its next turn.
+
+        Cancelling alone is not enough: on Python 3.11 `asyncio.wait_for`, under every call of the Redis client, loses
+        a cancellation that comes as its own wait ends.
+        """
+        self._stopping = True
+        if self._projector is not None:
+            self._projector.stop()
 
     async def enforce(self) -> None:
         """Set up, then run every loop until cancelled or until one fails for good."""
@@ -114,6 +127,7 @@ class _Shell:
             projector = Projector(
                 ledger, writer, self.watch, observe=lambda action: self._planner.observe(action, clock_ms())
             )
+            self._projector = projector
             follower.assign(partitions)
             await follower.seek_to_beginning(*partitions)
             async with asyncio.TaskGroup() as group:
@@ -143,7 +157,7 @@ class _Shell:
         self._waiting_for = "the end of actions"
         ends = await _retried(lambda: follower.end_offsets(partitions))
         caught_up = False
-        while True:
+        while not self._stopping:
             if not caught_up and self._reached(ends):
                 caught_up = True
                 projector.begin({tp.partition: end for tp, end in ends.items()})
@@ -170,7 +184,7 @@ class _Shell:
         await projector.begun.wait()
         await publisher.actions(self._planner.allowlist_lifts(clock_ms()))
         verified = 0.0
-        while True:
+        while not self._stopping:
             await publisher.actions(projector.ledger.due(clock_ms()))
             await publisher.forget(projector.ledger.forgotten(clock_ms()))
             if time.monotonic() - verified >= VERIFY_S:
@@ -185,7 +199,7 @@ class _Shell:
     async def _watch_acks(self) -> None:
         """See who acknowledged: at once while something is waited for, else now and then for the count of nodes."""
         looked = 0.0
-        while True:
+        while not self._stopping:
             if not self.watch.idle or time.monotonic() - looked >= VERIFY_S:
                 looked = time.monotonic()
                 try:
@@ -203,7 +217,7 @@ class _Shell:
         alerts.subscribe([self._settings.topic(topics.ALERTS)], listener=_Rebalanced(self._rebalanced))
         await projector.ready.wait()
         self._waiting_for = "its share of alerts"
-        while True:
+        while not self._stopping:
             batches = await alerts.getmany(timeout_ms=200, max_records=BATCH_MAX)
             if self._behind:
                 # Another enforcer, or we before a crash, may have answered what we are about to read again.

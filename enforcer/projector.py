@@ -53,6 +53,7 @@ class Projector:
         self._pending: deque[Change] = deque()
         self._wake = asyncio.Event()
         self._compare = False
+        self._stopped = False
         self._ends: dict[int, int] = {}
         self._known: Seen | None = None
 
@@ -80,9 +81,9 @@ class Projector:
         self._wake.set()
 
     async def write(self) -> None:
-        """Write what is pending, forever."""
+        """Write what is pending, until stopped."""
         failures = 0
-        while True:
+        while not self._stopped:
             try:
                 await self._write_some()
                 failures = 0
@@ -92,6 +93,11 @@ class Projector:
                 _log.warning("redis_away", error=str(error), pending=len(self._pending), failures=failures)
                 self._compare = True  # what was written before may be gone with it
                 await asyncio.sleep(backoff_s(failures))
+
+    def stop(self) -> None:
+        """Let `write` end at its next turn."""
+        self._stopped = True
+        self._wake.set()
 
     async def verify(self) -> None:
         """See that the snapshot is the one we know, no older and no other; else have it compared. Once a call."""

@@ -162,5 +162,14 @@ def test_what_is_decided_while_redis_is_away_is_in_force_once_it_is_back(
         enforcer.__exit__(None, None, None)
 
 
+def test_an_enforcer_told_to_stop_stops_though_it_waits_for_acknowledgements(world: World) -> None:
+    for n in range(5):
+        with world.enforcer(quiet=True) as process:
+            world.send(alert(f"198.51.100.{n}"))
+            world.wait_for(f"198.51.100.{n}")
+            process.terminate()
+            assert process.wait(5) == 0
+
+
 def _names() -> list[dict[str, Any]]:
     return [{"node": "enforcer-1"}, {"node": "enforcer-2"}]

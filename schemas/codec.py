@@ -197,11 +197,15 @@ def _column(field: pa.Field, values: list[Any]) -> pa.Array:
 def _read_stream(value: bytes | memoryview) -> pa.Table:
     try:
         with pa.ipc.open_stream(pa.py_buffer(value), options=_READ) as reader:
-            return reader.read_all()
+            table = reader.read_all()
+            names = set(table.column_names)
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise BadMessageError(
             "bad_arrow", "body", str(error) or type(error).__name__, "send one Arrow IPC stream"
         ) from error
+    if len(names) < table.num_columns:
+        raise BadMessageError("bad_arrow", "schema", "a column stands in it twice", "name every column once")
+    return table
 
 
 def _validated(table: pa.Table) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -125,9 +126,12 @@ def decisions_in_topic(settings: Settings) -> int:
     try:
         ends = _ends(consumer, name, settings.decisions_partitions)
         rows = 0
+        heard_s = time.monotonic()
         while any(ends.values()):
-            messages = consumer.consume(BATCH, TIMEOUT_S)
-            if not messages:
+            messages = consumer.consume(BATCH, 0.05)  # waits this long whenever it gets fewer than a whole batch
+            if messages:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > TIMEOUT_S:
                 raise UnreachableError(f"{name}: the broker gave nothing for {TIMEOUT_S:g} s")
             for message in messages:
                 if message.error():

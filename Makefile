@@ -1,5 +1,7 @@
 # Everything runs in .venv, made by the first target that needs it.
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first interpreter that runs and is new enough; a version manager's shim may be on the path and not run.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 V := .venv/bin
 .PHONY: demo up test test-fast test-kafka check fix bench kafka clean
 
@@ -37,7 +39,7 @@ kafka: ## Apache Kafka from Maven Central into .kafka/, where java and mvn are t
 	@sh deploy/kafka/fetch.sh
 
 .venv/ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Floodwarden needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Floodwarden needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(V)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'
 	@touch $@

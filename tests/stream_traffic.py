@@ -37,7 +37,7 @@ def blocks(rows: Sequence[Decision], *, partition: int = 0, start: int = 0, usag
 
 def crowd(seed: int, count: int, span_ms: int = 4000) -> list[Decision]:
     """Mixed traffic in event-time order, a guesser and a prober among it."""
-    chance = random.Random(seed)  # noqa: S311 - traffic, no secret
+    chance = random.Random(seed)
     rows = []
     for _ in range(count):
         at_ms, kind = chance.randrange(span_ms), chance.random()

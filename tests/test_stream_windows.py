@@ -44,7 +44,7 @@ def test_a_late_row_joins_its_own_pane_while_that_is_inside() -> None:
 
 
 def test_windows_equal_a_recount_whatever_came_when() -> None:
-    chance = random.Random(4)  # noqa: S311
+    chance = random.Random(4)
     windows, sent = Windows(1000), []
     head_s = 0
     for _ in range(60):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 
 def traffic(count: int, seed: int) -> list[Decision]:
-    now_ms, chance = int(time.time() * 1000), random.Random(seed)  # noqa: S311 - traffic, no secret
+    now_ms, chance = int(time.time() * 1000), random.Random(seed)
     return [
         Decision(
             ts_ms=now_ms - chance.randrange(500),

@@ -62,7 +62,7 @@ class Writer:
         self._keys = keys
         self._clock_ms = clock_ms
         self._script = client.register_script(_SCRIPT)
-        self._applied = f"{keys.prefix}{{e}}:applied"
+        self._applied = keys.applied
 
     async def apply(self, change: Change) -> Written:
         """Put one delta in force. Applied before, it changes nothing."""

@@ -2,6 +2,7 @@
 
     fw:{e}:feed                   stream  deltas of enforcement, one entry a change: v (version), op, body (JSON)
     fw:{e}:enforcement            hash    the snapshot: action uid -> action JSON; `version` -> last feed version in it
+    fw:{e}:applied                hash    partition of `actions` -> last offset that is in the snapshot
     fw:{e}:target:KIND:VALUE      string  action JSON with the action's own expiry, for third parties to look up
     fw:{e}:acks                   hash    node -> "VERSION AT_MS", the version that node runs and since when
     fw:{e}:nodes                  hash    node -> last heartbeat, epoch ms
@@ -46,6 +47,11 @@ class Keys:
     def enforcement(self) -> str:
         """Hash: the snapshot."""
         return f"{self.prefix}{{e}}:enforcement"
+
+    @property
+    def applied(self) -> str:
+        """Hash: partition of `actions` -> last offset in the snapshot."""
+        return f"{self.prefix}{{e}}:applied"
 
     @property
     def acks(self) -> str:

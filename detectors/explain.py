@@ -90,7 +90,14 @@ def _facts(family: fam.Family, event: Event, p0: float, h: float) -> tuple[Fact,
     span = _span(track.first_ms, track.last_mark_ms)
     seconds = max(1.0, (track.last_mark_ms - track.first_ms) / 1000)
     what, usual, share = track.marks, p0, track.marks / max(track.tries, 1)
-    if family is fam.GUESS:
+    if family is fam.GUESS and 2 * track.distinct < what:  # the evidence is the repeating: say what is usual of that
+        again = what - track.distinct
+        usual, share = fam.REPEAT_P0, again / what
+        first = (
+            f"{what} failed logins in {span}, {again} of them on an account that had just failed there; "
+            f"good clients try again after {_percent(usual)} of their failures"
+        )
+    elif family is fam.GUESS:
         whom = f" against {track.distinct} accounts" if track.distinct < what else ""
         first = (
             f"{what} failed logins{whom} in {span}; good clients' logins here fail up to {_percent(usual)} of the time"

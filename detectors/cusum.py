@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import exp
 
@@ -101,19 +102,41 @@ class Event:
     track: Track
 
 
-def walk(track: Track, rows: list[Row], h: float, leak: Leak) -> list[Event]:
+Locate = Callable[[Track, Row], tuple[int, int] | None]
+"""When within its pane a track crossed, and after how many requests: told the track before the pane, and the row."""
+
+
+def walk(track: Track, rows: list[Row], h: float, leak: Leak, locate: Locate | None = None) -> list[Event]:
     """Step `track` (mutated) through `rows`: the exact rule, with the cap, episodes and what they show.
 
-    An episode that was quiet for 20 minutes is over and leaves half of the threshold standing.
+    An episode that was quiet for 20 minutes is over and leaves half of the threshold standing. A crossing is told to
+    the row, or closer where `locate` knows.
     """
     events: list[Event] = []
     touched = False
+    before = replace(track)
     for i, row in enumerate(rows):
+        if locate is not None and (i == 0 or rows[i - 1].pane_s != row.pane_s):
+            before = replace(track)
+        stood = track.episode and row.t_ms - track.last_mark_ms <= QUIET_MS
         touched = _step(track, row, h, leak) or touched
+        if track.episode and not stood and locate is not None and (found := locate(before, row)):
+            track.crossed_ms, track.crossed_after = found
         if touched and (i + 1 == len(rows) or rows[i + 1].pane_s != row.pane_s):
             events.append(Event(row.pane_s, row.index, replace(track)))
             touched = False
     return events
+
+
+def first_crossing(track: Track, rows: Iterable[Row], h: float, leak: Leak) -> tuple[int, int] | None:
+    """Time of the first of `rows` with which `track` (not mutated) crosses, and the requests before it."""
+    now = replace(track)
+    for row in rows:
+        stood = now.episode and row.t_ms - now.last_mark_ms <= QUIET_MS
+        _step(now, row, h, leak)
+        if now.episode and not stood:
+            return now.crossed_ms, now.crossed_after
+    return None
 
 
 def _step(track: Track, row: Row, h: float, leak: Leak) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors import cusum
 from detectors import families as fam
+from detectors import moment
 from detectors.artifact import POSITIONS, Model
 from detectors.columns import LIMITED, OK
 from detectors.control import SAMPLE_S, Control
@@ -276,11 +278,26 @@ def _crossings(series: Series, rows: Rows, slots: Slots, c: Columns, model: Mode
         part = slice(int(begin), int(end))
         kind = int(rows.flows.kind[series.at[begin]])
         track = track_of(c, int(slots[one]), i)
-        events = cusum.walk(
-            track, _steps(series, part, rows, sight), float(model.h[kind, i]), leak_of(series.family, model, kind)
-        )
+        limit, leak = float(model.h[kind, i]), leak_of(series.family, model, kind)
+        locate = partial(_locate, series, rows, sight, one, limit, leak)
+        events = cusum.walk(track, _steps(series, part, rows, sight), limit, leak, locate)
         out.append(Crossing(one, series.family, track, events))
     return out
+
+
+def _locate(
+    series: Series, rows: Rows, sight: Sight, seg: int, h: float, leak: Leak, before: Track, row: cusum.Row
+) -> tuple[int, int] | None:
+    """The request of segment `seg` that crossed in the pane of `row`: its time, and the owner's requests before it."""
+    low, high = np.searchsorted(rows.seg, [seg, seg + 1])
+    begin, end = (low + np.searchsorted(rows.flows.pane_s[low:high], [row.pane_s, row.pane_s + 1])).tolist()
+    part = slice(*np.searchsorted(series.at, [begin, end]).tolist())
+    at = series.at[part]
+    first, further = moment.shares(
+        series.family, series.x[part], series.marks[part], series.distinct[part], series.p0[part], rows.flows.n[at]
+    )
+    found = moment.crossed(before, rows, slice(begin, end), (at, first, further), h, leak)
+    return found and (found[0], int(sight.before[begin]) + found[1])
 
 
 def _steps(series: Series, part: slice, rows: Rows, sight: Sight) -> list[cusum.Row]:

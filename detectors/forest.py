@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import IsolationForest
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -167,6 +169,8 @@ def average_path(n: NDArray[np.integer]) -> F64:
 
 def fit(x: F64, owner: NDArray[np.uint64], seed: int) -> Forest:
     """A forest on the rows of half of the owners, calibrated on the other half's: rows of one owner are alike."""
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - seconds to import, and only training needs it
+
     half = (owner >> np.uint64(17)) & np.uint64(1) == 0
     if not 0 < half.sum() < len(half):
         half = np.arange(len(x)) % 2 == 0

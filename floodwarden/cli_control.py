@@ -1,4 +1,4 @@
-"""Commands that look at what is in force and change it."""
+"""Commands that look at what is in force and change it. The enforcer's part is imported when one runs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from enforcer import command
 from floodwarden.cli_output import Json, console, listing, safe, write_json
 from schemas import settings as settings_of
-from schemas.action import Action
+
+if TYPE_CHECKING:
+    from enforcer.command import Result
+    from schemas.action import Action
 
 CONTROL: Final = "What is in force"
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -60,18 +62,24 @@ def deny_add(
     as_json: Json = False,
 ) -> None:
     """Deny a client at every limiter, now; says when each of them has it."""
+    from enforcer import command
+
     _told(command.deny_add(settings_of.load(), kind, value, _seconds(duration), reason, _who(by)), as_json=as_json)
 
 
 @deny.command("remove")
 def deny_remove(kind: Kind, value: Value, *, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
     """Lift whatever restricts exactly this client, also what automation decided."""
+    from enforcer import command
+
     _told(command.deny_remove(settings_of.load(), kind, value, _who(by), reason), as_json=as_json)
 
 
 @deny.command("list")
 def deny_list(*, as_json: Json = False) -> None:
     """Who is denied, challenged or throttled now, why, and for how long."""
+    from enforcer import command
+
     _listed(command.deny_list(settings_of.load()), as_json=as_json)
 
 
@@ -86,18 +94,24 @@ def allow_add(
     as_json: Json = False,
 ) -> None:
     """Protect a client from every action for a time; what restricts it now is lifted at once."""
+    from enforcer import command
+
     _told(command.allow_add(settings_of.load(), kind, value, _seconds(duration), reason, _who(by)), as_json=as_json)
 
 
 @allow.command("remove")
 def allow_remove(kind: Kind, value: Value, *, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
     """End a protection made by command; FLOODWARDEN_ALLOWLIST is changed there."""
+    from enforcer import command
+
     _told(command.allow_remove(settings_of.load(), kind, value, _who(by), reason), as_json=as_json)
 
 
 @allow.command("list")
 def allow_list(*, as_json: Json = False) -> None:
     """Protections made by command, then those of FLOODWARDEN_ALLOWLIST."""
+    from enforcer import command
+
     settings = settings_of.load()
     _listed(command.allow_list(settings), as_json=as_json)
     if settings.allowlist and not as_json:
@@ -107,6 +121,8 @@ def allow_list(*, as_json: Json = False) -> None:
 @brownout.command("status")
 def brownout_status(*, as_json: Json = False) -> None:
     """The level in force."""
+    from enforcer import command
+
     action = command.brownout_status(settings_of.load())
     if as_json:
         write_json({"level": action.level if action else 0, "action": _plain(action) if action else None})
@@ -126,12 +142,16 @@ def brownout_set(
     as_json: Json = False,
 ) -> None:
     """Reduce every limit to what the policy says for this level; it ends by itself."""
+    from enforcer import command
+
     _told(command.brownout_set(settings_of.load(), level, _seconds(duration), reason, _who(by)), as_json=as_json)
 
 
 @brownout.command("clear")
 def brownout_clear(*, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
     """Limits as the policy says again."""
+    from enforcer import command
+
     _told(command.brownout_clear(settings_of.load(), _who(by), reason), as_json=as_json)
 
 
@@ -143,11 +163,15 @@ def undo(
     as_json: Json = False,
 ) -> None:
     """Lift one action, whoever decided it. What led to it leads there no more."""
+    from enforcer import command
+
     _told(command.undo(settings_of.load(), action_uid, _who(by), reason), as_json=as_json)
 
 
 def actions(*, as_json: Json = False) -> None:
     """Everything in force now: denials, challenges, throttles, protections, brownout."""
+    from enforcer import command
+
     settings = settings_of.load()
     found = [*command.deny_list(settings), *command.allow_list(settings)]
     shed = command.brownout_status(settings)
@@ -160,7 +184,7 @@ def alerts(
     as_json: Json = False,
 ) -> None:
     """Incidents as the stream tells them, newest state of each; with --follow as they come."""
-    from floodwarden.demo.watch import tail_alerts  # noqa: PLC0415 - needs the broker's client only here
+    from floodwarden.demo.watch import tail_alerts
 
     tail = tail_alerts(settings_of.load())
     try:
@@ -199,7 +223,7 @@ def _who(by: str) -> str:
         return "unnamed"
 
 
-def _told(result: command.Result, *, as_json: bool) -> None:
+def _told(result: Result, *, as_json: bool) -> None:
     if as_json:
         told = {name: getattr(result, name) for name in ("version", "in_force_ms", "ack_ms", "missing")}
         lists = {name: [_plain(a) for a in getattr(result, name)] for name in ("actions", "also_lifted")}

@@ -1,4 +1,4 @@
-"""Commands that need no service: replay, simulate, evaluate, train."""
+"""Commands that need no service: replay, simulate, evaluate, train. What each needs it imports when it runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from floodwarden import evaluate as evaluation
-from floodwarden import replay as replaying
-from floodwarden import training
-from floodwarden.formats import FORMATS
-from floodwarden.simulate import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of, write
+from floodwarden.format_names import FORMATS
+from floodwarden.simulate.config import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of
 from schemas.settings import load
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -44,6 +41,8 @@ def replay(
     """What would have been alerted and done about recorded traffic: offline, no services."""
     if form is not None and form not in FORMATS:
         raise typer.BadParameter(f"{form} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    from floodwarden import replay as replaying
+
     options = replaying.ReplayOptions(form=form, model=model, adapt=adapt)
     code = replaying.run(files, options=options, as_json=as_json, html=html, fail_on_alert=fail_on_alert)
     raise typer.Exit(code)
@@ -66,6 +65,9 @@ def simulate(  # noqa: PLR0913 - each is an option of the command
     now: Annotated[bool, typer.Option("--now", help="begin now instead of at a fixed date")] = False,
 ) -> None:
     """Labelled traffic of a made-up site: people, machines, attacks."""
+    from floodwarden.replay import progress_bar
+    from floodwarden.simulate.sinks import write
+
     try:
         config = SimulationConfig(
             seed=seed,
@@ -79,7 +81,7 @@ def simulate(  # noqa: PLR0913 - each is an option of the command
         raise typer.BadParameter(str(error)) from error
     if now:
         config = replace(config, start_ms=int(time.time() * 1000))
-    with replaying.progress_bar() as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("simulating", total=None, note="decisions")
         total = write(config, to, speed=speed, on_rows=lambda n: progress.advance(bar, n))
     typer.echo(f"{total:,} decisions to {to}", err=True)
@@ -98,6 +100,8 @@ def evaluate(
     """How well a labelled trace is judged: found, missed, how soon, and who was hit by mistake."""
     if train is not None and model is not None:
         raise typer.BadParameter("either --train or --model", param_hint="--model")
+    from floodwarden import evaluate as evaluation
+
     code = evaluation.run(trace, train=train, model=model, as_json=as_json, fail_on_denied=fail_on_denied)
     raise typer.Exit(code)
 
@@ -117,6 +121,8 @@ def train(
         raise typer.BadParameter("name files to learn from, or --default without any", param_hint="FILES")
     if form is not None and form not in FORMATS:
         raise typer.BadParameter(f"{form} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    from floodwarden import training
+
     if default:
         raise typer.Exit(training.rebuild_default(as_json=as_json))
     code = training.run(files or [], out, form=form, clean=clean, seed=seed, as_json=as_json, settings=load())

@@ -1,4 +1,7 @@
-"""Commands that run things: each program by itself, all of them together, the demo, and what they need."""
+"""Commands that run things: each program by itself, all of them together, the demo, and what they need.
+
+A program is imported only when it is run: every service starts through here, and none pays for the others.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,8 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from floodwarden import logs
 from floodwarden.cli_output import Json, console, table, write_json
 from floodwarden.errors import CommandError
-from floodwarden.topics import ensure_topics
 from schemas import settings as settings_of
 from schemas.settings import Settings
 
@@ -22,7 +23,6 @@ SERVICES: Final = "Services (one program each, settings from FLOODWARDEN_*)"
 TOGETHER: Final = "Everything together"
 CARE: Final = "Look after it"
 
-# A program is imported only when it is run: Faust and scikit-learn take a second that others need not wait.
 _PROGRAMS: Final = {"limiter": "limiter.http", "stream": "stream.app", "enforcer": "enforcer.consumer"}
 PORTS: Final = {"limiter": 8080, "stream": 8081, "enforcer": 8082}
 
@@ -47,19 +47,21 @@ def limiter() -> None:
 def stream() -> None:
     """Run a stream worker: decisions in, alerts out. Start as many as you like, up to the partitions of `usage`."""
     settings = settings_of.load()
-    ensure_topics(settings)
+    _make_topics(settings)
     _run("stream", settings)
 
 
 def enforcer() -> None:
     """Run the enforcer: alerts in, guarded actions out, and Redis kept equal to them."""
     settings = settings_of.load()
-    ensure_topics(settings)
+    _make_topics(settings)
     _run("enforcer", settings)
 
 
 def topics(*, as_json: Json = False) -> None:
     """Make the topics that are missing; those that are there stay as they are."""
+    from floodwarden.topics import ensure_topics
+
     states = ensure_topics(settings_of.load())
     if as_json:
         for state in states:
@@ -71,7 +73,7 @@ def topics(*, as_json: Json = False) -> None:
 
 def doctor(*, as_json: Json = False) -> None:
     """Look at versions, settings, Kafka, topics, Redis, feed and model; say what to do. Exit code 1 when one fails."""
-    from floodwarden.doctor import Level, examine  # noqa: PLC0415 - loads the model's code, which services do not need
+    from floodwarden.doctor import Level, examine
 
     style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
     failed = False
@@ -98,7 +100,7 @@ def up(
 
     Set FLOODWARDEN_KAFKA or FLOODWARDEN_REDIS to use yours instead.
     """
-    from floodwarden import up as together  # noqa: PLC0415 - see above
+    from floodwarden import up as together
 
     raise typer.Exit(together.run(settings_of.load(), nodes=nodes, port=port, as_json=as_json))
 
@@ -116,7 +118,7 @@ def demo(
     A shop behind two limiters; customers, a password guesser, a client that ignores 429, a crowd that must be left
     alone. Exit code 0 only if both attackers were stopped and no good client was touched.
     """
-    from floodwarden.demo import run  # noqa: PLC0415 - see above
+    from floodwarden.demo import run
 
     raise typer.Exit(run.run(run.Options(seconds, seed, kill_stream, as_json, keep), settings_of.load()))
 
@@ -127,7 +129,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure against peers in one run and print ratios. Needs a checkout of the repository (tests/bench)."""
-    from floodwarden import bench as benches  # noqa: PLC0415 - see above
+    from floodwarden import bench as benches
 
     known = benches.find()
     if name == "list":
@@ -144,7 +146,15 @@ def bench(
             benches.show(result, console())
 
 
+def _make_topics(settings: Settings) -> None:
+    from floodwarden.topics import ensure_topics
+
+    ensure_topics(settings)
+
+
 def _run(name: str, settings: Settings) -> None:
+    from floodwarden import logs
+
     if settings.port == 0:
         settings = settings.model_copy(update={"port": PORTS[name]})
     logs.configure(settings)

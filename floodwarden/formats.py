@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from floodwarden.errors import CommandError
+from floodwarden.format_names import FORMATS
 from floodwarden.formats_access import (
     LINE_BYTES_MAX,
     AccessLog,
@@ -30,7 +31,6 @@ from schemas.decision import Decision
 from schemas.errors import BadMessageError
 from schemas.templates import Templates
 
-FORMATS: Final = ("combined", "nginx", "common", "tsv", "jsonl", "arrow")
 ROWS_PER_BATCH: Final = 20_000
 DISORDER_MS: Final = 120_000  # servers log when a request ends: how far back a line may belong
 _SAMPLES_MAX: Final = 20

@@ -17,7 +17,8 @@ from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
 from floodwarden.replay import progress_bar
-from floodwarden.simulate import SimulationConfig, simulate
+from floodwarden.simulate.config import SimulationConfig
+from floodwarden.simulate.generate import simulate
 from schemas.settings import Settings
 from stream import train
 

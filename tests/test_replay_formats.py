@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from floodwarden.formats import FormatError, Rejects, detect, read
-from floodwarden.simulate import SimulationConfig, simulate, write
+from floodwarden.simulate.config import SimulationConfig
+from floodwarden.simulate.generate import simulate
+from floodwarden.simulate.sinks import write
 from schemas import codec, routes
 from schemas.decision import Decision
 from schemas.privacy import masked

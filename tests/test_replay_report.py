@@ -18,7 +18,8 @@ from floodwarden.replay import ReplayOptions, records, replay
 from floodwarden.report import Findings
 from floodwarden.report_html import page
 from floodwarden.report_text import show
-from floodwarden.simulate import EVERY_ATTACK, Attack, SimulationConfig, write
+from floodwarden.simulate.config import EVERY_ATTACK, Attack, SimulationConfig
+from floodwarden.simulate.sinks import write
 from schemas.settings import Settings
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from floodwarden.simulate import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of, simulate
+from floodwarden.simulate.config import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of
+from floodwarden.simulate.generate import simulate
 from schemas import codec
 
 HOUR = SimulationConfig(seed=7, duration_s=3600, attacks=(Attack("brute_force"), Attack("stuffing", "weak")))

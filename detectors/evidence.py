@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from detectors.errors import ArtifactError
 from detectors.explain import findings
 from detectors.judge import NOTHING, WARM_KEY, Crossing, Judged, Series, judge, write_track
 from detectors.learn import refresh
+from detectors.outlook import Outlook
 from detectors.pairs import mix
 from detectors.rows import Rows, canonical
 from detectors.sight import Memories
@@ -64,12 +65,8 @@ class Engine:
         Every flow of these panes must be in this call; flows of later panes must not.
         """
         out: list[Finding] = []
-        order = np.argsort(flows.pane_s, kind="stable")
-        flows = flows.take(order)
-        cuts = np.flatnonzero(np.diff(flows.pane_s // RUN_S, prepend=-1))
-        for begin, end in pairwise([*cuts.tolist(), len(flows)]):
-            run = flows.take(slice(begin, end))
-            first_s = int(run.pane_s[0])
+        for run in _runs(flows):
+            first_s = int(run.pane_s.min())
             out += self._commit_before(first_s)
             last_s = min(until_s, (first_s // RUN_S + 1) * RUN_S)
             out += self._run(run, last_s)
@@ -80,34 +77,56 @@ class Engine:
         return out
 
     def peek(self, flows: Flows) -> list[Finding]:
-        """What `close` of these flows, and no others, would say of open panes. Changes nothing.
+        """Who crosses in these open panes: of what `close` of these flows, and no others, would say, what is new.
 
-        Cheap where nobody can cross: first a bound by counting, then the candidates alone, who then lack others'
-        novelty and control samples and so look no better than they are; only what still crosses is judged in full.
+        Changes nothing.
         """
-        if not len(flows):
-            return []
-        chosen = self._candidates(flows)
-        if not len(chosen):
-            return []
-        judged = self._judge(canonical(flows.take(chosen)))
-        if not any(event.track.crossed_pane_s == event.pane_s for c in judged.crossings for event in c.events):
-            return []
-        full = self._judge(canonical(flows))
-        return findings(full, self.entities.c, self.model)
+        outlook = Outlook()
+        outlook.add(flows)
+        return self.look(outlook)
 
-    def _candidates(self, flows: Flows) -> NDArray[np.intp]:
-        """Rows of owners whose evidence could reach a threshold if every row were a mark."""
-        c = self.entities.c
-        owner, at, inverse = np.unique(
-            mix(flows.entity, flows.kind.astype(np.uint64)), return_index=True, return_inverse=True
-        )
-        slots = self.entities.find(owner, flows.kind[at])
-        failed = flows.login & (flows.outcome != OK)
-        gain = np.where(failed, fam.MARK_MAX * flows.n, fam.MARK_MAX) + np.where(flows.outcome == 4, 0.7 * flows.n, 0.0)
-        gap = (self.model.h[flows.kind[at]] - c.s[slots]).min(axis=1)
-        reach = np.bincount(inverse, weights=gain, minlength=len(owner)) >= gap
-        return np.flatnonzero(reach[inverse])
+    def look(self, outlook: Outlook) -> list[Finding]:
+        """What open panes say that was not said before: `close` of the same content would say it. Changes no evidence.
+
+        Cheap where nobody can cross: first a bound by counting, of owners with new marks alone; then these judged by
+        themselves, who so lack others' novelty and control samples and look no better than they are; only who still
+        crosses is judged beside the control group, or for `novel` beside all.
+        """
+        marked = outlook.count(outlook.fresh(), self.memories)
+        if not len(marked):
+            return []
+        entity, kind = outlook.reach(marked, self.entities, self.model)
+        if not len(entity):
+            return []
+        alone = self._crossing(outlook.rows_of(entity, kind), outlook)
+        if not alone:
+            return []
+        told = self._crossing(self._beside(alone, outlook), outlook)
+        suspects = {(f.kind, f.entity) for f in alone}
+        told = [f for f in told if (f.kind, f.entity) in suspects]
+        outlook.tell(told)
+        return told
+
+    def _crossing(self, flows: Flows, outlook: Outlook) -> list[Finding]:
+        """Findings of owners that cross in these flows, not told before."""
+        judged = self._judge(canonical(flows))
+        if not any(e.track.crossed_pane_s == e.pane_s for c in judged.crossings for e in c.events):
+            return []
+        found = findings(judged, self.entities.c, self.model)
+        return [f for f in found if f.pane_s == f.at_s and outlook.is_new(f)]
+
+    def _beside(self, alone: list[Finding], outlook: Outlook) -> Flows:
+        """All open rows of who crossed alone, and of all others that bear on their nulls."""
+        if any(f.family == fam.NOVEL.name for f in alone):
+            return Flows.concat(outlook.parts)
+        kind = np.array([f.kind for f in alone], np.uint8)
+        own = outlook.rows_of(np.array([f.entity for f in alone], np.uint64), kind)
+        near = outlook.on_routes(np.unique(own.route))
+        owner = mix(near.entity, near.kind.astype(np.uint64))
+        slots = self.entities.find(owner, near.kind)
+        known = self.entities.c.established[slots] & ~self.entities.c.alarmed[slots]
+        suspect = np.isin(owner, mix(own.entity, own.kind.astype(np.uint64)))
+        return Flows.concat([own, near.take(known & ~suspect)])
 
     def _judge(self, rows: Rows) -> Judged:
         slots = self.entities.find(rows.owner, rows.flows.kind[rows.starts])
@@ -242,3 +261,16 @@ class Engine:
         engine.memories.restore(arrays)
         engine.control.restore("control", arrays)
         return engine
+
+
+def _runs(flows: Flows) -> Iterator[Flows]:
+    """Flows by stretches of `RUN_S`; in a stretch their order does not matter."""
+    number = flows.pane_s // RUN_S
+    if not len(flows) or number.min() == number.max():
+        yield from [flows] if len(flows) else []
+        return
+    order = np.argsort(number, kind="stable")
+    flows = flows.take(order)
+    cuts = np.flatnonzero(np.diff(flows.pane_s // RUN_S, prepend=-1))
+    for begin, end in pairwise([*cuts.tolist(), len(flows)]):
+        yield flows.take(slice(begin, end))

@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import cusum
+from detectors import cusum, moment
 from detectors import families as fam
-from detectors import moment
 from detectors.artifact import POSITIONS, Model
 from detectors.columns import LIMITED, OK
 from detectors.control import SAMPLE_S, Control

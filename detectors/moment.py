@@ -1,7 +1,7 @@
 """At which request of its pane an owner crossed: rows hold like requests, so they are taken apart again.
 
     row a   n 3   first |-----------x-----------x-----------|  last        of a row's requests the first and the last
-    row b   n 2             first |-----------x--|  last                   have known times, the others lie evenly between
+    row b   n 2             first |-----------x--|  last                   have known times, those between lie evenly
 
 Evidence is the rows' (`judge`); only the time of crossing, and the requests before it, come from here.
 """

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from detectors.artifact import Model
 from detectors.columns import Flows
 from detectors.evidence import Engine
+from detectors.outlook import Outlook
 from schemas import codec
 from schemas.alert import Alert
 from schemas.settings import Settings
@@ -80,8 +81,7 @@ class Pipeline:
         self._windows = Windows(self._config.entities_max)
         self._episodes = Episodes(model.version)
         self._names = Names()
-        self._open: list[Flows] = []
-        self._unseen = False  # whether something came since the last look at open panes
+        self._open = Outlook()
         self._at = Progress(model=model.version)
 
     def step(self, blocks: Sequence[Block], now_ms: int, *, peek: bool = True) -> list[Alert]:
@@ -94,21 +94,20 @@ class Pipeline:
         if fresh:
             self._windows.add([b.counts for b in fresh], max(b.ts_ms_max for b in fresh))
             self._names.add(fresh)
-            self._open += [self._in_time(flow_rows.read(b.flows)) for b in fresh if b.flows.num_rows]
-            self._unseen = True
+            for block in fresh:
+                self._open.add(self._in_time(flow_rows.read(block.flows)))
         return self.tick(now_ms, peek=peek)
 
     def tick(self, now_ms: int, *, peek: bool = True) -> list[Alert]:
         """Time passes without blocks: silent partitions stop holding event time back."""
         alerts = self._close_to(self._watermark_ms(now_ms) // 1000)
-        if peek and self._unseen and self._open:
-            self._unseen, self._open = False, [Flows.concat(self._open)]
-            alerts += self._episodes.peeked(self._engine.peek(self._open[0]), self._names)
+        if peek and self._open.unseen:
+            alerts += self._episodes.peeked(self._engine.look(self._open), self._names)
         return self._counted(alerts)
 
     def finish(self) -> list[Alert]:
         """End of input: all panes and all incidents close."""
-        last_s = max([int(f.pane_s.max()) for f in self._open], default=self._at.closed_s - 1)
+        last_s = max([int(f.pane_s.max()) for f in self._open.parts], default=self._at.closed_s - 1)
         alerts = self._close_to(last_s + 1)
         return self._counted(alerts + self._episodes.finish())
 
@@ -129,7 +128,7 @@ class Pipeline:
     @property
     def unseen(self) -> bool:
         """Whether open panes hold what nobody has peeked at."""
-        return self._unseen
+        return self._open.unseen
 
     @property
     def watermark_ms(self) -> int:
@@ -140,7 +139,7 @@ class Pipeline:
         """What is held, for metrics."""
         held = {kind.name.lower(): n for kind, n in self._windows.entities().items()}
         return held | {
-            "open_flows": sum(map(len, self._open)),
+            "open_flows": len(self._open),
             "episodes": len(self._episodes),
             "evicted": self._windows.evicted(),
         }
@@ -151,7 +150,7 @@ class Pipeline:
         arrays: dict[str, NDArray[np.generic]] = {"names": hashes}
         arrays |= {f"windows.{name}": array for name, array in self._windows.arrays().items()}
         arrays |= {f"engine.{name}": array for name, array in self._engine.arrays().items()}
-        held = Flows.concat(self._open)
+        held = Flows.concat(self._open.parts)
         arrays |= {f"open.{f.name}": getattr(held, f.name) for f in fields(Flows)}
         words = {
             "progress": msgspec.msgpack.encode(self._at),
@@ -177,7 +176,7 @@ class Pipeline:
             made._windows = Windows.restore(made._config.entities_max, snapshot.under(arrays, "windows."))
             made._engine = Engine.restore(model, snapshot.under(arrays, "engine."))
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
-            made._open = [held] if len(held) else []
+            made._open.add(held)
             with pa.ipc.open_stream(words["texts"]) as reader:
                 made._names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
         except (KeyError, ValueError, msgspec.MsgspecError, pa.ArrowException) as error:
@@ -232,12 +231,9 @@ class Pipeline:
     def _close_to(self, until_s: int) -> list[Alert]:
         if until_s <= self._at.closed_s:
             return []
-        done = [f.take(f.pane_s < until_s) for f in self._open]
-        rest = [f.take(f.pane_s >= until_s) for f in self._open]
-        self._open = [f for f in rest if len(f)]
-        whole = flow_rows.bounded([f for f in done if len(f)])
+        whole = flow_rows.bounded(self._open.close(until_s))
         self._at.closed_s = until_s
-        findings = self._engine.close(whole, until_s) if len(whole) else []
+        findings = self._engine.close(whole, until_s)
         return self._episodes.closed(findings, until_s * 1000, self._names)
 
     def _counted(self, alerts: list[Alert]) -> list[Alert]:

@@ -141,7 +141,7 @@ def test_a_look_at_open_panes_changes_nothing_and_says_what_closing_would(model:
         if early:
             seen += 1
             closed = Engine.restore(model, before).close(open_panes, pane_s + 3)
-            assert early == closed
+            assert early == [f for f in closed if f.pane_s == f.at_s]
         engine.close(traffic.take(traffic.pane_s == pane_s), pane_s + 1)
     assert seen > 0
 

@@ -1,0 +1,185 @@
+"""Flows of open panes, and who of their owners could cross by them: what a look need not judge.
+
+    add     rows wait, nothing is looked at
+    marks   each row is held against the memories once: what no family could mark is not counted
+    reach   owners with new marks whose standing evidence and all their open marks, each at its highest, come to h
+    close   the panes leave, and what was counted for them
+
+Counts stand in a table of fixed size by a part of the owner's hash: who shares a place only looks worse than he is.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import families as fam
+from detectors.artifact import POSITIONS, Model
+from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, Finding, Flows
+from detectors.entities import Columns, Entities, Slots
+from detectors.judge import LN2, bucket
+from detectors.nulls import upper
+from detectors.pairs import mix
+from detectors.sight import Memories
+
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
+PLACES: Final = 1 << 14
+_REPEAT: Final = float(np.log(fam.REPEAT_Q1 / fam.REPEAT_P0))
+_COUNTED: Final = fam.ODD.index
+# By family: failed logins, errors on new paths, paths new to anyone, new paths, rows refused, refusals.
+
+
+class Outlook:
+    """Open flows of one engine. What crossed early is told once."""
+
+    def __init__(self) -> None:
+        self.parts: list[Flows] = []
+        self.told: dict[tuple[int, int, str], int] = {}  # kind, entity, family: the pane it crossed in
+        self._seen = 0  # parts already looked at
+        self._counts: I64 = np.zeros((PLACES, _COUNTED), np.int64)
+        self._marks: list[tuple[NDArray[np.intp], I64, I64]] = []  # place, pane, counts
+
+    def __len__(self) -> int:
+        """Number of open rows."""
+        return sum(map(len, self.parts))
+
+    @property
+    def unseen(self) -> bool:
+        """Whether rows came since the last look."""
+        return self._seen < len(self.parts)
+
+    def add(self, flows: Flows) -> None:
+        """More rows of open panes."""
+        if len(flows):
+            self.parts.append(flows)
+
+    def close(self, until_s: int) -> list[Flows]:
+        """Rows of panes before `until_s`, which leave."""
+        done: list[Flows] = []
+        rest: list[Flows] = []
+        seen = 0
+        for i, part in enumerate(self.parts):
+            gone = part.pane_s < until_s
+            if gone.all():
+                done.append(part)
+                continue
+            if gone.any():
+                done.append(part.take(gone))
+                part = part.take(~gone)  # noqa: PLW2901 - what is left of it
+            rest.append(part)
+            seen += i < self._seen
+        self.parts, self._seen = rest, seen
+        marks, self._marks = self._marks, []
+        for place, pane_s, counts in marks:
+            gone = pane_s < until_s
+            np.subtract.at(self._counts, place[gone], counts[gone])
+            if not gone.all():
+                self._marks.append((place[~gone], pane_s[~gone], counts[~gone]))
+        self.told = {who: pane_s for who, pane_s in self.told.items() if pane_s >= until_s}
+        return done
+
+    def fresh(self) -> Flows:
+        """Rows that came since the last look, which this is."""
+        new = Flows.concat(self.parts[self._seen :])
+        self.parts[self._seen :] = [new] if len(new) else []
+        self._seen = len(self.parts)
+        return new
+
+    def count(self, flows: Flows, memories: Memories) -> Flows:
+        """Count what families could mark in fresh rows; gives the rows that have some of it."""
+        some, counts = _markable(flows, memories)
+        marked = flows.take(some)
+        place = _places(marked.entity)
+        np.add.at(self._counts, place, counts)
+        if len(some):
+            self._marks.append((place, marked.pane_s, counts))
+        return marked
+
+    def reach(self, marked: Flows, entities: Entities, model: Model) -> tuple[U64, NDArray[np.uint8]]:
+        """Entities and kinds of `marked` that could cross in some family, and have not been told of in it."""
+        owner, at = np.unique(mix(marked.entity, marked.kind.astype(np.uint64)), return_index=True)
+        entity, kind = marked.entity[at], marked.kind[at]
+        slots = entities.find(owner, kind)
+        counts = self._counts[_places(entity)]
+        c = entities.c
+        highest = counts * _gains(c, slots, kind, counts, model)
+        could = c.s[slots][:, : fam.ODD.index] + highest >= model.h[kind, : fam.ODD.index]
+        newest_ms = int(marked.last_ms.max(initial=0))
+        could &= ~(c.episode[slots] & (newest_ms - c.last_mark_ms[slots] <= fam.QUIET_MS))[:, : fam.ODD.index]
+        for told_kind, told_entity, family in self.told:
+            i = next(f.index for f in fam.FAMILIES if f.name == family)
+            could[(entity == np.uint64(told_entity)) & (kind == told_kind), i] = False
+        who = np.flatnonzero(could.any(axis=1))
+        return entity[who], kind[who]
+
+    def rows_of(self, entity: U64, kind: NDArray[np.uint8]) -> Flows:
+        """All open rows of some owners."""
+        wanted = np.zeros(PLACES, np.bool_)
+        wanted[_places(entity)] = True
+        near = Flows.concat([part.take(wanted[_places(part.entity)]) for part in self.parts])
+        owners = mix(entity, kind.astype(np.uint64))
+        return near.take(np.isin(mix(near.entity, near.kind.astype(np.uint64)), owners))
+
+    def on_routes(self, routes: U64) -> Flows:
+        """All open rows on some routes."""
+        return Flows.concat([part.take(np.isin(part.route, routes)) for part in self.parts])
+
+    def is_new(self, finding: Finding) -> bool:
+        """Whether it was not told before."""
+        return (finding.kind, finding.entity, finding.family) not in self.told
+
+    def tell(self, findings: list[Finding]) -> None:
+        """They have been told."""
+        self.told |= {(f.kind, f.entity, f.family): f.pane_s for f in findings}
+
+
+def _places(entity: U64) -> NDArray[np.intp]:
+    return (entity & np.uint64(PLACES - 1)).astype(np.intp)
+
+
+def _markable(flows: Flows, memories: Memories) -> tuple[NDArray[np.intp], I64]:
+    """Rows that some family could mark, and how often, in the order of families."""
+    limited = flows.outcome == LIMITED
+    plain = np.flatnonzero(~limited & ~flows.login)
+    pair = mix(mix(flows.entity[plain], flows.kind[plain].astype(np.uint64)), flows.path[plain])
+    new = plain[~memories.paths.contains(pair)]
+    novel = new[~memories.anyone.contains(mix(flows.path[new]))]
+    error = new[(flows.outcome[new] == CLIENT_ERROR) | (flows.outcome[new] == AUTH_FAILED)]
+    failed = np.flatnonzero(flows.login & (flows.outcome == AUTH_FAILED))
+    refused = np.flatnonzero(limited)
+    counts = np.zeros((len(flows), _COUNTED), np.int64)
+    counts[failed, fam.GUESS.index] = flows.n[failed]
+    counts[error, fam.PROBE.index] = 1
+    counts[novel, fam.NOVEL.index] = 1
+    counts[new, fam.SWEEP.index] = 1
+    counts[refused, fam.LIMIT.index] = 1
+    counts[refused, fam.HAMMER.index] = flows.n[refused]
+    some = np.unique(np.concatenate([failed, new, refused]))
+    return some, counts[some]
+
+
+def _gains(c: Columns, slots: Slots, kind: NDArray[np.uint8], counts: I64, model: Model) -> F64:
+    """The most one mark can add, by owner and family: control groups and regulars only make it less."""
+    q1 = np.array([f.q1 for f in fam.FAMILIES[: fam.ODD.index]])
+    p0 = c.p0[slots][:, : fam.ODD.index]
+    p0[:, fam.SWEEP.index] = _sweep_lowest(c, slots, kind, counts[:, fam.SWEEP.index], model)
+    p0[:, fam.LIMIT.index] = fam.LIMIT_P0
+    out: F64 = np.minimum(fam.MARK_MAX, np.log(q1 / np.minimum(p0, q1)))
+    out[:, fam.GUESS.index] = np.maximum(out[:, fam.GUESS.index], _REPEAT)
+    out[:, fam.HAMMER.index] = LN2
+    return out
+
+
+def _sweep_lowest(c: Columns, slots: Slots, kind: NDArray[np.uint8], new: I64, model: Model) -> F64:
+    """The lowest null of `sweep` in the places of life an owner may come to in open panes (one in nine paths new)."""
+    own, seen = c.own[slots, fam.SWEEP.index].astype(np.float64), c.seen[slots]
+    both = model.position[kind] + own[:, None, :]
+    null = upper(both[..., 0], both[..., 1])
+    place = np.arange(POSITIONS)
+    ahead = (place < bucket(seen)[:, None]) | (place > bucket(seen + 8 * new + 64)[:, None])
+    out: F64 = np.where(ahead, 1.0, null).min(axis=1)
+    return out

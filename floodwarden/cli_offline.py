@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,15 @@ from typing import Annotated, Final
 import typer
 
 from floodwarden.format_names import FORMATS
-from floodwarden.simulate.config import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of
+from floodwarden.simulate.config import (
+    CASES,
+    EVERY_ATTACK,
+    Attack,
+    SimulationConfig,
+    SimulationError,
+    attack_of,
+    recurring,
+)
 from schemas.settings import load
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -51,7 +60,11 @@ def replay(
 def simulate(  # noqa: PLR0913 - each is an option of the command
     *,
     to: Annotated[
-        str, typer.Option("--to", help="FILE.jsonl[.gz], FILE.arrow, -, kafka://HOST:PORT/TOPIC or http://HOST:PORT")
+        str,
+        typer.Option(
+            "--to",
+            help="FILE.jsonl[.gz], FILE.arrow, -, kafka://HOST:PORT/TOPIC, or limiters: http://HOST:PORT[,http://...]",
+        ),
     ] = "-",
     seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same traffic")] = 1,
     duration: Annotated[str, typer.Option(help="as in 90s, 30m, 6h, 1d")] = "1h",
@@ -60,21 +73,29 @@ def simulate(  # noqa: PLR0913 - each is an option of the command
     attack: Annotated[
         list[str] | None, typer.Option(help="FAMILY[:STRENGTH][@SECONDS], `all`; may be given often")
     ] = None,
+    every: Annotated[str | None, typer.Option(help="begin each attack again and again, as in 10m")] = None,
     without: Annotated[list[str] | None, typer.Option(help=f"good cases to leave out: {', '.join(CASES)}")] = None,
     speed: Annotated[float, typer.Option(min=0, help="1: as time goes by, 10: ten times as fast, 0: at once")] = 0.0,
     now: Annotated[bool, typer.Option("--now", help="begin now instead of at a fixed date")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="let the limiters decide instead of telling them")] = False,
 ) -> None:
-    """Labelled traffic of a made-up site: people, machines, attacks."""
+    """Labelled traffic of a made-up site: people, machines, attacks. SIGTERM or Ctrl-C ends it early, in good order."""
     from floodwarden.replay import progress_bar
+    from floodwarden.simulate.pace import Pace
     from floodwarden.simulate.sinks import write
 
+    pace = Pace(speed, live=now and speed > 0)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: pace.stop.set())
     try:
+        named, duration_s = _attacks(attack or []), _seconds(duration)
         config = SimulationConfig(
             seed=seed,
-            duration_s=_seconds(duration),
+            duration_s=duration_s,
             requests_per_s=rate,
             clients=clients,
-            attacks=_attacks(attack or []),
+            attacks=recurring(named, _seconds(every), duration_s) if every else named,
+            limits=not ask,
             cases=frozenset(CASES) ^ frozenset(without or []),  # one that is none is then refused by name
         )
     except SimulationError as error:
@@ -83,7 +104,14 @@ def simulate(  # noqa: PLR0913 - each is an option of the command
         config = replace(config, start_ms=int(time.time() * 1000))
     with progress_bar() as progress:
         bar = progress.add_task("simulating", total=None, note="decisions")
-        total = write(config, to, speed=speed, on_rows=lambda n: progress.advance(bar, n))
+        total = write(
+            config,
+            to,
+            pace=pace,
+            ask=ask,
+            on_rows=lambda n: progress.advance(bar, n),
+            tell=lambda what: typer.echo(f"{time.strftime('%H:%M:%S')}  {what}", err=True) if speed else None,
+        )
     typer.echo(f"{total:,} decisions to {to}", err=True)
 
 

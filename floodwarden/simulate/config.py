@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 FAMILIES: Final = ("brute_force", "stuffing", "scraper", "hammer", "probing")
@@ -50,7 +52,7 @@ class SimulationConfig:
 
     `clients` is how many people have an account; about as many come without one. `flash_start_s` places the crowd
     (None: by the seed). The same configuration always gives the same decisions, and leaving out an attack or a case
-    changes no row of the others.
+    changes no row of the others. Without `limits` nobody is refused: a limiter is to be asked.
     """
 
     seed: int = 1
@@ -62,6 +64,7 @@ class SimulationConfig:
     cases: frozenset[str] = frozenset(CASES)
     flash_start_s: float | None = None
     batch_rows: int = 5000
+    limits: bool = True
 
     def __post_init__(self) -> None:
         if unknown := sorted(self.cases - frozenset(CASES)):
@@ -70,6 +73,23 @@ class SimulationConfig:
             raise SimulationError("duration, rate, clients and batch rows must be above zero")
         if self.duration_s * self.requests_per_s > DECISIONS_MAX:
             raise SimulationError(f"more than {DECISIONS_MAX:,} decisions; ask for less time or a lower rate")
+
+
+def recurring(attacks: Iterable[Attack], every_s: float, duration_s: float) -> tuple[Attack, ...]:
+    """Each attack from its start on (0 where it has none) every `every_s`, as long as `duration_s` has not passed.
+
+    Raises:
+        SimulationError: the time between is not above zero.
+    """
+    if every_s <= 0:
+        raise SimulationError("the time between two attacks must be above zero")
+    again = [
+        replace(attack, start_s=first_s + every_s * n)
+        for attack in attacks
+        for first_s in [attack.start_s or 0.0]
+        for n in range(max(1, math.ceil((duration_s - first_s) / every_s)))
+    ]
+    return tuple(sorted(again, key=lambda attack: attack.start_s or 0.0))
 
 
 def attack_of(text: str) -> Attack:

@@ -43,7 +43,7 @@ def _decided(world: World, config: SimulationConfig) -> tuple[NDArray[np.void], 
     end_ms = config.start_ms + int(config.duration_s * 1000)
     made = made[(made["ts_ms"] >= config.start_ms) & (made["ts_ms"] < end_ms)]
     made = made[np.argsort(made["ts_ms"], kind="stable")]
-    rules = _refusals(made, _partners(world))
+    rules = _refusals(made, _partners(world)) if config.limits else np.full(len(made), ABSENT, np.int64)
     verdicts = np.where(rules != ABSENT, VERDICTS.index("limit"), VERDICTS.index("allow"))
     made["status"][rules != ABSENT] = 429
     return made, verdicts, rules

@@ -1,60 +1,68 @@
-"""Where simulated traffic goes: a JSONL or Arrow file, standard output, Kafka, or a limiter over HTTP."""
+"""Where simulated traffic goes: a JSONL or Arrow file, standard output, Kafka, or limiters over HTTP."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, cast
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 from confluent_kafka import KafkaError, Producer
 
 from floodwarden.errors import CommandError, UnreachableError
 from floodwarden.formats_trace import Labelled, write_arrow, write_jsonl
 from floodwarden.simulate.config import SimulationConfig
+from floodwarden.simulate.gateway import Gateway
 from floodwarden.simulate.generate import simulate
+from floodwarden.simulate.pace import Pace, announced
 from schemas import codec, topics
 
-HTTP_ROWS_MAX: Final = 500
-HTTP_TIMEOUT_S: Final = 10
 FLUSH_TIMEOUT_S: Final = 30
-_PACED_ROWS: Final = 200
+_PACED_ROWS: Final = 200  # each part sent carries the texts of its batch
+_HTTP: Final = ("http://", "https://")
+_AT_ONCE: Final = Pace()
 OnRows = Callable[[int], None]
 
 
-def write(config: SimulationConfig, to: str, *, speed: float = 0.0, on_rows: OnRows = lambda _: None) -> int:
+def write(
+    config: SimulationConfig,
+    to: str,
+    *,
+    pace: Pace = _AT_ONCE,
+    ask: bool = False,
+    on_rows: OnRows = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> int:
     """Simulate into `to` and give back how many decisions that were.
 
     `to` is a file (`.jsonl`, `.jsonl.gz`, `.arrow`), `-` (JSONL on standard output), `kafka://HOST:PORT/TOPIC` or
-    `http://HOST:PORT` (a limiter's `/v1/decisions`). Only files carry labels. `speed` 1 sends as time goes by, 10 ten
-    times as fast, 0 at once. `on_rows` hears of every part written.
+    limiters, `http://HOST:PORT`, several by comma. Only files carry labels. With `ask` the limiters decide, else they
+    are told what the made-up site decided. `on_rows` hears of every part written, `tell` of each attack as it begins.
 
     Raises:
         CommandError: the place cannot be written to, or takes no decisions.
     """
-    if speed > 0:
+    if ask and not to.startswith(_HTTP):
+        raise CommandError(f"{to}: only limiters can be asked; say http://HOST:PORT")
+    if pace.speed:
         config = replace(config, batch_rows=min(config.batch_rows, _PACED_ROWS))
-    parts = simulate(config)
-    paced = _paced(parts, config.start_ms, speed) if speed > 0 else parts
+    paced = announced(pace.keep(simulate(config), config.start_ms), tell)
     total = 0
-    for rows in _sink(to)(paced):
+    for rows in _sink(to, pace, ask=ask)(paced):
         total += rows
         on_rows(rows)
     return total
 
 
-def _sink(to: str) -> Callable[[Iterable[Labelled]], Iterator[int]]:
+def _sink(to: str, pace: Pace, *, ask: bool) -> Callable[[Iterable[Labelled]], Iterator[int]]:
     if to.startswith("kafka://"):
         return lambda parts: _to_kafka(parts, to)
-    if to.startswith(("http://", "https://")):
-        return lambda parts: _to_http(parts, to)
+    if to.startswith(_HTTP):
+        return lambda parts: _to_http(parts, to.split(","), pace, ask=ask)
     if to == "-":
         return lambda parts: write_jsonl(parts, sys.stdout.buffer)
     if to.endswith((".jsonl", ".jsonl.gz", ".arrow")):
@@ -93,7 +101,12 @@ def _to_kafka(parts: Iterable[Labelled], to: str) -> Iterator[int]:
 
     headers = [(topics.CONTENT_TYPE, topics.ARROW.encode())]
     for batch, _ in parts:
-        producer.produce(topic, codec.encode(batch), headers=headers, on_delivery=told)
+        while True:
+            try:
+                producer.produce(topic, codec.encode(batch), headers=headers, on_delivery=told)
+                break
+            except BufferError:  # its queue is full: wait for the broker to take some
+                producer.poll(0.1)
         producer.poll(0)
         if failures:
             break
@@ -104,24 +117,12 @@ def _to_kafka(parts: Iterable[Labelled], to: str) -> Iterator[int]:
         raise UnreachableError(f"{to}: {why}; is the broker there and the topic made?")
 
 
-def _to_http(parts: Iterable[Labelled], to: str) -> Iterator[int]:
-    url = to.rstrip("/") + ("" if urlsplit(to).path.strip("/") else "/v1/decisions")
-    for batch, _ in parts:
-        rows = codec.to_rows(batch)
-        for begin in range(0, len(rows), HTTP_ROWS_MAX):
-            body = codec.rows_to_json(rows[begin : begin + HTTP_ROWS_MAX])
-            request = Request(url, data=body, headers={topics.CONTENT_TYPE: topics.JSON}, method="POST")  # noqa: S310 - `_sink` lets only http and https through
-            try:
-                with urlopen(request, timeout=HTTP_TIMEOUT_S):  # noqa: S310 - as above
-                    pass
-            except (URLError, TimeoutError, OSError) as error:
-                raise UnreachableError(f"{url}: {error}; is it a limiter?") from error
-        yield batch.num_rows
-
-
-def _paced(parts: Iterable[Labelled], start_ms: int, speed: float) -> Iterator[Labelled]:
-    begun_s = time.monotonic()
-    for part in parts:
-        due_s = (part.batch.column("ts_ms")[-1].as_py() - start_ms) / 1000 / speed
-        time.sleep(max(0.0, due_s - (time.monotonic() - begun_s)))
-        yield part
+def _to_http(parts: Iterable[Labelled], addresses: list[str], pace: Pace, *, ask: bool) -> Iterator[int]:
+    gateway = Gateway([address.strip() for address in addresses], pace.stop)
+    send = gateway.ask if ask else gateway.tell
+    try:
+        for batch, _ in parts:
+            send(codec.to_rows(batch))
+            yield batch.num_rows
+    finally:
+        gateway.close()

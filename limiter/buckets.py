@@ -1,44 +1,41 @@
-"""Where buckets are kept: shared in Redis, or in this node's memory while Redis is away. Both answer alike."""
+"""Buckets shared by all nodes, in Redis: one script call each, all of a request in one round trip."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from limiter.known import Known
+from limiter.line import Line, packed
 from limiter.matcher import Applied
-from limiter.token_bucket import SCRIPT, Taken, answer, take
+from limiter.token_bucket import SCRIPT, Taken, answer
 from schemas.keys import Keys
 
-LOCAL_MAX: Final = 100_000
-ROUND_TRIPS_MAX: Final = 4
-_Call = tuple[str, int, int]  # key, increment_us, capacity_us
+PATIENCE_S: Final = 0.25  # for what no client waits for
+SETTLED_AT_ONCE: Final = 256
 
 
 class RedisBuckets:
-    """Buckets in Redis: one script call each, all of a request in one round trip.
+    """Tells `known` whatever Redis says, also what it says too late.
 
-    At most `ROUND_TRIPS_MAX` are under way; requests that come meanwhile share the next one, so that connections stay
-    few and throughput grows with load. Calls raise `redis.RedisError`, `OSError` or `TimeoutError` when there is no
-    answer within `deadline_ms`.
+    Calls raise `redis.RedisError`, `OSError` or `TimeoutError` when there is no answer within `deadline_ms`.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, deadline_ms: float) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, keys: Keys, deadline_ms: float, known: Known, clock_ms: Callable[[], int]) -> None:
+        self._line = Line(redis)
         self._keys = keys
         self._deadline_s = deadline_ms / 1000
+        self._known = known
+        self._clock_ms = clock_ms
         self._sha = ""
-        self._under_way = 0
-        self._waiting: list[tuple[list[_Call], asyncio.Future[list[Any]]]] = []
-        self._shared: set[asyncio.Task[None]] = set()
 
     async def take(self, applied: Sequence[Applied]) -> list[Taken]:
         """Takes what each of `applied` costs, where there is enough."""
-        replies = await self._ask([self._call(one, one.cost) for one in applied])
+        calls = [(one, self._increment_us(one), one.bucket.capacity_us) for one in applied]
+        replies = await self._ask(calls, self._within_s(len(applied)))
         return [
             answer(one.bucket, one.cost, tat_us, now_us, allowed=allowed == 1)
             for one, (allowed, tat_us, now_us) in zip(applied, replies, strict=True)
@@ -46,99 +43,62 @@ class RedisBuckets:
 
     async def give_back(self, applied: Sequence[Applied]) -> None:
         """Undoes an earlier `take` of each of `applied`."""
-        await self._ask([self._call(one, -one.cost) for one in applied])
+        calls = [(one, -self._increment_us(one), one.bucket.capacity_us) for one in applied]
+        await self._ask(calls, self._within_s(len(applied)))
+
+    async def settle(self) -> None:
+        """Charges what was given out locally, best effort: what fails on the way is not charged."""
+        while due := self._known.settle(SETTLED_AT_ONCE, self._clock_ms() * 1000):
+            # With that much more room, so that no charge is refused.
+            calls = [(one, owed_us, one.bucket.capacity_us + owed_us) for one, owed_us in due]
+            await self._ask(calls, PATIENCE_S)
 
     async def ping(self) -> None:
         """Returns when Redis answers and has the script."""
-        async with asyncio.timeout(max(self._deadline_s, 0.05)):
-            self._sha = str(await self._redis.script_load(SCRIPT))
+        (reply,) = await self._line.ask(packed("SCRIPT", "LOAD", SCRIPT), 1, max(self._deadline_s, PATIENCE_S))
+        _raised([reply])
+        self._sha = reply.decode() if isinstance(reply, bytes) else str(reply)
 
-    def _call(self, one: Applied, cost: int) -> _Call:
-        increment_us = min(cost * one.bucket.emission_us, one.bucket.capacity_us + 1)  # no more than "too much"
-        return self._keys.limiter(one.limit.name, one.identity), increment_us, one.bucket.capacity_us
+    async def aclose(self) -> None:
+        """Closes the connection."""
+        await self._line.aclose()
+
+    def _increment_us(self, one: Applied) -> int:
+        return min(one.cost * one.bucket.emission_us, one.bucket.capacity_us + 1)  # no more than "too much"
 
     def _within_s(self, calls: int) -> float:
         return self._deadline_s + calls // 16 * 0.001  # a batch may take its own work longer
 
-    async def _ask(self, calls: list[_Call]) -> list[Any]:
-        async with asyncio.timeout(self._within_s(len(calls))):
-            if self._under_way < ROUND_TRIPS_MAX:
-                return await self._round_trip(calls)
-            future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-            self._waiting.append((calls, future))
-            return await future
+    async def _ask(self, calls: list[tuple[Applied, int, int]], within_s: float) -> list[Any]:
+        def hear(replies: list[Any], *, late: bool = True) -> None:
+            now_us = self._clock_ms() * 1000
+            for (one, increment_us, _), reply in zip(calls, replies, strict=True):
+                if not isinstance(reply, Exception):
+                    charged = late and increment_us > 0 and reply[0] == 1
+                    self._known.heard(one, reply[1] - reply[2], now_us, late=charged)
 
-    async def _round_trip(self, calls: list[_Call]) -> list[Any]:
-        self._under_way += 1
-        try:
-            return await self._send(calls)
-        except NoScriptError:
-            self._sha = ""
-            return await self._send(calls)
-        finally:
-            self._under_way -= 1
-            if self._waiting:
-                task = asyncio.create_task(self._serve_waiting())
-                self._shared.add(task)
-                task.add_done_callback(self._shared.discard)
-
-    async def _serve_waiting(self) -> None:
-        batch, self._waiting = [one for one in self._waiting if not one[1].done()], []
-        if not batch:
-            return
-        flat = [call for calls, _ in batch for call in calls]
-        try:
-            async with asyncio.timeout(self._within_s(len(flat))):
-                replies = await self._round_trip(flat)
-        except (RedisError, OSError, TimeoutError) as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        at = 0
-        for calls, future in batch:
-            if not future.done():
-                future.set_result(replies[at : at + len(calls)])
-            at += len(calls)
-
-    async def _send(self, calls: list[_Call]) -> list[Any]:
         if not self._sha:
-            self._sha = str(await self._redis.script_load(SCRIPT))
-        if len(calls) == 1:
-            return [await self._redis.evalsha(self._sha, 1, *calls[0])]
-        pipeline = self._redis.pipeline(transaction=False)
-        for call in calls:
-            pipeline.evalsha(self._sha, 1, *call)
-        replies: list[Any] = await pipeline.execute()
+            await self.ping()
+        try:
+            replies = _raised(await self._line.ask(self._packed(calls), len(calls), within_s, hear))
+        except NoScriptError:  # a Redis that was emptied or replaced
+            await self.ping()
+            replies = _raised(await self._line.ask(self._packed(calls), len(calls), within_s, hear))
+        hear(replies, late=False)
         return replies
 
+    def _packed(self, calls: list[tuple[Applied, int, int]]) -> bytes:
+        limiter = self._keys.limiter
+        return b"".join(
+            [
+                packed("EVALSHA", self._sha, "1", limiter(one.limit.name, one.identity), str(inc_us), str(capacity_us))
+                for one, inc_us, capacity_us in calls
+            ]
+        )
 
-class LocalBuckets:
-    """Buckets in memory, at most `most` of them (the longest unused goes first): this node's share of each limit."""
 
-    def __init__(self, most: int = LOCAL_MAX) -> None:
-        self._most = most
-        self._tats: OrderedDict[tuple[str, str], int] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._tats)
-
-    def take(self, applied: Sequence[Applied], nodes: int, now_us: int) -> list[Taken]:
-        """Takes what each of `applied` costs from a bucket of a `nodes`-th of its size, or nothing from any."""
-        shares = [one.bucket.scaled(1, nodes, one.cost) for one in applied]
-        at = [(one.limit.name, one.identity) for one in applied]
-        taken = [
-            take(share, self._tats.get(key), one.cost, now_us)
-            for one, share, key in zip(applied, shares, at, strict=True)
-        ]
-        if all(one.allowed for one in taken):
-            for key, one in zip(at, taken, strict=True):
-                self._tats[key] = one.tat_us
-                self._tats.move_to_end(key)
-            while len(self._tats) > self._most:
-                self._tats.popitem(last=False)
-        return taken
-
-    def clear(self) -> None:
-        """Forgets everything: Redis is back, and its buckets were never touched meanwhile."""
-        self._tats.clear()
+def _raised(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, RedisError):
+            raise reply
+    return replies

@@ -1,8 +1,8 @@
 """The check: memory first, then Redis in one round trip, and never an exception or a wait beyond the deadline.
 
-While Redis is slow or gone a node gives out its share of each limit (`limit / nodes`) from its own memory, and what the
-enforcer put in force stays in force. When Redis is back the shared buckets hold again as they were, and local ones are
-forgotten: what was given out meanwhile is not charged.
+A check that Redis does not answer in time is answered from this node's share of each limit (`limit / nodes`), which
+begins where the shared bucket was last heard of; the next one asks Redis again. While Redis is gone every check is, and
+what the enforcer put in force stays in force. What was given out locally is charged when Redis answers, best effort.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from limiter.breaker import Breaker
-from limiter.buckets import LocalBuckets, RedisBuckets
+from limiter.buckets import RedisBuckets
+from limiter.known import Known
 from limiter.matcher import Applied, Matcher
 from limiter.metrics import Metrics
 from limiter.overrides import Overrides
@@ -27,6 +28,7 @@ from limiter.verdict import Answer, Mode, Placed, Reason, Request, combined, ref
 from schemas.settings import Settings
 
 _PROBE_EVERY_S: Final = 0.2
+_SETTLE_EVERY_S: Final = 0.05
 _AWAY: Final = (RedisError, OSError, TimeoutError)
 log = structlog.get_logger("limiter.node")
 
@@ -54,8 +56,8 @@ class Node:
         self._policy = policy
         self._matcher = Matcher(policy)
         self._overrides = overrides
-        self._shared = RedisBuckets(redis, settings.keys, settings.redis_deadline_ms)
-        self._local = LocalBuckets()
+        self._known = Known()
+        self._shared = RedisBuckets(redis, settings.keys, settings.redis_deadline_ms, self._known, clock_ms)
         self._breaker = Breaker()
         self._known_nodes = settings.known_nodes
         self._nodes = nodes
@@ -65,6 +67,7 @@ class Node:
             (v, m): metrics.checks.labels(v, m) for v in ("allow", "limit", "deny", "challenge") for m in Mode
         }
         self._probe: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
 
     @property
     def mode(self) -> Mode:
@@ -94,26 +97,30 @@ class Node:
         try:
             await self._shared.ping()
         except _AWAY as error:
-            log.warning("redis_away_at_start", reason=type(error).__name__)
+            self._breaker.open()
+            self._away(type(error).__name__)
             return False
         return True
 
     async def aclose(self) -> None:
         """Stops asking for Redis."""
-        if self._probe is not None:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
+        tasks = [task for task in (self._probe, self._settling) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._shared.aclose()
 
     async def _check(self, requests: Sequence[Request]) -> list[Answer]:
         now_ms = self._clock_ms()
         placed = [self.place(request, now_ms) for request in requests]
-        asking = [one.applied for one in placed if one.ruling.refusal is None and one.applied]
+        refusing = [self._refusing(one, now_ms) for one in placed]
+        asking = [one.applied for one, told in zip(placed, refusing, strict=True) if told is None and one.applied]
         taken = await self._take_shared(asking) if asking and not self._breaker.is_open else None
         shared = iter(taken) if taken is not None else None
         answers: list[Answer] = []
-        for one in placed:
-            if one.ruling.refusal is not None:
-                answers.append(refused(one, one.ruling.refusal, now_ms))
+        for one, told in zip(placed, refusing, strict=True):
+            if told is not None:
+                answers.append(told)
             elif not one.applied:
                 answers.append(combined(one, (), (), Mode.MEMORY))
             elif shared is not None:
@@ -122,9 +129,20 @@ class Node:
                 answers.append(self._locally(one, now_ms))
         return answers
 
+    def _refusing(self, placed: Placed, now_ms: int) -> Answer | None:
+        """The refusal that memory alone suffices for: an action in force, or a bucket just heard to be empty."""
+        if placed.ruling.refusal is not None:
+            return refused(placed, placed.ruling.refusal, now_ms)
+        taken = self._known.refuses(placed.applied, now_ms * 1000)
+        if taken is None:
+            return None
+        return combined(placed, [one.bucket for one in placed.applied], taken, Mode.MEMORY)
+
     def _locally(self, placed: Placed, now_ms: int) -> Answer:
         nodes = max(self._known_nodes, self._nodes(), 1)
-        taken = self._local.take(placed.applied, nodes, now_ms * 1000)
+        taken = self._known.take(placed.applied, nodes, now_ms * 1000)
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.create_task(self._settle(), name="limiter-settle")
         shares = [one.bucket.scaled(1, nodes, one.cost) for one in placed.applied]
         return combined(placed, shares, taken, Mode.LOCAL)
 
@@ -175,10 +193,13 @@ class Node:
     def _failed(self, error: Exception) -> None:
         reason = "deadline" if isinstance(error, TimeoutError) else type(error).__name__
         self._metrics.redis_errors.labels(reason).inc()
-        if self._breaker.failed():
-            self._metrics.mode.set(1)
-            log.warning("redis_away", reason=reason, limits="local", nodes=max(self._known_nodes, self._nodes()))
-            self._probe = asyncio.create_task(self._until_back(), name="limiter-probe")
+        if self._breaker.failed(self._clock_ms()):
+            self._away(reason)
+
+    def _away(self, reason: str) -> None:
+        self._metrics.mode.set(1)
+        log.warning("redis_away", reason=reason, limits="local", nodes=max(self._known_nodes, self._nodes()))
+        self._probe = asyncio.create_task(self._until_back(), name="limiter-probe")
 
     async def _until_back(self) -> None:
         while self._breaker.is_open:
@@ -188,6 +209,17 @@ class Node:
             except _AWAY:
                 continue
             self._breaker.succeeded()
-            self._local.clear()
             self._metrics.mode.set(0)
             log.info("redis_back", limits="shared")
+
+    async def _settle(self) -> None:
+        """Charges what was given out here, as soon as Redis answers again."""
+        while self._known.owes:
+            await asyncio.sleep(_SETTLE_EVERY_S)
+            if self._breaker.is_open:
+                continue
+            try:
+                await self._shared.ping()
+                await self._shared.settle()
+            except _AWAY as error:
+                log.info("not_charged_yet", reason=type(error).__name__)

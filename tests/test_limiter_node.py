@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from limiter_world import Enforcer, Server, action, eventually, settings
+import redis
+from limiter_world import KEYS, Enforcer, Server, action, eventually, settings
 
 from limiter.matcher import Identity
 from limiter.policy import PPM, Brownout, Level, Limit, Per, Policy, Tier
@@ -111,7 +112,7 @@ async def test_a_throttle_and_a_brownout_leave_a_part_of_the_limit(service: Serv
     assert browned[5].reason is Reason.BROWNOUT
 
 
-async def test_a_stopped_redis_costs_a_deadline_thrice_then_nothing(
+async def test_a_stopped_redis_costs_a_few_deadlines_then_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enforcer = Enforcer(server.url)
@@ -132,6 +133,51 @@ async def test_a_stopped_redis_costs_a_deadline_thrice_then_nothing(
         enforcer.put(action("deny", "ip:192.0.2.67", "u2"))
         await eventually(lambda: len(service.overrides) == 2)
         assert (await service.node.check(ask("192.0.2.5"))).mode is Mode.SHARED
+
+
+async def test_one_missed_deadline_is_answered_locally_and_the_next_check_asks_redis_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node_of(settings(server.url, redis_deadline_ms=40, known_nodes=2), monkeypatch) as service:
+        assert [(await service.node.check(ask())).mode for _ in range(3)] == [Mode.SHARED] * 3
+        server.pause()
+        missed = await asyncio.gather(*(service.node.check(ask()) for _ in range(5)))
+        server.resume()
+        assert {answer.mode for answer in missed} == {Mode.LOCAL}
+        assert service.node.mode is Mode.SHARED
+        given = 3 + sum(answer.allowed for answer in missed)
+        assert 3 < given < 8  # half of what was left, not a fresh half
+        rest = [await service.node.check(ask()) for _ in range(12)]
+        assert Mode.SHARED in {answer.mode for answer in rest}
+        assert given + sum(answer.allowed for answer in rest) <= 10
+
+
+async def test_what_was_given_out_while_redis_was_away_is_charged_when_it_is_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node_of(settings(server.url, redis_deadline_ms=100), monkeypatch) as service:
+        server.kill()
+        for _ in range(6):
+            assert (await service.node.check(ask())).allowed
+        server.start()
+        async with node_of(settings(server.url, node="n2"), monkeypatch) as other:
+            await eventually(lambda: service.node.mode is Mode.SHARED)
+            with redis.Redis.from_url(server.url) as client:
+                await eventually(lambda: client.exists(KEYS.limiter("ip", "192.0.2.1")) == 1)
+            answers = [await other.node.check(ask()) for _ in range(8)]
+            assert sum(answer.allowed for answer in answers) == 4
+
+
+async def test_a_client_known_to_be_refused_costs_redis_nothing(service: Service, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(11):
+            await service.node.check(ask())
+        before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        answers = await service.node.check_many([ask() for _ in range(50)])
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before
+    assert {(answer.verdict, answer.mode, answer.rule) for answer in answers} == {("limit", Mode.MEMORY, "ip")}
+    assert answers[0].retry_after_ms
+    assert 350_000 < answers[0].retry_after_ms <= 360_000
 
 
 async def test_a_killed_redis_that_comes_back_empty_is_used_again(

@@ -53,7 +53,8 @@ class Control:
         group, pane, value = group[order], pane[order], value[order]
         sums = np.zeros((len(group) + 1, 2))
         np.cumsum(value, axis=0, out=sums[1:])
-        return self._at(route, pane_s, routes, (group, pane, sums), base)
+        distinct, row = _distinct(route, pane_s)
+        return self._at(route[distinct], pane_s[distinct], routes, (group, pane, sums), base)[row]
 
     @staticmethod
     def _at(route: U64, pane_s: I64, routes: U64, prefix: tuple[I64, I64, F64], base: int) -> F64:
@@ -94,3 +95,19 @@ class Control:
         """Take up what `arrays` gave."""
         self.route, self.sums = arrays[f"{name}.route"].astype(np.uint64), arrays[f"{name}.sums"].astype(np.float64)
         self.at_s = int(arrays[f"{name}.at_s"])
+
+
+def _distinct(route: U64, pane_s: I64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """A row of each (route, pane), and for each row which of these it is: there are few beside the rows."""
+    routes = np.unique(route)
+    first_s = int(pane_s.min(initial=NEVER))
+    panes = int(pane_s.max(initial=0)) - first_s + 1
+    if len(routes) * panes > len(route):
+        return np.arange(len(route)), np.arange(len(route))
+    key = np.searchsorted(routes, route) * panes + (pane_s - first_s)
+    last = np.full(len(routes) * panes, -1)
+    last[key] = np.arange(len(key))
+    used = np.flatnonzero(last >= 0)
+    number = np.empty(len(last), np.intp)
+    number[used] = np.arange(len(used))
+    return last[used], number[key]

@@ -41,7 +41,7 @@ class Outlook:
         self.told: dict[tuple[int, int, str], int] = {}  # kind, entity, family: the pane it crossed in
         self._seen = 0  # parts already looked at
         self._counts: I64 = np.zeros((PLACES, _COUNTED), np.int64)
-        self._marks: list[tuple[NDArray[np.intp], I64, I64]] = []  # place, pane, counts
+        self._marks: list[tuple[NDArray[np.intp], I64, I64]] = []  # place and family, pane, count
 
     def __len__(self) -> int:
         """Number of open rows."""
@@ -76,7 +76,7 @@ class Outlook:
         marks, self._marks = self._marks, []
         for place, pane_s, counts in marks:
             gone = pane_s < until_s
-            np.subtract.at(self._counts, place[gone], counts[gone])
+            np.subtract.at(self._counts.reshape(-1), place[gone], counts[gone])
             if not gone.all():
                 self._marks.append((place[~gone], pane_s[~gone], counts[~gone]))
         self.told = {who: pane_s for who, pane_s in self.told.items() if pane_s >= until_s}
@@ -93,10 +93,11 @@ class Outlook:
         """Count what families could mark in fresh rows; gives the rows that have some of it."""
         some, counts = _markable(flows, memories)
         marked = flows.take(some)
-        place = _places(marked.entity)
-        np.add.at(self._counts, place, counts)
+        row, family = np.nonzero(counts)
+        place, n = _places(marked.entity)[row] * _COUNTED + family, counts[row, family]
+        np.add.at(self._counts.reshape(-1), place, n)
         if len(some):
-            self._marks.append((place, marked.pane_s, counts))
+            self._marks.append((place, marked.pane_s[row], n))
         return marked
 
     def reach(self, marked: Flows, entities: Entities, model: Model) -> tuple[U64, NDArray[np.uint8]]:

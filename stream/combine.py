@@ -143,7 +143,8 @@ class _Rows:
     verdict: I64
     outcome: I64
     login: Bool
-    told: I64  # the class of the request: verdict, outcome, login
+    told: I64  # the class of the request, its place among `classes`
+    classes: I64  # classes (verdict, outcome, login) there are
     refused_credential: Bool
     cost: I64
     latency_ms: NDArray[np.float64]
@@ -159,6 +160,7 @@ class _Rows:
         login = _logins(batch, login_globs)
         outcome = _outcomes(verdict, status, login)
         path = _Text.read(batch.column("path"))
+        told, classes = grouped((verdict * _OUTCOMES + outcome) * 2 + login, _CLASSES)
         latency_ms = batch.column("latency_ms").fill_null(np.nan).to_numpy(zero_copy_only=False).astype(np.float64)
         timed = np.isfinite(latency_ms)
         return _Rows(
@@ -175,7 +177,8 @@ class _Rows:
             verdict=verdict,
             outcome=outcome,
             login=login,
-            told=(verdict * _OUTCOMES + outcome) * 2 + login,
+            told=told,
+            classes=classes,
             refused_credential=(status == 401) | (status == 403),
             cost=batch.column("cost").to_numpy(zero_copy_only=False).astype(np.int64),
             latency_ms=np.rint(np.where(timed, latency_ms, 0.0) * _LATENCY_STEPS) / _LATENCY_STEPS,
@@ -243,7 +246,7 @@ def _flows(rows: _Rows) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
     groups, uniques = distinct(mixed(rank + np.uint64(1)) ^ mixed(place.astype(np.uint64)))
     one, count = first_rows(groups, len(uniques)), len(uniques)
     n = np.bincount(groups, minlength=count)
-    places, owners = distinct(place[one])
+    places, owners = grouped(place[one], (ips + len(rows.key.values)) * panes)
     cut = beyond(places, len(owners), rank[one], FLOWS_PER_PANE_MAX)
     dropped = _dropped(place[one[cut]], n[cut], ips * panes)
     kept = np.flatnonzero(~cut)
@@ -301,8 +304,9 @@ def _counts_of(
     place = text.codes[at] * rows.panes + rows.pane[at]
     groups, uniques = grouped(place, len(text.values) * rows.panes)
     count = len(uniques)
-    histogram = np.bincount(groups * _CLASSES + rows.told[at], minlength=count * _CLASSES)
-    measures = histogram.reshape(count, _CLASSES) @ _MEASURED
+    width = len(rows.classes)
+    histogram = np.bincount(groups * width + rows.told[at], minlength=count * width)
+    measures = histogram.reshape(count, width) @ _MEASURED[rows.classes]
     code, pane = uniques // rows.panes, uniques % rows.panes
     flows_dropped = np.zeros(count, np.int64)
     if dropped is not None and len(dropped[0]):

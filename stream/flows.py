@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from detectors.columns import DTYPES, Flows
 from schemas.usage import FLOWS_PER_PANE_MAX
-from stream.grouping import U64, beyond, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
+from stream.grouping import I64, U64, beyond, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
 
+_PLACES: Final = np.uint64((1 << 16) - 1)
 _NAMES: Final = {field.name: "hash" if field.name == "entity" else field.name for field in fields(Flows)}
 
 
@@ -31,10 +32,22 @@ def bounded(parts: list[Flows]) -> Flows:
     if not len(flows):
         return flows
     owner = mixed(flows.entity ^ mixed(flows.pane_s.astype(np.uint64))) + flows.kind
-    places, owners = distinct(owner)
-    if int(np.bincount(places, minlength=len(owners)).max()) <= FLOWS_PER_PANE_MAX:
+    crowded = _crowded((owner & _PLACES).astype(np.int64), int(_PLACES) + 1)  # those of a place, or more: a first sieve
+    if not len(crowded):
         return flows
-    return _cut(flows, owner)
+    places, owners = distinct(owner[crowded])
+    crowded = crowded[_crowded(places, len(owners))]
+    if not len(crowded):
+        return flows
+    fits = np.ones(len(flows), np.bool_)
+    fits[crowded] = False
+    return Flows.concat([flows.take(fits), _cut(flows.take(crowded), owner[crowded])])
+
+
+def _crowded(groups: I64, count: int) -> I64:
+    """Rows of groups that have more than an owner may have in a pane."""
+    rows: I64 = np.flatnonzero((np.bincount(groups, minlength=count) > FLOWS_PER_PANE_MAX)[groups])
+    return rows
 
 
 def _cut(flows: Flows, owner: U64) -> Flows:

@@ -188,15 +188,15 @@ def run(
     Raises:
         CommandError: a trace cannot be read, or the model not used.
     """
-    rejects = Rejects()
+    rejects, settings = Rejects(), settings or load()
     with progress_bar() as progress:
         learning = progress.add_task("learning", total=None, note="") if train is not None else None
-        judge_with = _learned(train) if train is not None else load_model(model)
+        judge_with = _learned(train, settings.login_globs) if train is not None else load_model(model)
         if learning is not None:
             progress.remove_task(learning)
         bar = progress.add_task("judging", total=None, note="decisions")
         parts = read([trace], rejects=rejects)
-        result = evaluate(parts, judge_with, settings or load(), on_rows=lambda n: progress.advance(bar, n))
+        result = evaluate(parts, judge_with, settings, on_rows=lambda n: progress.advance(bar, n))
     if not result["decisions"]:
         raise CommandError(f"{trace}: no decisions in it; make one with `floodwarden simulate`")
     result |= {"rejected": rejects.total, "model": judge_with.version}
@@ -239,10 +239,10 @@ def show(result: Mapping[str, Any], console: Console) -> None:
     console.print(cases)
 
 
-def _learned(trace: str | Path) -> Model:
+def _learned(trace: str | Path, login_globs: tuple[str, ...]) -> Model:
     rejects = Rejects()
     batches = (_good(part).batch for part in read([trace], rejects=rejects))
-    return training.train(batches, clean=True, made_from=Path(trace).name)
+    return training.train(batches, login_globs=login_globs, clean=True, made_from=Path(trace).name)
 
 
 def _good(part: Labelled) -> Labelled:

@@ -61,7 +61,7 @@ def replay(
             progress.advance(bar, n)
 
     parts = read(files, form=options.form, rejects=rejects, on_bytes=on_bytes)
-    model, parts, findings.adapted = _fitted(load_model(options.model), parts, options)
+    model, parts, findings.adapted = _fitted(load_model(options.model), parts, options, settings.login_globs)
     findings.model = model.version
     judging = progress.add_task("judging", total=None, note="") if progress else None
     for judged in ClosedLoop(model, settings).run(sliced(parts, span_ms=SLICE_MS, rows_max=SLICE_ROWS)):
@@ -140,7 +140,9 @@ def progress_bar() -> Progress:
     )
 
 
-def _fitted(model: Model, parts: Iterator[Labelled], options: ReplayOptions) -> tuple[Model, Iterator[Labelled], bool]:
+def _fitted(
+    model: Model, parts: Iterator[Labelled], options: ReplayOptions, login_globs: tuple[str, ...]
+) -> tuple[Model, Iterator[Labelled], bool]:
     """The model to judge with and the traffic still whole; whether the model was fitted to it."""
     if options.model is not None or not options.adapt:
         return model, parts, False
@@ -154,7 +156,7 @@ def _fitted(model: Model, parts: Iterator[Labelled], options: ReplayOptions) -> 
     whole = chain(head, parts)
     if rows < ADAPT_ROWS_MIN or _span_ms(head) < ADAPT_SPAN_MS_MIN:
         return model, whole, False
-    return train.adapt(model, (part.batch for part in head)), whole, True
+    return train.adapt(model, (part.batch for part in head), login_globs), whole, True
 
 
 def _span_ms(parts: Sequence[Labelled]) -> int:

@@ -18,7 +18,6 @@ from detectors.families import ODD
 from stream.combine import combine
 from stream.flows import read as read_flows
 
-LOGIN_GLOBS: Final = ("*login*", "*signin*", "*sign-in*", "*/token", "*wp-login*", "*/auth")
 SPAN_S_MIN: Final = 2 * 3600
 """Shorter training than this knows no lives and no established clients: thresholds keep the defaults' slope."""
 TRIM_SHARE: Final = 5e-4
@@ -26,7 +25,7 @@ ADAPT_WEIGHT: Final = 50.0
 _NEVER: Final = 1e9
 
 
-def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...] = LOGIN_GLOBS) -> Flows:
+def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...]) -> Flows:
     """All flows of decisions, held in memory (about 80 bytes each)."""
     parts = [
         read_flows(block.flows)
@@ -41,7 +40,7 @@ def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...] = LOG
 def train(
     batches: Iterable[pa.RecordBatch],
     *,
-    login_globs: tuple[str, ...] = LOGIN_GLOBS,
+    login_globs: tuple[str, ...],
     clean: bool = False,
     seed: int = 1,
     made_from: str = "",
@@ -72,7 +71,7 @@ def learn(flows: Flows, *, clean: bool = False, seed: int = 1, made_from: str = 
     return replace(model, beta=beta, h=thresholds(beta, entities), regulars=regulars, regulars_p0=null)
 
 
-def adapt(model: Model, batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...] = LOGIN_GLOBS) -> Model:
+def adapt(model: Model, batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...]) -> Model:
     """`model` fitted to a site it was not trained on, from the very log it is to judge (`replay`'s first pass)."""
     return adapt_flows(model, gather(batches, login_globs))
 
@@ -110,12 +109,14 @@ DEFAULT_SEED: Final = 1
 DEFAULT_PATH: Final = Path(__file__).parent.parent / "detectors" / "data" / "default.npz"
 
 
-def rebuild_default(batches: Iterable[pa.RecordBatch], path: Path = DEFAULT_PATH) -> Model:
+def rebuild_default(
+    batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...], path: Path = DEFAULT_PATH
+) -> Model:
     """Make the shipped model anew from a clean simulated day of seed `DEFAULT_SEED`: same seed, same file.
 
     It knows no regulars: those of the simulated site are nobody elsewhere.
     """
-    model = train(batches, clean=True, made_from=f"simulated day, seed {DEFAULT_SEED}")
+    model = train(batches, login_globs=login_globs, clean=True, made_from=f"simulated day, seed {DEFAULT_SEED}")
     shipped = replace(model, regulars=model.regulars[:0], regulars_p0=model.regulars_p0[:0])
     path.parent.mkdir(exist_ok=True)
     save(shipped, path)

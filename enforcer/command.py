@@ -25,6 +25,8 @@ from schemas import topics
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.errors import BadMessageError
 from schemas.settings import PREFIX, Settings
+from schemas.targets import parse_targets
+from schemas.targets import target as target_of
 
 BROKER_WAIT_S: Final = 5.0
 FORCE_WAIT_S: Final = 5.0
@@ -161,7 +163,7 @@ class _Session:
         return [action for action in actions if action.expires_ms > _now_ms()]
 
     def refuse_allowlisted(self, target: Target) -> None:
-        configured = guardrails.parse_allowlist(self._settings.allowlist, PREFIX + "ALLOWLIST")
+        configured = parse_targets(self._settings.allowlist, PREFIX + "ALLOWLIST")
         if entry := guardrails.Allowlist(configured).covering(target):
             raise CommandError("allowlisted", "value", f"{entry} is allowed", f"take it out of {PREFIX}ALLOWLIST")
         by_command = [a.target for a in self.in_force() if a.kind is ActionKind.ALLOW]
@@ -259,7 +261,7 @@ def _address(url: str) -> str:
 
 def _target(kind: str, value: str) -> Target:
     try:
-        return guardrails.target(kind, value)
+        return target_of(kind, value)
     except ValueError as error:
         field = "value" if kind in set(TargetKind) else "kind"
         raise CommandError("bad_value", field, str(error), "like ip 203.0.113.7, ip 203.0.113.0/24, key ID") from error

@@ -26,9 +26,9 @@ from enforcer.writer import Writer
 from schemas import topics
 from schemas.dead_letter import Origin
 from schemas.errors import BadMessageError
-from schemas.settings import Settings
+from schemas.settings import PORTS, Settings
 
-PORT: Final = 8083
+PORT: Final = PORTS["enforcer"]
 TICK_S: Final = 0.1
 VERIFY_S: Final = 1.0
 LOOK_S: Final = 0.005

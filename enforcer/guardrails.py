@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from schemas.action import Action, ActionKind, Target, TargetKind
-from schemas.errors import SettingsError
+from schemas.targets import plain
 
 Network = IPv4Network | IPv6Network
 RESTRICTIVE: Final = frozenset({ActionKind.DENY, ActionKind.CHALLENGE, ActionKind.THROTTLE})
@@ -93,50 +93,6 @@ class Minute:
         return len(self._times)
 
 
-def parse_target(text: str) -> Target:
-    """`KIND:VALUE`, an address or a network as a target.
-
-    Raises:
-        ValueError: it is none of these; the message says what would do.
-    """
-    text = text.strip()
-    try:
-        return Target(kind=TargetKind.IP, value=_plain(ip_network(text, strict=False)))
-    except ValueError:
-        kind, colon, value = text.partition(":")
-    if not colon or not value or kind not in set(TargetKind):
-        kinds = ", ".join(TargetKind)
-        raise ValueError(f"{text!r} is neither KIND:VALUE (kinds: {kinds}) nor an address or network")
-    return target(kind, value)
-
-
-def target(kind: str, value: str) -> Target:
-    """A target in its one spelling: `203.0.113.7`, `203.0.113.0/24`, other kinds as they are.
-
-    Raises:
-        ValueError: an unknown kind, an empty value or a malformed address.
-    """
-    if kind not in set(TargetKind):
-        raise ValueError(f"{kind!r} is no kind; one of {', '.join(TargetKind)}")
-    if not value or len(value) > 512:
-        raise ValueError("a value has 1 to 512 characters")
-    if kind == TargetKind.IP:
-        value = _plain(ip_network(value, strict=False))
-    return Target(kind=TargetKind(kind), value=value)
-
-
-def parse_allowlist(text: str, setting: str) -> tuple[Target, ...]:
-    """Comma-separated targets; an empty text is an empty list.
-
-    Raises:
-        SettingsError: names `setting` and the entry that is wrong.
-    """
-    try:
-        return tuple(parse_target(entry) for entry in text.split(",") if entry.strip())
-    except ValueError as error:
-        raise SettingsError(f"{setting}: {error}; write it like ip:203.0.113.0/24,key:partner-1") from error
-
-
 def network_of(target: Target) -> Network | None:
     """The addresses an `ip` target means; None for other kinds and for what is no address."""
     if target.kind is not TargetKind.IP:
@@ -172,11 +128,6 @@ def restricts(action: Action) -> bool:
     return action.kind in RESTRICTIVE
 
 
-def _plain(network: Network) -> str:
-    single = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if single else str(network)
-
-
 def _number(network: Network) -> int:
     return int(network.network_address)
 
@@ -187,4 +138,4 @@ def _inside(network: Network, length: int, numbers: set[int]) -> str | None:
     if found is None:
         return None
     address = network.network_address + (found - first)
-    return f"ip:{_plain(ip_network((str(address), length)))}"
+    return f"ip:{plain(ip_network((str(address), length)))}"

@@ -14,6 +14,8 @@ from enforcer.standing import Standing
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Alert, Answer, EntityKind, Status
 from schemas.settings import PREFIX, Settings
+from schemas.targets import parse_targets
+from schemas.targets import target as target_of
 
 AUTO: Final = "auto"
 RENEW_MS_MAX: Final = 30_000
@@ -60,8 +62,8 @@ class PlanConfig:
             throttle_factor=settings.throttle_factor,
             ladder=Ladder(settings.escalation, settings.quiet_seconds * 1000, settings.action_seconds_max),
             caps=Caps(settings.actions_per_minute_max, settings.live_share_max, settings.live_floor),
-            allowed=guardrails.parse_allowlist(settings.allowlist, PREFIX + "ALLOWLIST"),
-            proxies=guardrails.parse_allowlist(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
+            allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
+            proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
             partitions=settings.usage_partitions,
             dry_run=settings.dry_run,
         )
@@ -235,7 +237,7 @@ def _kind(alert: Alert) -> ActionKind:
 def _target(alert: Alert) -> Target:
     kind = str(alert.entity.kind)
     try:
-        return guardrails.target(kind, alert.entity.value)
+        return target_of(kind, alert.entity.value)
     except ValueError:  # no address: `_refusal` says so
         return Target(kind=TargetKind(kind), value=alert.entity.value)
 

@@ -17,14 +17,14 @@ import typer
 from floodwarden.cli_output import Json, console, table, write_json
 from floodwarden.errors import CommandError
 from schemas import settings as settings_of
-from schemas.settings import Settings
+from schemas.settings import PORTS, Settings
 
 SERVICES: Final = "Services (one program each, settings from FLOODWARDEN_*)"
 TOGETHER: Final = "Everything together"
 CARE: Final = "Look after it"
+_FIRST_PORT: Final = PORTS["limiter"]
 
 _PROGRAMS: Final = {"limiter": "limiter.http", "stream": "stream.app", "enforcer": "enforcer.consumer"}
-PORTS: Final = {"limiter": 8080, "stream": 8081, "enforcer": 8082}
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("stream", rich_help_panel=SERVICES)(stream)
     app.command("enforcer", rich_help_panel=SERVICES)(enforcer)
     app.command("topics", rich_help_panel=CARE)(topics)
+    app.command("settings", rich_help_panel=CARE)(list_settings)
     app.command("doctor", rich_help_panel=CARE)(doctor)
     app.command("bench", rich_help_panel=CARE)(bench)
 
@@ -71,6 +72,23 @@ def topics(*, as_json: Json = False) -> None:
     table(("topic", "partitions", ""), rows, "")
 
 
+def list_settings(*, as_json: Json = False) -> None:
+    """Every FLOODWARDEN_* variable there is, what it is when not set, and what it is for."""
+    listed = [
+        (
+            settings_of.PREFIX + name.upper(),
+            "" if field.default is None else str(field.default),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    if as_json:
+        for name, default, about in listed:
+            write_json({"name": name, "default": default, "about": about})
+        return
+    table(("variable", "when not set", ""), listed, "")
+
+
 def doctor(*, as_json: Json = False) -> None:
     """Look at versions, settings, Kafka, topics, Redis, feed and model; say what to do. Exit code 1 when one fails."""
     from floodwarden.doctor import Level, examine
@@ -94,7 +112,7 @@ def up(
     *,
     as_json: Json = False,
     nodes: Annotated[int, typer.Option(min=1, max=8, help="limiters to run")] = 1,
-    port: Annotated[int, typer.Option(min=0, max=65000, help="the first limiter's port; 0 = a free one")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65000, help="the first limiter's port; 0 = a free one")] = _FIRST_PORT,
 ) -> None:
     """Run everything until Ctrl-C: limiters, stream, enforcer, with a broker and a Redis of our own.
 

@@ -36,9 +36,9 @@ from schemas import codec, topics
 from schemas.dead_letter import Origin
 from schemas.decision import Decision
 from schemas.errors import BadMessageError
-from schemas.settings import Settings
+from schemas.settings import PORTS, Settings
 
-PORT: Final = 8080
+PORT: Final = PORTS["limiter"]
 BODY_BYTES_MAX: Final = 4 << 20
 ERRORS_SHOWN_MAX: Final = 20
 _DECISIONS: Final = "/v1/decisions"

@@ -55,14 +55,13 @@ NOTHING: Final = Ruling()
 class Overrides:
     """Actions in force. At most `entries_max`; beyond that, what would end soonest gives way."""
 
-    def __init__(self, allowlist: Iterable[str] = (), entries_max: int = ENTRIES_MAX) -> None:
+    def __init__(self, allowlist: Iterable[Target] = (), entries_max: int = ENTRIES_MAX) -> None:
         self._max = entries_max
         self._targets: dict[str, dict[str, Entry]] = {}
         self._networks: _Networks = {}
         self._where: dict[str, Target] = {}
         self._expiries: list[tuple[int, str]] = []
-        self._fixed = [_allow(text) for text in allowlist]
-        for number, target in enumerate(self._fixed):
+        for number, target in enumerate(allowlist):
             entry = Entry(f"allowlist:{number}", ActionKind.ALLOW, None, PPM, 0, "allowlist", FOREVER_MS)
             self._table(target)[entry.uid] = entry
 
@@ -223,11 +222,3 @@ def _network(target: Target) -> tuple[tuple[int, int], int] | None:
         return None
     host_bits = _ADDRESS_BITS[network.version] - network.prefixlen
     return (network.version, network.prefixlen), int(network.network_address) >> host_bits
-
-
-def _allow(text: str) -> Target:
-    # `KIND:VALUE`, or an address or network alone; an IPv6 address has colons of its own.
-    kind, _, value = text.partition(":")
-    if kind in TargetKind.__members__.values() and value:
-        return Target(kind=TargetKind(kind), value=value)
-    return Target(kind=TargetKind.IP, value=text)

@@ -23,7 +23,8 @@ from limiter.node import Node, wall_clock_ms
 from limiter.overrides import Overrides
 from limiter.policy_file import load
 from limiter.publisher import Publisher
-from schemas.settings import Settings
+from schemas.settings import PREFIX, Settings
+from schemas.targets import parse_targets
 
 log = structlog.get_logger("limiter")
 
@@ -41,7 +42,7 @@ class Service:
         self.settings = settings.model_copy(update={"node": name})
         self.policy = load(settings.policies)
         self.metrics = Metrics()
-        self.overrides = Overrides(text.strip() for text in settings.allowlist.split(",") if text.strip())
+        self.overrides = Overrides(parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"))
         self._clients = [_client(settings.redis) for _ in range(2)]
         self.feed = Feed(self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms)
         self.node = Node(

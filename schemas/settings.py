@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Final, Literal
@@ -12,8 +13,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from schemas import topics
 from schemas.errors import SettingsError
 from schemas.keys import Keys
+from schemas.targets import parse_targets
 
 PREFIX: Final = "FLOODWARDEN_"
+PORTS: Final = {"limiter": 8080, "stream": 8081, "enforcer": 8082}  # where a program listens unless `port` says
 
 
 class Settings(BaseSettings):
@@ -105,11 +108,15 @@ def load(**overrides: object) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
-            raise SettingsError(f"{name} is not a setting; known ones: {', '.join(sorted(known))}")
+            near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), Settings.model_fields, 1)
+            meant = f"did you mean {PREFIX}{near[0].upper()}? " if near else ""
+            raise SettingsError(f"{name} is not a setting; {meant}`floodwarden settings` lists them all")
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        settings = Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(
             f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']} (got {first['input']!r})"
         ) from error
+    parse_targets(settings.allowlist, PREFIX + "ALLOWLIST")
+    return settings

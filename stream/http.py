@@ -9,13 +9,14 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from schemas.alert import EntityKind
+from schemas.settings import PORTS
 from schemas.usage import MEASURES, Kind
 from stream.combiner import Combiner
 from stream.detector import Detector
 from stream.metrics import Metrics
 from stream.windows import WINDOWS_S
 
-PORT: Final = 8081
+PORT: Final = PORTS["stream"]
 _PROBLEM: Final = "application/problem+json"
 
 

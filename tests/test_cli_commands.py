@@ -13,6 +13,7 @@ import pytest
 from floodwarden import bench
 from floodwarden.cli_output import safe
 from floodwarden.errors import CommandError
+from schemas.settings import Settings
 
 NOWHERE = {"FLOODWARDEN_KAFKA": "127.0.0.1:1", "FLOODWARDEN_REDIS": "redis://127.0.0.1:1/0"}
 
@@ -37,6 +38,13 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
         assert word in told.stdout
 
 
+def test_every_setting_is_listed_with_its_default() -> None:
+    lines = [json.loads(line) for line in run("settings", "--json").stdout.splitlines()]
+    known = {line["name"]: line["default"] for line in lines}
+    assert known["FLOODWARDEN_KAFKA"] == "127.0.0.1:9092"
+    assert set(known) == {f"FLOODWARDEN_{name.upper()}" for name in Settings.model_fields}
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "code", "says"),
     [
@@ -44,6 +52,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
         (("demo", "--seconds", "1"), {}, 2, "12"),
         (("deny", "list"), {"FLOODWARDEN_KAFFKA": "x"}, 2, "FLOODWARDEN_KAFFKA"),
         (("deny", "list"), {"FLOODWARDEN_PORT": "many"}, 2, "FLOODWARDEN_PORT"),
+        (("limiter",), {"FLOODWARDEN_ALLOWLIST": "ip:192.0.2.1,planet:mars"}, 2, "planet:mars"),
         (("deny", "list"), {"FLOODWARDEN_REDIS": "localhost"}, 2, "FLOODWARDEN_REDIS"),
         (("deny", "add", "planet", "mars"), NOWHERE, 2, "planet"),
         (("deny", "add", "ip", "192.0.2.1", "--for", "soon"), NOWHERE, 2, "90s, 10m, 6h or 1d"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from limiter.matcher import Identity
 from limiter.overrides import PER_TARGET_MAX, Overrides
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
+from schemas.targets import parse_targets
 
 NOW_MS = 1_764_000_000_000
 
@@ -64,7 +65,7 @@ def test_an_allow_always_wins_for_any_kind_of_key() -> None:
 
 
 def test_the_configured_allowlist_outlives_snapshots() -> None:
-    overrides = Overrides(("192.0.2.0/24", "key:k1", "2001:db8::/32"))
+    overrides = Overrides(parse_targets("192.0.2.0/24, key:k1, 2001:db8::/32", "ALLOWLIST"))
     overrides.replace([action("deny", "global:*")], NOW_MS)
     assert overrides.judge(Identity(ip="192.0.2.9"), "/", NOW_MS).refusal is None
     assert overrides.judge(Identity(ip="2001:db8::1"), "/", NOW_MS).refusal is None

@@ -9,6 +9,7 @@ from schemas.errors import SettingsError
 from schemas.keys import Keys
 from schemas.routes import is_login
 from schemas.settings import load
+from schemas.targets import parse_targets
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,8 +21,26 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_unknown_setting_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOODWARDEN_KAFKKA", "x")
-    with pytest.raises(SettingsError, match="FLOODWARDEN_KAFKKA is not a setting"):
+    with pytest.raises(SettingsError, match=r"FLOODWARDEN_KAFKKA is not a setting; did you mean FLOODWARDEN_KAFKA\?"):
         load()
+
+
+def test_an_unknown_setting_that_is_like_none_says_where_the_list_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOODWARDEN_XYZZY", "x")
+    with pytest.raises(SettingsError, match="XYZZY is not a setting; `floodwarden settings` lists them all"):
+        load()
+
+
+@pytest.mark.parametrize("entry", ["planet:mars", "192.0.2.300", "ip:192.0.2.0/33", "key:"])
+def test_a_malformed_entry_of_the_allowlist_is_named(entry: str) -> None:
+    with pytest.raises(SettingsError, match=f"FLOODWARDEN_ALLOWLIST: .*{entry.removeprefix('ip:')}"):
+        load(allowlist=f"192.0.2.1, {entry}")
+
+
+def test_targets_have_one_spelling_however_they_are_written() -> None:
+    text = "192.0.2.9/24, ip:192.0.2.7, 2001:DB8::1, ip:2001:db8:0::/32, key:k:1, user:ann,"
+    spelled = ["ip:192.0.2.0/24", "ip:192.0.2.7", "ip:2001:db8::1", "ip:2001:db8::/32", "key:k:1", "user:ann"]
+    assert [target.key for target in parse_targets(text, "X")] == spelled
 
 
 def test_a_malformed_setting_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,8 @@ def rebuild_default(*, as_json: bool) -> int:
     with progress_bar() as progress:
         config = SimulationConfig(seed=train.DEFAULT_SEED, batch_rows=50_000)
         batches = _counted(progress, (part.batch for part in simulate(config)), rows)
-        model = train.rebuild_default(
-            batches, Settings.model_construct().login_globs
-        )  # stated, not from the environment
+        # The stated login routes, whatever the environment says.
+        model = train.rebuild_default(batches, Settings.model_construct().login_globs)
     _tell(model, train.DEFAULT_PATH, rows[0], 0, as_json=as_json)
     return 0
 

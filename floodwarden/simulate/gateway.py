@@ -79,9 +79,9 @@ class Gateway:
             limiter.close()
 
     def _shares(self, rows: Sequence[Decision]) -> list[Sequence[Decision]]:
-        n = len(self._limiters)
-        shares = [rows[at::n] for at in range(n)]
-        return [share[b : b + ROWS_MAX] for share in shares for b in range(0, len(share), ROWS_MAX)]
+        limiters = len(self._limiters)
+        n = limiters * -(-len(rows) // (limiters * ROWS_MAX))
+        return [share for at in range(n) if (share := rows[at::n])]
 
     def _post_rows(self, rows: Sequence[Decision]) -> None:
         while rows:

@@ -53,8 +53,7 @@ class Control:
         group, pane, value = group[order], pane[order], value[order]
         sums = np.zeros((len(group) + 1, 2))
         np.cumsum(value, axis=0, out=sums[1:])
-        distinct, row = _distinct(route, pane_s)
-        return self._at(route[distinct], pane_s[distinct], routes, (group, pane, sums), base)[row]
+        return self._at(route, pane_s, routes, (group, pane, sums), base)
 
     @staticmethod
     def _at(route: U64, pane_s: I64, routes: U64, prefix: tuple[I64, I64, F64], base: int) -> F64:
@@ -97,7 +96,7 @@ class Control:
         self.at_s = int(arrays[f"{name}.at_s"])
 
 
-def _distinct(route: U64, pane_s: I64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def distinct(route: U64, pane_s: I64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """A row of each (route, pane), and for each row which of these it is: there are few beside the rows."""
     routes = np.unique(route)
     first_s = int(pane_s.min(initial=NEVER))

@@ -13,7 +13,7 @@ from detectors import cusum, moment
 from detectors import families as fam
 from detectors.artifact import POSITIONS, Model
 from detectors.columns import LIMITED, OK
-from detectors.control import SAMPLE_S, Control
+from detectors.control import SAMPLE_S, Control, distinct
 from detectors.cusum import Event, Leak, Track
 from detectors.entities import Columns, Slots
 from detectors.nulls import upper
@@ -159,20 +159,12 @@ def _series(
     new_plain = sight.new_path[plain]
     logins = sight.logins
     error = np.flatnonzero((sight.error & sight.new_path) | (sight.plain & (f.outcome == OK)))
-    bound = control.bounds(
-        np.concatenate(
-            [
-                _place(f.route[logins.at], 0),
-                _place(f.route[error], 1),
-                _place(f.route[plain], 2),
-                np.full(len(plain), WARM_KEY),
-            ]
-        ),
-        np.concatenate([f.pane_s[logins.at], f.pane_s[error], f.pane_s[plain], f.pane_s[plain]]),
-        samples,
-    )
-    cut = np.cumsum([len(logins.at), len(error), len(plain)])
-    of_guess, of_probe, of_novel, everybody = np.split(bound, cut)
+    one, which = distinct(f.route, f.pane_s)
+    places = [_place(f.route[one], family.index) for family in (fam.GUESS, fam.PROBE, fam.NOVEL)]
+    asked = np.concatenate([*places, np.full(len(one), WARM_KEY)])
+    bound = control.bounds(asked, np.tile(f.pane_s[one], 4), samples).reshape(4, len(one))
+    at_each = zip(bound, (logins.at, error, plain, plain), strict=True)
+    of_guess, of_probe, of_novel, everybody = (of_family[which[at]] for of_family, at in at_each)
     p0, own = nulls
     seg = rows.seg
     out = [

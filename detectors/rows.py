@@ -62,7 +62,7 @@ def _order(seg: NDArray[np.intp], t_ms: I64, content: U64, owners: int) -> NDArr
 
 def _merged(flows: Flows, owner: U64, content: U64) -> tuple[Flows, U64, U64]:
     """Rows of one content as one row, ordered by content."""
-    order = np.argsort(content, kind="stable")
+    order = np.argsort(content)
     content = content[order]
     starts = np.flatnonzero(np.diff(content, prepend=content[:1] ^ np.uint64(1)))
     first = order[starts]

@@ -9,6 +9,8 @@ from floodwarden.formats_trace import Labelled
 from schemas import codec
 from schemas.settings import Settings
 
+LOGIN = {"method": "POST", "route": "/login", "path": "/login"}
+
 
 def answered(usage_partitions: int) -> dict[str, int]:
     """What becomes of forty guessers among two hundred clients, a tenth of whom may be under action."""

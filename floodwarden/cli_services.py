@@ -59,11 +59,15 @@ def enforcer() -> None:
     _run("enforcer", settings)
 
 
-def topics(*, as_json: Json = False) -> None:
+def topics(
+    *,
+    wait_s: Annotated[float, typer.Option("--wait", min=0, help="seconds to wait for a broker that is starting")] = 30,
+    as_json: Json = False,
+) -> None:
     """Make the topics that are missing; those that are there stay as they are."""
     from floodwarden.topics import ensure_topics
 
-    states = ensure_topics(settings_of.load())
+    states = ensure_topics(settings_of.load(), wait_s)
     if as_json:
         for state in states:
             write_json(asdict(state))

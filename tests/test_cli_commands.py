@@ -57,7 +57,7 @@ def test_every_setting_is_listed_with_its_default() -> None:
         (("deny", "add", "planet", "mars"), NOWHERE, 2, "planet"),
         (("deny", "add", "ip", "192.0.2.1", "--for", "soon"), NOWHERE, 2, "90s, 10m, 6h or 1d"),
         (("deny", "list"), NOWHERE, 1, "FLOODWARDEN_REDIS"),
-        (("topics",), NOWHERE, 1, "FLOODWARDEN_KAFKA"),
+        (("topics", "--wait", "1"), NOWHERE, 1, "FLOODWARDEN_KAFKA"),
         (("bench", "nonsense"), {}, 2, "no benchmark"),
     ],
 )

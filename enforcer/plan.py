@@ -8,6 +8,7 @@ from typing import Final
 import xxhash
 
 from enforcer import guardrails
+from enforcer.covered import Covered
 from enforcer.guardrails import Caps, Refusal
 from enforcer.ladder import Ladder
 from enforcer.standing import Standing
@@ -81,24 +82,26 @@ class Planner:
         self._standing = Standing(config.allowed, config.caps.per_minute)
         self._proxies = guardrails.Allowlist(config.proxies)
         self._live = 0
+        self._covered = Covered()
 
     def consider(self, alert: Alert, now_ms: int) -> Action | None:
         """The action `alert` calls for; None when there is nothing to do.
 
         A guardrail's no comes back with status `refused` and says why. A withdrawn alert gives the lift of what it
-        caused; `plan` gives every lift where it had caused more than one action.
+        caused, after what another open alert now needs in its place; `plan` gives all of them.
         """
         actions = self.plan(alert, now_ms)
         return actions[0] if actions else None
 
     def plan(self, alert: Alert, now_ms: int) -> tuple[Action, ...]:
-        """All that `alert` calls for, the strictest first."""
+        """All that `alert` calls for: what begins before what ends, the strictest first."""
         self._standing.expire(now_ms)
         if alert.live_clients:
             self._live = alert.live_clients * self._config.partitions
+        target = _target(alert)
+        self._covered.forget(target, alert.uid)
         if alert.status is Status.CLOSED:
             return ()
-        target = _target(alert)
         if alert.status is Status.WITHDRAWN:
             return self._withdraw(alert, target, now_ms)
         action = self._answer(alert, target, now_ms)
@@ -133,7 +136,8 @@ class Planner:
         last = self._standing.last(alert.uid)
         if last is not None and _settled(last, alert, kind):
             return None
-        if self._covered(target, alert.route, kind, now_ms):
+        if self._is_covered(target, alert.route, kind, now_ms):
+            self._covered.keep(target, alert)
             return None
         action = self._draft(alert, target, kind, now_ms)
         refusal = self._refusal(alert, action, now_ms)
@@ -142,7 +146,7 @@ class Planner:
         refused = _refused(action, alert, refusal)
         return None if last is not None and last.uid == refused.uid else refused
 
-    def _covered(self, target: Target, route: str | None, kind: ActionKind, now_ms: int) -> bool:
+    def _is_covered(self, target: Target, route: str | None, kind: ActionKind, now_ms: int) -> bool:
         for action in self._standing.on(target):
             if (
                 STRENGTH.get(action.kind, -1) >= STRENGTH[kind]
@@ -210,7 +214,17 @@ class Planner:
         )
         for lift in lifts:
             self._standing.observe(lift)
-        return lifts
+        return (*(self._heirs(target, now_ms) if lifts else ()), *lifts)
+
+    def _heirs(self, target: Target, now_ms: int) -> tuple[Action, ...]:
+        """Answers to the alerts that a withdrawn one's answer had served as well."""
+        begun = []
+        for alert in self._covered.release(target):
+            action = self._answer(alert, target, now_ms)
+            if action is not None:
+                self._standing.observe(action)
+                begun.append(action)
+        return tuple(begun)
 
 
 def lifted(action: Action, now_ms: int, by: str, reason: str) -> Action:

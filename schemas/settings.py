@@ -32,7 +32,11 @@ class Settings(BaseSettings):
     topic_prefix: str = "floodwarden."
     redis_prefix: str = "fw:"
     data_dir: Path = Field(Path("var"), description="snapshots and spools")
-    node: str = Field("", description="this process's name; its host name and port when empty")
+    node: str = Field(
+        "",
+        description="this process's name, no other's; its host name and port when empty. A stream worker with a name "
+        "gets its own partitions back when it starts again, without a rebalance",
+    )
     host: str = Field("127.0.0.1", description="address services listen on")
     port: int = Field(0, ge=0, le=65535, description="port services listen on; 0 = each program's own")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -9,6 +9,7 @@ An inbox empties whole into one step: a step under load is a large one, a step w
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import tempfile
@@ -100,6 +101,7 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=2000,
         consumer_max_fetch_size=8 << 20,
+        consumer_group_instance_id=settings.node or None,  # static membership: back at once, without a rebalance
         stream_wait_empty=False,
         broker_request_timeout=10,
         broker_session_timeout=6,
@@ -133,13 +135,10 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Crash-only: what cannot go on ends the process with code 3, to start again."""
     log.info("starting", kafka=settings.kafka, prefix=settings.topic_prefix)
-    code = asyncio.run(_serve(settings))
-    if code:
-        # Faust's threads may hold on to a broken connection: nothing that matters is left in this process.
-        os._exit(code)
+    asyncio.run(_serve(settings))
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings) -> None:
     stream = create_app(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -153,12 +152,13 @@ async def _serve(settings: Settings) -> int:
     work += [asyncio.create_task(_tick(stream.detector)), asyncio.create_task(_host(stream.faust))]
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopping, *work], return_when=asyncio.FIRST_COMPLETED)
-    crashed = [task.exception() for task in done if task is not stopping and task.exception()]
+    crashed = [error for task in done if task is not stopping and (error := task.exception())]
     if crashed:
-        log.error("crashed", error=repr(crashed[0]), exc_info=crashed[0])
-        return EXIT_CRASHED
+        log.error("crashed", error=str(crashed[0].__cause__ or crashed[0]), exc_info=crashed[0])
+        # Not by way of Faust's threads, which may wait for ever: nothing that matters is left in this process.
+        logging.shutdown()
+        os._exit(EXIT_CRASHED)
     await _end(stream, server, work)
-    return 0
 
 
 async def _end(stream: Stream, server: http.Server, work: list[asyncio.Task[None]]) -> None:

@@ -15,7 +15,7 @@ from stream import intake
 from stream.blocks import Cut, Lease, Message, Offered, intent, recorded
 from stream.combine import combine
 from stream.driver import Group, Place
-from stream.errors import LeaseLostError
+from stream.errors import LeaseLostError, NameTakenError
 from stream.metrics import Metrics
 from stream.sender import Outgoing, Sender
 
@@ -54,7 +54,7 @@ class Combiner:
         self._globs = settings.login_globs
         self._leases: dict[int, Lease] = {}
         self._group: Group | None = None
-        self._member = ""
+        self._membership = (-1, "")
         self._lock = asyncio.Lock()
 
     async def acquire(self, group: Group) -> dict[Place, int]:
@@ -94,7 +94,7 @@ class Combiner:
         plain = await group.committed((self._decisions, p) for p in ours)
         bounds = await group.bounds((self._decisions, p) for p in ours)
         newest = {p: lease.ts_ms_max for p, lease in self._leases.items()}
-        self._group, self._member, self._leases = group, group.member, {}
+        self._join(group)
         for p in sorted(ours):
             earliest, _ = bounds[self._decisions, p]
             if (found := intents.get((self._intents, p))) is not None:
@@ -107,6 +107,13 @@ class Combiner:
                 log.error("decisions were removed before they were read", partition=p, messages=gone)
             self._leases[p] = lease
         log.info("leased", partitions=sorted(ours), generation=group.generation)
+
+    def _join(self, group: Group) -> None:
+        """Its partitions are still to be leased."""
+        generation, member = self._membership
+        if self._settings.node and group.generation == generation and group.member != member:
+            raise NameTakenError(self._settings.node)
+        self._group, self._membership, self._leases = group, (group.generation, group.member), {}
 
     def _offer(self, arrived: Iterable[Arrived]) -> set[int]:
         """Partitions from which something came too early: after a seek Faust may still deliver what it held."""
@@ -143,7 +150,7 @@ class Combiner:
         offsets: Mapping[Place, int] = {
             (self._intents, lease.partition): intent(cut.start, cut.end) for lease, cut in cuts
         } | {(self._decisions, lease.partition): cut.start for lease, cut in cuts}
-        await self._group.commit(cuts[0][0].generation, self._member, offsets)
+        await self._group.commit(cuts[0][0].generation, self._membership[1], offsets)
 
     def _make(self, cuts: list[tuple[Lease, Cut]]) -> list[_Made]:
         return [self._combine(lease, cut) for lease, cut in cuts]

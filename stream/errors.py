@@ -21,3 +21,13 @@ class SnapshotError(ValueError):
 
 class LeaseLostError(RuntimeError):
     """The group has given this worker's partitions to another generation; it must not write for them any more."""
+
+
+class NameTakenError(RuntimeError):
+    """Within one generation the group has known another member by our name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"another stream worker is named {name!r}: give each its own FLOODWARDEN_NODE; where there is only one, it "
+            "was replaced while it was frozen and may just start again"
+        )

@@ -130,6 +130,28 @@ def test_a_withdrawal_lifts_all_that_the_alert_led_to() -> None:
     assert [lift.kind for lift in lifts] == [ActionKind.DENY, ActionKind.THROTTLE]
 
 
+def test_what_a_withdrawn_alert_had_caused_goes_on_when_another_alert_needs_it() -> None:
+    planner = Planner(CONFIG)
+    early = alert(uid="early", answer=Answer.THROTTLE)
+    whole = alert(uid="whole", answer=Answer.THROTTLE)
+    throttle = consider(planner, early)
+    assert planner.consider(whole, NOW + 10) is None, "the throttle stands already"
+    heir, lift = planner.plan(early.model_copy(update={"status": Status.WITHDRAWN}), NOW + 10)
+    assert (heir.alert_uid, heir.kind, heir.status) == ("whole", ActionKind.THROTTLE, ActionStatus.ACTIVE)
+    assert (lift.uid, lift.status) == (throttle.uid, ActionStatus.LIFTED)
+
+
+@pytest.mark.parametrize("last_word", [Status.CLOSED, Status.WITHDRAWN])
+def test_an_alert_that_is_over_takes_nothing_over(last_word: Status) -> None:
+    planner = Planner(CONFIG)
+    early, other = alert(uid="early"), alert(uid="other")
+    consider(planner, early)
+    assert planner.consider(other, NOW) is None
+    planner.plan(other.model_copy(update={"status": last_word}), NOW + 5)
+    (lift,) = planner.plan(early.model_copy(update={"status": Status.WITHDRAWN}), NOW + 10)
+    assert lift.status is ActionStatus.LIFTED
+
+
 def test_a_persons_lift_holds_for_the_whole_incident() -> None:
     planner = Planner(CONFIG)
     told = alert()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from servers import free_port
 from stream_worker import Worker, batch, make_settings, next_alert, reading, send, worker
 
 from schemas import topics
 from schemas.alert import Status
 from schemas.decision import Decision
+from stream.app import EXIT_CRASHED
 
 pytestmark = pytest.mark.integration
 
@@ -97,6 +100,51 @@ def test_two_workers_share_the_load_and_one_takes_over_from_the_killed_other(
         finally:
             if two.process and two.process.poll() is None:
                 two.kill()
+
+
+def test_a_named_worker_that_was_killed_gets_its_partitions_back_without_a_rebalance(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = make_settings(broker, topic_prefix, tmp_path, snapshot_every_ms=200, node="worker-a")
+    with worker(settings, tmp_path) as one:
+        send(settings, [batch(traffic(200, seed)) for seed in range(20)])
+        one.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] == 20 * 200)
+        before = leased(one)
+        one.kill()
+        one.start()
+        send(settings, [batch(traffic(200, seed)) for seed in range(20, 40)])
+        _counts_settle_at(one, 40 * 200)
+        assert leased(one) == before
+
+
+@pytest.mark.kafka
+def test_a_worker_that_froze_while_its_successor_took_over_cannot_count_anything_again(
+    kafka_address: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = make_settings(kafka_address, topic_prefix, tmp_path, snapshot_every_ms=200, node="worker-a")
+    with worker(settings, tmp_path) as frozen:
+        send(settings, [batch(traffic(200, seed)) for seed in range(20)])
+        frozen.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] == 20 * 200)
+        assert frozen.process
+        frozen.process.send_signal(signal.SIGSTOP)
+        other_directory = tmp_path / "successor"
+        other_directory.mkdir()
+        other = settings.model_copy(update={"port": free_port()})
+        with worker(other, other_directory) as successor:
+            send(settings, [batch(traffic(200, seed)) for seed in range(20, 40)])
+            frozen.process.send_signal(signal.SIGCONT)
+            for each in (frozen, successor):  # neither can know which of the two the name belongs to
+                assert each.process
+                assert each.process.wait(30) == EXIT_CRASHED
+                assert "another stream worker is named 'worker-a'" in each.log()
+            successor.start()
+            send(settings, [batch(traffic(200, seed)) for seed in range(40, 60)])
+            _counts_settle_at(successor, 60 * 200)
+
+
+def leased(one: Worker) -> list[str]:
+    """Generation and partitions of each assignment in the log of its present start."""
+    return [line.split("generation=")[1] for line in one.log().splitlines() if "leased" in line]
 
 
 def test_poison_goes_to_dead_letter_with_its_origin_and_the_stream_goes_on(

@@ -7,6 +7,8 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import unquote
 
+import msgspec
+
 from limiter.policy import PPM, Limit, Per, Policy
 from limiter.token_bucket import Bucket
 from schemas.templates import Templates
@@ -80,8 +82,7 @@ def _find(branch: _Branch, parts: list[str], at: int, method: str) -> str | None
     return found or branch.rest.get(method) or branch.rest.get("")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Who asks: a canonical address, the keyed hash of an API key, user, tenant; None where absent."""
 
     ip: str | None = None

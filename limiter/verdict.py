@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from limiter.matcher import Applied, Identity
 from limiter.overrides import Entry, Ruling
 from limiter.token_bucket import Bucket, Taken
@@ -16,8 +18,7 @@ from schemas.decision import Verdict
 ANYBODY: Final = Identity()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request of a client. `path` is as asked for, with its query; `route`, `tier` and `cost` override our own."""
 
     method: str
@@ -45,8 +46,7 @@ class Mode(StrEnum):
     LOCAL = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a node says to a request.
 
     `limit` (tokens), `window_ms` (empty to full), `remaining` and `reset_ms` are of the limit named by `policy`, the

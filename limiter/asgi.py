@@ -92,11 +92,13 @@ class RateLimitMiddleware:
         path = sent.partition(b"?")[0].decode("latin-1")
         if query := scope.get("query_string", b""):
             path = f"{path}?{query.decode('latin-1')}"
+        peer = str(client[0]) if client else None
         return Request(
             method=str(scope.get("method", "GET")),
             path=path,
-            identity=self._identifier.identify(str(client[0]) if client else None, header),
+            identity=self._identifier.identify(peer, header),
             ua=user_agent(header("user-agent")),
+            attributes=self._identifier.attributes(peer, header, self._node.headers),
         )
 
 

@@ -7,11 +7,12 @@ user, not its tenant. A key is only a claim, and never leaves this module except
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from limiter.attributes import Attributes, canonical_value, checked
 from limiter.matcher import Identity
 from schemas.decision import TEXT_BYTES_MAX
 from schemas.errors import SettingsError
@@ -46,6 +47,8 @@ class Identifier:
         self._trusted = _networks(settings.trusted_proxies)
         self._secret = settings.secret.get_secret_value().encode()[:64]
         self._names = (settings.key_header.lower(), settings.user_header.lower(), settings.tenant_header.lower())
+        self._said = {"country": settings.country_header.lower(), "asn": settings.asn_header.lower()}
+        self._service = settings.service or None
         self._trusts = lru_cache(maxsize=1_000)(self._is_trusted)
 
     def identify(self, peer: str | None, header: Callable[[str], str | None]) -> Identity:
@@ -58,6 +61,36 @@ class Identifier:
             return Identity(str(found) if found else None, key_id)
         ip = self.client_ip(peer, header("x-forwarded-for"))
         return Identity(ip, key_id, cut(header(user_name), VALUE_BYTES_MAX), cut(header(tenant_name), VALUE_BYTES_MAX))
+
+    def attributes(
+        self, peer: str | None, header: Callable[[str], str | None], wanted: Iterable[str]
+    ) -> Attributes | None:
+        """What policies may look at beside: country and ASN as a trusted proxy says them, this node's service, headers.
+
+        `wanted` are the headers, in lower case; a client may have made up what they say.
+        """
+        found: dict[str, str] = {"service": self._service} if self._service else {}
+        if peer is None or self._trusts(peer):
+            for name, said in self._said.items():
+                value = header(said) if said else None
+                plain = canonical_value(name, value) if value else None
+                if plain is not None:
+                    found[name] = plain
+        for name in wanted:
+            value = cut(header(name), VALUE_BYTES_MAX)
+            if value is not None:
+                found[f"header:{name}"] = value
+        return found or None
+
+    def given(self, attributes: Mapping[str, str] | None) -> Attributes | None:
+        """What a gateway itself says of its client, with this node's service where it names none.
+
+        Raises `BadMessageError` naming the attribute that is wrong.
+        """
+        found = checked(attributes) if attributes else {}
+        if self._service:
+            found.setdefault("service", self._service)
+        return found or None
 
     def client_ip(self, peer: str | None, forwarded_for: str | None) -> str | None:
         """The client's address: from the right of X-Forwarded-For, the first hop that is no trusted proxy.

@@ -106,6 +106,7 @@ class Matcher:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self.headers: frozenset[str] = frozenset()
         self._routes = Routes(policy)
         self._found: dict[tuple[str, str, str], tuple[tuple[Limit, Bucket], ...]] = {}
 

@@ -70,6 +70,11 @@ class Node:
         self._settling: asyncio.Task[None] | None = None
 
     @property
+    def headers(self) -> frozenset[str]:
+        """Headers, in lower case, that the policy looks at; who asks puts them into `Request.attributes`."""
+        return self._matcher.headers
+
+    @property
     def mode(self) -> Mode:
         """What limits rest on now."""
         return Mode.LOCAL if self._breaker.is_open else Mode.SHARED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from limiter.attributes import asn_of
 from limiter.verdict import Answer, Request
 from schemas.decision import TEXT_BYTES_MAX, Decision
 from schemas.privacy import cut, masked
@@ -11,7 +12,7 @@ from schemas.privacy import cut, masked
 
 def row(request: Request, answer: Answer, ts_ms: int, node: str) -> Decision:
     """What `decisions` says of a request answered at `ts_ms`; the upstream's part is added by `completed`."""
-    identity = request.identity
+    identity, attributes = request.identity, request.attributes
     return Decision(
         ts_ms=ts_ms,
         verdict=answer.verdict,
@@ -23,10 +24,14 @@ def row(request: Request, answer: Answer, ts_ms: int, node: str) -> Decision:
         method=cut(request.method.upper(), 16),
         route=cut(answer.route, TEXT_BYTES_MAX),
         path=masked(request.path),
+        shadow=answer.shadow,
+        shadow_rule=answer.shadow_rule,
         rule=answer.rule,
         tier=answer.tier,
         cost=answer.cost,
         ua=request.ua,
+        country=attributes.get("country") if attributes else None,
+        asn=asn_of(attributes),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from limiter.attributes import Attributes
 from limiter.matcher import Applied, Identity
 from limiter.overrides import Entry, Ruling
 from limiter.token_bucket import Bucket, Taken
@@ -19,7 +20,10 @@ ANYBODY: Final = Identity()
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request of a client. `path` is as asked for, with its query; `route`, `tier` and `cost` override our own."""
+    """One request of a client. `path` is as asked for, with its query; `route`, `tier` and `cost` override our own.
+
+    `attributes` are what policies may look at beside: `country`, `header:x-plan` and so on, in their one spelling.
+    """
 
     method: str
     path: str
@@ -28,6 +32,7 @@ class Request(msgspec.Struct, frozen=True):
     tier: str | None = None
     cost: int | None = None
     ua: str | None = None
+    attributes: Attributes | None = None
 
 
 class Reason(StrEnum):
@@ -51,7 +56,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     `limit` (tokens), `window_ms` (empty to full), `remaining` and `reset_ms` are of the limit named by `policy`, the
     strictest; None where no limit applies. `rule` is what decided: a limit's name, or an action's rule. A
-    `retry_after_ms` of None on a refusal says that no wait is known to help.
+    `retry_after_ms` of None on a refusal says that no wait is known to help. `shadow` is what limits in shadow would
+    have said beside, and `shadow_rule` which of them refused; None where none applies.
     """
 
     verdict: Verdict
@@ -68,6 +74,8 @@ class Answer(msgspec.Struct, frozen=True):
     reset_ms: int | None = None
     retry_after_ms: int | None = None
     action: str | None = None
+    shadow: Verdict | None = None
+    shadow_rule: str | None = None
 
     @property
     def allowed(self) -> bool:

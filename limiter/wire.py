@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from limiter import answers
+from limiter import answers, attributes
 from limiter.identity import VALUE_BYTES_MAX, Identifier, address
 from limiter.matcher import Identity
 from limiter.verdict import Answer, Request
@@ -33,6 +33,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     tier: str | None = None
     cost: int | None = None
     ua: str | None = None
+    attributes: dict[str, str] | None = None
     publish: bool = True
 
 
@@ -42,6 +43,9 @@ class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests: list[Check]
 
 
+_TOLD: Final = tuple(
+    "rule reason policy limit remaining reset_ms retry_after_ms action shadow shadow_rule".split()  # noqa: SIM905 - as a list it is ten lines
+)
 _CHECK: Final = msgspec.json.Decoder(Check)
 _CHECKS: Final = msgspec.json.Decoder(Checks)
 _ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -68,7 +72,14 @@ def request(one: Check, identifier: Identifier) -> Request:
         str(ip) if ip else None, key_id, cut(one.user, VALUE_BYTES_MAX), cut(one.tenant, VALUE_BYTES_MAX)
     )
     return Request(
-        one.method, one.path, identity, cut(one.route, TEXT_BYTES_MAX), one.tier, one.cost, cut(one.ua, TEXT_BYTES_MAX)
+        one.method,
+        one.path,
+        identity,
+        cut(one.route, TEXT_BYTES_MAX),
+        one.tier,
+        one.cost,
+        cut(one.ua, TEXT_BYTES_MAX),
+        identifier.given(one.attributes),
     )
 
 
@@ -84,8 +95,7 @@ def reply(answer: Answer, decision: Decision | None) -> dict[str, Any]:
         "mode": answer.mode,
         "headers": dict(answers.headers(answer)),
     }
-    told = ("rule", "reason", "policy", "limit", "remaining", "reset_ms", "retry_after_ms", "action")
-    found.update({name: value for name in told if (value := getattr(answer, name)) is not None})
+    found.update({name: value for name in _TOLD if (value := getattr(answer, name)) is not None})
     if decision is not None:
         found["decision"] = decision
     return found
@@ -143,4 +153,6 @@ def _checked(one: Check, at: str) -> Check:
         raise BadMessageError("too_large", f"{at}key_id", f"{len(one.key_id)} characters", "a keyed hash, at most 64")
     if not 1 <= len(one.method) <= 16:
         raise BadMessageError("bad_value", f"{at}method", "is empty or too long", "an HTTP method: GET")
+    if one.attributes:
+        attributes.checked(one.attributes, f"{at}attributes")
     return one

@@ -28,6 +28,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
     Times are epoch milliseconds of the event. `status` is the upstream's, 0 while unknown. `key_id` is the keyed
     hash of an API key, never the key. `route` is a template (`/items/{id}`), `path` the request's path with query.
+    `shadow` is what rules not yet enforced would have said beside, `shadow_rule` the one that would have refused.
     """
 
     ts_ms: int
@@ -42,6 +43,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     path: str | None = None
     path_hash: int | None = None
     shadow: Verdict | None = None
+    shadow_rule: str | None = None
     rule: str | None = None
     tier: str | None = None
     cost: int = 1
@@ -68,6 +70,7 @@ SCHEMA: Final = pa.schema(
         pa.field("path", _TEXT),
         pa.field("path_hash", pa.uint64()),
         pa.field("shadow", _TEXT),
+        pa.field("shadow_rule", _TEXT),
         pa.field("rule", _TEXT),
         pa.field("tier", _TEXT),
         pa.field("cost", pa.int32(), nullable=False),

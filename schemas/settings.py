@@ -57,6 +57,15 @@ class Settings(BaseSettings):
     key_header: str = Field("x-api-key", description="header with the API key; `Authorization: Bearer` counts too")
     user_header: str = Field("x-user", description="header in which a trusted proxy names the user")
     tenant_header: str = Field("x-tenant", description="header in which a trusted proxy names the tenant")
+    country_header: str = Field(
+        "", description="header in which a trusted proxy names the client's country (DE); empty: none"
+    )
+    asn_header: str = Field(
+        "", description="header in which a trusted proxy names the client's network (64500); empty: none"
+    )
+    service: str = Field(
+        "", max_length=64, description="the service this node stands before, for policies that tell them apart"
+    )
     publish_batch_rows: int = Field(2000, ge=1, le=5000)
     publish_linger_ms: int = Field(50, ge=1)
     publish_queue_rows: int = Field(200_000, ge=1)

@@ -53,10 +53,14 @@ NOTHING: Final = Ruling()
 
 
 class Overrides:
-    """Actions in force. At most `entries_max`; beyond that, what would end soonest gives way."""
+    """Actions in force. At most `entries_max`; beyond that, what would end soonest gives way.
+
+    `changes` counts what was put and removed: while it stands still, only time changes what `judge` says.
+    """
 
     def __init__(self, allowlist: Iterable[Target] = (), entries_max: int = ENTRIES_MAX) -> None:
         self._max = entries_max
+        self.changes = 0
         self._targets: dict[str, dict[str, Entry]] = {}
         self._networks: _Networks = {}
         self._where: dict[str, Target] = {}
@@ -70,6 +74,7 @@ class Overrides:
 
     def put(self, action: Action, now_ms: int) -> None:
         """`action` is in force (or, by its status, no longer); the same uid replaces what stood before."""
+        self.changes += 1
         self.remove(action.uid)
         if action.status is not ActionStatus.ACTIVE or action.expires_ms <= now_ms:
             return
@@ -91,6 +96,7 @@ class Overrides:
         target = self._where.pop(uid, None)
         if target is None:
             return
+        self.changes += 1
         table = self._table(target)
         table.pop(uid, None)
         if not table:

@@ -132,3 +132,14 @@ def test_an_address_is_denied_just_when_a_denied_network_holds_it(
         overrides.put(action("deny", f"ip:{network}", f"u{n}"), NOW_MS)
     inside = any(ip_address(str(asked)) in network for network in networks)
     assert (overrides.judge(Identity(ip=str(asked)), "/", NOW_MS).refusal is not None) is inside
+
+
+def test_whatever_is_put_or_removed_is_counted_and_a_look_up_is_not() -> None:
+    overrides = Overrides()
+    overrides.put(action("deny", "ip:192.0.2.1"), NOW_MS)
+    first = overrides.changes
+    overrides.judge(Identity("192.0.2.1"), "/", NOW_MS)
+    overrides.remove("unknown")
+    assert overrides.changes == first
+    overrides.remove("u1")
+    assert overrides.changes > first

@@ -24,6 +24,7 @@ from enforcer.plan import lifted
 from schemas import topics
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.errors import BadMessageError
+from schemas.redis_client import connect, shown
 from schemas.settings import PREFIX, Settings
 from schemas.targets import parse_targets
 from schemas.targets import target as target_of
@@ -240,23 +241,16 @@ class _Session:
 
 @contextmanager
 def _session(settings: Settings) -> Iterator[_Session]:
-    client = Redis.from_url(
-        settings.redis, decode_responses=True, socket_timeout=BROKER_WAIT_S, socket_connect_timeout=BROKER_WAIT_S
-    )
     try:
-        with client:
+        with connect(settings.redis, timeout_s=BROKER_WAIT_S, text=True) as client:
             yield _Session(settings, client)
     except RedisError as error:
         fix = f"start it, or set {PREFIX}REDIS"
-        raise CommandError("redis_unreachable", f"Redis at {_address(settings.redis)}", str(error), fix) from error
+        raise CommandError("redis_unreachable", f"Redis at {shown(settings.redis)}", str(error), fix) from error
     except BadMessageError as error:
         raise CommandError(
             "bad_value", "snapshot", str(error), "use a command line of the enforcer's version"
         ) from error
-
-
-def _address(url: str) -> str:
-    return url.rpartition("@")[2] if "@" in url else url.partition("://")[2]  # without a password
 
 
 def _target(kind: str, value: str) -> Target:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from enforcer import http, metrics, records
@@ -26,6 +25,7 @@ from enforcer.writer import Writer
 from schemas import topics
 from schemas.dead_letter import Origin
 from schemas.errors import BadMessageError
+from schemas.redis_client import connect_async
 from schemas.settings import PORTS, Settings
 
 PORT: Final = PORTS["enforcer"]
@@ -88,9 +88,7 @@ class _Shell:
         self._settings = settings
         self._config = config
         self._planner = Planner(config)
-        self._redis = Redis.from_url(
-            settings.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
-        )
+        self._redis = connect_async(settings.redis, timeout_s=REDIS_TIMEOUT_S, connect_timeout_s=REDIS_TIMEOUT_S)
         self.watch = Watch(self._redis, settings.keys, clock_ms)
         self._waiting_for = f"Kafka at {settings.kafka}"
         self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold

@@ -22,6 +22,7 @@ from floodwarden import embedded, topics
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
 from limiter.errors import PolicyError
+from schemas import redis_client
 from schemas.settings import Settings
 
 TIMEOUT_S: Final = 3.0
@@ -146,14 +147,12 @@ def _redis(settings: Settings) -> Iterator[Check]:
             yield _nodes(settings, client)
     except (redis.RedisError, ValueError) as error:
         fix = "start it or set FLOODWARDEN_REDIS; meanwhile limiters use conservative local limits"
-        yield Check("redis", Level.FAIL, f"{settings.redis}: {error}", fix)
+        yield Check("redis", Level.FAIL, f"{redis_client.shown(settings.redis)}: {error}", fix)
 
 
 def connect(settings: Settings) -> redis.Redis:
     """A client of the installation's Redis that answers text, and gives up after `TIMEOUT_S`."""
-    return redis.Redis.from_url(
-        settings.redis, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
-    )
+    return redis_client.connect(settings.redis, timeout_s=TIMEOUT_S, text=True)
 
 
 def _latency(settings: Settings, client: redis.Redis) -> Check:
@@ -163,7 +162,7 @@ def _latency(settings: Settings, client: redis.Redis) -> Check:
         client.ping()
         times.append((time.perf_counter() - started) * 1000)
     middle_ms = sorted(times)[len(times) // 2]
-    where = settings.redis.rpartition("@")[2]  # never a password
+    where = redis_client.shown(settings.redis)
     seen = f"{where}: answers in {middle_ms:.2f} ms (p50)"
     if middle_ms > min(SLOW_REDIS_MS, settings.redis_deadline_ms / 2):
         return Check("redis", Level.WARN, seen, f"close to the {settings.redis_deadline_ms:g} ms a check waits for it")

@@ -28,6 +28,7 @@ from floodwarden.panel import Figures, Screen
 from floodwarden.supervisor import Service, Supervisor, environment
 from floodwarden.topics import ensure_topics
 from schemas.alert import Status
+from schemas.redis_client import shown
 from schemas.settings import PREFIX, Settings
 
 READY_S: Final = 60.0
@@ -103,10 +104,10 @@ class _Up:
     def _tell(self, *, as_json: bool) -> None:
         addresses = {name: f"http://{service.address}" for name, service in self._services.items()}
         if as_json:
-            write_json({"kafka": self._settings.kafka, "redis": self._settings.redis, "services": addresses})
+            write_json({"kafka": self._settings.kafka, "redis": shown(self._settings.redis), "services": addresses})
         for name, address in addresses.items():
             self._screen.say(None, "ready", f"{name:<10} {address}")
-        kafka, redis = f"{PREFIX}KAFKA={self._settings.kafka}", f"{PREFIX}REDIS={self._settings.redis}"
+        kafka, redis = f"{PREFIX}KAFKA={self._settings.kafka}", f"{PREFIX}REDIS={shown(self._settings.redis)}"
         first = next(address for name, address in addresses.items() if name.startswith("limiter"))
         body = """'{"method":"POST","path":"/login","ip":"203.0.113.7"}'"""
         self._screen.say(None, "try", f"curl -s {first}/v1/check -H 'content-type: application/json' -d {body}")

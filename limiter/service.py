@@ -13,9 +13,6 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from limiter.feed import Feed
 from limiter.metrics import Metrics
@@ -23,6 +20,7 @@ from limiter.node import Node, wall_clock_ms
 from limiter.overrides import Overrides
 from limiter.policy_file import load
 from limiter.publisher import Publisher
+from schemas.redis_client import connect_async
 from schemas.settings import PREFIX, Settings
 from schemas.targets import parse_targets
 
@@ -43,7 +41,7 @@ class Service:
         self.policy = load(settings.policies)
         self.metrics = Metrics()
         self.overrides = Overrides(parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"))
-        self._clients = [_client(settings.redis) for _ in range(2)]
+        self._clients = [connect_async(settings.redis, timeout_s=5) for _ in range(2)]
         self.feed = Feed(self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms)
         self.node = Node(
             self.settings,
@@ -78,8 +76,3 @@ class Service:
     def ready(self) -> bool:
         """Whether this node knows what is in force, or knows that Redis, which would tell, is away."""
         return self.feed.contacted.is_set() or self.node.mode == "local"
-
-
-def _client(url: str) -> Redis:
-    # No retries: the deadline, the breaker and the feed's loop are the retry, and a script sent twice takes twice.
-    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1)

@@ -5,29 +5,32 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas import topics
+from schemas import redis_url, topics
 from schemas.errors import SettingsError
 from schemas.keys import Keys
 from schemas.targets import parse_targets
 
 PREFIX: Final = "FLOODWARDEN_"
 PORTS: Final = {"limiter": 8080, "stream": 8081, "enforcer": 8082}  # where a program listens unless `port` says
+_SECRET: Final = frozenset({"redis", "secret"})  # never shown, not even when malformed
 
 
 class Settings(BaseSettings):
     """What an operator may set. Units stand last in a name; addresses are `host:port`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     # Where the world is
     kafka: str = Field("127.0.0.1:9092", min_length=1, description="bootstrap servers, comma separated")
     redis: str = Field(
-        "redis://127.0.0.1:6379/0", pattern="^(redis|rediss|unix)://.", description="redis://, rediss:// or unix://"
+        "redis://127.0.0.1:6379/0",
+        description="redis://[USER:PASSWORD@]HOST:PORT/DB, unix:///PATH, redis+sentinel://HOST,HOST/MASTER/DB or "
+        "redis+cluster://HOST,HOST; with TLS rediss: `?ca=FILE&cert=FILE&key=FILE&verify=host|chain|none`",
     )
     topic_prefix: str = "floodwarden."
     redis_prefix: str = "fw:"
@@ -52,6 +55,13 @@ class Settings(BaseSettings):
     redis_deadline_ms: float = Field(5.0, gt=0)
     known_nodes: int = Field(
         1, ge=1, description="limiter nodes sharing the limits, for the local share while Redis is away"
+    )
+    local_factor: float = Field(
+        1.0,
+        ge=0.01,
+        le=100,
+        description="a node's share of a limit while Redis is away is limit / nodes x this, at most the limit: below 1 "
+        "is stricter, above 1 for clients that stick to one node",
     )
     trusted_proxies: str = Field("127.0.0.0/8,::1/128", description="CIDRs whose X-Forwarded-For is believed")
     key_header: str = Field("x-api-key", description="header with the API key; `Authorization: Bearer` counts too")
@@ -97,6 +107,20 @@ class Settings(BaseSettings):
     action_seconds_max: int = Field(86_400, ge=1)
     dry_run: bool = False
 
+    @field_validator("redis")
+    @classmethod
+    def _opens(cls, url: str) -> str:
+        redis_url.parse(url)
+        return url
+
+    @model_validator(mode="after")
+    def _one_slot(self) -> Self:
+        cluster = redis_url.parse(self.redis).kind is redis_url.Kind.CLUSTER
+        if cluster and not {"{", "}"}.isdisjoint(self.redis_prefix):
+            # A brace would take the place of the hash tags that hold the keys of one script together.
+            raise ValueError(f"{PREFIX}REDIS_PREFIX: no braces in it where Redis is a cluster; they name hash slots")
+        return self
+
     @property
     def login_globs(self) -> tuple[str, ...]:
         """`login_routes` as globs."""
@@ -127,9 +151,16 @@ def load(**overrides: object) -> Settings:
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        raise SettingsError(
-            f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']} (got {first['input']!r})"
-        ) from error
+        raise SettingsError(_why(error)) from None  # the cause would show what was given, secrets too
     parse_targets(settings.allowlist, PREFIX + "ALLOWLIST")
     return settings
+
+
+def _why(error: ValidationError) -> str:
+    first = error.errors()[0]
+    why = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:  # of several settings together: it names them itself
+        return why
+    name = str(first["loc"][0])
+    got = "" if name in _SECRET else f" (got {first['input']!r})"
+    return f"{PREFIX}{name.upper()}: {why}{got}"

@@ -117,7 +117,7 @@ def test_without_an_enforcer_nothing_is_written(redis_url: str) -> None:
 def test_an_absent_redis_is_named_without_its_password() -> None:
     port = free_port()
     settings = Settings(redis=f"redis://:hunter2@127.0.0.1:{port}/0")
-    error = _error("redis_unreachable", f"Redis at 127.0.0.1:{port}/0", command.deny_list, settings)
+    error = _error("redis_unreachable", f"Redis at redis://127.0.0.1:{port}/0", command.deny_list, settings)
     assert "hunter2" not in str(error)
 
 

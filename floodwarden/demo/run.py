@@ -30,6 +30,7 @@ from floodwarden.panel import Screen
 from floodwarden.supervisor import Service, Supervisor, environment
 from floodwarden.topics import ensure_topics
 from limiter.identity import Identifier
+from schemas.redis_client import shown
 from schemas.settings import Settings
 
 NODES: Final = ("limiter-1", "limiter-2")
@@ -88,7 +89,7 @@ class _Demo:
     async def play(self) -> Verdict:
         """The story from the start of the services to the verdict."""
         settings = self.settings
-        self.screen.say(None, "start", f"Kafka protocol at {settings.kafka}, Redis at {settings.redis}")
+        self.screen.say(None, "start", f"Kafka protocol at {settings.kafka}, Redis at {shown(settings.redis)}")
         await asyncio.to_thread(ensure_topics, settings)
         self.tail = tail_alerts(settings)
         try:

@@ -13,3 +13,13 @@ class PolicyError(ValueError):
         self.field = field
         self.reason = reason
         self.fix = fix
+
+
+class ShapeError(ValueError):
+    """A limit no algorithm can take: `field` is the word of the policy that is wrong."""
+
+    def __init__(self, field: str, reason: str, fix: str) -> None:
+        super().__init__(f"{field}: {reason} ({fix})")
+        self.field = field
+        self.reason = reason
+        self.fix = fix

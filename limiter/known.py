@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from limiter.algorithms.taken import Taken
+from limiter.algorithms.token_bucket import take
 from limiter.matcher import Applied
-from limiter.token_bucket import Taken, take
 
 BUCKETS_MAX: Final = 100_000
 REFUSES_US: Final = 1_000_000  # so long a word of Redis is enough to refuse; a token given back elsewhere is seen then
@@ -55,7 +56,7 @@ class Known:
         bucket = self._bucket(one, now_us)
         owed_us = bucket.owed_us(now_us)
         if late:
-            owed_us = max(0, owed_us - one.cost * one.bucket.emission_us)
+            owed_us = max(0, owed_us - one.cost * one.shape.local().emission_us)
         bucket.shared_us = now_us + ahead_us
         bucket.heard_us = now_us
         bucket.whole_us = bucket.shared_us + owed_us
@@ -67,15 +68,15 @@ class Known:
             bucket = get((one.limit.name, one.identity))
             if (
                 bucket is not None
-                and bucket.shared_us + one.cost * one.bucket.emission_us - now_us > one.bucket.capacity_us
+                and bucket.shared_us + one.cost * one.shape.local().emission_us - now_us > one.shape.local().capacity_us
                 and 0 <= now_us - bucket.heard_us < REFUSES_US
             ):
-                return [take(each.bucket, self._shared(each), each.cost, now_us) for each in applied]
+                return [take(each.shape.local(), self._shared(each), each.cost, now_us) for each in applied]
         return None
 
     def take(self, applied: Sequence[Applied], nodes: int, now_us: int) -> list[Taken]:
         """Takes what each of `applied` costs from a bucket of a `nodes`-th of its size, or nothing from any."""
-        shares = [one.bucket.scaled(1, nodes, one.cost) for one in applied]
+        shares = [one.shape.local().scaled(1, nodes, one.cost) for one in applied]
         buckets = [self._bucket(one, now_us) for one in applied]
         taken = [
             take(share, max(bucket.share_us, bucket.shared_us), one.cost, now_us)
@@ -84,7 +85,7 @@ class Known:
         if all(each.allowed for each in taken):
             for one, bucket, each in zip(applied, buckets, taken, strict=True):
                 bucket.share_us = each.tat_us
-                bucket.whole_us = max(bucket.whole_us, now_us) + one.cost * one.bucket.emission_us
+                bucket.whole_us = max(bucket.whole_us, now_us) + one.cost * one.shape.local().emission_us
                 self._owing[one.limit.name, one.identity] = one
         return taken
 
@@ -96,7 +97,7 @@ class Known:
             bucket = self._buckets.get(key)
             if bucket is None:
                 continue
-            capacity_us = one.bucket.capacity_us
+            capacity_us = one.shape.local().capacity_us
             room_us = capacity_us - max(0, bucket.shared_us - now_us)  # a debt leaves a bucket empty, not emptier
             owed_us = min(bucket.owed_us(now_us), room_us)
             bucket.whole_us = bucket.shared_us

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from limiter.algorithms.shape import Shape
 from limiter.policy import PPM, Limit, Per, Policy
-from limiter.token_bucket import Bucket
 from schemas.templates import Templates
 
 PATH_CHARS_MAX: Final = 2048
@@ -93,11 +93,11 @@ class Identity(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One limit as it applies to one client: whose bucket, of which shape now, and what a request takes from it."""
+    """One limit as it applies to one client: whose state, of which shape now, and what a request takes from it."""
 
     limit: Limit
     identity: str
-    bucket: Bucket
+    shape: Shape
     cost: int
 
 
@@ -108,7 +108,7 @@ class Matcher:
         self._policy = policy
         self.headers: frozenset[str] = frozenset()
         self._routes = Routes(policy)
-        self._found: dict[tuple[str, str, str], tuple[tuple[Limit, Bucket], ...]] = {}
+        self._found: dict[tuple[str, str, str], tuple[tuple[Limit, Shape], ...]] = {}
 
     def route(self, method: str, path: str) -> str:
         """The route template of a request."""
@@ -124,19 +124,19 @@ class Matcher:
             if who is None:
                 continue
             taken = limit.cost if cost is None else cost
-            bucket = whole if factor_ppm == PPM else whole.scaled(factor_ppm, PPM, taken)
-            applied.append(Applied(limit, who, bucket, taken))
+            shape = whole if factor_ppm == PPM else whole.scaled(factor_ppm, PPM, taken)
+            applied.append(Applied(limit, who, shape, taken))
         return applied
 
-    def _limits_of(self, method: str, route: str, tier: str) -> tuple[tuple[Limit, Bucket], ...]:
+    def _limits_of(self, method: str, route: str, tier: str) -> tuple[tuple[Limit, Shape], ...]:
         at = (method, route, tier)
         found = self._found.get(at)
         if found is None:
             if len(self._found) >= _CACHED_MAX:
                 self._found.clear()
-            buckets = self._policy.tiers[tier]
+            own = self._policy.tiers[tier]
             fitting = [limit for limit in self._policy.limits if limit.scope.covers(method, route)]
-            found = self._found[at] = tuple((limit, buckets.bucket(limit)) for limit in fitting)
+            found = self._found[at] = tuple((limit, own.shape(limit)) for limit in fitting)
         return found
 
 

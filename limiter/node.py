@@ -16,14 +16,14 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from limiter.algorithms.taken import Taken
 from limiter.breaker import Breaker
-from limiter.buckets import RedisBuckets
 from limiter.known import Known
 from limiter.matcher import Applied, Matcher
 from limiter.metrics import Metrics
 from limiter.overrides import Overrides
 from limiter.policy import PPM, Policy
-from limiter.token_bucket import Taken
+from limiter.shared import SharedLimits
 from limiter.verdict import Answer, Mode, Placed, Reason, Request, combined, refused
 from schemas.settings import Settings
 
@@ -57,7 +57,7 @@ class Node:
         self._matcher = Matcher(policy)
         self._overrides = overrides
         self._known = Known()
-        self._shared = RedisBuckets(redis, settings.keys, settings.redis_deadline_ms, self._known, clock_ms)
+        self._shared = SharedLimits(redis, settings.keys, settings.redis_deadline_ms, self._known, clock_ms)
         self._breaker = Breaker()
         self._known_nodes = settings.known_nodes
         self._nodes = nodes
@@ -129,7 +129,7 @@ class Node:
             elif not one.applied:
                 answers.append(combined(one, (), (), Mode.MEMORY))
             elif shared is not None:
-                answers.append(combined(one, [each.bucket for each in one.applied], next(shared), Mode.SHARED))
+                answers.append(combined(one, [each.shape for each in one.applied], next(shared), Mode.SHARED))
             else:
                 answers.append(self._locally(one, now_ms))
         return answers
@@ -141,14 +141,14 @@ class Node:
         taken = self._known.refuses(placed.applied, now_ms * 1000)
         if taken is None:
             return None
-        return combined(placed, [one.bucket for one in placed.applied], taken, Mode.MEMORY)
+        return combined(placed, [one.shape for one in placed.applied], taken, Mode.MEMORY)
 
     def _locally(self, placed: Placed, now_ms: int) -> Answer:
         nodes = max(self._known_nodes, self._nodes(), 1)
         taken = self._known.take(placed.applied, nodes, now_ms * 1000)
         if self._settling is None or self._settling.done():
             self._settling = asyncio.create_task(self._settle(), name="limiter-settle")
-        shares = [one.bucket.scaled(1, nodes, one.cost) for one in placed.applied]
+        shares = [one.shape.local().scaled(1, nodes, one.cost) for one in placed.applied]
         return combined(placed, shares, taken, Mode.LOCAL)
 
     def place(self, request: Request, now_ms: int) -> Placed:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from limiter.token_bucket import Bucket
+from limiter.algorithms.shape import SECOND_US, Shape
+from limiter.algorithms.token_bucket import Bucket
 
-SECOND_US: Final = 1_000_000
 PPM: Final = 1_000_000  # factors are whole millionths, so that limits stay integers
 
 
@@ -42,32 +42,32 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`bucket` for each `per` within `scope`; a request takes `cost` tokens."""
+    """`shape` for each `per` within `scope`; a request takes `cost` tokens."""
 
     name: str
     per: Per
-    bucket: Bucket
+    shape: Shape
     scope: Scope = Scope()
     cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A class of clients: limits times `factor_ppm`, or its `own` bucket for a limit of that name."""
+    """A class of clients: limits times `factor_ppm`, or its `own` shape for a limit of that name."""
 
     name: str
     factor_ppm: int = PPM
-    own: tuple[tuple[str, Bucket], ...] = ()
+    own: tuple[tuple[str, Shape], ...] = ()
     keys: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
 
-    def bucket(self, limit: Limit) -> Bucket:
-        """The bucket this tier has under `limit`."""
-        for name, bucket in self.own:
+    def shape(self, limit: Limit) -> Shape:
+        """The shape `limit` has for this tier."""
+        for name, shape in self.own:
             if name == limit.name:
-                return bucket
-        return limit.bucket.scaled(self.factor_ppm, PPM, limit.cost)
+                return shape
+        return limit.shape.scaled(self.factor_ppm, PPM, limit.cost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Final, TypeVar
 
 import yaml
 
-from limiter.errors import PolicyError
-from limiter.policy import DEFAULT, PPM, SECOND_US, Brownout, Level, Limit, Per, Policy, Scope, Tier
-from limiter.token_bucket import CAPACITY_US_MAX, Bucket
+from limiter.algorithms.shape import SECOND_US, Shape, shape_of
+from limiter.errors import PolicyError, ShapeError
+from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Per, Policy, Scope, Tier
 
 T = TypeVar("T")
 BYTES_MAX: Final = 1 << 20
@@ -178,41 +178,35 @@ def _limit(at: _At) -> Limit:
     per = fields["per"].text()
     if per not in Per.__members__.values():
         raise fields["per"].wrong(f"{per[:40]!r} is not known", "one of " + ", ".join(Per))
-    bucket = _bucket(fields["rate"], fields.get("burst"))
+    shape = _shape(fields["rate"], fields.get("burst"))
     cost = fields["cost"].whole(0, 1_000_000) if "cost" in fields else 1
-    if cost > bucket.burst:
-        raise fields["cost"].wrong(f"{cost} is above the burst of {bucket.burst}", "nothing would pass: raise `burst`")
+    if cost > shape.limit:
+        raise fields["cost"].wrong(f"{cost} is above the burst of {shape.limit}", "nothing would pass: raise `burst`")
     scope = fields["route"].scope() if "route" in fields else Scope()
-    return Limit(fields["name"].name(), Per(per), bucket, scope, cost)
+    return Limit(fields["name"].name(), Per(per), shape, scope, cost)
 
 
-def _bucket(rate: _At, burst: _At | None) -> Bucket:
+def _shape(rate: _At, burst: _At | None) -> Shape:
     match = _RATE.fullmatch(rate.text())
     if match is None or int(match[1]) < 1 or match[2] == "0":
         raise rate.wrong(f"{rate.text()[:40]!r} is no rate", _RATE_FIX)
     tokens, period_us = int(match[1]), int(match[2] or 1) * _UNITS_US[match[3]]
-    bucket = Bucket.of(tokens, period_us, 1 if burst is None else burst.whole(1, 10**9))
-    exact_a_second = tokens * SECOND_US / period_us
-    if SECOND_US / bucket.emission_us < 0.9 * exact_a_second:
-        slower, faster = SECOND_US // bucket.emission_us, SECOND_US // max(bucket.emission_us - 1, 1)
-        raise rate.wrong("is finer than whole microseconds can keep", f"take {slower}/s or {faster}/s")
-    if burst is None:  # a second's worth, but never less than one
-        bucket = Bucket(bucket.emission_us, max(1, min(tokens, SECOND_US // bucket.emission_us)))
-    if bucket.capacity_us > CAPACITY_US_MAX:
-        raise (burst or rate).wrong("takes more than 70 years to fill", "a smaller burst or a higher rate")
-    return bucket
+    try:
+        return shape_of("token_bucket", tokens, period_us, None if burst is None else burst.whole(1, 10**9))
+    except ShapeError as error:
+        raise {"rate": rate, "burst": burst or rate}[error.field].wrong(error.reason, error.fix) from error
 
 
 def _tiers(at: _At, limits: set[str]) -> dict[str, Tier]:
     tiers: dict[str, Tier] = {}
     for name, item in at.fields().items():
         fields = item.fields("factor", "limits", "keys", "users", "tenants")
-        own: list[tuple[str, Bucket]] = []
+        own: list[tuple[str, Shape]] = []
         for limit, entry in (fields["limits"].fields() if "limits" in fields else {}).items():
             if limit not in limits:
                 raise entry.wrong("is no limit of this policy", "one of " + ", ".join(sorted(limits)))
             parts = entry.fields("rate", "burst", required=("rate",))
-            own.append((limit, _bucket(parts["rate"], parts.get("burst"))))
+            own.append((limit, _shape(parts["rate"], parts.get("burst"))))
         tiers[_key_name(item, name)] = Tier(
             name,
             fields["factor"].factor_ppm(1000) if "factor" in fields else PPM,

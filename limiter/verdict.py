@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
+from limiter.algorithms.shape import Shape
+from limiter.algorithms.taken import Taken
 from limiter.attributes import Attributes
 from limiter.matcher import Applied, Identity
 from limiter.overrides import Entry, Ruling
-from limiter.token_bucket import Bucket, Taken
 from schemas.action import ActionKind
 from schemas.decision import Verdict
 
@@ -56,8 +57,9 @@ class Answer(msgspec.Struct, frozen=True):
 
     `limit` (tokens), `window_ms` (empty to full), `remaining` and `reset_ms` are of the limit named by `policy`, the
     strictest; None where no limit applies. `rule` is what decided: a limit's name, or an action's rule. A
-    `retry_after_ms` of None on a refusal says that no wait is known to help. `shadow` is what limits in shadow would
-    have said beside, and `shadow_rule` which of them refused; None where none applies.
+    `retry_after_ms` of None on a refusal says that no wait is known to help. `delay_ms`: let it pass, but only after so
+    long. `shadow` is what limits in shadow would have said beside, and `shadow_rule` which of them refused; None where
+    none applies.
     """
 
     verdict: Verdict
@@ -76,6 +78,7 @@ class Answer(msgspec.Struct, frozen=True):
     action: str | None = None
     shadow: Verdict | None = None
     shadow_rule: str | None = None
+    delay_ms: int | None = None
 
     @property
     def allowed(self) -> bool:
@@ -114,12 +117,12 @@ def refused(placed: Placed, entry: Entry, now_ms: int) -> Answer:
     )
 
 
-def combined(placed: Placed, buckets: Sequence[Bucket], taken: Sequence[Taken], mode: Mode) -> Answer:
+def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mode: Mode) -> Answer:
     """One answer of several limits: refused when one refuses, and shown by the strictest."""
     if not taken:
         return Answer("allow", placed.route, placed.tier, placed.cost, mode)
     at = min(range(len(taken)), key=lambda n: _strictness(taken[n]))
-    one, bucket, limit = taken[at], buckets[at], placed.applied[at].limit
+    one, shape, limit = taken[at], shapes[at], placed.applied[at].limit
     throttle = placed.ruling.throttle
     return Answer(
         verdict="allow" if one.allowed else "limit",
@@ -130,13 +133,18 @@ def combined(placed: Placed, buckets: Sequence[Bucket], taken: Sequence[Taken], 
         rule=None if one.allowed else limit.name,
         reason=None if one.allowed else placed.reduced or Reason.QUOTA,
         policy=limit.name,
-        limit=bucket.burst,
-        window_ms=-(-bucket.capacity_us // 1000),
+        limit=shape.limit,
+        window_ms=-(-shape.window_us // 1000),
         remaining=one.remaining,
         reset_ms=-(-one.reset_us // 1000),
         retry_after_ms=None if one.allowed or one.retry_after_us is None else -(-one.retry_after_us // 1000),
         action=throttle.uid if throttle and not one.allowed else None,
+        delay_ms=_delay_ms(taken) if one.allowed else None,
     )
+
+
+def _delay_ms(taken: Sequence[Taken]) -> int | None:
+    return -(-max(one.delay_us for one in taken) // 1000) or None
 
 
 def _strictness(taken: Taken) -> tuple[bool, float, int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limiter.algorithms.token_bucket import Bucket, take
 from limiter.breaker import Breaker
 from limiter.known import REFUSES_US, Known
 from limiter.matcher import Applied
 from limiter.policy import Limit, Per
-from limiter.token_bucket import Bucket, take
 
 NOW_US = 1_764_000_000_000_000
 SECOND_US = 1_000_000

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limiter.algorithms.token_bucket import Bucket
 from limiter.matcher import Identity, Matcher, Routes, network_of, segments
 from limiter.policy import PPM, Limit, Per, Policy, Scope, Tier
-from limiter.token_bucket import Bucket
 from schemas.templates import OTHER, ROUTES_MAX
 
 BUCKET = Bucket.of(10, 1_000_000, 20)
@@ -90,7 +90,7 @@ def test_every_limit_that_fits_applies_and_no_other() -> None:
 def test_a_tier_multiplies_limits_or_has_its_own() -> None:
     matcher = Matcher(policy(limits=(Limit("a", Per.IP, BUCKET), Limit("own", Per.IP, BUCKET))))
     applied = matcher.limits("GET", "/", "double", Identity(ip="10.0.0.1"), PPM // 2)
-    assert [one.bucket for one in applied] == [BUCKET, Bucket(2_000_000, 1)]
+    assert [one.shape for one in applied] == [BUCKET, Bucket(2_000_000, 1)]
 
 
 def test_an_ipv6_client_is_its_64() -> None:

@@ -11,10 +11,10 @@ import pytest
 import redis
 from limiter_world import KEYS, Enforcer, Server, action, eventually, settings
 
+from limiter.algorithms.token_bucket import Bucket
 from limiter.matcher import Identity
 from limiter.policy import PPM, Brownout, Level, Limit, Per, Policy, Tier
 from limiter.service import Service
-from limiter.token_bucket import Bucket
 from limiter.verdict import Mode, Reason, Request
 from schemas.settings import Settings
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from limiter import policy_file
+from limiter.algorithms.token_bucket import Bucket
 from limiter.errors import PolicyError
 from limiter.policy import DEFAULT, PPM, Per
-from limiter.token_bucket import Bucket
 
 EXAMPLE = Path(__file__).parent.parent / "deploy" / "policies" / "example.yaml"
 LIMIT = "version: 1\nlimits:\n  - name: a\n    per: ip\n    rate: 5/s\n"
@@ -18,7 +18,7 @@ LIMIT = "version: 1\nlimits:\n  - name: a\n    per: ip\n    rate: 5/s\n"
 def test_the_documented_example_is_a_policy() -> None:
     policy = policy_file.load(EXAMPLE)
     assert [limit.name for limit in policy.limits] == ["address", "key", "login-address", "search-user", "everybody"]
-    assert policy.limits[0].bucket == Bucket(20_000, 200)
+    assert policy.limits[0].shape == Bucket(20_000, 200)
     assert policy.limits[3].per is Per.USER
     assert policy.tier_of(None, None, None, None).name == "free"
     assert policy.tier_of(None, "k", None, "acme").name == "partner"
@@ -42,8 +42,8 @@ def test_without_a_file_the_built_in_policy_holds() -> None:
 
 
 def test_a_rate_without_burst_keeps_a_seconds_worth() -> None:
-    assert policy_file.parse(LIMIT.encode(), "p").limits[0].bucket == Bucket(200_000, 5)
-    assert policy_file.parse(LIMIT.replace("5/s", "60/min").encode(), "p").limits[0].bucket == Bucket(1_000_000, 1)
+    assert policy_file.parse(LIMIT.encode(), "p").limits[0].shape == Bucket(200_000, 5)
+    assert policy_file.parse(LIMIT.replace("5/s", "60/min").encode(), "p").limits[0].shape == Bucket(1_000_000, 1)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from limiter.token_bucket import CAPACITY_US_MAX, SCRIPT, Bucket, answer, take
+from limiter.algorithms.token_bucket import CAPACITY_US_MAX, SCRIPT, Bucket, answer, take
 
 NOW_US = 1_764_000_000_000_000
 buckets = st.builds(

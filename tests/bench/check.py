@@ -16,12 +16,12 @@ from typing import Any
 from redis.asyncio import Redis
 
 from floodwarden import embedded
+from limiter.algorithms.token_bucket import Bucket
 from limiter.matcher import Identity
 from limiter.metrics import Metrics
 from limiter.node import Node, wall_clock_ms
 from limiter.overrides import Overrides
 from limiter.policy import Limit, Per, Policy, Tier
-from limiter.token_bucket import Bucket
 from limiter.verdict import Request
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.settings import Settings

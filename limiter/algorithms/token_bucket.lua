@@ -1,4 +1,4 @@
--- Token bucket (GCRA) of one limit for one identity. The oracle is limiter/token_bucket.py; a property test holds both
+-- Token bucket (GCRA) of one limit for one identity. The oracle is limiter/algorithms/token_bucket.py; a property test holds both
 -- together. All numbers are whole microseconds below 2^53, so doubles carry them exactly.
 --
 -- KEYS[1]  state: the theoretical arrival time (tat), when the bucket will be full again, epoch microseconds

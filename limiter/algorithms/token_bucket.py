@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
+
+from limiter.algorithms.taken import Taken
 
 SCRIPT: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 CAPACITY_US_MAX: Final = 1 << 51  # 71 years; with an epoch now (2^51) the sum stays below 2^53
@@ -18,6 +20,7 @@ CAPACITY_US_MAX: Final = 1 << 51  # 71 years; with an epoch now (2^51) the sum s
 class Bucket:
     """The shape of a bucket: `burst` tokens at most, one more every `emission_us`."""
 
+    algorithm: ClassVar[str] = "token_bucket"
     emission_us: int
     burst: int
 
@@ -31,6 +34,20 @@ class Bucket:
         """Time from empty to full."""
         return self.emission_us * self.burst
 
+    @property
+    def limit(self) -> int:
+        """What a client is shown."""
+        return self.burst
+
+    @property
+    def window_us(self) -> int:
+        """Time from empty to full."""
+        return self.capacity_us
+
+    def local(self) -> Bucket:
+        """Itself: it may be taken from without Redis as it is."""
+        return self
+
     def scaled(self, numerator: int, denominator: int, cost: int) -> Bucket:
         """The bucket at `numerator / denominator` of its rate and burst, but never too small for one `cost`."""
         if numerator == denominator:
@@ -38,20 +55,6 @@ class Bucket:
         burst = max(self.burst * numerator // denominator, min(cost, self.burst), 1)
         emission_us = -(-self.emission_us * denominator // numerator)
         return Bucket(max(1, min(emission_us, CAPACITY_US_MAX // burst)), burst)
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a bucket answered: its state after, and what a client may know.
-
-    `retry_after_us` is 0 when allowed, None when no wait would help (the cost exceeds the burst).
-    """
-
-    allowed: bool
-    tat_us: int
-    remaining: int
-    retry_after_us: int | None
-    reset_us: int
 
 
 def take(bucket: Bucket, tat_us: int | None, cost: int, now_us: int) -> Taken:

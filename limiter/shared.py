@@ -1,4 +1,4 @@
-"""Buckets shared by all nodes, in Redis: one script call each, all of a request in one round trip."""
+"""Limits shared by all nodes, in Redis: one script call each, all of a request in one round trip."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from limiter.algorithms.taken import Taken
+from limiter.algorithms.token_bucket import SCRIPT, answer
 from limiter.known import Known
 from limiter.line import Line, packed
 from limiter.matcher import Applied
-from limiter.token_bucket import SCRIPT, Taken, answer
 from schemas.keys import Keys
 
 PATIENCE_S: Final = 0.25  # for what no client waits for
 SETTLED_AT_ONCE: Final = 256
 
 
-class RedisBuckets:
+class SharedLimits:
     """Tells `known` whatever Redis says, also what it says too late.
 
     Calls raise `redis.RedisError`, `OSError` or `TimeoutError` when there is no answer within `deadline_ms`.
@@ -34,23 +35,23 @@ class RedisBuckets:
 
     async def take(self, applied: Sequence[Applied]) -> list[Taken]:
         """Takes what each of `applied` costs, where there is enough."""
-        calls = [(one, self._increment_us(one), one.bucket.capacity_us) for one in applied]
+        calls = [(one, self._increment_us(one), one.shape.local().capacity_us) for one in applied]
         replies = await self._ask(calls, self._within_s(len(applied)))
         return [
-            answer(one.bucket, one.cost, tat_us, now_us, allowed=allowed == 1)
+            answer(one.shape.local(), one.cost, tat_us, now_us, allowed=allowed == 1)
             for one, (allowed, tat_us, now_us) in zip(applied, replies, strict=True)
         ]
 
     async def give_back(self, applied: Sequence[Applied]) -> None:
         """Undoes an earlier `take` of each of `applied`."""
-        calls = [(one, -self._increment_us(one), one.bucket.capacity_us) for one in applied]
+        calls = [(one, -self._increment_us(one), one.shape.local().capacity_us) for one in applied]
         await self._ask(calls, self._within_s(len(applied)))
 
     async def settle(self) -> None:
         """Charges what was given out locally, best effort: what fails on the way is not charged."""
         while due := self._known.settle(SETTLED_AT_ONCE, self._clock_ms() * 1000):
             # With that much more room, so that no charge is refused.
-            calls = [(one, owed_us, one.bucket.capacity_us + owed_us) for one, owed_us in due]
+            calls = [(one, owed_us, one.shape.local().capacity_us + owed_us) for one, owed_us in due]
             await self._ask(calls, PATIENCE_S)
 
     async def ping(self) -> None:
@@ -64,7 +65,9 @@ class RedisBuckets:
         await self._line.aclose()
 
     def _increment_us(self, one: Applied) -> int:
-        return min(one.cost * one.bucket.emission_us, one.bucket.capacity_us + 1)  # no more than "too much"
+        return min(
+            one.cost * one.shape.local().emission_us, one.shape.local().capacity_us + 1
+        )  # no more than "too much"
 
     def _within_s(self, calls: int) -> float:
         return self._deadline_s + calls // 16 * 0.001  # a batch may take its own work longer

@@ -8,10 +8,11 @@ from typing import Final
 from schemas.decision import PATH_BYTES_MAX
 
 MASK: Final = "***"
-_SECRET: Final = frozenset(
-    "password passwd pass pwd secret token apikey key auth authorization credential credentials signature sig session"
-    " sessionid jsessionid phpsessid sid jwt otp pin code ticket assertion access refresh".split()
-)
+_SECRET: Final = frozenset({
+    "password", "passwd", "pass", "pwd", "secret", "token", "apikey", "key", "auth", "authorization", "credential",
+    "credentials", "signature", "sig", "session", "sessionid", "jsessionid", "phpsessid", "sid", "jwt", "otp",
+    "pin", "code", "ticket", "assertion", "access", "refresh",
+})  # fmt: skip
 _NAME: Final = re.compile(r"[?&;]([^=&;#]*)(=?)")  # matches wherever it is tried: time grows with the length, no faster
 _PARTS: Final = re.compile(r"[_.-]")
 _VALUE_END: Final = re.compile(r"[&;#]")

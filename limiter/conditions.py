@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from limiter.facts import Facts, address_of
 
-DAY_MINUTES: Final = 1440
+MINUTE_MS: Final = 60_000
+FOREVER_MS: Final = 1 << 53
 _BITS: Final = {4: 32, 6: 128}
 At = tuple[int, int, int]  # of a network: version, prefix length, number
 
@@ -21,8 +22,8 @@ class Networks:
 
     __slots__ = ("_lengths", "members")
 
-    def __init__(self, networks: Iterable[IPv4Network | IPv6Network] = ()) -> None:
-        self.members: frozenset[At] = frozenset(at_of(network) for network in networks)
+    def __init__(self, members: Iterable[At] = ()) -> None:
+        self.members = frozenset(members)
         self._lengths = tuple(sorted({member[:2] for member in self.members}))
 
     def __bool__(self) -> bool:
@@ -42,6 +43,9 @@ class Networks:
         number, version = int(address), address.version
         tried = [(v, length, number >> (_BITS[v] - length)) for v, length in self._lengths if v == version]
         return [at for at in tried if at in self.members]
+
+
+NOWHERE: Final = Networks()
 
 
 def at_of(network: IPv4Network | IPv6Network) -> At:
@@ -75,34 +79,34 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Conditions, all of which must hold. A name the request has no value for holds in no `any_of`, in every `none_of`."""
+    """Conditions, all of which must hold. A name that a request has no value for is in no `any_of` and no `none_of`."""
 
     any_of: tuple[tuple[str, frozenset[str]], ...] = ()
     none_of: tuple[tuple[str, frozenset[str]], ...] = ()
-    inside: Networks = Networks()
-    outside: Networks = Networks()
+    inside: Networks = NOWHERE
+    outside: Networks = NOWHERE
     hours: tuple[Hours, ...] = ()
     from_ms: int | None = None
     until_ms: int | None = None
 
     def holds(self, facts: Facts) -> bool:
         """Whether all of it holds for a request."""
-        if self.from_ms is not None and facts.now_ms < self.from_ms:
-            return False
-        if self.until_ms is not None and facts.now_ms >= self.until_ms:
-            return False
-        for name, values in self.any_of:
-            if facts.value(name) not in values:
-                return False
-        for name, values in self.none_of:
-            if facts.value(name) in values:
-                return False
-        ip = facts.identity.ip
-        if self.inside and not self.inside.around(ip):
-            return False
-        if self.outside and self.outside.around(ip):
-            return False
-        return not self.hours or any(each.holds(facts.now_ms) for each in self.hours)
+        return (
+            (self.from_ms is None or facts.now_ms >= self.from_ms)
+            and (self.until_ms is None or facts.now_ms < self.until_ms)
+            and all(facts.value(name) in values for name, values in self.any_of)
+            and not any(facts.value(name) in values for name, values in self.none_of)
+            and (not self.inside or bool(self.inside.around(facts.identity.ip)))
+            and not (self.outside and self.outside.around(facts.identity.ip))
+            and (not self.hours or any(each.holds(facts.now_ms) for each in self.hours))
+        )
+
+    def until(self, now_ms: int) -> int:
+        """Until when, at the soonest, the passing of time alone changes what `holds` answers."""
+        ends = [at for at in (self.from_ms, self.until_ms) if at is not None and at > now_ms]
+        if self.hours:
+            ends.append((now_ms // MINUTE_MS + 1) * MINUTE_MS)
+        return min(ends, default=FOREVER_MS)
 
     @property
     def names(self) -> frozenset[str]:

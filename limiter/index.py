@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
-from limiter.conditions import ALWAYS, Networks, When
+from limiter.conditions import ALWAYS, NOWHERE, At, Networks, When
 from limiter.facts import Facts, Who, who_of
 from limiter.policy import Limit, Scope
 
@@ -37,16 +37,23 @@ class Fitting:
 
     plain: tuple[Rule, ...]
     tables: tuple[tuple[Names, Table], ...]
+    networks: Networks
 
     def rules(self, facts: Facts) -> list[Rule]:
         """Every rule whose filed names fit, in the file's order; `rest` is still to be asked."""
         found = list(self.plain)
         for names, table in self.tables:
-            for key in _keys(names, facts):
+            for key in self._keys(names, facts):
                 found.extend(table.get(key, ()))
-        if len(found) > len(self.plain):
-            found.sort(key=_place)
-        return found
+        if len(found) == len(self.plain):
+            return found
+        return [rule for _, rule in sorted({rule.at: rule for rule in found}.items())]  # once each: networks overlap
+
+    def _keys(self, names: Names, facts: Facts) -> Iterable[tuple[object, ...]]:
+        if len(names) == 1 and names[0] != "ip":
+            return ((facts.value(names[0]),),)
+        around = self.networks.around(facts.identity.ip) if "ip" in names else []
+        return product(*(around if name == "ip" else (facts.value(name),) for name in names))
 
 
 class Index:
@@ -55,12 +62,15 @@ class Index:
     def __init__(self, limits: Iterable[Limit]) -> None:
         self._scopes = _Scopes()
         self._filed: dict[int, dict[Names, Table]] = {}
+        members: set[At] = set()
         whos: dict[str, Who] = {}
         for at, limit in enumerate(limits):
             who = whos.get(limit.per)
             if who is None:
                 who = whos[limit.per] = who_of(limit.per)
             self._file(Rule(at, limit, who, None), limit)
+            members |= limit.when.inside.members
+        self._networks = Networks(frozenset(members))
 
     def fitting(self, method: str, route: str) -> Fitting:
         """What a request by `method` on the template `route` may be under."""
@@ -72,7 +82,7 @@ class Index:
                     tables.append((names, table))
                 else:
                     plain.extend(table[()])
-        return Fitting(tuple(sorted(plain, key=_place)), tuple(tables))
+        return Fitting(tuple(sorted(plain, key=_place)), tuple(tables), self._networks)
 
     def _file(self, rule: Rule, limit: Limit) -> None:
         names, keys, rest = _filing(limit.when)
@@ -127,20 +137,10 @@ def _filing(when: When) -> tuple[Names, Iterable[tuple[object, ...]], When]:
         entries *= len(values)
         filed.append((name, values))
         if name == "ip":
-            inside = Networks()
+            inside = NOWHERE
     filed.sort(key=lambda choice: choice[0])
     rest = replace(when, any_of=tuple(any_of), inside=inside)
     return tuple(name for name, _ in filed), product(*(values for _, values in filed)), rest
-
-
-def _keys(names: Names, facts: Facts) -> Iterable[tuple[object, ...]]:
-    if len(names) == 1 and names[0] != "ip":
-        return ((facts.value(names[0]),),)
-    return product(*(_values(name, facts) for name in names))
-
-
-def _values(name: str, facts: Facts) -> Iterable[object]:
-    return _NETWORKS.around(facts) if name == "ip" else (facts.value(name),)
 
 
 def _place(rule: Rule) -> int:

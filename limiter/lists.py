@@ -30,14 +30,12 @@ class _Table:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_value: dict[str, dict[str, str]] = {}
         self._by_network: dict[At, str] = {}
-        networks = []
         for entry in entries:
             if entry.kind == "ip":
-                networks.append(ip_network(entry.value))
-                self._by_network.setdefault(at_of(networks[-1]), entry.rule)
+                self._by_network.setdefault(at_of(ip_network(entry.value)), entry.rule)
             else:
                 self._by_value.setdefault(entry.kind, {}).setdefault(entry.value, entry.rule)
-        self._networks = Networks(networks)
+        self._networks = Networks(self._by_network)
         self.names = frozenset(self._by_value)
 
     def rule(self, facts: Facts) -> str | None:

@@ -3,6 +3,7 @@
 name (floodwarden_limiter_...)   labels           what it tells
 checks_total                     verdict, mode    answers given; mode: memory (no Redis needed), shared, local
 check_seconds                                     time of one check, Redis included
+shadow_total                     verdict          what limits in shadow would have said, where any was asked
 mode                                              1 while limits are local because Redis is slow or gone, else 0
 redis_errors_total               reason           checks Redis did not answer in time, or with an error
 check_faults_total                                checks that met a fault of ours and were allowed
@@ -38,6 +39,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.checks = self._counter("checks_total", "answers given", "verdict", "mode")
         self.check_seconds = self._histogram("check_seconds", "time of one check", _CHECK_SECONDS)
+        self.shadow = self._counter("shadow_total", "what limits in shadow would have said", "verdict")
         self.mode = self._gauge("mode", "1 while limits are local because Redis is slow or gone")
         self.redis_errors = self._counter("redis_errors_total", "checks Redis did not answer", "reason")
         self.faults = self._counter("check_faults_total", "checks that met a fault of ours and were allowed")

@@ -53,9 +53,7 @@ class Scope:
 
 
 class State(StrEnum):
-    """How far a limit is in force: for all, for a share of its clients (the others see it in shadow), or in shadow:
-    evaluated and reported, never refusing.
-    """
+    """How far a limit is in force. In shadow, as for a canary's other clients, it is asked, told, never refusing."""
 
     ENABLED = "enabled"
     CANARY = "canary"

@@ -18,6 +18,7 @@ decisions_lost_total             reason           rows not kept: queue_full, pro
                                                   broker's error
 decisions_waiting                                 rows queued or in flight
 dead_letters_total               code             messages nobody could take, by why
+rls_calls_total                  code             calls of Envoy: OK, OVER_LIMIT, INVALID_ARGUMENT
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Metrics:
         self.lost = self._counter("decisions_lost_total", "rows that could not be kept", "reason")
         self.waiting = self._gauge("decisions_waiting", "rows queued or in flight")
         self.dead_letters = self._counter("dead_letters_total", "messages nobody could take", "code")
+        self.rls_calls = self._counter("rls_calls_total", "calls of Envoy's rate limit service", "code")
 
     def feed_is(self, state: str) -> None:
         """The feed is in `state`, one of `FEED_STATES`, and in no other."""

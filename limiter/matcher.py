@@ -28,12 +28,22 @@ _SHAPES_MAX: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One limit as it applies to one client: whose state, of which shape now, and what a request takes from it."""
+    """One limit as it applies to one client: whose state, of which shape now, and what a request takes from it.
+
+    With `look` it takes nothing and is only told what it would be.
+    """
 
     limit: Limit
     identity: str
     shape: Shape
     cost: int
+    look: bool = False
+
+    @property
+    def state(self) -> str:
+        """What the limit's state is kept under: two algorithms never read each other's."""
+        algorithm = self.shape.algorithm
+        return self.limit.name if algorithm == "token_bucket" else f"{algorithm}:{self.limit.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class Node:
         now_ms: int,
     ) -> None:
         """Puts what limits in shadow said into `answers`, and gives back what they took for nothing."""
-        back: list[Applied] = []
+        back: list[tuple[Applied, Taken]] = []
         for at, one in enumerate(placed):
             if refusing[at] is not None or not one.shadowed:
                 continue
@@ -178,16 +178,17 @@ class Node:
         return combined(placed, [one.shape for one in placed.applied], taken, Mode.MEMORY)
 
     def _locally(self, placed: Placed, now_ms: int) -> Answer:
-        nodes = max(self._known_nodes, self._nodes(), 1)
         taken = self._share(placed.applied, now_ms)
-        shares = [one.shape.local().scaled(1, nodes, one.cost) for one in placed.applied]
-        return combined(placed, shares, taken, Mode.LOCAL)
+        return combined(placed, self._known.shares(placed.applied, self._sharers()), taken, Mode.LOCAL)
 
     def _share(self, applied: list[Applied], now_ms: int) -> list[Taken]:
-        taken = self._known.take(applied, max(self._known_nodes, self._nodes(), 1), now_ms * 1000)
+        taken = self._known.take(applied, self._sharers(), now_ms * 1000)
         if self._settling is None or self._settling.done():
             self._settling = asyncio.create_task(self._settle(), name="limiter-settle")
         return taken
+
+    def _sharers(self) -> int:
+        return max(self._known_nodes, self._nodes(), 1)
 
     def place(self, request: Request, now_ms: int) -> Placed:
         """Everything memory knows of `request`."""
@@ -224,7 +225,7 @@ class Node:
         replies = iter(flat)
         groups = [[next(replies) for _ in applied] for applied in asking]
         back = [
-            one
+            (one, its)
             for applied, taken in zip(asking, groups, strict=True)
             if not all(its.allowed for its in taken)
             for one, its in zip(applied, taken, strict=True)
@@ -234,7 +235,7 @@ class Node:
             await self._give_back(back)
         return groups
 
-    async def _give_back(self, back: list[Applied]) -> None:
+    async def _give_back(self, back: list[tuple[Applied, Taken]]) -> None:
         try:
             await self._shared.give_back(back)
         except _AWAY as error:  # refused all the same, and a little poorer
@@ -248,7 +249,7 @@ class Node:
 
     def _away(self, reason: str) -> None:
         self._metrics.mode.set(1)
-        log.warning("redis_away", reason=reason, limits="local", nodes=max(self._known_nodes, self._nodes()))
+        log.warning("redis_away", reason=reason, limits="local", nodes=self._sharers())
         self._probe = asyncio.create_task(self._until_back(), name="limiter-probe")
 
     async def _until_back(self) -> None:

@@ -19,8 +19,8 @@ def reported(answer: Answer, shadowed: Sequence[Applied], taken: Sequence[Taken]
     return msgspec.structs.replace(answer, shadow="allow")
 
 
-def to_give_back(answer: Answer, shadowed: Sequence[Applied], taken: Sequence[Taken]) -> list[Applied]:
+def to_give_back(answer: Answer, shadowed: Sequence[Applied], taken: Sequence[Taken]) -> list[tuple[Applied, Taken]]:
     """What limits in shadow took for a request that does not pass: a refused request consumes nothing."""
     if answer.allowed:
         return []
-    return [one for one, its in zip(shadowed, taken, strict=True) if its.allowed]
+    return [(one, its) for one, its in zip(shadowed, taken, strict=True) if its.allowed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from schemas.action import Target
+from schemas.action import Action, ActionKind, Target
 from schemas.alert import Alert
 
 TARGETS_MAX: Final = 20_000
@@ -38,3 +38,10 @@ class Covered:
     def release(self, target: Target) -> tuple[Alert, ...]:
         """Those kept for `target`, no longer kept."""
         return tuple(self._alerts.pop(target.key, {}).values())
+
+
+def serves(action: Action, route: str | None, factor: float) -> bool:
+    """Whether `action` does on `route` all that an automatic one would: people's may be narrower, or milder."""
+    if action.is_narrow or action.route not in (None, route):
+        return False
+    return action.kind is not ActionKind.THROTTLE or (action.factor is not None and action.factor <= factor)

@@ -9,6 +9,7 @@
 --                                      stale    the snapshot is ahead of this record
 --                                      absent   there is no snapshot: install one, from the whole truth
 --                                      lost     another put a snapshot in place first
+local FEED_BODY_MAX = 8192 -- a larger action is only named in the feed, which keeps thousands; the snapshot has it once
 local op, at_ms = ARGV[1], ARGV[2]
 
 local function answer(what)
@@ -55,6 +56,8 @@ if ARGV[7] == '' then
 else
   redis.call('SET', KEYS[4], ARGV[7], 'PXAT', ARGV[8])
 end
-local id = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], '*', 'v', version, 'op', op, 'body', body, 'at', at_ms)
+local entry = {'v', version, 'op', op, 'body', body, 'at', at_ms}
+if #body > FEED_BODY_MAX then entry = {'v', version, 'op', op, 'body', '', 'at', at_ms, 'uid', uid} end
+local id = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], '*', unpack(entry))
 redis.call('HSET', KEYS[1], 'id', id)
 return answer('done')

@@ -93,10 +93,10 @@ class Ledger:
         return partition, self.offsets.get(partition, -1)
 
     def stands_on(self, target: Target) -> Action | None:
-        """What a third party finds under the target's key: the strictest, then what lasts longest."""
+        """What a third party finds under the target's key: the strictest, then what spares nobody and lasts."""
         uids = self._by_target.get(target.key, set())
         actions = (self._active[uid] for uid in uids)
-        return max(actions, key=lambda a: (_SHOWN[a.kind], a.expires_ms, a.uid), default=None)
+        return max(actions, key=lambda a: (_SHOWN[a.kind], not a.is_narrow, a.expires_ms, a.uid), default=None)
 
     def due(self, now_ms: int) -> list[Action]:
         """Actions that have run out, to be written as `expired`; told again after a while if nobody did."""

@@ -8,7 +8,7 @@ from typing import Final
 import xxhash
 
 from enforcer import guardrails
-from enforcer.covered import Covered
+from enforcer.covered import Covered, serves
 from enforcer.guardrails import Caps, Refusal
 from enforcer.ladder import Ladder
 from enforcer.standing import Standing
@@ -147,14 +147,13 @@ class Planner:
         return None if last is not None and last.uid == refused.uid else refused
 
     def _is_covered(self, target: Target, route: str | None, kind: ActionKind, now_ms: int) -> bool:
-        for action in self._standing.on(target):
-            if (
-                STRENGTH.get(action.kind, -1) >= STRENGTH[kind]
-                and action.route in (None, route)
-                and not _runs_out(action, now_ms)
-            ):
-                return True
-        return False
+        factor = self._config.throttle_factor
+        return any(
+            STRENGTH.get(action.kind, -1) >= STRENGTH[kind]
+            and serves(action, route, factor)
+            and not _runs_out(action, now_ms)
+            for action in self._standing.on(target)
+        )
 
     def _draft(self, alert: Alert, target: Target, kind: ActionKind, now_ms: int) -> Action:
         step, seconds = self._length(alert, target, kind, now_ms)

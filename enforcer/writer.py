@@ -101,8 +101,11 @@ class Writer:
 
     async def reconcile(self, ledger: Ledger) -> int:
         """Make the snapshot what the ledger says, by deltas; how many it took. Skips what is ahead of the ledger."""
-        held = await _reply(self._redis.hgetall(self._keys.enforcement))
-        there = {_text(uid): value for uid, value in held.items() if _text(uid) not in SNAPSHOT_FIELDS}
+        there: dict[str, bytes] = {}
+        async for uid, value in self._redis.hscan_iter(self._keys.enforcement, count=CHUNK):
+            there[_text(uid)] = value
+        for name in SNAPSHOT_FIELDS:
+            there.pop(name, None)
         wanted = {action.uid: action for action in ledger.in_force()}
         changes = [_removal(ledger, value) for uid, value in there.items() if not _agrees(value, wanted.get(uid))]
         changes += [

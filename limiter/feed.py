@@ -1,11 +1,11 @@
 """Follows what the enforcer puts in force: the snapshot, then its deltas; and says which version runs here.
 
-    start ─► HGETALL ──absent──► keep what is known, wait for a first entry ─► HGETALL ...
-                │ version, id, epoch
+    start ─► snapshot ──absent──► keep what is known, wait for a first entry ─► snapshot ...
+                │ page by page, deltas in between; version, id, epoch
                 ▼
              XREAD from id ── v == last + 1 ─► apply, acknowledge
                 │ v differs (gap) · epoch differs · version behind ours · ahead of ours and nothing comes
-                └─► HGETALL again
+                └─► snapshot again
 
 Redis away or emptied takes nothing out of force: the last known actions stay until they end by themselves.
 """
@@ -19,13 +19,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
-from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from limiter.metrics import Metrics
-from limiter.overrides import Overrides
-from schemas.action import Action
+from limiter.orders import Order, decoded
+from limiter.overrides import SLICE, Overrides
+from limiter.snapshot import Snapshot, bad_entry, put
+from schemas.errors import BadMessageError
 from schemas.keys import Keys
 
 BLOCK_MS: Final = 500
@@ -34,7 +35,7 @@ NODE_LIVE_MS: Final = 5_000
 ENTRIES_A_READ: Final = 500
 _PATIENCE_S: Final = 2.0  # for any one answer; a stopped Redis accepts connections and never speaks
 _RETRY_S: Final = 0.2
-_SNAPSHOT_FIELDS: Final = (b"version", b"id", b"epoch")
+_Fields = dict[bytes, bytes]
 log = structlog.get_logger("limiter.feed")
 
 
@@ -50,8 +51,11 @@ class Feed:
         self._overrides = overrides
         self._metrics = metrics
         self._clock_ms = clock_ms
+        self._snapshot = Snapshot(redis, keys, overrides, metrics, clock_ms)
         self._task: asyncio.Task[None] | None = None
         self._id: str | None = None  # last entry applied; None: no snapshot known
+        self._at = 0  # its version
+        self._whole = False  # and everything before it is in force, so that `version` is `_at`
         self._epoch = b""
         self._since_ms = 0
         self._beat_at = 0.0
@@ -77,8 +81,7 @@ class Feed:
         reason = "start"
         while True:
             try:
-                await self._resync(reason)
-                reason = await self._follow()
+                reason = await self._resync(reason) or await self._follow()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("feed_away", error=type(error).__name__, version=self.version)
                 self._metrics.feed_is("away")
@@ -94,67 +97,96 @@ class Feed:
                 if entries:
                     await self._sleep()  # entries without a snapshot: somebody is at work on it
                 return "absent"
-            for entry_id, fields in entries:
-                if not self._apply(entry_id, fields):
-                    return "gap"
+            if not await self._apply_all(entries):
+                return "gap"
             if entries:
                 self._ahead = 0
                 await self._acknowledge()
             if (beaten or not entries) and (why := await self._differs()):
                 return why
 
-    async def _read(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        async with asyncio.timeout(_PATIENCE_S + BLOCK_MS / 1000):
-            reply: Any = await self._redis.xread({self._keys.feed: self._id or "0-0"}, ENTRIES_A_READ, BLOCK_MS)
+    async def _read(self, block_ms: int | None = BLOCK_MS) -> list[tuple[bytes, _Fields]]:
+        async with asyncio.timeout(_PATIENCE_S + (block_ms or 0) / 1000):
+            reply: Any = await self._redis.xread({self._keys.feed: self._id or "0-0"}, ENTRIES_A_READ, block_ms)
         return _entries(reply)
 
-    async def _resync(self, reason: str) -> None:
-        async with asyncio.timeout(_PATIENCE_S):
-            reply: Any = await self._redis.hgetall(self._keys.enforcement)
-        snapshot: dict[bytes, bytes] = reply
-        self.contacted.set()
-        if b"version" not in snapshot:
-            if self._id is not None:
-                log.warning("feed_absent", kept=len(self._overrides), version=self.version)
-            self._id = None
-            self._metrics.feed_is("absent")
-            return
-        actions = [self._action(body) for field, body in snapshot.items() if field not in _SNAPSHOT_FIELDS]
-        self._overrides.replace([action for action in actions if action is not None], self._clock_ms())
-        self._id = snapshot.get(b"id", b"").decode() or "0-0"
-        self._epoch = snapshot.get(b"epoch", b"")
-        self._ahead = 0
-        self._runs(int(snapshot[b"version"]))
+    async def _resync(self, reason: str) -> str | None:
+        """Takes the snapshot in, page by page, and the deltas meanwhile; why it must be begun again, if it must."""
+        head = await self._snapshot.begin()
+        if head is None:
+            self._is_absent()
+            return None
+        self._metrics.feed_is("loading")
+        self._whole, self._id, self._at, self._epoch = False, head.id, head.version, head.epoch
+        while True:
+            if not await self._apply_all(await self._read(None)):
+                return await self._again("gap")
+            if self._snapshot.done:
+                break
+            await self._beat()
+            head = await self._snapshot.page()
+            if head is None or head.epoch != self._epoch:
+                return await self._again("epoch" if head else "absent")
+        await self._snapshot.settle()
+        self._whole, self._ahead = True, 0
+        self._runs(self._at)
         self._metrics.feed_is("synced")
         self._metrics.feed_resyncs.labels(reason).inc()
         log.info("feed_synced", reason=reason, version=self.version, actions=len(self._overrides))
+        self.contacted.set()
         await self._acknowledge()
+        return None
 
-    def _apply(self, entry_id: bytes, fields: dict[bytes, bytes]) -> bool:
-        """One delta into memory; False when it is not the next one."""
-        version, expected = fields.get(b"v", b""), (self.version or 0) + 1
+    async def _again(self, why: str) -> str:
+        log.warning("feed_snapshot_again", reason=why, version=self._at)
+        await self._sleep()
+        return why
+
+    def _is_absent(self) -> None:
+        if self._id is not None:
+            log.warning("feed_absent", kept=len(self._overrides), version=self.version)
+        self._id, self._whole = None, False
+        self._metrics.feed_is("absent")
+        self.contacted.set()
+
+    async def _apply_all(self, entries: list[tuple[bytes, _Fields]]) -> bool:
+        """Deltas into memory; False at the first that is not the next one."""
+        for at, (entry_id, fields) in enumerate(entries, 1):
+            if not await self._apply(entry_id, fields):
+                return False
+            if at % SLICE == 0:
+                await asyncio.sleep(0)
+        return True
+
+    async def _apply(self, entry_id: bytes, fields: _Fields) -> bool:
+        version, expected = fields.get(b"v", b""), self._at + 1
         if not version.isdigit() or int(version) != expected:
             log.warning("feed_gap", expected=expected, got=version.decode("ascii", "replace"))
             return False
         now_ms, body = self._clock_ms(), fields.get(b"body", b"")
         if fields.get(b"op") == b"del":
             self._overrides.remove(body.decode("utf-8", "replace"))
-        elif (action := self._action(body)) is not None:
-            self._overrides.put(action, now_ms)
-        self._id = entry_id.decode()
-        self._runs(expected)
+        elif (one := await self._order(body, fields.get(b"uid"))) is not None:
+            put(self._overrides, one, now_ms, self._metrics)
+        self._id, self._at = entry_id.decode(), expected
+        if self._whole:
+            self._runs(expected)
         if (at := fields.get(b"at", b"")).isdigit():
             self._metrics.feed_delay_seconds.observe(max(0, now_ms - int(at)) / 1000)
         return True
 
-    def _action(self, body: bytes) -> Action | None:
+    async def _order(self, body: bytes, uid: bytes | None) -> Order | None:
+        """The action of an entry; one too large for the feed is only named there. None: unreadable, or gone again."""
+        if not body and uid is not None:
+            async with asyncio.timeout(_PATIENCE_S):
+                held: Any = await self._redis.hget(self._keys.enforcement, uid.decode("utf-8", "replace"))
+            if held is None:
+                return None  # a later entry takes it out
+            body = held
         try:
-            return Action.model_validate_json(body)
-        except ValidationError as error:
-            self._metrics.feed_bad_entries.inc()
-            log.warning(
-                "feed_bad_entry", field=".".join(map(str, error.errors()[0]["loc"])), why=error.errors()[0]["msg"]
-            )
+            return decoded(body)
+        except BadMessageError as error:
+            bad_entry(self._metrics, error)
             return None
 
     def _runs(self, version: int) -> None:
@@ -173,11 +205,13 @@ class Feed:
         if time.monotonic() - self._beat_at < BEAT_EVERY_S:
             return False
         now_ms = self._clock_ms()
-        self._metrics.overrides.set(self._overrides.sweep(now_ms))
+        for _ in self._overrides.sweep(now_ms):
+            await asyncio.sleep(0)
+        self._metrics.overrides.set(len(self._overrides))
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hset(self._keys.nodes, self._node, str(now_ms))
         pipeline.hvals(self._keys.nodes)
-        if self._id is not None:
+        if self._whole:
             pipeline.hset(self._keys.acks, self._node, f"{self.version} {self._since_ms}")
         async with asyncio.timeout(_PATIENCE_S):
             replies = await pipeline.execute()

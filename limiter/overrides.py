@@ -1,31 +1,48 @@
 """What the enforcer put in force, in memory: denials, challenges, throttles, brownout, and what is exempt of them.
 
-Pure: time is handed in. Look-ups are O(1) in the number of actions: a table by `kind:value`, and for networks one
-table per prefix length in use. Allow always wins.
+Pure: time is handed in. Look-ups are O(1) in the number of actions: a table for each kind of target, and for networks
+one for each prefix length in use. Allow always wins. `entries` says how a million of them are held.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final, assert_never
 
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from limiter.entries import AUTOMATIC, BY_PERSON, KEPT, NONE, STATIC, Entries, Shards, Table, Terms
 from limiter.matcher import Identity
+from limiter.orders import NewRate, Order, order
 from limiter.policy import PPM
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
+from schemas.exempt import Known
 
-ENTRIES_MAX: Final = 200_000
+ENTRIES_MAX: Final = 1_250_000
 PER_TARGET_MAX: Final = 32
+MARKS_MAX: Final = 4_000_000
 FOREVER_MS: Final = 1 << 53
+EVERYBODY: Final = "*"
+SLICE: Final = 50  # actions taken in or dropped without letting a check in between: about a millisecond
 _ADDRESS_BITS: Final = {4: 32, 6: 128}
-_Networks = dict[tuple[int, int], dict[int, dict[str, "Entry"]]]  # (version, prefix length) -> network -> uid -> entry
+_NUMBERS_MAX: Final = 10_000
+_64_BITS: Final = (1 << 64) - 1
+# Where a request's value for each kind of target stands in what `judge` makes of it.
+_AT: Final = {
+    TargetKind.IP: 0, TargetKind.KEY: 1, TargetKind.USER: 2, TargetKind.TENANT: 3, TargetKind.ROUTE: 4,
+    TargetKind.GLOBAL: 5, TargetKind.ASN: 6, TargetKind.COUNTRY: 7,
+}  # fmt: skip
+_Heads = list[tuple[int, int | None, str]]  # first row, and what proves it: a network's number, else the text
+_RANK: Final = {ActionKind.ALLOW: KEPT, ActionKind.BROWNOUT: KEPT}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An action as a check needs it."""
+    """An action as a check needs it. A throttle has a factor or a rate; of `limit` alone, where that is set."""
 
     uid: str
     kind: ActionKind
@@ -34,153 +51,248 @@ class Entry:
     level: int
     rule: str | None
     expires_ms: int
+    tier: str | None = None
+    limit: str | None = None
+    rate: NewRate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the actions in force say about a request: a refusal, or what is left of its limits.
+    """What the actions in force say about a request: a refusal, or what is done to its limits.
 
-    `refusal` is a denial (or, where there is none, a challenge). `throttle` is the strictest one in force.
+    `refusal` is a denial (or, where there is none, a challenge). `throttles` are all in force, the strictest factor
+    first; `limiter.throttles` makes limits of them.
     """
 
     refusal: Entry | None = None
-    throttle: Entry | None = None
+    throttles: tuple[Entry, ...] = ()
     level: int = 0
     allowed: Entry | None = None
+
+    def throttling(self, limit: str) -> Entry | None:
+        """The foremost throttle that holds down the limit of that name, or None: a factor above 1 raises it."""
+        for entry in self.throttles:
+            if entry.limit in (None, limit) and (entry.factor_ppm < PPM or entry.rate is not None):
+                return entry
+        return None
 
 
 NOTHING: Final = Ruling()
 
 
 class Overrides:
-    """Actions in force. At most `entries_max`; beyond that, what would end soonest gives way.
+    """Actions in force. At most `entries_max`, and `PER_TARGET_MAX` on one target.
 
-    `changes` counts what was put and removed: while it stands still, only time changes what `judge` says.
+    Beyond that what would end soonest gives way, automatic actions before those of people, allows and brownouts last:
+    nothing gives way to what ranks below it, which is then not taken. `changes` counts what came and went: while it
+    stands still, only time changes what `judge` says.
     """
 
     def __init__(self, allowlist: Iterable[Target] = (), entries_max: int = ENTRIES_MAX) -> None:
         self._max = entries_max
+        self._entries = Entries()
+        self._tables = {kind: Table() for kind in TargetKind}
+        self._networks: dict[tuple[int, int], Table] = {}  # (version, host bits) -> network number -> row
+        self._asked: tuple[tuple[Shards, int], ...] = ()  # tables that hold anything, and whose value they hold
+        self._numbers: dict[str, tuple[int, int]] = {}  # of addresses asked for lately
+        self._seed = hash("networks")  # of this process: nobody outside can choose numbers that fall together
+        self.given_way = 0
         self.changes = 0
-        self._targets: dict[str, dict[str, Entry]] = {}
-        self._networks: _Networks = {}
-        self._where: dict[str, Target] = {}
-        self._expiries: list[tuple[int, str]] = []
         for number, target in enumerate(allowlist):
-            entry = Entry(f"allowlist:{number}", ActionKind.ALLOW, None, PPM, 0, "allowlist", FOREVER_MS)
-            self._table(target)[entry.uid] = entry
+            table, key, check = self._place(target.kind, target.value)
+            terms = Terms(table, ActionKind.ALLOW, rule="allowlist")
+            self._entries.add(f"allowlist:{number}", terms, key, check, FOREVER_MS, STATIC)
+        self._note_tables()
 
     def __len__(self) -> int:
-        return len(self._where)
+        return self._entries.count
 
-    def put(self, action: Action, now_ms: int) -> None:
-        """`action` is in force (or, by its status, no longer); the same uid replaces what stood before."""
+    def put(self, action: Action | Order, now_ms: int) -> bool:
+        """`action` is in force (or, by its status, no longer); the same uid replaces what stood before.
+
+        False when there is no room for it.
+        """
+        one = order(action) if isinstance(action, Action) else action
+        ended = one.status is not ActionStatus.ACTIVE or one.expires_ms <= now_ms
+        if ended or one.kind is ActionKind.NOTICE:
+            self.remove(one.uid)
+            return True
+        table, key, check = self._place(one.target.kind, one.target.value)
+        terms = _terms(one, table)
+        row = self._entries.row(one.uid)
+        if row and self._entries.renew(row, terms, key, check, one.expires_ms):
+            return True
+        self.remove(one.uid)
+        rank = _RANK.get(one.kind, AUTOMATIC if one.owner == "auto" else BY_PERSON)
+        if not self._has_room(terms, key, check, one.expires_ms, rank):
+            self.given_way += 1
+            self._forget_network(table)
+            return False
+        self._entries.add(one.uid, terms, key, check, one.expires_ms, rank)
         self.changes += 1
-        self.remove(action.uid)
-        if action.status is not ActionStatus.ACTIVE or action.expires_ms <= now_ms:
-            return
-        if action.kind is ActionKind.NOTICE:
-            return
-        table = self._table(action.target)
-        if len(table) >= PER_TARGET_MAX:
-            self.remove(min(table.values(), key=lambda entry: entry.expires_ms).uid)
-            table = self._table(action.target)
-        table[action.uid] = _entry(action)
-        self._where[action.uid] = action.target
-        heapq.heappush(self._expiries, (action.expires_ms, action.uid))
-        while len(self._where) > self._max:
-            self.remove(self._expiries[0][1])
-            heapq.heappop(self._expiries)
+        if table.size == 1:
+            self._note_tables()
+        return True
 
     def remove(self, uid: str) -> None:
         """The action is over; one not known is no error."""
-        target = self._where.pop(uid, None)
-        if target is None:
-            return
-        self.changes += 1
-        table = self._table(target)
-        table.pop(uid, None)
-        if not table:
-            self._drop(target)
+        row = self._entries.row(uid)
+        if row and self._entries.rank[row] != STATIC:
+            self._drop(row)
 
-    def replace(self, actions: Iterable[Action], now_ms: int) -> None:
-        """Exactly `actions` are in force (a snapshot)."""
-        known = {action.uid: action for action in actions}
-        for uid in [uid for uid in self._where if uid not in known]:
-            self.remove(uid)
-        for action in known.values():
+    def mark(self) -> None:
+        """A snapshot begins: what is put from now on, by it or by deltas, belongs to it. `settle` ends it."""
+        self._entries.mark()
+
+    def settle(self) -> Iterator[int]:
+        """Drops what was not put since `mark`, `SLICE` by `SLICE`: between two of them others may have their turn."""
+        yield from self._drop_all(self._entries.unmarked())
+
+    def replace(self, actions: Iterable[Action | Order], now_ms: int) -> None:
+        """Exactly `actions` are in force (a snapshot, whole)."""
+        self.mark()
+        for action in actions:
             self.put(action, now_ms)
+        sum(self.settle())
 
-    def sweep(self, now_ms: int) -> int:
-        """Forgets what has ended; returns how many actions stand."""
-        while self._expiries and self._expiries[0][0] <= now_ms:
-            expires_ms, uid = heapq.heappop(self._expiries)
-            target = self._where.get(uid)
-            entry = self._table(target).get(uid) if target else None
-            if entry and entry.expires_ms == expires_ms:
-                self.remove(uid)
-        if len(self._expiries) > 2 * len(self._where) + 1000:  # renewed actions leave old expiries behind
-            self._expiries = [pair for pair in self._expiries if pair[1] in self._where]
-            heapq.heapify(self._expiries)
-        return len(self._where)
+    def sweep(self, now_ms: int) -> Iterator[int]:
+        """Forgets what has ended, in slices as `settle` does; gives how many each. No answer depends on it."""
+        yield from self._drop_all(self._entries.ended(now_ms))
 
-    def judge(self, identity: Identity, route: str, now_ms: int) -> Ruling:
-        """What is in force for a request of `identity` on the template `route` at `now_ms`."""
-        if not self._targets and not self._networks:
+    def judge(
+        self,
+        identity: Identity,
+        route: str,
+        now_ms: int,
+        tier: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Ruling:
+        """What is in force for a request of `identity` on the template `route` at `now_ms`.
+
+        `attributes` are what its gateway says of it: `country`, `asn`.
+        """
+        asked = self._asked
+        if not asked and not self._networks:
             return NOTHING
-        matching = [
-            entry
-            for table in self._tables(identity, route)
-            for entry in table.values()
-            if entry.expires_ms > now_ms and entry.route in (None, route)
-        ]
-        return _ruling(matching) if matching else NOTHING
+        asn, country = (attributes.get("asn"), attributes.get("country")) if attributes else (None, None)
+        ip = identity.ip
+        who = (ip, identity.key_id, identity.user, identity.tenant, route, EVERYBODY, asn, country)
+        heads: _Heads | None = None
+        for shards, at in asked:
+            text = who[at]
+            if text is not None:
+                key = hash(text)
+                row = shards[key >> 58].get(key >> 4)
+                if row is not None:
+                    heads = heads or []
+                    heads.append((row, None, text))
+        if self._networks and ip is not None:
+            heads = self._around(ip, heads)
+        return NOTHING if heads is None else self._ruling(heads, identity, route, tier, now_ms)
 
-    def _tables(self, identity: Identity, route: str) -> list[dict[str, Entry]]:
-        get = self._targets.get
-        found = [get("global:*"), get(f"route:{route}")]
-        if identity.ip is not None:
-            found.append(get(f"ip:{identity.ip}"))
-            if self._networks:
-                found.extend(self._around(identity.ip))
-        if identity.key_id is not None:
-            found.append(get(f"key:{identity.key_id}"))
-        if identity.user is not None:
-            found.append(get(f"user:{identity.user}"))
-        if identity.tenant is not None:
-            found.append(get(f"tenant:{identity.tenant}"))
-        return [table for table in found if table]
+    def _around(
+        self, ip: str, heads: list[tuple[int, int | None, str]] | None
+    ) -> list[tuple[int, int | None, str]] | None:
+        known = self._numbers.get(ip) or self._number(ip)
+        if known is None:
+            return heads
+        own_version, number = known
+        for (version, bits), table in self._networks.items():
+            if version == own_version:
+                network = number >> bits
+                key = hash((self._seed, network))
+                row = table.shards[key >> 58].get(key >> 4)
+                if row is not None:
+                    heads = heads or []
+                    heads.append((row, network & _64_BITS, ip))
+        return heads
 
-    def _around(self, ip: str) -> list[dict[str, Entry] | None]:
+    def _number(self, ip: str) -> tuple[int, int] | None:
         try:
             address = ip_address(ip)
         except ValueError:
-            return []
-        number, bits = int(address), _ADDRESS_BITS[address.version]
-        return [
-            networks.get(number >> (bits - length))
-            for (version, length), networks in self._networks.items()
-            if version == address.version
-        ]
+            return None
+        if len(self._numbers) >= _NUMBERS_MAX:
+            self._numbers.clear()
+        found = self._numbers[ip] = (address.version, int(address))
+        return found
 
-    def _table(self, target: Target) -> dict[str, Entry]:
-        at = _network(target)
-        if at is None:
-            return self._targets.setdefault(_key(target), {})
-        return self._networks.setdefault(at[0], {}).setdefault(at[1], {})
+    def _ruling(self, heads: _Heads, identity: Identity, route: str, tier: str | None, now_ms: int) -> Ruling:
+        entries, matching = self._entries, []
+        for head, network, text in heads:
+            check = _check(text) if network is None else network
+            row = head
+            while row:
+                if entries.check[row] == check and entries.expires_ms[row] > now_ms:
+                    terms = entries.terms(row)
+                    if _covers(terms, identity, route, tier):
+                        matching.append(_entry(entries.uid(row), terms, entries.expires_ms[row]))
+                row = entries.next[row]
+        return _combined(matching) if matching else NOTHING
 
-    def _drop(self, target: Target) -> None:
-        at = _network(target)
-        if at is None:
-            self._targets.pop(_key(target), None)
-            return
-        self._networks[at[0]].pop(at[1], None)
-        if not self._networks[at[0]]:
-            del self._networks[at[0]]
+    def _has_room(self, terms: Terms, key: int, check: int, ends_ms: int, rank: int) -> bool:
+        if terms.known is not None and self._entries.marks + len(terms.known.marks) > MARKS_MAX:
+            return False
+        entries = self._entries
+        there = list(entries.on(terms.table, key, check))
+        if len(there) >= PER_TARGET_MAX:
+            weakest = min(there, key=lambda row: (entries.rank[row], entries.expires_ms[row]))
+            return self._gives_way(weakest, ends_ms, rank)
+        return entries.count < self._max or self._gives_way(entries.victim(rank), ends_ms, rank)
+
+    def _gives_way(self, row: int, ends_ms: int, rank: int) -> bool:
+        if row == NONE or (self._entries.rank[row], self._entries.expires_ms[row]) > (rank, ends_ms):
+            return False
+        self._drop(row)
+        self.given_way += 1
+        return True
+
+    def _drop_all(self, rows: NDArray[np.int64]) -> Iterator[int]:
+        for at in range(0, len(rows), SLICE):
+            part = rows[at : at + SLICE].tolist()
+            for row in part:
+                self._drop(row)
+            yield len(part)
+
+    def _drop(self, row: int) -> None:
+        table = self._entries.terms(row).table
+        self._entries.drop(row)
+        self.changes += 1
+        if not table.size:
+            self._forget_network(table)
+            self._note_tables()
+
+    def _forget_network(self, table: Table) -> None:
+        if not table.size:
+            self._networks = {at: held for at, held in self._networks.items() if held is not table}
+
+    def _note_tables(self) -> None:
+        self._asked = tuple((table.shards, _AT[kind]) for kind, table in self._tables.items() if table.size)
+
+    def _place(self, kind: TargetKind, value: str) -> tuple[Table, int, int]:
+        """Where a target is looked up: its table, its key there, and the check that it is really meant."""
+        network = _network(kind, value)
+        if network is None:
+            text = _spelt(kind, value)
+            return self._tables[kind], hash(text) >> 4, _check(text)
+        version, bits, number = network
+        table = self._networks.get((version, bits))
+        if table is None:
+            table = self._networks[version, bits] = Table()
+        return table, hash((self._seed, number)) >> 4, number & _64_BITS
 
 
-def _ruling(matching: list[Entry]) -> Ruling:
+def _covers(terms: Terms, identity: Identity, route: str, tier: str | None) -> bool:
+    return (
+        (terms.route is None or terms.route == route)
+        and (terms.tier is None or terms.tier == tier)
+        and (terms.known is None or not terms.known.spares(identity.ip, identity.user))
+    )
+
+
+def _combined(matching: list[Entry]) -> Ruling:
     refusal: Entry | None = None
-    throttle: Entry | None = None
+    throttles: list[Entry] = []
     level = 0
     for entry in matching:
         match entry.kind:
@@ -189,42 +301,55 @@ def _ruling(matching: list[Entry]) -> Ruling:
             case ActionKind.DENY | ActionKind.CHALLENGE:
                 refusal = entry if refusal is None else max(refusal, entry, key=_severity)
             case ActionKind.THROTTLE:
-                throttle = entry if throttle is None or entry.factor_ppm < throttle.factor_ppm else throttle
+                throttles.append(entry)
             case ActionKind.BROWNOUT:
                 level = max(level, entry.level)
             case ActionKind.NOTICE:
                 pass
             case _:
                 assert_never(entry.kind)
-    return Ruling(refusal, throttle, level)
+    return Ruling(refusal, tuple(sorted(throttles, key=lambda entry: (entry.factor_ppm, entry.uid))), level)
 
 
-def _severity(entry: Entry) -> tuple[bool, int]:
-    return entry.kind is ActionKind.DENY, entry.expires_ms
+def _severity(entry: Entry) -> tuple[bool, int, str]:
+    return entry.kind is ActionKind.DENY, entry.expires_ms, entry.uid
 
 
-def _entry(action: Action) -> Entry:
-    factor_ppm = PPM if action.factor is None else max(1, round(action.factor * PPM))
-    return Entry(action.uid, action.kind, action.route, factor_ppm, action.level or 0, action.rule, action.expires_ms)
+def _entry(uid: str, terms: Terms, expires_ms: int) -> Entry:
+    return Entry(
+        uid, terms.kind, terms.route, PPM if terms.factor_ppm is None else terms.factor_ppm, terms.level, terms.rule,
+        expires_ms, terms.tier, terms.limit, terms.rate,
+    )  # fmt: skip
 
 
-def _key(target: Target) -> str:
-    if target.kind is TargetKind.GLOBAL:
-        return "global:*"
-    if target.kind is TargetKind.IP:
+def _terms(one: Order, table: Table) -> Terms:
+    spared = one.exempt
+    known = None if spared is None else Known.of(spared.by, spared.networks, spared.marks)
+    factor_ppm = None if one.factor is None else max(1, round(one.factor * PPM))
+    return Terms(table, one.kind, one.route, one.tier, known, one.rule, one.level or 0, one.limit, factor_ppm, one.rate)
+
+
+def _check(text: str) -> int:
+    return int(xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")))
+
+
+def _spelt(kind: TargetKind, value: str) -> str:
+    if kind is TargetKind.GLOBAL:
+        return EVERYBODY
+    if kind is TargetKind.IP:
         try:
-            return f"ip:{ip_address(target.value)}"
+            return str(ip_address(value))
         except ValueError:
-            return target.key
-    return target.key
+            return value
+    return value
 
 
-def _network(target: Target) -> tuple[tuple[int, int], int] | None:
-    if target.kind is not TargetKind.IP or "/" not in target.value:
+def _network(kind: TargetKind, value: str) -> tuple[int, int, int] | None:
+    if kind is not TargetKind.IP or "/" not in value:
         return None
     try:
-        network = ip_network(target.value, strict=False)
+        network = ip_network(value, strict=False)
     except ValueError:
         return None
-    host_bits = _ADDRESS_BITS[network.version] - network.prefixlen
-    return (network.version, network.prefixlen), int(network.network_address) >> host_bits
+    bits = _ADDRESS_BITS[network.version] - network.prefixlen
+    return network.version, bits, int(network.network_address) >> bits

@@ -94,21 +94,12 @@ class Placed:
     tier: str
     ruling: Ruling
     applied: list[Applied]
-    reduced: Reason | None  # why the limits are lower than the policy's, if they are
-    shadowed: Sequence[Applied] = ()  # limits that are only asked to be told of
-    listed: tuple[bool, str] | None = None  # on the policy's allow (True) or deny list, by this rule
+    reduced: Reason | None  # why all limits are lower than the policy's, if they are; throttles tell for themselves
 
     @property
     def cost(self) -> int:
         """What it costs, at its dearest."""
         return max((one.cost for one in self.applied), default=1)
-
-
-def by_list(placed: Placed, rule: str, *, allowed: bool) -> Answer:
-    """The answer of the policy's own lists."""
-    reason = None if allowed else Reason.ABUSE
-    verdict: Verdict = "allow" if allowed else "deny"
-    return Answer(verdict, placed.route, placed.tier, placed.cost, Mode.MEMORY, rule, reason)
 
 
 def refused(placed: Placed, entry: Entry, now_ms: int) -> Answer:
@@ -132,7 +123,8 @@ def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mo
         return Answer("allow", placed.route, placed.tier, placed.cost, mode)
     at = min(range(len(taken)), key=lambda n: _strictness(taken[n]))
     one, shape, limit = taken[at], shapes[at], placed.applied[at].limit
-    throttle = placed.ruling.throttle
+    throttle = None if one.allowed else placed.ruling.throttling(limit.name)
+    reduced = Reason.ABUSE if throttle else placed.reduced
     return Answer(
         verdict="allow" if one.allowed else "limit",
         route=placed.route,
@@ -140,14 +132,14 @@ def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mo
         cost=placed.cost,
         mode=mode,
         rule=None if one.allowed else limit.name,
-        reason=None if one.allowed else placed.reduced or Reason.QUOTA,
+        reason=None if one.allowed else reduced or Reason.QUOTA,
         policy=limit.name,
         limit=shape.limit,
         window_ms=-(-shape.window_us // 1000),
         remaining=one.remaining,
         reset_ms=-(-one.reset_us // 1000),
         retry_after_ms=None if one.allowed or one.retry_after_us is None else -(-one.retry_after_us // 1000),
-        action=throttle.uid if throttle and not one.allowed else None,
+        action=throttle.uid if throttle else None,
         delay_ms=_delay_ms(taken) if one.allowed else None,
     )
 

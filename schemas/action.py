@@ -8,12 +8,17 @@ from typing import Final
 from pydantic import Field
 
 from schemas.alert import Evidence, Frozen
+from schemas.exempt import Exempt
 
 VERSION: Final = 1
+FACTOR_MAX: Final = 100.0
 
 
 class ActionKind(StrEnum):
-    """What is done. A throttle multiplies the target's limits by `factor`; a brownout has a `level` 0..4."""
+    """What is done. A throttle multiplies limits by `factor` or replaces them by `rate`; a brownout has a `level` 0..4.
+
+    Either may also raise a limit, for a client that needs more for a while.
+    """
 
     NOTICE = "notice"
     DENY = "deny"
@@ -31,6 +36,8 @@ class TargetKind(StrEnum):
     USER = "user"
     ROUTE = "route"
     TENANT = "tenant"
+    ASN = "asn"
+    COUNTRY = "country"
     GLOBAL = "global"
 
 
@@ -55,8 +62,19 @@ class Target(Frozen):
         return f"{self.kind}:{self.value}"
 
 
+class Rate(Frozen):
+    """What a limit is replaced by: `tokens` per `period_ms`; `burst` as the limit's algorithm has it when absent."""
+
+    tokens: int = Field(ge=1, le=10**9)
+    period_ms: int = Field(ge=1, le=366 * 86_400_000)
+    burst: int | None = Field(default=None, ge=1, le=10**9)
+
+
 class Action(Frozen):
     """One action as it stands in `actions` (the truth), in the Redis snapshot and in the feed.
+
+    It holds for requests of `target`, and of those only for what `route` and `tier` name, and not for whom `exempt`
+    knows; a throttle only for the limit named `limit`. All of them absent: for every request of the target.
 
     Only its status and how it ended ever change: one that is to last longer is a new action with its own uid.
     `version` is its place in the feed (0 until written). `step` is the rung of the escalation ladder, from 1.
@@ -69,7 +87,11 @@ class Action(Frozen):
     status: ActionStatus = Field(strict=False)
     target: Target
     route: str | None = Field(default=None, description="only requests of this route template")
-    factor: float | None = Field(default=None, gt=0, le=1)
+    tier: str | None = Field(default=None, max_length=128, description="only requests of this tier")
+    exempt: Exempt | None = Field(default=None, description="known good clients, whom it leaves alone")
+    limit: str | None = Field(default=None, max_length=256, description="a throttle of this limit alone")
+    factor: float | None = Field(default=None, gt=0, le=FACTOR_MAX)
+    rate: Rate | None = Field(default=None, description="a throttle that replaces limits")
     level: int | None = Field(default=None, ge=0, le=4)
     reason: str
     rule: str | None = None
@@ -86,3 +108,8 @@ class Action(Frozen):
     ended_ms: int | None = Field(default=None, description="when it was lifted or expired")
     ended_by: str | None = Field(default=None, description="`auto`, or who lifted it: `cli:NAME`")
     ended_reason: str | None = Field(default=None, description="why it was lifted")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves some requests of its target on its route alone: a tier's, a limit's, the known good."""
+        return not (self.tier is None and self.exempt is None and self.limit is None)

@@ -1,6 +1,7 @@
 """The one grammar of Redis keys.
 
-    fw:{e}:feed                   stream  deltas of enforcement, one entry a change: v (version), op, body (JSON)
+    fw:{e}:feed                   stream  deltas of enforcement, one entry a change: v (version), op, body (JSON; a
+                                          large one is in the snapshot alone, and its `uid` here)
     fw:{e}:enforcement            hash    the snapshot: action uid -> action JSON; `version` -> last feed version in it
     fw:{e}:applied                hash    partition of `actions` -> last offset that is in the snapshot
     fw:{e}:target:KIND:VALUE      string  action JSON with the action's own expiry, for third parties to look up

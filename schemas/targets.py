@@ -26,10 +26,10 @@ def parse_target(text: str) -> Target:
 
 
 def target(kind: str, value: str) -> Target:
-    """A target in its one spelling: `203.0.113.7`, `203.0.113.0/24`, other kinds as they are.
+    """A target in its one spelling: `203.0.113.7`, `203.0.113.0/24`, `64500`, `DE`, other kinds as they are.
 
     Raises:
-        ValueError: an unknown kind, an empty value or a malformed address.
+        ValueError: an unknown kind, an empty value, a malformed address, number or country.
     """
     if kind not in set(TargetKind):
         raise ValueError(f"{kind!r} is no kind; one of {', '.join(TargetKind)}")
@@ -37,7 +37,24 @@ def target(kind: str, value: str) -> Target:
         raise ValueError("a value has 1 to 512 characters")
     if kind == TargetKind.IP:
         value = plain(ip_network(value, strict=False))
+    elif kind == TargetKind.ASN:
+        value = _asn(value)
+    elif kind == TargetKind.COUNTRY:
+        value = _country(value)
     return Target(kind=TargetKind(kind), value=value)
+
+
+def _asn(text: str) -> str:
+    digits = text.upper().removeprefix("AS")
+    if not (digits.isascii() and digits.isdigit() and int(digits) < 1 << 32):
+        raise ValueError(f"{text[:40]!r} is no autonomous system; write it like AS64500")
+    return str(int(digits))
+
+
+def _country(text: str) -> str:
+    if not (len(text) == 2 and text.isascii() and text.isalpha()):
+        raise ValueError(f"{text[:40]!r} is no country; write its two letters, like DE")
+    return text.upper()
 
 
 def parse_targets(text: str, setting: str) -> tuple[Target, ...]:

@@ -1,1 +1,0 @@
-"""Envoy's global rate limit service, v3: its messages, what its descriptors mean here, and what it is answered."""

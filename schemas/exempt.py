@@ -1,0 +1,167 @@
+"""Whom an action leaves alone: addresses a key is known from, or pairs of user and address that are known good.
+
+They travel as marks, 32 bits of a hash each, sorted and packed: 65,536 of them, a busy site's good logins of a day, are
+350 kB. A stranger passes for known with a chance of at most 1 in 65,536, and then meets the limits everybody meets.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Final
+
+import xxhash
+from pydantic import Field, field_validator
+
+from schemas.alert import Frozen
+
+MARKS_MAX: Final = 65_536
+NETWORKS_MAX: Final = 64
+_MARK_BYTES: Final = 4
+
+
+class ExemptBy(StrEnum):
+    """What has to be known: the address, or the user together with the address."""
+
+    IP = "ip"
+    USER_IP = "user_ip"
+
+
+class Exempt(Frozen):
+    """The known good of one action. `networks` only with `by` ip; `marks` is base64 of sorted big-endian marks."""
+
+    by: ExemptBy = Field(strict=False)
+    networks: tuple[str, ...] = Field(default=(), max_length=NETWORKS_MAX, strict=False)
+    marks: str = Field(default="", max_length=-(-MARKS_MAX * _MARK_BYTES // 3) * 4)
+
+    @field_validator("networks")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ip_network(one)
+        return value
+
+    @field_validator("marks")
+    @classmethod
+    def _are_marks(cls, value: str) -> str:
+        unpacked(value)
+        return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """An `Exempt` made ready to ask: O(log n), 4 bytes a mark. Equal only to itself: comparing would read them all."""
+
+    by: ExemptBy
+    networks: tuple[tuple[int, int, int], ...]  # version, host bits, network number
+    marks: array[int]
+
+    @classmethod
+    def of(cls, by: ExemptBy, networks: Iterable[str], marks: str) -> Known:
+        """Raises ValueError on what is no network or no marks."""
+        nets = [ip_network(one) for one in networks]
+        shifts = [(net.version, net.max_prefixlen - net.prefixlen, int(net.network_address)) for net in nets]
+        return cls(by, tuple((version, bits, number >> bits) for version, bits, number in shifts), unpacked(marks))
+
+    def spares(self, ip: str | None, user: str | None) -> bool:
+        """Whether who asks is known good. Without an address, or a user where one is needed, nobody is."""
+        if ip is None or (self.by is ExemptBy.USER_IP and user is None):
+            return False
+        wanted = mark(ip, user if self.by is ExemptBy.USER_IP else None)
+        at = bisect_left(self.marks, wanted)
+        if at < len(self.marks) and self.marks[at] == wanted:
+            return True
+        return bool(self.networks) and self._inside(ip)
+
+    def _inside(self, ip: str) -> bool:
+        try:
+            address = ip_address(ip)
+        except ValueError:
+            return False
+        number = int(address)
+        return any(version == address.version and number >> bits == network for version, bits, network in self.networks)
+
+
+def mark(ip: str, user: str | None = None) -> int:
+    """The mark of an address, or of a user at an address. IPv6 counts by /64, for a subscriber has all of one."""
+    return int(xxhash.xxh3_64_intdigest(f"{user or ''}\0{_subscriber(ip)}".encode("utf-8", "surrogatepass"))) >> 32
+
+
+def exempt_addresses(texts: Iterable[str]) -> Exempt:
+    """Addresses and networks to be left alone.
+
+    Raises:
+        ValueError: one is neither, or there are too many; the message names it.
+    """
+    marks: set[int] = set()
+    networks: set[str] = set()
+    for text in texts:
+        network = ip_network(text.strip(), strict=False)
+        if network.prefixlen == network.max_prefixlen:
+            marks.add(mark(str(network.network_address)))
+        else:
+            networks.add(str(network))
+    if len(networks) > NETWORKS_MAX:
+        raise ValueError(f"{len(networks)} networks, at most {NETWORKS_MAX}")
+    return Exempt(by=ExemptBy.IP, networks=tuple(sorted(networks)), marks=packed(marks))
+
+
+def exempt_pairs(pairs: Iterable[tuple[str, str]]) -> Exempt:
+    """Users, each at an address, to be left alone.
+
+    Raises:
+        ValueError: an address is none, or there are too many pairs; the message names it.
+    """
+    return Exempt(by=ExemptBy.USER_IP, marks=packed({mark(str(ip_address(ip)), user) for user, ip in pairs}))
+
+
+def packed(marks: set[int]) -> str:
+    """Marks as they travel.
+
+    Raises:
+        ValueError: more than `MARKS_MAX`.
+    """
+    if len(marks) > MARKS_MAX:
+        raise ValueError(f"{len(marks)} known good, at most {MARKS_MAX}")
+    return base64.b64encode(_big_endian(array("I", sorted(marks))).tobytes()).decode()
+
+
+def unpacked(text: str) -> array[int]:
+    """Marks as `packed` made them.
+
+    Raises:
+        ValueError: no base64 of whole, sorted marks.
+    """
+    try:
+        body = base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise ValueError("marks are no base64") from error
+    if len(body) % _MARK_BYTES or len(body) > MARKS_MAX * _MARK_BYTES:
+        raise ValueError(f"marks are {len(body)} bytes: whole marks have {_MARK_BYTES}, at most {MARKS_MAX} of them")
+    marks = _big_endian(array("I", body))
+    if marks.tolist() != sorted(set(marks)):
+        raise ValueError("marks are not in order")
+    return marks
+
+
+def _big_endian(marks: array[int]) -> array[int]:
+    if sys.byteorder == "little":
+        marks.byteswap()
+    return marks
+
+
+def _subscriber(ip: str) -> str:
+    if ":" not in ip:
+        return ip
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return ip
+    return f"{int(address) >> 64:x}/64" if isinstance(address, IPv6Address) else ip

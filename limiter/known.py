@@ -1,4 +1,6 @@
-"""What a node knows of shared buckets without asking: what Redis last told, and what it gave out itself since.
+"""What a node knows of shared limits without asking: what Redis last told, and what it gave out itself since.
+
+A limit that is no bucket is known by the bucket that stands in for it (`shape.local()`), and by its last refusal.
 
 From it come refusals that need no Redis (a bucket just heard to be empty fills by time only), the local share while
 Redis does not answer (it begins where the shared bucket was last heard of, and no return of Redis refills it), and what
@@ -9,11 +11,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from limiter.algorithms.concurrency import Slots
+from limiter.algorithms.leaky_bucket import Queue
 from limiter.algorithms.taken import Taken
-from limiter.algorithms.token_bucket import take
+from limiter.algorithms.token_bucket import CAPACITY_US_MAX, Bucket, step, take
 from limiter.matcher import Applied
 
 BUCKETS_MAX: Final = 100_000
@@ -27,6 +31,8 @@ class _Bucket:
     heard_us: int  # when that was
     whole_us: int  # the same with what was given out here since: the difference is owed
     share_us: int = 0  # tat of this node's share
+    refused: Taken | None = None  # the last word of Redis, where it was a refusal
+    refused_of: Applied | None = None  # of that
 
     def owed_us(self, now_us: int) -> int:
         return max(0, self.whole_us - max(self.shared_us, now_us))
@@ -48,8 +54,8 @@ class Known:
         """Whether anything given out here is still to be charged."""
         return bool(self._owing)
 
-    def heard(self, one: Applied, ahead_us: int, now_us: int, *, late: bool = False) -> None:
-        """Redis said that the bucket of `one` is full again in `ahead_us`.
+    def heard(self, one: Applied, taken: Taken, told_us: int, now_us: int, *, late: bool = False) -> None:
+        """Redis said `taken` of `one`, when its clock was at `told_us`.
 
         `late`: nobody waited for it any more, and what it charged had been given out here.
         """
@@ -57,37 +63,48 @@ class Known:
         owed_us = bucket.owed_us(now_us)
         if late:
             owed_us = max(0, owed_us - one.cost * one.shape.local().emission_us)
-        bucket.shared_us = now_us + ahead_us
+        bucket.shared_us = now_us + taken.tat_us - told_us
         bucket.heard_us = now_us
         bucket.whole_us = bucket.shared_us + owed_us
+        bucket.refused, bucket.refused_of = (None, None) if taken.allowed else (taken, one)
 
     def refuses(self, applied: Sequence[Applied], now_us: int) -> list[Taken] | None:
-        """What the buckets of `applied` say where one is known to refuse; None where Redis has to be asked."""
-        get = self._buckets.get
+        """What the limits of `applied` say where one is known to refuse; None where Redis has to be asked."""
         for one in applied:
-            bucket = get((one.limit.name, one.identity))
-            if (
-                bucket is not None
-                and bucket.shared_us + one.cost * one.shape.local().emission_us - now_us > one.shape.local().capacity_us
-                and 0 <= now_us - bucket.heard_us < REFUSES_US
-            ):
-                return [take(each.shape.local(), self._shared(each), each.cost, now_us) for each in applied]
+            if self._refused(one, now_us) is not None:
+                return [self._refused(each, now_us) or self._seen(each, now_us) for each in applied]
         return None
 
     def take(self, applied: Sequence[Applied], nodes: int, now_us: int) -> list[Taken]:
         """Takes what each of `applied` costs from a bucket of a `nodes`-th of its size, or nothing from any."""
-        shares = [one.shape.local().scaled(1, nodes, one.cost) for one in applied]
+        shares = self.shares(applied, nodes)
         buckets = [self._bucket(one, now_us) for one in applied]
         taken = [
-            take(share, max(bucket.share_us, bucket.shared_us), one.cost, now_us)
+            _taken(one, share, max(bucket.share_us, bucket.shared_us), now_us)
             for one, share, bucket in zip(applied, shares, buckets, strict=True)
         ]
         if all(each.allowed for each in taken):
             for one, bucket, each in zip(applied, buckets, taken, strict=True):
+                if one.look:
+                    continue
                 bucket.share_us = each.tat_us
-                bucket.whole_us = max(bucket.whole_us, now_us) + one.cost * one.shape.local().emission_us
-                self._owing[one.limit.name, one.identity] = one
+                if not isinstance(one.shape, Slots):  # whose slots are free again before Redis could be told of them
+                    bucket.whole_us = max(bucket.whole_us, now_us) + one.cost * one.shape.local().emission_us
+                    self._owing[_key(one)] = one
         return taken
+
+    def give_back(self, applied: Sequence[Applied], nodes: int) -> None:
+        """Undoes an earlier `take` of all of `applied`."""
+        for one, share in zip(applied, self.shares(applied, nodes), strict=True):
+            bucket = self._buckets.get(_key(one))
+            if bucket is not None and not one.look:
+                bucket.share_us -= one.cost * share.emission_us
+                back_us = one.cost * one.shape.local().emission_us
+                bucket.whole_us = max(bucket.shared_us, bucket.whole_us - back_us)
+
+    def shares(self, applied: Sequence[Applied], nodes: int) -> list[Bucket]:
+        """The bucket that stands here for each limit, of which all nodes have one; it always has room for one cost."""
+        return [_share(one, nodes) for one in applied]
 
     def settle(self, most: int, now_us: int) -> list[tuple[Applied, int]]:
         """At most `most` buckets with what is owed to each, in microseconds; they owe no more. Time pays, too."""
@@ -105,12 +122,32 @@ class Known:
                 due.append((one, owed_us))
         return due
 
-    def _shared(self, one: Applied) -> int | None:
-        bucket = self._buckets.get((one.limit.name, one.identity))
-        return bucket.shared_us if bucket is not None else None
+    def _refused(self, one: Applied, now_us: int) -> Taken | None:
+        """The refusal Redis would answer, where that is certain: it says the same, or less, until then."""
+        bucket = self._buckets.get(_key(one))
+        if bucket is None or not 0 <= now_us - bucket.heard_us < REFUSES_US:
+            return None
+        shape = one.shape
+        if isinstance(shape, Bucket | Queue):
+            local = shape.local()
+            short = bucket.shared_us + one.cost * local.emission_us - now_us > local.capacity_us
+            return take(local, bucket.shared_us, one.cost, now_us) if short else None
+        said, of = bucket.refused, bucket.refused_of
+        if said is None or of is None or of.shape != shape or of.cost > one.cost or isinstance(shape, Slots):
+            return None  # a slot may have been released since
+        if said.retry_after_us is None:
+            return said
+        wait_us = said.retry_after_us - (now_us - bucket.heard_us)
+        return replace(said, retry_after_us=wait_us) if wait_us > 0 else None
+
+    def _seen(self, one: Applied, now_us: int) -> Taken:
+        """What is to be said of a limit that does not refuse, beside one that does."""
+        bucket = self._buckets.get(_key(one))
+        seen = take(one.shape.local(), None if bucket is None else bucket.shared_us, 0, now_us)
+        return replace(seen, allowed=True)
 
     def _bucket(self, one: Applied, now_us: int) -> _Bucket:
-        key = (one.limit.name, one.identity)
+        key = _key(one)
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = _Bucket(now_us, now_us - REFUSES_US, now_us)
@@ -120,3 +157,24 @@ class Known:
         else:
             self._buckets.move_to_end(key)
         return bucket
+
+
+def _key(one: Applied) -> _Key:
+    return one.limit.name, one.identity
+
+
+def _share(one: Applied, nodes: int) -> Bucket:
+    share = one.shape.local().scaled(1, nodes, one.cost)
+    if share.burst >= one.cost or one.cost > one.shape.limit:
+        return share
+    return Bucket(min(share.emission_us, CAPACITY_US_MAX // one.cost), one.cost)
+
+
+def _taken(one: Applied, share: Bucket, tat_us: int, now_us: int) -> Taken:
+    if one.look:
+        return step(share, tat_us, one.cost, now_us, look=True)[0]
+    taken = take(share, tat_us, one.cost, now_us)
+    if not taken.allowed or not isinstance(one.shape, Queue):
+        return taken
+    # Where a queue is stood in for, its requests wait for those before them.
+    return replace(taken, delay_us=max(0, taken.tat_us - now_us - one.cost * share.emission_us))

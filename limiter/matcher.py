@@ -1,167 +1,167 @@
-"""Which route a request is on, and which limits apply to it. Pure; every memory in it has a bound."""
+"""A policy made ready: which route a request is on, and which limits apply to it. Pure; every memory has a bound.
+
+A `Matcher` never changes what it answers: a new policy is a new one, put in the place of the old.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
 from typing import Final
-from urllib.parse import unquote
 
-import msgspec
+import xxhash
 
 from limiter.algorithms.shape import Shape
-from limiter.policy import PPM, Limit, Per, Policy
-from schemas.templates import Templates
+from limiter.attributes import Attributes
+from limiter.conditions import FOREVER_MS
+from limiter.facts import Facts, Identity, header_of, network_of
+from limiter.index import Fitting, Index, Rule
+from limiter.lists import Lists
+from limiter.policy import PPM, Limit, Policy, State
+from limiter.routes import Routes
 
-PATH_CHARS_MAX: Final = 2048
+__all__ = ["Applied", "Identity", "Matched", "Matcher", "network_of"]
+
 _CACHED_MAX: Final = 20_000
-
-
-@dataclass(slots=True)
-class _Branch:
-    literals: dict[str, _Branch] = field(default_factory=dict)
-    parameter: _Branch | None = None
-    here: dict[str, str] = field(default_factory=dict)  # method ("" = any) -> template
-    rest: dict[str, str] = field(default_factory=dict)  # the same for a template that ends in /*
-
-
-def segments(path: str) -> list[str]:
-    """The segments of a request's path: no query, decoded once, empty and dot segments resolved as a server does."""
-    path = path[:PATH_CHARS_MAX].partition("?")[0].partition("#")[0]
-    if "%" in path:
-        path = unquote(path)
-    found: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            if found:
-                found.pop()
-        elif part not in ("", "."):
-            found.append(part)
-    return found
-
-
-class Routes:
-    """(method, path) -> route template: known ones by a trie, literals before parameters before `/*`.
-
-    Paths that fit none get the template that a log's reader would give them (`schemas.templates`), bounded in number.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self._root = _Branch()
-        self._generic = Templates()
-        for scope in (*policy.routes, *(limit.scope for limit in policy.limits)):
-            if scope.route.startswith("/") and "*" not in scope.route.removesuffix("/*"):
-                self._add(scope.route, scope.methods)
-
-    def _add(self, template: str, methods: frozenset[str]) -> None:
-        branch = self._root
-        for part in segments(template.removesuffix("/*")):
-            if part.startswith("{") and part.endswith("}"):
-                branch.parameter = branch.parameter or _Branch()
-                branch = branch.parameter
-            else:
-                branch = branch.literals.setdefault(part, _Branch())
-        ends = branch.rest if template.endswith("/*") else branch.here
-        for method in methods or {""}:
-            ends.setdefault(method, template)
-
-    def match(self, method: str, path: str) -> str:
-        """The template of a request; total, and bounded whatever is asked for."""
-        parts = segments(path)
-        return _find(self._root, parts, 0, method) or self._generic("/" + "/".join(parts))
-
-
-def _find(branch: _Branch, parts: list[str], at: int, method: str) -> str | None:
-    if at == len(parts):
-        found = branch.here.get(method) or branch.here.get("")
-    else:
-        literal = branch.literals.get(parts[at])
-        found = _find(literal, parts, at + 1, method) if literal else None
-        if found is None and branch.parameter:
-            found = _find(branch.parameter, parts, at + 1, method)
-    return found or branch.rest.get(method) or branch.rest.get("")
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """Who asks: a canonical address, the keyed hash of an API key, user, tenant; None where absent."""
-
-    ip: str | None = None
-    key_id: str | None = None
-    user: str | None = None
-    tenant: str | None = None
+_SHAPES_MAX: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One limit as it applies to one client: whose state, of which shape now, and what a request takes from it."""
+    """One limit as it applies to one client: whose state, of which shape now, and what a request takes from it.
+
+    With `look` it takes nothing and is only told what it would be.
+    """
 
     limit: Limit
     identity: str
     shape: Shape
     cost: int
+    look: bool = False
+
+    @property
+    def state(self) -> str:
+        """What the limit's state is kept under: two algorithms never read each other's."""
+        algorithm = self.shape.algorithm
+        return self.limit.name if algorithm == "token_bucket" else f"{algorithm}:{self.limit.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The limits of a request: those in force, those in shadow, and until when that is so for the same request."""
+
+    applied: list[Applied] = field(default_factory=list)
+    shadowed: list[Applied] = field(default_factory=list)
+    until_ms: int = FOREVER_MS
 
 
 class Matcher:
-    """Route and identity -> the limits that apply. Limits per (method, route, tier) are found once and kept."""
+    """Route and facts -> the limits that apply. What a method and route lead to is found once and kept."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self.headers: frozenset[str] = frozenset()
-        self._routes = Routes(policy)
-        self._found: dict[tuple[str, str, str], tuple[tuple[Limit, Shape], ...]] = {}
+        self.policy = policy
+        self.lists = Lists(policy.allow, policy.deny)
+        every = (*policy.limits, *policy.default)
+        self._routes = Routes((*policy.routes, *dict.fromkeys(limit.scope for limit in every)))
+        self._methods = frozenset(method for limit in every for method in limit.scope.methods)
+        self._limits, self._default = Index(policy.limits), Index(policy.default)
+        self._found: dict[tuple[str, str], tuple[Fitting, Fitting]] = {}
+        self._shapes: dict[tuple[str, str], Shape] = {}
+        self.headers = _headers(every, self.lists)
 
     def route(self, method: str, path: str) -> str:
         """The route template of a request."""
         return self._routes.match(method, path)
 
     def limits(
-        self, method: str, route: str, tier: str, identity: Identity, factor_ppm: int = PPM, cost: int | None = None
-    ) -> list[Applied]:
+        self,
+        method: str,
+        route: str,
+        tier: str,
+        identity: Identity,
+        factor_ppm: int = PPM,
+        cost: int | None = None,
+        attributes: Attributes | None = None,
+        now_ms: int = 0,
+    ) -> Matched:
         """Every limit that applies, at `factor_ppm` of itself; `cost` overrides what the policy says."""
-        applied: list[Applied] = []
-        for limit, whole in self._limits_of(method, route, tier):
-            who = _who(limit.per, identity)
-            if who is None:
-                continue
-            taken = limit.cost if cost is None else cost
-            shape = whole if factor_ppm == PPM else whole.scaled(factor_ppm, PPM, taken)
-            applied.append(Applied(limit, who, shape, taken))
-        return applied
-
-    def _limits_of(self, method: str, route: str, tier: str) -> tuple[tuple[Limit, Shape], ...]:
-        at = (method, route, tier)
+        at = (method if method in self._methods else "", route)
         found = self._found.get(at)
         if found is None:
             if len(self._found) >= _CACHED_MAX:
                 self._found.clear()
-            own = self._policy.tiers[tier]
-            fitting = [limit for limit in self._policy.limits if limit.scope.covers(method, route)]
-            found = self._found[at] = tuple((limit, own.shape(limit)) for limit in fitting)
+            found = self._found[at] = self._limits.fitting(*at), self._default.fitting(*at)
+        facts = Facts(identity, tier, attributes, now_ms)
+        matched = self._match(found[0], facts, factor_ppm, cost)
+        if matched.applied or not (found[1].plain or found[1].tables):
+            return matched
+        # What is in shadow changes nothing: a request under no other limit is still one nothing applies to.
+        default = self._match(found[1], facts, factor_ppm, cost)
+        return Matched(default.applied, matched.shadowed + default.shadowed, min(matched.until_ms, default.until_ms))
+
+    def _match(self, fitting: Fitting, facts: Facts, factor_ppm: int, cost: int | None) -> Matched:
+        applied: list[Applied] = []
+        shadowed: list[Applied] = []
+        grouped, until_ms = False, FOREVER_MS
+        rules: Sequence[Rule] = fitting.rules(facts) if fitting.tables else fitting.plain
+        for rule in rules:
+            limit = rule.limit
+            who = rule.who(facts.identity, facts.attributes)
+            if who is None:
+                continue
+            if rule.rest is not None:
+                until_ms = min(until_ms, rule.rest.until(facts.now_ms))
+                if not rule.rest.holds(facts):
+                    continue
+            taken = limit.cost if cost is None else cost
+            shape = self._shape(limit, facts.tier)
+            if factor_ppm != PPM:
+                shape = shape.scaled(factor_ppm, PPM, taken)
+            grouped = grouped or limit.group is not None
+            (applied if _enforced(limit, who) else shadowed).append(Applied(limit, who, shape, taken))
+        if grouped:
+            return Matched(_foremost(applied), _foremost(shadowed), until_ms)
+        return Matched(applied, shadowed, until_ms)
+
+    def _shape(self, limit: Limit, tier: str) -> Shape:
+        of = self.policy.tiers[tier]
+        if of.factor_ppm == PPM and not of.own:
+            return limit.shape
+        found = self._shapes.get((limit.name, tier))
+        if found is None:
+            if len(self._shapes) >= _SHAPES_MAX:
+                self._shapes.clear()
+            found = self._shapes[limit.name, tier] = of.shape(limit)
         return found
 
 
-def _who(per: Per, identity: Identity) -> str | None:
-    match per:
-        case Per.IP:
-            return None if identity.ip is None else network_of(identity.ip)
-        case Per.KEY:
-            return identity.key_id
-        case Per.USER:
-            return identity.user
-        case Per.TENANT:
-            return identity.tenant
-        case Per.GLOBAL:
-            return "*"
+def _enforced(limit: Limit, who: str) -> bool:
+    match limit.state:
+        case State.ENABLED:
+            return True
+        case State.SHADOW:
+            return False
+        case State.CANARY:
+            return in_canary(limit.name, who, limit.share_ppm)
 
 
-def network_of(ip: str) -> str:
-    """Whose bucket an address uses: its own, or its /64 where it is IPv6 (one subscriber has 2^64 of those)."""
-    if ":" not in ip:
-        return ip
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return ip
-    if isinstance(address, IPv6Address):
-        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
-    return ip
+def in_canary(name: str, who: str, share_ppm: int) -> bool:
+    """Whether a client is among the `share_ppm`: always the same ones, and when the share grows they stay in."""
+    return xxhash.xxh3_64_intdigest(f"{name}\0{who}".encode("utf-8", "surrogatepass")) % PPM < share_ppm
+
+
+def _foremost(found: list[Applied]) -> list[Applied]:
+    """Of each group only the limit of the highest priority, the first of equals; limits without a group all."""
+    best: dict[str, Applied] = {}
+    for one in found:
+        group = one.limit.group
+        if group is not None and (group not in best or one.limit.priority > best[group].limit.priority):
+            best[group] = one
+    return [one for one in found if one.limit.group is None or best[one.limit.group] is one]
+
+
+def _headers(limits: Iterable[Limit], lists: Lists) -> frozenset[str]:
+    names = set(lists.names)
+    for limit in limits:
+        names.update(limit.per.split("+"), limit.when.names)
+    return frozenset(header for name in names if (header := header_of(name)) is not None)

@@ -3,6 +3,7 @@
 name (floodwarden_limiter_...)   labels           what it tells
 checks_total                     verdict, mode    answers given; mode: memory (no Redis needed), shared, local
 check_seconds                                     time of one check, Redis included
+shadow_total                     verdict          what limits in shadow would have said, where any was asked
 mode                                              1 while limits are local because Redis is slow or gone, else 0
 redis_errors_total               reason           checks Redis did not answer in time, or with an error
 check_faults_total                                checks that met a fault of ours and were allowed
@@ -18,6 +19,7 @@ decisions_lost_total             reason           rows not kept: queue_full, pro
                                                   broker's error
 decisions_waiting                                 rows queued or in flight
 dead_letters_total               code             messages nobody could take, by why
+rls_calls_total                  code             calls of Envoy: OK, OVER_LIMIT, INVALID_ARGUMENT
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.checks = self._counter("checks_total", "answers given", "verdict", "mode")
         self.check_seconds = self._histogram("check_seconds", "time of one check", _CHECK_SECONDS)
+        self.shadow = self._counter("shadow_total", "what limits in shadow would have said", "verdict")
         self.mode = self._gauge("mode", "1 while limits are local because Redis is slow or gone")
         self.redis_errors = self._counter("redis_errors_total", "checks Redis did not answer", "reason")
         self.faults = self._counter("check_faults_total", "checks that met a fault of ours and were allowed")
@@ -53,6 +56,7 @@ class Metrics:
         self.lost = self._counter("decisions_lost_total", "rows that could not be kept", "reason")
         self.waiting = self._gauge("decisions_waiting", "rows queued or in flight")
         self.dead_letters = self._counter("dead_letters_total", "messages nobody could take", "code")
+        self.rls_calls = self._counter("rls_calls_total", "calls of Envoy's rate limit service", "code")
 
     def feed_is(self, state: str) -> None:
         """The feed is in `state`, one of `FEED_STATES`, and in no other."""

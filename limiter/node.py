@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -21,11 +21,12 @@ from limiter.breaker import Breaker
 from limiter.known import Known
 from limiter.matcher import Applied, Matcher
 from limiter.metrics import Metrics
-from limiter.overrides import Overrides
+from limiter.overrides import NOTHING, Overrides
 from limiter.policy import PPM, Policy
+from limiter.shadow import reported, to_give_back
 from limiter.shared import SharedLimits
 from limiter.throttles import throttled
-from limiter.verdict import Answer, Mode, Placed, Reason, Request, combined, refused
+from limiter.verdict import Answer, Mode, Placed, Reason, Request, by_list, combined, refused
 from schemas.settings import Settings
 
 _PROBE_EVERY_S: Final = 0.2
@@ -54,7 +55,6 @@ class Node:
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         self.name = settings.node
-        self._policy = policy
         self._matcher = Matcher(policy)
         self._overrides = overrides
         self._known = Known()
@@ -75,6 +75,10 @@ class Node:
         """Headers, in lower case, that the policy looks at; who asks puts them into `Request.attributes`."""
         return self._matcher.headers
 
+    def use(self, matcher: Matcher) -> None:
+        """From the next check on another policy holds; states of limits go on under their names."""
+        self._matcher = matcher
+
     @property
     def mode(self) -> Mode:
         """What limits rest on now."""
@@ -92,7 +96,7 @@ class Node:
         except Exception:  # the outermost line of the hot path: a fault of ours must not become the client's
             self._metrics.faults.inc(len(requests))
             log.exception("check_fault")
-            answers = [Answer("allow", "/*", self._policy.default_tier, 1, Mode.MEMORY) for _ in requests]
+            answers = [Answer("allow", "/*", self._matcher.policy.default_tier, 1, Mode.MEMORY) for _ in requests]
         self._metrics.check_seconds.observe(time.perf_counter() - began)
         for answer in answers:
             self._counters[answer.verdict, answer.mode].inc()
@@ -120,7 +124,9 @@ class Node:
         now_ms = self._clock_ms()
         placed = [self.place(request, now_ms) for request in requests]
         refusing = [self._refusing(one, now_ms) for one in placed]
-        asking = [one.applied for one, told in zip(placed, refusing, strict=True) if told is None and one.applied]
+        unanswered = [one for one, told in zip(placed, refusing, strict=True) if told is None]
+        asking = [one.applied for one in unanswered if one.applied]
+        asking += [[each] for one in unanswered for each in one.shadowed]
         taken = await self._take_shared(asking) if asking and not self._breaker.is_open else None
         shared = iter(taken) if taken is not None else None
         answers: list[Answer] = []
@@ -133,10 +139,38 @@ class Node:
                 answers.append(combined(one, [each.shape for each in one.applied], next(shared), Mode.SHARED))
             else:
                 answers.append(self._locally(one, now_ms))
+        if any(one.shadowed for one in unanswered):
+            await self._shadow(answers, placed, refusing, shared, now_ms)
         return answers
+
+    async def _shadow(
+        self,
+        answers: list[Answer],
+        placed: list[Placed],
+        refusing: list[Answer | None],
+        shared: Iterator[list[Taken]] | None,
+        now_ms: int,
+    ) -> None:
+        """Puts what limits in shadow said into `answers`, and gives back what they took for nothing."""
+        back: list[tuple[Applied, Taken]] = []
+        for at, one in enumerate(placed):
+            if refusing[at] is not None or not one.shadowed:
+                continue
+            if shared is not None:
+                taken = [taken for _ in one.shadowed for taken in next(shared)]
+                back += to_give_back(answers[at], one.shadowed, taken)
+            else:
+                taken = [taken for each in one.shadowed for taken in self._share([each], now_ms)]
+            answers[at] = reported(answers[at], one.shadowed, taken)
+            self._metrics.shadow.labels(answers[at].shadow).inc()
+        if back:
+            await self._give_back(back)
 
     def _refusing(self, placed: Placed, now_ms: int) -> Answer | None:
         """The refusal that memory alone suffices for: an action in force, or a bucket just heard to be empty."""
+        if placed.listed is not None:
+            allowed, rule = placed.listed
+            return by_list(placed, rule, allowed=allowed)
         if placed.ruling.refusal is not None:
             return refused(placed, placed.ruling.refusal, now_ms)
         taken = self._known.refuses(placed.applied, now_ms * 1000)
@@ -145,29 +179,40 @@ class Node:
         return combined(placed, [one.shape for one in placed.applied], taken, Mode.MEMORY)
 
     def _locally(self, placed: Placed, now_ms: int) -> Answer:
-        nodes = max(self._known_nodes, self._nodes(), 1)
-        taken = self._known.take(placed.applied, nodes, now_ms * 1000)
+        taken = self._share(placed.applied, now_ms)
+        return combined(placed, self._known.shares(placed.applied, self._sharers()), taken, Mode.LOCAL)
+
+    def _share(self, applied: list[Applied], now_ms: int) -> list[Taken]:
+        taken = self._known.take(applied, self._sharers(), now_ms * 1000)
         if self._settling is None or self._settling.done():
             self._settling = asyncio.create_task(self._settle(), name="limiter-settle")
-        shares = [one.shape.local().scaled(1, nodes, one.cost) for one in placed.applied]
-        return combined(placed, shares, taken, Mode.LOCAL)
+        return taken
+
+    def _sharers(self) -> int:
+        return max(self._known_nodes, self._nodes(), 1)
 
     def place(self, request: Request, now_ms: int) -> Placed:
         """Everything memory knows of `request`."""
         identity = request.identity
+        matcher, policy = self._matcher, self._matcher.policy
         method = request.method.upper()
-        route = request.route or self._matcher.route(method, request.path)
-        tier = self._policy.tier_of(request.tier, identity.key_id, identity.user, identity.tenant).name
+        route = request.route or matcher.route(method, request.path)
+        tier = policy.tier_of(request.tier, identity.key_id, identity.user, identity.tenant).name
+        listed = matcher.lists.judge(identity, tier, request.attributes)
+        if listed is not None:
+            return Placed(route, tier, NOTHING, [], None, (), listed)
         ruling = self._overrides.judge(identity, route, now_ms, tier, request.attributes)
         factor_ppm, reduced = PPM, None
         if ruling.level:
-            factor_ppm = self._policy.brownout.factor_ppm(ruling.level, tier, method, route)
+            factor_ppm = policy.brownout.factor_ppm(ruling.level, tier, method, route)
             reduced = Reason.BROWNOUT if factor_ppm != PPM else None
         whole_ppm = PPM if ruling.throttles else factor_ppm
-        applied = self._matcher.limits(method, route, tier, identity, whole_ppm, request.cost)
+        matched = matcher.limits(method, route, tier, identity, whole_ppm, request.cost, request.attributes, now_ms)
+        applied, shadowed = matched.applied, matched.shadowed
         if ruling.throttles:
             applied = throttled(applied, ruling.throttles, factor_ppm)
-        return Placed(route, tier, ruling, applied, reduced)
+            shadowed = throttled(shadowed, ruling.throttles, factor_ppm)
+        return Placed(route, tier, ruling, applied, reduced, shadowed)
 
     async def _take_shared(self, asking: list[list[Applied]]) -> list[list[Taken]] | None:
         """What Redis says to each group, None when it says nothing in time.
@@ -183,18 +228,21 @@ class Node:
         replies = iter(flat)
         groups = [[next(replies) for _ in applied] for applied in asking]
         back = [
-            one
+            (one, its)
             for applied, taken in zip(asking, groups, strict=True)
             if not all(its.allowed for its in taken)
             for one, its in zip(applied, taken, strict=True)
             if its.allowed
         ]
         if back:
-            try:
-                await self._shared.give_back(back)
-            except _AWAY as error:  # refused all the same, and a little poorer
-                self._failed(error)
+            await self._give_back(back)
         return groups
+
+    async def _give_back(self, back: list[tuple[Applied, Taken]]) -> None:
+        try:
+            await self._shared.give_back(back)
+        except _AWAY as error:  # refused all the same, and a little poorer
+            self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         reason = "deadline" if isinstance(error, TimeoutError) else type(error).__name__
@@ -204,7 +252,7 @@ class Node:
 
     def _away(self, reason: str) -> None:
         self._metrics.mode.set(1)
-        log.warning("redis_away", reason=reason, limits="local", nodes=max(self._known_nodes, self._nodes()))
+        log.warning("redis_away", reason=reason, limits="local", nodes=self._sharers())
         self._probe = asyncio.create_task(self._until_back(), name="limiter-probe")
 
     async def _until_back(self) -> None:

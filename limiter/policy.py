@@ -1,6 +1,7 @@
-"""What a client may ask for: limits per route and key kind, tiers, brownout: a frozen snapshot.
+"""What a client may ask for: limits per route and key kind, tiers, lists, brownout: a frozen snapshot.
 
-policy_file.py reads it. Every limit that fits a request applies to it, and the strictest answer wins.
+policy_file.py reads it. Every limit that fits a request applies to it, and the strictest answer wins; of limits in one
+`group` only that of the highest priority applies.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ from typing import Final
 
 from limiter.algorithms.shape import SECOND_US, Shape
 from limiter.algorithms.token_bucket import Bucket
+from limiter.conditions import ALWAYS, When
+from limiter.lists import Entry
 
 PPM: Final = 1_000_000  # factors are whole millionths, so that limits stay integers
 
 
 class Per(StrEnum):
-    """Whom a limit counts for: each address (IPv6: each /64), API key, user, tenant; or everybody together."""
+    """Whom a limit counts for: each address (IPv6: each /64), network, API key ...; or everybody together.
+
+    A limit's `per` may also be an attribute (`country`, `header:x-plan`), and several joined by `+`: `tenant+ip`.
+    """
 
     IP = "ip"
+    NETWORK = "network"
     KEY = "key"
     USER = "user"
     TENANT = "tenant"
@@ -37,18 +44,36 @@ class Scope:
         """Whether a request by `method` on the template `route` is meant."""
         if self.methods and method not in self.methods:
             return False
-        return self.route in ("*", route) or _glob(self.route).fullmatch(route) is not None
+        if self.route in ("*", route):
+            return True
+        head, star, rest = self.route.partition("*")
+        if not star or not route.startswith(head):
+            return False
+        return not rest or _glob(self.route).fullmatch(route) is not None
+
+
+class State(StrEnum):
+    """How far a limit is in force. In shadow, as for a canary's other clients, it is asked, told, never refusing."""
+
+    ENABLED = "enabled"
+    CANARY = "canary"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`shape` for each `per` within `scope`; a request takes `cost` tokens."""
+    """`shape` for each `per` within `scope` and `when` that holds; a request takes `cost` tokens."""
 
     name: str
-    per: Per
+    per: str
     shape: Shape
     scope: Scope = Scope()
     cost: int = 1
+    when: When = ALWAYS
+    group: str | None = None
+    priority: int = 0
+    state: State = State.ENABLED
+    share_ppm: int = PPM  # of a canary's clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +124,11 @@ class Brownout:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy. `tiers` holds at least `default_tier`; `anonymous_tier` is for requests without key and user."""
+    """One policy. `tiers` holds at least `default_tier`; `anonymous_tier` is for requests without key and user.
+
+    `default` are the limits of requests that none of `limits` refuses or admits. Whoever is on `allow` is under no
+    limit, denial or action; whoever is on `deny`, and not on `allow`, is refused.
+    """
 
     name: str
     limits: tuple[Limit, ...]
@@ -108,6 +137,9 @@ class Policy:
     anonymous_tier: str
     routes: tuple[Scope, ...] = ()
     brownout: Brownout = field(default_factory=Brownout)
+    default: tuple[Limit, ...] = ()
+    allow: tuple[Entry, ...] = ()
+    deny: tuple[Entry, ...] = ()
 
     def tier_of(self, asked: str | None, key_id: str | None, user: str | None, tenant: str | None) -> Tier:
         """The tier of a client: what its gateway says when that exists, else by membership, else the default."""

@@ -95,11 +95,20 @@ class Placed:
     ruling: Ruling
     applied: list[Applied]
     reduced: Reason | None  # why all limits are lower than the policy's, if they are; throttles tell for themselves
+    shadowed: Sequence[Applied] = ()  # limits that are only asked to be told of
+    listed: tuple[bool, str] | None = None  # on the policy's allow (True) or deny list, by this rule
 
     @property
     def cost(self) -> int:
         """What it costs, at its dearest."""
         return max((one.cost for one in self.applied), default=1)
+
+
+def by_list(placed: Placed, rule: str, *, allowed: bool) -> Answer:
+    """The answer of the policy's own lists."""
+    reason = None if allowed else Reason.ABUSE
+    verdict: Verdict = "allow" if allowed else "deny"
+    return Answer(verdict, placed.route, placed.tier, placed.cost, Mode.MEMORY, rule, reason)
 
 
 def refused(placed: Placed, entry: Entry, now_ms: int) -> Answer:

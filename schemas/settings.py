@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     service: str = Field(
         "", max_length=64, description="the service this node stands before, for policies that tell them apart"
     )
+    grpc_port: int = Field(
+        0, ge=0, le=65535, description="port of Envoy's rate limit service (gRPC); 0 = off. Needs floodwarden[envoy]"
+    )
+    envoy_descriptors: str = Field(
+        "", description="what more keys of Envoy's descriptors mean: KEY=MEANING, comma separated (docs/gateways.md)"
+    )
     publish_batch_rows: int = Field(2000, ge=1, le=5000)
     publish_linger_ms: int = Field(50, ge=1)
     publish_queue_rows: int = Field(200_000, ge=1)

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limiter.algorithms.token_bucket import Bucket
-from limiter.matcher import Identity, Matcher, Routes, network_of, segments
+from limiter.facts import network_of
+from limiter.matcher import Identity, Matcher
 from limiter.policy import PPM, Limit, Per, Policy, Scope, Tier
+from limiter.routes import Routes, segments
 from schemas.templates import OTHER, ROUTES_MAX
 
 BUCKET = Bucket.of(10, 1_000_000, 20)
@@ -46,23 +48,23 @@ def policy(*routes: str, limits: tuple[Limit, ...] = ()) -> Policy:
 )
 def test_a_path_has_one_template(path: str, template: str) -> None:
     known = ("/items", "/items/new", "/items/{id}", "/items/{id}/reviews", "/static/*")
-    assert Routes(policy(*known)).match("GET", path) == template
+    assert Routes(policy(*known).routes).match("GET", path) == template
 
 
 def test_a_template_may_hold_for_some_methods_only() -> None:
-    routes = Routes(policy("POST /jobs/run", "/jobs/{name}"))
+    routes = Routes(policy("POST /jobs/run", "/jobs/{name}").routes)
     assert routes.match("POST", "/jobs/run") == "/jobs/run"
     assert routes.match("GET", "/jobs/run") == "/jobs/{name}"
 
 
 @given(st.text(max_size=3000))
 def test_any_path_at_all_has_a_short_template(path: str) -> None:
-    assert len(Routes(policy("/items/{id}")).match("GET", path)) < 200
+    assert len(Routes(policy("/items/{id}").routes).match("GET", path)) < 200
     assert all(part not in ("", ".", "..") for part in segments(path))
 
 
 def test_inventing_paths_makes_no_more_templates_than_the_bound() -> None:
-    routes = Routes(policy())
+    routes = Routes(policy().routes)
     word = "abcdefghijklmnopqrstuvwxyz"
     found = {routes.match("GET", f"/{a}{b}{c}") for a in word for b in word for c in word}
     assert len(found) <= ROUTES_MAX * 5 // 4 + 1
@@ -80,7 +82,7 @@ def test_every_limit_that_fits_applies_and_no_other() -> None:
     matcher = Matcher(policy(limits=limits))
 
     def names(method: str, route: str, identity: Identity) -> list[str]:
-        return [one.limit.name for one in matcher.limits(method, route, "default", identity)]
+        return [one.limit.name for one in matcher.limits(method, route, "default", identity).applied]
 
     assert names("POST", "/login", Identity(ip="10.0.0.1")) == ["all", "login", "site"]
     assert names("GET", "/login", Identity(ip="10.0.0.1", key_id="k")) == ["all", "key", "site"]
@@ -89,7 +91,7 @@ def test_every_limit_that_fits_applies_and_no_other() -> None:
 
 def test_a_tier_multiplies_limits_or_has_its_own() -> None:
     matcher = Matcher(policy(limits=(Limit("a", Per.IP, BUCKET), Limit("own", Per.IP, BUCKET))))
-    applied = matcher.limits("GET", "/", "double", Identity(ip="10.0.0.1"), PPM // 2)
+    applied = matcher.limits("GET", "/", "double", Identity(ip="10.0.0.1"), PPM // 2).applied
     assert [one.shape for one in applied] == [BUCKET, Bucket(2_000_000, 1)]
 
 

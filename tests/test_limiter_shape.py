@@ -71,6 +71,7 @@ def test_the_words_of_a_policy_become_a_shape() -> None:
         ("token_bucket", 600_000, SECOND_US, {}, "rate", "500000/s"),
         ("token_bucket", 1, 10**6 * SECOND_US, {"burst": 10**9}, "burst", "smaller burst"),
         ("leaky_bucket", 1, 10**6 * SECOND_US, {"queue": 10**9}, "queue", "smaller queue"),
+        ("leaky_bucket", 2, SECOND_US, {"queue": 121}, "queue", "at most 120"),
         ("sliding_log", 10_001, SECOND_US, {}, "rate", "sliding_counter"),
         ("sliding_counter", 10**9 + 1, SECOND_US, {}, "rate", "1000000000"),
         ("fixed_window", 1, 101 * 86_400 * SECOND_US, {}, "rate", "100d"),

@@ -1,13 +1,11 @@
-"""The bucket as a pure function, and its script on a real Redis held to it."""
+"""The bucket as a pure function; that its script does the same is in test_limiter_algorithms.py."""
 
 from __future__ import annotations
 
-import pytest
-import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from limiter.algorithms.token_bucket import CAPACITY_US_MAX, SCRIPT, Bucket, answer, take
+from limiter.algorithms.token_bucket import CAPACITY_US_MAX, Bucket, take
 
 NOW_US = 1_764_000_000_000_000
 buckets = st.builds(
@@ -24,41 +22,6 @@ def schedules(draw: st.DrawFn) -> tuple[Bucket, list[tuple[int, int]]]:
     waits = st.one_of(st.integers(-1000, 1000), st.integers(0, bucket.capacity_us), st.just(bucket.emission_us))
     costs = st.one_of(st.integers(0, 3), st.integers(0, bucket.burst), st.integers(-3, -1), st.just(bucket.burst))
     return bucket, draw(st.lists(st.tuples(waits, costs), min_size=1, max_size=40))
-
-
-@pytest.mark.integration
-def test_the_script_answers_as_the_oracle_whatever_the_schedule(redis_url: str) -> None:
-    client = redis.Redis.from_url(redis_url)
-    script = client.register_script(SCRIPT)
-
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(schedules())
-    def holds(schedule: tuple[Bucket, list[tuple[int, int]]]) -> None:
-        bucket, calls = schedule
-        client.delete("b")
-        tat_us, now_us = None, NOW_US
-        for wait_us, cost in calls:
-            now_us = min(max(now_us + wait_us, NOW_US - 10**6), (1 << 53) - CAPACITY_US_MAX)
-            expected = take(bucket, tat_us, cost, now_us)
-            reply = script(keys=["b"], args=[cost * bucket.emission_us, bucket.capacity_us, now_us])
-            got = answer(bucket, cost, reply[1], reply[2], allowed=reply[0] == 1)
-            assert got == expected
-            if expected.allowed and cost:  # else nothing was written; and a full bucket is no state at all
-                tat_us = expected.tat_us if expected.tat_us > now_us else None
-
-    holds()
-    client.close()
-
-
-@pytest.mark.integration
-def test_the_script_keeps_time_by_the_server_when_none_is_handed_in(redis_url: str) -> None:
-    with redis.Redis.from_url(redis_url) as client:
-        allowed, tat_us, now_us = client.eval(SCRIPT, 1, "b", 1_000_000, 5_000_000)
-        seconds, micros = client.time()
-        assert allowed == 1
-        assert tat_us - now_us == 1_000_000
-        assert 0 <= seconds * 1_000_000 + micros - now_us < 5_000_000
-        assert 60_000 < client.pttl("b") <= 62_000
 
 
 @given(schedules())

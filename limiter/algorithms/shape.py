@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from limiter.algorithms import concurrency, sliding_log
+from limiter.algorithms import (
+    concurrency,
+    fixed_window,
+    leaky_bucket,
+    sliding_counter,
+    sliding_log,
+    token_bucket,
+)
 from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.fixed_window import FixedWindow
 from limiter.algorithms.leaky_bucket import Queue
@@ -18,6 +25,15 @@ TOKENS_MAX: Final = 10**9
 WINDOW_US_MAX: Final = 100 * 86_400 * SECOND_US
 Shape: TypeAlias = Bucket | Queue | FixedWindow | SlidingLog | SlidingCounter | Slots
 ALGORITHMS: Final = tuple(each.algorithm for each in (Bucket, Queue, FixedWindow, SlidingLog, SlidingCounter, Slots))
+
+SCRIPTS: Final = {
+    Bucket.algorithm: token_bucket.SCRIPT,
+    Queue.algorithm: leaky_bucket.SCRIPT,
+    FixedWindow.algorithm: fixed_window.SCRIPT,
+    SlidingLog.algorithm: sliding_log.SCRIPT,
+    SlidingCounter.algorithm: sliding_counter.SCRIPT,
+    Slots.algorithm: concurrency.SCRIPT,
+}
 
 
 def shape_of(algorithm: str, tokens: int, period_us: int, burst: int | None = None, queue: int | None = None) -> Shape:
@@ -36,8 +52,7 @@ def shape_of(algorithm: str, tokens: int, period_us: int, burst: int | None = No
         case "token_bucket":
             return _bucket(tokens, period_us, burst)
         case "leaky_bucket":
-            waiting = max(0, tokens * SECOND_US // period_us - 1) if queue is None else queue
-            return Queue(_bucket(tokens, period_us, waiting + 1, "queue").emission_us, waiting)
+            return _queue(tokens, period_us, queue)
         case "fixed_window":
             return FixedWindow(*_window(tokens, period_us))
         case "sliding_counter":
@@ -61,6 +76,15 @@ def _bucket(tokens: int, period_us: int, burst: int | None, word: str = "burst")
         field = "rate" if burst is None else word
         raise ShapeError(field, "takes more than 70 years to fill", f"a smaller {word} or a higher rate")
     return bucket
+
+
+def _queue(tokens: int, period_us: int, size: int | None) -> Queue:
+    waiting = max(0, tokens * SECOND_US // period_us - 1) if size is None else size
+    emission_us = _bucket(tokens, period_us, waiting + 1, "queue").emission_us
+    if waiting * emission_us > leaky_bucket.WAIT_US_MAX:
+        seconds, fitting = leaky_bucket.WAIT_US_MAX // SECOND_US, leaky_bucket.WAIT_US_MAX // emission_us
+        raise ShapeError("queue", f"has the last of {waiting} wait for more than {seconds} s", f"at most {fitting}")
+    return Queue(emission_us, waiting)
 
 
 def _window(tokens: int, window_us: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ A bucket is one number: `tat_us`, the time at which it will be full again. Integ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -56,6 +57,17 @@ class Bucket:
         emission_us = -(-self.emission_us * denominator // numerator)
         return Bucket(max(1, min(emission_us, CAPACITY_US_MAX // burst)), burst)
 
+    def arguments(self, cost: int, slot: str = "", *, look: bool = False) -> tuple[str, ...]:  # noqa: ARG002 - a Shape's
+        """What the script is called with to take `cost`, give it back (negative), or look."""
+        increment_us = min(max(cost * self.emission_us, -self.capacity_us), self.capacity_us + 1)  # more is "too much"
+        return str(0 if look else increment_us), str(self.capacity_us)
+
+    def taken(self, cost: int, reply: Sequence[int], *, look: bool = False) -> Taken:
+        """What the script's `reply` to that means."""
+        allowed, tat_us, now_us = reply
+        fits = tat_us - now_us + cost * self.emission_us <= self.capacity_us
+        return answer(self, cost, tat_us, now_us, allowed=fits if look else allowed == 1)
+
 
 def take(bucket: Bucket, tat_us: int | None, cost: int, now_us: int) -> Taken:
     """Takes `cost` tokens from `bucket`, whose state is `tat_us` (None: full). A refused request takes nothing.
@@ -77,6 +89,16 @@ def answer(bucket: Bucket, cost: int, tat_us: int, now_us: int, *, allowed: bool
     if cost > bucket.burst:
         return Taken(False, tat_us, remaining, None, ahead_us)
     return Taken(False, tat_us, remaining, ahead_us + cost * bucket.emission_us - bucket.capacity_us, ahead_us)
+
+
+def step(bucket: Bucket, tat_us: int | None, cost: int, now_us: int, *, look: bool = False) -> tuple[Taken, int | None]:
+    """`take`, or only `look`, with the state that is kept: the oracle of the script."""
+    after = take(bucket, tat_us, 0 if look else cost, now_us)
+    stepped = tat_us is not None and tat_us > now_us + bucket.capacity_us
+    kept = tat_us
+    if stepped or (after.allowed and cost and not look):
+        kept = after.tat_us if after.tat_us > now_us else None
+    return (bucket.taken(cost, (1, after.tat_us, now_us), look=True) if look else after), kept
 
 
 def _held(bucket: Bucket, tat_us: int | None, now_us: int) -> int:

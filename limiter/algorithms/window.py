@@ -17,3 +17,13 @@ def stand_in(tokens: int, window_us: int) -> Bucket:
     """
     burst = -(-tokens // 2)
     return Bucket(-(-window_us // (tokens - burst + 1)), burst)
+
+
+def empties_us(stand_in: Bucket, used: int, now_us: int) -> int:
+    """When the bucket that stands in for a limit would be full again, that of which `used` tokens are gone."""
+    return now_us + min(used, stand_in.burst) * stand_in.emission_us
+
+
+def text(*numbers: int) -> tuple[str, ...]:
+    """Numbers as a script takes them."""
+    return tuple(map(str, numbers))

@@ -1,0 +1,147 @@
+"""Limits found by look-ups: what a request costs to place does not grow with how many limits there are. Pure.
+
+Limits are filed by the names their conditions ask for by value (`tenant`, `header:x-plan`, `ip` for networks ...): a
+table for each set of names in use and each scope, from values to limits. A request is looked up once in each table
+that its route leads to. What no table settles (hours, dates, `not`) is asked of the few limits that were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Final
+
+from limiter.conditions import ALWAYS, NOWHERE, At, Networks, When
+from limiter.facts import Facts, Who, who_of
+from limiter.policy import Limit, Scope
+
+FILED_MAX: Final = 1024  # entries one limit may have in a table; names beyond that are asked of the limit itself
+Names = tuple[str, ...]
+Table = dict[tuple[object, ...], list["Rule"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit made ready: its place in the file, whose bucket it is, and what no table has settled."""
+
+    at: int
+    limit: Limit
+    who: Who
+    rest: When | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What a method and route lead to: rules without more ado, and tables to look up in."""
+
+    plain: tuple[Rule, ...]
+    tables: tuple[tuple[Names, Table], ...]
+    networks: Networks
+
+    def rules(self, facts: Facts) -> list[Rule]:
+        """Every rule whose filed names fit, in the file's order; `rest` is still to be asked."""
+        found = list(self.plain)
+        for names, table in self.tables:
+            for key in self._keys(names, facts):
+                found.extend(table.get(key, ()))
+        if len(found) == len(self.plain):
+            return found
+        return [rule for _, rule in sorted({rule.at: rule for rule in found}.items())]  # once each: networks overlap
+
+    def _keys(self, names: Names, facts: Facts) -> Iterable[tuple[object, ...]]:
+        if len(names) == 1 and names[0] != "ip":
+            return ((facts.value(names[0]),),)
+        around = self.networks.around(facts.identity.ip) if "ip" in names else []
+        return product(*(around if name == "ip" else (facts.value(name),) for name in names))
+
+
+class Index:
+    """Limits by scope and by names."""
+
+    def __init__(self, limits: Iterable[Limit]) -> None:
+        self._scopes = _Scopes()
+        self._filed: dict[int, dict[Names, Table]] = {}
+        members: set[At] = set()
+        whos: dict[str, Who] = {}
+        for at, limit in enumerate(limits):
+            who = whos.get(limit.per)
+            if who is None:
+                who = whos[limit.per] = who_of(limit.per)
+            self._file(Rule(at, limit, who, None), limit)
+            members |= limit.when.inside.members
+        self._networks = Networks(frozenset(members))
+
+    def fitting(self, method: str, route: str) -> Fitting:
+        """What a request by `method` on the template `route` may be under."""
+        plain: list[Rule] = []
+        tables: list[tuple[Names, Table]] = []
+        for number in self._scopes.covering(method, route):
+            for names, table in self._filed[number].items():
+                if names:
+                    tables.append((names, table))
+                else:
+                    plain.extend(table[()])
+        return Fitting(tuple(sorted(plain, key=_place)), tuple(tables), self._networks)
+
+    def _file(self, rule: Rule, limit: Limit) -> None:
+        names, keys, rest = _filing(limit.when)
+        ready = rule if rest == ALWAYS else replace(rule, rest=rest)
+        table = self._filed.setdefault(self._scopes.number(limit.scope), {}).setdefault(names, {})
+        for key in keys:
+            table.setdefault(key, []).append(ready)
+
+
+class _Scopes:
+    """Distinct scopes, numbered, found by the literal text that their patterns begin with."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Scope, int] = {}
+        self._by_head: dict[str, list[Scope]] = {}
+        self._lengths: tuple[int, ...] = ()
+        self._whole: dict[str, list[Scope]] = {}
+
+    def number(self, scope: Scope) -> int:
+        number = self._numbers.get(scope)
+        if number is None:
+            number = self._numbers[scope] = len(self._numbers)
+            head, star, _ = scope.route.partition("*")
+            if star:
+                self._by_head.setdefault(head, []).append(scope)
+                if len(head) not in self._lengths:
+                    self._lengths = tuple(sorted((*self._lengths, len(head))))
+            else:
+                self._whole.setdefault(scope.route, []).append(scope)
+        return number
+
+    def covering(self, method: str, route: str) -> list[int]:
+        """The numbers of the scopes that cover a request."""
+        tried = list(self._whole.get(route, ()))
+        for length in self._lengths:
+            if length <= len(route):
+                tried.extend(self._by_head.get(route[:length], ()))
+        return [self._numbers[scope] for scope in tried if scope.covers(method, route)]
+
+
+def _filing(when: When) -> tuple[Names, Iterable[tuple[object, ...]], When]:
+    """Under which names and keys a limit is filed, and what is left to ask."""
+    filed: list[tuple[str, frozenset[object]]] = []
+    entries, any_of, inside = 1, [], when.inside
+    choices: list[tuple[str, frozenset[object]]] = [(name, frozenset(values)) for name, values in when.any_of]
+    if when.inside:
+        choices.append(("ip", frozenset(when.inside.members)))
+    for name, values in sorted(choices, key=lambda choice: len(choice[1])):
+        if filed and entries * len(values) > FILED_MAX:
+            any_of += [one for one in when.any_of if one[0] == name]
+            continue
+        entries *= len(values)
+        filed.append((name, values))
+        if name == "ip":
+            inside = NOWHERE
+    filed.sort(key=lambda choice: choice[0])
+    rest = replace(when, any_of=tuple(any_of), inside=inside)
+    return tuple(name for name, _ in filed), product(*(values for _, values in filed)), rest
+
+
+def _place(rule: Rule) -> int:
+    return rule.at

@@ -74,6 +74,7 @@ class Limit:
     priority: int = 0
     state: State = State.ENABLED
     share_ppm: int = PPM  # of a canary's clients
+    lease: bool = True  # nodes may hold tokens of it in advance
 
 
 @dataclass(frozen=True, slots=True)

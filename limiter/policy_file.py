@@ -13,22 +13,15 @@ from typing import Final, TypeVar
 
 import yaml
 
-from limiter.algorithms.shape import SECOND_US, Shape, shape_of
+from limiter.algorithms.shape import Shape
+from limiter.algorithms.token_bucket import Bucket
+from limiter.algorithms.words import WORDS, lease_from, shape_from
 from limiter.errors import PolicyError, ShapeError
 from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Per, Policy, Scope, Tier
 
 T = TypeVar("T")
 BYTES_MAX: Final = 1 << 20
 ENTRIES_MAX: Final = 1_000
-_UNITS_US: Final = {
-    "s": SECOND_US,
-    "m": 60 * SECOND_US,
-    "min": 60 * SECOND_US,
-    "h": 3600 * SECOND_US,
-    "d": 86400 * SECOND_US,
-}
-_RATE: Final = re.compile(r"\s*(\d{1,12})\s*/\s*(\d{0,6})\s*(s|min|m|h|d)\s*")
-_RATE_FIX: Final = "write TOKENS/PERIOD: 100/s, 1000/10s, 60/min, 5000/h"
 _SCOPE: Final = re.compile(r"(?:([A-Z]+(?:,[A-Z]+)*)\s+)?(\*|[/*]\S*)")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -150,7 +143,9 @@ def _policy(at: _At) -> Policy:
     )  # fmt: skip
     fields["version"].whole(1, 1)
     limits = _limits(fields["limits"])
-    tiers = _tiers(fields["tiers"], {limit.name for limit in limits}) if "tiers" in fields else dict(DEFAULT.tiers)
+    tiers = (
+        _tiers(fields["tiers"], {limit.name: limit for limit in limits}) if "tiers" in fields else dict(DEFAULT.tiers)
+    )
     default = _tier_name(fields.get("default_tier"), tiers, next(iter(tiers)))
     return Policy(
         name=fields["name"].name() if "name" in fields else "policy",
@@ -174,30 +169,33 @@ def _limits(at: _At) -> tuple[Limit, ...]:
 
 
 def _limit(at: _At) -> Limit:
-    fields = at.fields("name", "per", "route", "rate", "burst", "cost", required=("name", "per", "rate"))
+    fields = at.fields("name", "per", "route", "cost", *WORDS, required=("name", "per"))
     per = fields["per"].text()
     if per not in Per.__members__.values():
         raise fields["per"].wrong(f"{per[:40]!r} is not known", "one of " + ", ".join(Per))
-    shape = _shape(fields["rate"], fields.get("burst"))
+    shape, lease = _shape(at, fields)
     cost = fields["cost"].whole(0, 1_000_000) if "cost" in fields else 1
     if cost > shape.limit:
-        raise fields["cost"].wrong(f"{cost} is above the burst of {shape.limit}", "nothing would pass: raise `burst`")
+        fix = "raise `burst`" if shape.algorithm == Bucket.algorithm else f"at most {shape.limit}"
+        raise fields["cost"].wrong(f"{cost} is above the {shape.limit} there ever are", f"nothing would pass: {fix}")
     scope = fields["route"].scope() if "route" in fields else Scope()
-    return Limit(fields["name"].name(), Per(per), shape, scope, cost)
+    return Limit(fields["name"].name(), Per(per), shape, scope, cost, lease=lease)
 
 
-def _shape(rate: _At, burst: _At | None) -> Shape:
-    match = _RATE.fullmatch(rate.text())
-    if match is None or int(match[1]) < 1 or match[2] == "0":
-        raise rate.wrong(f"{rate.text()[:40]!r} is no rate", _RATE_FIX)
-    tokens, period_us = int(match[1]), int(match[2] or 1) * _UNITS_US[match[3]]
+def _shape(at: _At, fields: dict[str, _At], algorithm: str = Bucket.algorithm) -> tuple[Shape, bool]:
+    words = {word: fields[word].text() for word in WORDS if word in fields}
     try:
-        return shape_of("token_bucket", tokens, period_us, None if burst is None else burst.whole(1, 10**9))
+        shape = shape_from(words, algorithm)
+        return shape, lease_from(words, shape)
     except ShapeError as error:
-        raise {"rate": rate, "burst": burst or rate}[error.field].wrong(error.reason, error.fix) from error
+        if error.field in fields:
+            raise fields[error.field].wrong(error.reason, error.fix) from error
+        if error.reason == "is missing":
+            raise at.wrong(f"has no `{error.field}`", f"add `{error.field}`: {error.fix}") from error
+        raise fields.get("rate", at).wrong(f"{error.field} {error.reason}", error.fix) from error
 
 
-def _tiers(at: _At, limits: set[str]) -> dict[str, Tier]:
+def _tiers(at: _At, limits: dict[str, Limit]) -> dict[str, Tier]:
     tiers: dict[str, Tier] = {}
     for name, item in at.fields().items():
         fields = item.fields("factor", "limits", "keys", "users", "tenants")
@@ -205,8 +203,8 @@ def _tiers(at: _At, limits: set[str]) -> dict[str, Tier]:
         for limit, entry in (fields["limits"].fields() if "limits" in fields else {}).items():
             if limit not in limits:
                 raise entry.wrong("is no limit of this policy", "one of " + ", ".join(sorted(limits)))
-            parts = entry.fields("rate", "burst", required=("rate",))
-            own.append((limit, _shape(parts["rate"], parts.get("burst"))))
+            parts = entry.fields("rate", "burst", "queue", "concurrent", "lease")
+            own.append((limit, _shape(entry, parts, limits[limit].shape.algorithm)[0]))
         tiers[_key_name(item, name)] = Tier(
             name,
             fields["factor"].factor_ppm(1000) if "factor" in fields else PPM,

@@ -7,12 +7,20 @@ from pathlib import Path
 import pytest
 
 from limiter import policy_file
+from limiter.algorithms.concurrency import Slots
+from limiter.algorithms.fixed_window import FixedWindow
+from limiter.algorithms.leaky_bucket import Queue
+from limiter.algorithms.shape import ALGORITHMS, Shape
+from limiter.algorithms.sliding_counter import SlidingCounter
+from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.token_bucket import Bucket
 from limiter.errors import PolicyError
 from limiter.policy import DEFAULT, PPM, Per
 
 EXAMPLE = Path(__file__).parent.parent / "deploy" / "policies" / "example.yaml"
 LIMIT = "version: 1\nlimits:\n  - name: a\n    per: ip\n    rate: 5/s\n"
+
+SLOTS = "version: 1\nlimits:\n  - name: a\n    per: ip\n    algorithm: concurrency\n    concurrent: 5\n    lease: 30s\n"
 
 
 def test_the_documented_example_is_a_policy() -> None:
@@ -24,6 +32,12 @@ def test_the_documented_example_is_a_policy() -> None:
     assert policy.tier_of(None, "k", None, "acme").name == "partner"
     assert policy.tier_of("free", "k", None, "acme").name == "free"
     assert policy.tier_of("unheard-of", "k", None, None).name == "standard"
+
+
+def test_the_limits_that_the_example_shows_in_comments_are_limits() -> None:
+    shown = [line.removeprefix("#") for line in EXAMPLE.read_text().splitlines() if line.startswith("#   - {")]
+    policy = policy_file.parse("\n".join(["version: 1", "limits:", *shown]).encode(), "p")
+    assert {limit.shape.algorithm for limit in policy.limits} == set(ALGORITHMS) - {"token_bucket"}
 
 
 def test_a_brownout_reduces_by_route_then_tier_then_level_and_never_what_is_critical() -> None:
@@ -47,6 +61,35 @@ def test_a_rate_without_burst_keeps_a_seconds_worth() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "shape"),
+    [
+        ("rate: 5/s", Bucket(200_000, 5)),
+        ("algorithm: token_bucket, rate: 5/s, burst: 7", Bucket(200_000, 7)),
+        ("algorithm: leaky_bucket, rate: 5/s, queue: 9", Queue(200_000, 9)),
+        ("algorithm: fixed_window, rate: 5/10s", FixedWindow(5, 10_000_000)),
+        ("algorithm: sliding_log, rate: 5/10s", SlidingLog(5, 10_000_000)),
+        ("algorithm: sliding_counter, rate: 5/10s", SlidingCounter(5, 10_000_000)),
+        ("algorithm: concurrency, concurrent: 5, lease: 30s", Slots(5, 30_000_000)),
+    ],
+)
+def test_a_limit_has_the_algorithm_it_asks_for(words: str, shape: Shape) -> None:
+    policy = policy_file.parse(f"version: 1\nlimits: [{{ name: a, per: ip, {words} }}]".encode(), "p")
+    assert policy.limits[0].shape == shape
+
+
+def test_a_tier_has_numbers_of_its_own_for_the_limits_algorithm() -> None:
+    text = SLOTS + "tiers: { gold: { limits: { a: { concurrent: 50, lease: 1min } } }, half: { factor: 0.5 } }\n"
+    policy = policy_file.parse(text.encode(), "p")
+    shapes = [tier.shape(policy.limits[0]) for tier in policy.tiers.values()]
+    assert shapes == [Slots(50, 60_000_000), Slots(2, 30_000_000)]
+
+
+def test_a_limit_with_its_lease_off_is_asked_of_redis_each_time() -> None:
+    assert policy_file.parse(LIMIT.encode(), "p").limits[0].lease
+    assert not policy_file.parse((LIMIT + "    lease: off\n").encode(), "p").limits[0].lease
+
+
+@pytest.mark.parametrize(
     ("text", "line", "field", "says"),
     [
         ("", 1, "file", "example.yaml"),
@@ -58,6 +101,23 @@ def test_a_rate_without_burst_keeps_a_seconds_worth() -> None:
         (LIMIT.replace("5/s", "5 per second"), 5, "policy.limits[0].rate", "60/min"),
         (LIMIT.replace("5/s", "0/s"), 5, "policy.limits[0].rate", "100/s"),
         (LIMIT.replace("5/s", "600000/s"), 5, "policy.limits[0].rate", "500000/s"),
+        (LIMIT.replace("    rate: 5/s\n", ""), 3, "policy.limits[0]", "60/min"),
+        (LIMIT + "    algorithm: token\n", 6, "policy.limits[0].algorithm", "sliding_log"),
+        (LIMIT + "    algorithm: fixed_window\n    burst: 5\n", 7, "policy.limits[0].burst", "token_bucket"),
+        (LIMIT + "    queue: 5\n", 6, "policy.limits[0].queue", "leaky_bucket"),
+        (LIMIT + "    algorithm: leaky_bucket\n    queue: -1\n", 7, "policy.limits[0].queue", "from 0"),
+        (LIMIT + "    algorithm: leaky_bucket\n    queue: 900\n", 7, "policy.limits[0].queue", "at most 300"),
+        (LIMIT.replace("5/s", "10001/h") + "    algorithm: sliding_log\n", 5, "policy.limits[0].rate", "10000"),
+        (LIMIT.replace("5/s", "5/999d") + "    algorithm: fixed_window\n", 5, "policy.limits[0].rate", "100d"),
+        (LIMIT + "    algorithm: concurrency\n", 5, "policy.limits[0].rate", "concurrent: 10"),
+        (SLOTS.replace("    concurrent: 5\n", ""), 3, "policy.limits[0]", "concurrent"),
+        (SLOTS.replace("    lease: 30s\n", ""), 3, "policy.limits[0]", "30s"),
+        (SLOTS.replace("30s", "forever"), 7, "policy.limits[0].lease", "5min"),
+        (SLOTS.replace("30s", "0s"), 7, "policy.limits[0].lease", "1s"),
+        (SLOTS.replace("5\n", "0\n"), 6, "policy.limits[0].concurrent", "10000"),
+        (LIMIT + "    concurrent: 5\n", 6, "policy.limits[0].concurrent", "algorithm: concurrency"),
+        (LIMIT + "    lease: 30s\n", 6, "policy.limits[0].lease", "off"),
+        (SLOTS + "    cost: 6\n", 8, "policy.limits[0].cost", "at most 5"),
         (LIMIT + "    burst: 2\n    cost: 3\n", 7, "policy.limits[0].cost", "raise `burst`"),
         (LIMIT + "    route: items\n", 6, "policy.limits[0].route", "/items/{id}"),
         (LIMIT + "  - name: a\n    per: ip\n    rate: 1/s\n", 6, "policy.limits[1]", "unique"),

@@ -19,6 +19,7 @@ from limiter.algorithms.leaky_bucket import Queue
 from limiter.algorithms.taken import Taken
 from limiter.algorithms.token_bucket import CAPACITY_US_MAX, Bucket, step, take
 from limiter.matcher import Applied
+from limiter.policy import PPM
 
 BUCKETS_MAX: Final = 100_000
 REFUSES_US: Final = 1_000_000  # so long a word of Redis is enough to refuse; a token given back elsewhere is seen then
@@ -39,10 +40,14 @@ class _Bucket:
 
 
 class Known:
-    """What is known of at most `most` buckets; the longest untouched goes first."""
+    """What is known of at most `most` buckets; the longest untouched goes first.
 
-    def __init__(self, most: int = BUCKETS_MAX) -> None:
+    A share is a limit / the nodes x `factor_ppm`, and at most the limit.
+    """
+
+    def __init__(self, most: int = BUCKETS_MAX, factor_ppm: int = PPM) -> None:
         self._most = most
+        self._factor_ppm = factor_ppm
         self._buckets: OrderedDict[_Key, _Bucket] = OrderedDict()
         self._owing: OrderedDict[_Key, Applied] = OrderedDict()
 
@@ -104,7 +109,9 @@ class Known:
 
     def shares(self, applied: Sequence[Applied], nodes: int) -> list[Bucket]:
         """The bucket that stands here for each limit, of which all nodes have one; it always has room for one cost."""
-        return [_share(one, nodes) for one in applied]
+        whole_ppm = nodes * PPM
+        part = min(self._factor_ppm, whole_ppm), whole_ppm
+        return [_share(one, *part) for one in applied]
 
     def settle(self, most: int, now_us: int) -> list[tuple[Applied, int]]:
         """At most `most` buckets with what is owed to each, in microseconds; they owe no more. Time pays, too."""
@@ -121,6 +128,13 @@ class Known:
             if owed_us > 0:
                 due.append((one, owed_us))
         return due
+
+    def owe(self, one: Applied, owed_us: int) -> None:
+        """What `settle` named could not be charged: it is owed again."""
+        bucket = self._buckets.get(_key(one))
+        if bucket is not None:
+            bucket.whole_us += owed_us
+            self._owing[_key(one)] = one
 
     def _refused(self, one: Applied, now_us: int) -> Taken | None:
         """The refusal Redis would answer, where that is certain: it says the same, or less, until then."""
@@ -163,8 +177,8 @@ def _key(one: Applied) -> _Key:
     return one.limit.name, one.identity
 
 
-def _share(one: Applied, nodes: int) -> Bucket:
-    share = one.shape.local().scaled(1, nodes, one.cost)
+def _share(one: Applied, numerator: int, denominator: int) -> Bucket:
+    share = one.shape.local().scaled(numerator, denominator, one.cost)
     if share.burst >= one.cost or one.cost > one.shape.limit:
         return share
     return Bucket(min(share.emission_us, CAPACITY_US_MAX // one.cost), one.cost)

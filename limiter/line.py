@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 SILENT_S: Final = 1.0  # a line that owes a reply for so long is given up
@@ -37,11 +36,12 @@ def packed(*parts: str) -> bytes:
 
 
 class Line:
-    """The connection; opened when first needed, and again after it was lost."""
+    """The connection; opened when first needed, and again after it was lost. `make` makes one not yet connected."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._pool: Any = redis.connection_pool
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
         self._connection: Any = None
+        self._tls: Any = None  # loading certificates takes milliseconds of the loop: once
         self._opening: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
@@ -98,7 +98,9 @@ class Line:
             await asyncio.shield(self._opening)  # who stops waiting leaves it to the next
 
     async def _connect(self) -> None:
-        connection = self._pool.make_connection()
+        connection = self._make()
+        if hasattr(connection, "ssl_context"):
+            self._tls = connection.ssl_context = self._tls or connection.ssl_context
         connection.socket_timeout = None  # it is read all the time; the deadline is each check's own
         async with asyncio.timeout(SILENT_S):
             await connection.connect()

@@ -5,6 +5,8 @@ checks_total                     verdict, mode    answers given; mode: memory (n
 check_seconds                                     time of one check, Redis included
 shadow_total                     verdict          what limits in shadow would have said, where any was asked
 mode                                              1 while limits are local because Redis is slow or gone, else 0
+mode_changes_total               mode, of         changes to local and to shared; of: whole, or part (a cluster's node)
+redis_parts_away                                  nodes of a Redis Cluster whose limits are local
 redis_errors_total               reason           checks Redis did not answer in time, or with an error
 check_faults_total                                checks that met a fault of ours and were allowed
 feed_version                                      version of enforcement this node runs
@@ -43,6 +45,8 @@ class Metrics:
         self.check_seconds = self._histogram("check_seconds", "time of one check", _CHECK_SECONDS)
         self.shadow = self._counter("shadow_total", "what limits in shadow would have said", "verdict")
         self.mode = self._gauge("mode", "1 while limits are local because Redis is slow or gone")
+        self.mode_changes = self._counter("mode_changes_total", "changes of what limits rest on", "mode", "of")
+        self.parts_away = self._gauge("redis_parts_away", "nodes of a Redis Cluster whose limits are local")
         self.redis_errors = self._counter("redis_errors_total", "checks Redis did not answer", "reason")
         self.faults = self._counter("check_faults_total", "checks that met a fault of ours and were allowed")
         self.feed_version = self._gauge("feed_version", "version of enforcement in force here")

@@ -14,13 +14,15 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from limiter.algorithms.shape import SCRIPTS
 from limiter.algorithms.taken import Taken
-from limiter.breaker import Breaker
+from limiter.guarded import AWAY, reason_of
 from limiter.known import Known
+from limiter.link import link_to
 from limiter.matcher import Applied, Matcher
 from limiter.metrics import Metrics
+from limiter.modes import Modes
 from limiter.overrides import NOTHING, Overrides
 from limiter.policy import PPM, Policy
 from limiter.shadow import reported, to_give_back
@@ -29,9 +31,7 @@ from limiter.throttles import throttled
 from limiter.verdict import Answer, Mode, Placed, Reason, Request, by_list, combined, refused
 from schemas.settings import Settings
 
-_PROBE_EVERY_S: Final = 0.2
 _SETTLE_EVERY_S: Final = 0.05
-_AWAY: Final = (RedisError, OSError, TimeoutError)
 log = structlog.get_logger("limiter.node")
 
 
@@ -57,9 +57,10 @@ class Node:
         self.name = settings.node
         self._matcher = Matcher(policy)
         self._overrides = overrides
-        self._known = Known()
-        self._shared = SharedLimits(redis, settings.keys, settings.redis_deadline_ms, self._known, clock_ms)
-        self._breaker = Breaker()
+        self._known = Known(factor_ppm=round(settings.local_factor * PPM))
+        self.modes = Modes(metrics, clock_ms)
+        self._link = link_to(redis, tuple(SCRIPTS.values()), settings.redis_deadline_ms / 1000, clock_ms, self.modes)
+        self._shared = SharedLimits(self._link, settings.keys, settings.redis_deadline_ms, self._known, clock_ms)
         self._known_nodes = settings.known_nodes
         self._nodes = nodes
         self._clock_ms = clock_ms
@@ -67,7 +68,6 @@ class Node:
         self._counters = {
             (v, m): metrics.checks.labels(v, m) for v in ("allow", "limit", "deny", "challenge") for m in Mode
         }
-        self._probe: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
 
     @property
@@ -81,8 +81,8 @@ class Node:
 
     @property
     def mode(self) -> Mode:
-        """What limits rest on now."""
-        return Mode.LOCAL if self._breaker.is_open else Mode.SHARED
+        """What limits rest on now; `modes` tells each change."""
+        return self.modes.mode
 
     async def check(self, request: Request) -> Answer:
         """What to do with `request`. Never raises (but for cancellation); a fault of our own allows and is counted."""
@@ -103,22 +103,15 @@ class Node:
         return answers
 
     async def warm(self) -> bool:
-        """Connects and loads the script, so that the first check finds both; False when Redis is away."""
-        try:
-            await self._shared.ping()
-        except _AWAY as error:
-            self._breaker.open()
-            self._away(type(error).__name__)
-            return False
-        return True
+        """Connects and loads the scripts, so that the first check finds both; False when Redis is away."""
+        return await self._link.warm()
 
     async def aclose(self) -> None:
         """Stops asking for Redis."""
-        tasks = [task for task in (self._probe, self._settling) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._shared.aclose()
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+        await self._link.aclose()
 
     async def _check(self, requests: Sequence[Request]) -> list[Answer]:
         now_ms = self._clock_ms()
@@ -127,7 +120,7 @@ class Node:
         unanswered = [one for one, told in zip(placed, refusing, strict=True) if told is None]
         asking = [one.applied for one in unanswered if one.applied]
         asking += [[each] for one in unanswered for each in one.shadowed]
-        taken = await self._take_shared(asking) if asking and not self._breaker.is_open else None
+        taken = await self._take_shared(asking) if asking and self.mode is Mode.SHARED else None
         shared = iter(taken) if taken is not None else None
         answers: list[Answer] = []
         for one, told in zip(placed, refusing, strict=True):
@@ -221,10 +214,9 @@ class Node:
         """
         try:
             flat = await self._shared.take([one for applied in asking for one in applied])
-        except _AWAY as error:
+        except AWAY as error:
             self._failed(error)
             return None
-        self._breaker.succeeded()
         replies = iter(flat)
         groups = [[next(replies) for _ in applied] for applied in asking]
         back = [
@@ -241,39 +233,19 @@ class Node:
     async def _give_back(self, back: list[tuple[Applied, Taken]]) -> None:
         try:
             await self._shared.give_back(back)
-        except _AWAY as error:  # refused all the same, and a little poorer
+        except AWAY as error:  # refused all the same, and a little poorer
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        reason = "deadline" if isinstance(error, TimeoutError) else type(error).__name__
-        self._metrics.redis_errors.labels(reason).inc()
-        if self._breaker.failed(self._clock_ms()):
-            self._away(reason)
-
-    def _away(self, reason: str) -> None:
-        self._metrics.mode.set(1)
-        log.warning("redis_away", reason=reason, limits="local", nodes=self._sharers())
-        self._probe = asyncio.create_task(self._until_back(), name="limiter-probe")
-
-    async def _until_back(self) -> None:
-        while self._breaker.is_open:
-            await asyncio.sleep(_PROBE_EVERY_S)
-            try:
-                await self._shared.ping()
-            except _AWAY:
-                continue
-            self._breaker.succeeded()
-            self._metrics.mode.set(0)
-            log.info("redis_back", limits="shared")
+        self._metrics.redis_errors.labels(reason_of(error)).inc()
 
     async def _settle(self) -> None:
         """Charges what was given out here, as soon as Redis answers again."""
         while self._known.owes:
             await asyncio.sleep(_SETTLE_EVERY_S)
-            if self._breaker.is_open:
+            if self.mode is Mode.LOCAL:
                 continue
             try:
-                await self._shared.ping()
                 await self._shared.settle()
-            except _AWAY as error:
-                log.info("not_charged_yet", reason=type(error).__name__)
+            except AWAY as error:
+                log.info("not_charged_yet", reason=reason_of(error))

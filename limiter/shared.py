@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha1
 from typing import Any, Final, assert_never
-
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
 
 from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.fixed_window import FixedWindow
@@ -18,13 +17,15 @@ from limiter.algorithms.sliding_counter import SlidingCounter
 from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.taken import Taken
 from limiter.algorithms.token_bucket import Bucket
+from limiter.guarded import PATIENCE_S, AwayError
 from limiter.known import Known
-from limiter.line import Hear, Line, packed
+from limiter.line import Hear, packed
+from limiter.link import Command, Link
 from limiter.matcher import Applied
 from schemas.keys import Keys
 
-PATIENCE_S: Final = 0.25  # for what no client waits for
 SETTLED_AT_ONCE: Final = 256
+_SHAS: Final = {name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in SCRIPTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,12 @@ class SharedLimits:
     Calls raise `redis.RedisError`, `OSError` or `TimeoutError` when there is no answer within `deadline_ms`.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, deadline_ms: float, known: Known, clock_ms: Callable[[], int]) -> None:
-        self._line = Line(redis)
+    def __init__(self, link: Link, keys: Keys, deadline_ms: float, known: Known, clock_ms: Callable[[], int]) -> None:
+        self._link = link
         self._keys = keys
         self._deadline_s = deadline_ms / 1000
         self._known = known
         self._clock_ms = clock_ms
-        self._shas: dict[str, str] = {}
         self._name = secrets.token_hex(8)  # slots are named after this node's life, so that no other releases them
         self._slots = 0
 
@@ -63,19 +63,18 @@ class SharedLimits:
         await self._ask(calls, self._within_s(len(calls)))
 
     async def settle(self) -> None:
-        """Charges what was given out locally, best effort: what fails on the way is not charged."""
+        """Charges what was given out locally, best effort: what was not asked is owed on, what fails then is not."""
+        await self._link.probe()
         while due := self._known.settle(SETTLED_AT_ONCE, self._clock_ms() * 1000):
-            await self._ask([_charge(one, owed_us) for one, owed_us in due], PATIENCE_S)
-
-    async def ping(self) -> None:
-        """Returns when Redis answers and has the scripts."""
-        commands = b"".join([packed("SCRIPT", "LOAD", script) for script in SCRIPTS.values()])
-        replies = _raised(await self._line.ask(commands, len(SCRIPTS), max(self._deadline_s, PATIENCE_S)))
-        self._shas = {name: reply.decode() for name, reply in zip(SCRIPTS, replies, strict=True)}
-
-    async def aclose(self) -> None:
-        """Closes the connection."""
-        await self._line.aclose()
+            calls = [_charge(one, owed_us) for one, owed_us in due]
+            replies = await self._link.ask(self._commands(calls), PATIENCE_S, self._late(calls))
+            now_us = self._clock_ms() * 1000
+            for call, (one, owed_us), reply in zip(calls, due, replies, strict=True):
+                if isinstance(reply, AwayError):
+                    self._known.owe(one, owed_us)
+                elif not isinstance(reply, Exception):
+                    self._heard(call, reply, now_us)
+            _raised(replies)
 
     def _taking(self, one: Applied) -> _Call:
         if not isinstance(one.shape, Slots) or one.look:
@@ -87,13 +86,12 @@ class SharedLimits:
         return self._deadline_s + calls // 16 * 0.001  # a batch may take its own work longer
 
     async def _ask(self, calls: list[_Call], within_s: float) -> list[Taken]:
-        if not self._shas:
-            await self.ping()
-        try:
-            replies = _raised(await self._line.ask(self._packed(calls), len(calls), within_s, self._late(calls)))
-        except NoScriptError:  # a Redis that was emptied or replaced
-            await self.ping()
-            replies = _raised(await self._line.ask(self._packed(calls), len(calls), within_s, self._late(calls)))
+        late = self._late(calls)
+        replies = await self._link.ask(self._commands(calls), within_s, late)
+        if any(isinstance(reply, Exception) for reply in replies):
+            # What other nodes of a cluster took counts as what is told late: once our caller has answered locally.
+            asyncio.get_running_loop().call_soon(late, replies)
+            _raised(replies)
         now_us = self._clock_ms() * 1000
         return [self._heard(call, reply, now_us) for call, reply in zip(calls, replies, strict=True)]
 
@@ -112,20 +110,12 @@ class SharedLimits:
 
         return hear
 
-    def _packed(self, calls: list[_Call]) -> bytes:
-        limiter, shas = self._keys.limiter, self._shas
-        return b"".join(
-            [
-                packed(
-                    "EVALSHA",
-                    shas[call.one.shape.algorithm],
-                    "1",
-                    limiter(call.one.state, call.one.identity),
-                    *call.arguments,
-                )
-                for call in calls
-            ]
-        )
+    def _commands(self, calls: list[_Call]) -> list[Command]:
+        keys = [self._keys.limiter(call.one.state, call.one.identity) for call in calls]
+        return [
+            (key, packed("EVALSHA", _SHAS[call.one.shape.algorithm], "1", key, *call.arguments))
+            for key, call in zip(keys, calls, strict=True)
+        ]
 
 
 def _call(one: Applied, cost: int, slot: str) -> _Call:
@@ -147,8 +137,7 @@ def _charge(one: Applied, owed_us: int) -> _Call:
             assert_never(never)
 
 
-def _raised(replies: list[Any]) -> list[Any]:
+def _raised(replies: list[Any]) -> None:
     for reply in replies:
-        if isinstance(reply, RedisError):
+        if isinstance(reply, Exception):
             raise reply
-    return replies

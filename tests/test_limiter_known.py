@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limiter.algorithms.token_bucket import Bucket, take
-from limiter.breaker import Breaker
 from limiter.known import REFUSES_US, Known
 from limiter.matcher import Applied
 from limiter.policy import Limit, Per
@@ -112,12 +111,3 @@ def test_its_memory_is_bounded_whoever_asks() -> None:
         known.take([of(f"c{n}")], 1, NOW_US)
     assert len(known) == 100
     assert len(known.settle(1000, NOW_US)) == 100
-
-
-def test_one_stall_that_many_checks_meet_does_not_open_the_breaker_and_a_silence_does() -> None:
-    breaker = Breaker()
-    assert not any(breaker.failed(1_000) for _ in range(50))
-    breaker.succeeded()
-    assert [breaker.failed(at_ms) for at_ms in (2_000, 2_050, 2_100, 2_200)] == [False, False, True, False]
-    breaker.succeeded()
-    assert not breaker.is_open

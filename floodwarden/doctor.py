@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from floodwarden import embedded, topics
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
 from limiter.errors import PolicyError
+from limiter.spool_directory import nearest, writable
 from schemas import redis_client
 from schemas.settings import Settings
 
@@ -79,15 +80,30 @@ def _settings(settings: Settings) -> Iterator[Check]:
         fix = "set FLOODWARDEN_SECRET to a long random word, the same on every limiter"
         yield Check("secret", Level.WARN, "the default, which everybody knows", fix)
     yield _writable(settings.data_dir)
+    yield _spool(settings)
 
 
 def _writable(directory: Path) -> Check:
-    nearest = directory.absolute()
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
-    if os.access(nearest, os.W_OK | os.X_OK):
+    if writable(directory):
         return Check("data", Level.OK, f"{directory} can be written")
-    return Check("data", Level.FAIL, f"{nearest} cannot be written", "set FLOODWARDEN_DATA_DIR to a directory of ours")
+    return Check(
+        "data", Level.FAIL, f"{nearest(directory)} cannot be written", "set FLOODWARDEN_DATA_DIR to a directory of ours"
+    )
+
+
+def _spool(settings: Settings) -> Check:
+    directory = settings.data_dir / "spool"
+    if not settings.spool_bytes_max:
+        fix = "set FLOODWARDEN_SPOOL_BYTES_MAX above 0"
+        return Check("spool", Level.WARN, "off: rows are lost when the broker is away for long", fix)
+    if not writable(directory):
+        fix = "let limiters write there, or set FLOODWARDEN_DATA_DIR: rows are lost when the broker is away for long"
+        return Check("spool", Level.WARN, f"{nearest(directory)} cannot be written", fix)
+    free = shutil.disk_usage(nearest(directory)).free
+    seen = f"{directory}: at most {settings.spool_bytes_max >> 20} MiB a limiter, {free >> 20} MiB free"
+    if free < settings.spool_bytes_max:
+        return Check("spool", Level.WARN, seen, "free the disk or lower FLOODWARDEN_SPOOL_BYTES_MAX")
+    return Check("spool", Level.OK, seen)
 
 
 def _policy(settings: Settings) -> Check:

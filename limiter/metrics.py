@@ -17,9 +17,22 @@ feed_bad_entries_total                            entries nobody could read, ski
 overrides                                         actions in force in this node's memory
 overrides_given_way_total                         actions not held, or no longer, because there is no room for more
 decisions_published_total                         rows the broker acknowledged
-decisions_lost_total             reason           rows not kept: queue_full, producer_full, bad_row, shutdown, or the
-                                                  broker's error
-decisions_waiting                                 rows queued or in flight
+decisions_lost_total             reason           rows not kept: queue_full, producer_full, bad_row, shutdown,
+                                                  spool_full, spool_damaged, or the broker's error
+decisions_waiting                                 rows in memory, queued or in flight
+decisions_spooled_total                           rows put on disk because the broker was away or slow
+decisions_replayed_total                          rows of the spool the broker acknowledged
+decisions_in_doubt_total                          rows sent again that the broker may have had: handed over and not
+                                                  answered when a run, or its producer, ended
+decisions_sampled_out_total                       allowed rows another row stands for (`sample_allowed`)
+delivery_errors_total            reason           batches the broker refused; most are tried again
+kafka_away                                        1 while the broker leaves batches waiting
+spool_rows, spool_bytes                           what is on disk: rows not handed over yet; size of the files
+spool_age_seconds                                 age of the oldest row not handed over yet
+spool_skips_total                reason           spool_full (a segment dropped), spool_torn (an end that a kill cut
+                                                  off), spool_damaged
+spool_errors_total               reason           writes and reads the disk refused; the rows stay in memory
+publisher_faults_total                            faults of ours in the publisher, which went on
 dead_letters_total               code             messages nobody could take, by why
 rls_calls_total                  code             calls of Envoy: OK, OVER_LIMIT, INVALID_ARGUMENT
 """
@@ -59,6 +72,18 @@ class Metrics:
         self.published = self._counter("decisions_published_total", "rows acknowledged by the broker")
         self.lost = self._counter("decisions_lost_total", "rows that could not be kept", "reason")
         self.waiting = self._gauge("decisions_waiting", "rows queued or in flight")
+        self.spooled = self._counter("decisions_spooled_total", "rows put on disk")
+        self.replayed = self._counter("decisions_replayed_total", "rows of the spool acknowledged by the broker")
+        self.in_doubt = self._counter("decisions_in_doubt_total", "rows sent again that the broker may have had")
+        self.sampled_out = self._counter("decisions_sampled_out_total", "allowed rows another row stands for")
+        self.delivery_errors = self._counter("delivery_errors_total", "batches the broker refused", "reason")
+        self.kafka_away = self._gauge("kafka_away", "1 while the broker leaves batches waiting")
+        self.spool_rows = self._gauge("spool_rows", "rows on disk, not handed over yet")
+        self.spool_bytes = self._gauge("spool_bytes", "size of the spool's files")
+        self.spool_age_seconds = self._gauge("spool_age_seconds", "age of the oldest row not handed over yet")
+        self.spool_skips = self._counter("spool_skips_total", "parts of the spool nobody will read", "reason")
+        self.spool_errors = self._counter("spool_errors_total", "writes and reads the disk refused", "reason")
+        self.publisher_faults = self._counter("publisher_faults_total", "faults of ours in the publisher")
         self.dead_letters = self._counter("dead_letters_total", "messages nobody could take", "code")
         self.rls_calls = self._counter("rls_calls_total", "calls of Envoy's rate limit service", "code")
 

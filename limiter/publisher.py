@@ -1,89 +1,69 @@
 """Decisions -> Kafka, from a thread of its own: columnar batches by size or after a linger, spread over partitions.
 
-`offer` never blocks and never raises. Rows wait in memory, at most `publish_queue_rows` of them, acknowledged or not;
-what finds no room, and what the broker will not take, is counted by reason. A broker that is away, at start or later,
-is waited for until the bound is reached.
+    offer -> rows in memory -> batch -> librdkafka -> topic           the broker answers
+                                   `--> spool on disk -> librdkafka   it does not, or batches are there already
+
+`offer` never blocks and never raises. Rows in memory, acknowledged or not, are at most `publish_queue_rows`; a broker
+that leaves a batch waiting for longer than `publish_patience_ms` is away, and what comes then goes to disk, at most
+`spool_bytes_max`. It is sent when the broker answers (`outlet` says in which order). What finds no room is counted by
+reason.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException
 
+from limiter.delivery import Parcel
 from limiter.metrics import Metrics
+from limiter.outlet import Outlet
+from limiter.sampling import Sampler
 from schemas import codec, dead_letter, topics
 from schemas.decision import Decision
 from schemas.errors import BadMessageError
 from schemas.settings import Settings
 
 _POLL_S: Final = 0.05
-_KEPT_MS: Final = 300_000  # an unacknowledged batch is tried again this long
 _DEAD_BYTES_MAX: Final = 900_000
-_HEADERS: Final = [(topics.CONTENT_TYPE, topics.ARROW.encode())]
 log = structlog.get_logger("limiter.publisher")
 
 
-class _Complaint:
-    """Says that Kafka is away, at most every ten seconds; librdkafka itself would say so twice a second."""
-
-    def __init__(self) -> None:
-        self._quiet_until = 0.0
-
-    def __call__(self, error: KafkaError) -> None:
-        if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + 10
-            log.warning("kafka_trouble", why=str(error))
-
-
-def producer_config(settings: Settings) -> dict[str, Any]:
-    """What librdkafka is told: batching is ours, so it sends at once, and batches are lz4 inside already."""
-    return {
-        "bootstrap.servers": settings.kafka,
-        "client.id": f"floodwarden-limiter-{settings.node or 'node'}",
-        "enable.idempotence": True,
-        "linger.ms": 0,
-        "sticky.partitioning.linger.ms": 0,  # every batch goes to a partition of its own choosing
-        "compression.type": "none",
-        "message.max.bytes": topics.MESSAGE_BYTES_MAX,
-        "message.timeout.ms": _KEPT_MS,
-        "queue.buffering.max.kbytes": 262_144,
-        "reconnect.backoff.max.ms": 1_000,
-        "socket.nagle.disable": True,
-        "log_level": 2,
-        "error_cb": _Complaint(),
-    }
-
-
 class Publisher:
-    """Rows in, acknowledged batches out. `start` and `stop` frame its life."""
+    """Rows in, acknowledged batches out. `start` and `stop` frame its life; `spool` names its directory."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._topic = settings.topic(topics.DECISIONS)
+    def __init__(self, settings: Settings, metrics: Metrics, *, spool: str | None = None) -> None:
         self._dead_topic = settings.topic(topics.DEAD_LETTER)
         self._rows_max = settings.publish_batch_rows
         self._linger_s = settings.publish_linger_ms / 1000
         self._waiting_max = settings.publish_queue_rows
         self._metrics = metrics
-        self._producer = Producer(producer_config(settings))
+        self._sampler = (
+            Sampler(settings.sample_allowed, settings.login_globs, random.random)
+            if settings.sample_allowed < 1
+            else None
+        )
+        self._outlet = Outlet(settings, metrics, spool or settings.node or "node", self._in_memory)
         self._lock = threading.Lock()
         self._rows: list[Decision] = []
         self._batches: list[pa.RecordBatch] = []
-        self._waiting = 0  # rows queued or in flight
+        self._waiting = 0  # rows in memory
         self._arrived = threading.Event()
         self._full = threading.Event()
         self._stopping = False
+        self._stop_by_s = 0.0
         self._thread = threading.Thread(target=self._run, name="limiter-publisher", daemon=True)
         metrics.waiting.set_function(lambda: float(self._waiting))
 
     @property
     def waiting(self) -> int:
-        """Rows queued or in flight."""
+        """Rows in memory, queued or not yet acknowledged."""
         return self._waiting
 
     def start(self) -> None:
@@ -92,6 +72,12 @@ class Publisher:
 
     def offer(self, decision: Decision) -> bool:
         """Takes one row for publishing; False when there is no room, which is counted."""
+        if self._sampler is not None:
+            kept_row = self._sampler.sampled(decision)
+            if kept_row is None:
+                self._metrics.sampled_out.inc()
+                return True
+            decision = kept_row
         with self._lock:
             kept = not self._stopping and self._waiting < self._waiting_max
             if kept:
@@ -105,7 +91,7 @@ class Publisher:
         return True
 
     def offer_batch(self, batch: pa.RecordBatch) -> bool:
-        """Takes a checked batch of `decision.SCHEMA`, wholly or not at all."""
+        """Takes a checked batch of `decision.SCHEMA`, wholly or not at all, and every row of it."""
         with self._lock:
             kept = not self._stopping and self._waiting + batch.num_rows <= self._waiting_max
             if kept:
@@ -122,26 +108,28 @@ class Publisher:
     ) -> None:
         """Puts a message nobody could take aside, its bytes untouched (but cut where no broker would take them)."""
         self._metrics.dead_letters.labels(error.code).inc()
+        headers = dead_letter.headers(error, origin, content_type)
         try:
-            self._producer.produce(
-                self._dead_topic, value[:_DEAD_BYTES_MAX], headers=dead_letter.headers(error, origin, content_type)
-            )
+            self._outlet.raw(self._dead_topic, value[:_DEAD_BYTES_MAX], headers)
         except (BufferError, KafkaException) as failure:
             log.warning("dead_letter_lost", why=str(failure), code=error.code)
         self._wake(full=False)
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Sends what waits and stops; blocks at most `timeout_s`. What is not acknowledged then is counted as lost."""
-        deadline = time.monotonic() + timeout_s
+        """Sends what waits and stops, in at most about `timeout_s`: at once where the broker is away.
+
+        What is not acknowledged then goes to the spool; only what finds no room there either is lost, and counted.
+        """
         with self._lock:
+            self._stop_by_s = time.monotonic() + timeout_s
             self._stopping = True
         self._wake(full=True)
         if self._thread.is_alive():
-            self._thread.join(timeout_s)
-        self._producer.flush(max(0.0, deadline - time.monotonic()))
+            self._thread.join(timeout_s + 2)
+        elif self._thread.ident is None:
+            self._drain()
         if self._waiting:
             log.warning("decisions_lost", rows=self._waiting, reason="shutdown")
-            self._producer.purge()
             self._lose(self._waiting, "shutdown", waited=True)
 
     def _wake(self, *, full: bool) -> None:
@@ -151,14 +139,26 @@ class Publisher:
             self._arrived.set()
 
     def _run(self) -> None:
+        self._outlet.open()
         while not self._stopping:
+            try:
+                self._turn()
+            except Exception:  # the loop's outermost line: without it every later row would be lost
+                self._metrics.publisher_faults.inc()
+                log.exception("publisher_fault")
+                self._arrived.wait(_POLL_S)
+        self._drain()
+
+    def _turn(self) -> None:
+        if not self._outlet.moving:
             self._arrived.wait(_POLL_S)
-            if self._rows or self._batches:
-                self._linger()
-            self._arrived.clear()
-            self._send_all()
-            self._producer.poll(0)
+        if self._rows or self._batches:
+            self._linger()
+        self._arrived.clear()
         self._send_all()
+        self._outlet.forward()
+        self._outlet.serve()
+        self._outlet.tend()
 
     def _linger(self) -> None:
         """Waits until a batch is full or its first row has waited long enough, serving acknowledgements."""
@@ -166,7 +166,8 @@ class Publisher:
         while not self._stopping and (left_s := deadline - time.monotonic()) > 0:
             if self._full.wait(min(left_s, 0.02)):
                 break
-            self._producer.poll(0)
+            self._outlet.serve()
+            self._outlet.forward()
         self._full.clear()
 
     def _send_all(self) -> None:
@@ -199,23 +200,15 @@ class Publisher:
             for half in (batch.slice(0, rows // 2), batch.slice(rows // 2)):
                 self._send(half)
             return
-        try:
-            self._producer.produce(
-                self._topic, value, headers=_HEADERS, on_delivery=lambda error, _: self._delivered(error, rows)
-            )
-        except BufferError:
-            self._lose(rows, "producer_full", waited=True)
-        except KafkaException as error:
-            self._lose(rows, str(error.args[0].name()).lower(), waited=True)
-        self._producer.poll(0)
+        self._outlet.send(Parcel(value, rows, int(batch.column("ts_ms")[rows - 1].as_py())))
 
-    def _delivered(self, error: KafkaError | None, rows: int) -> None:
-        if error is None:
-            with self._lock:
-                self._waiting -= rows
-            self._metrics.published.inc(rows)
-        elif error.code() != KafkaError._PURGE_QUEUE and error.code() != KafkaError._PURGE_INFLIGHT:  # noqa: SLF001 - librdkafka's names
-            self._lose(rows, str(error.name()).lower().lstrip("_"), waited=True)
+    def _drain(self) -> None:
+        self._send_all()
+        self._outlet.close(self._stop_by_s)
+
+    def _in_memory(self, rows: int) -> None:
+        with self._lock:
+            self._waiting += rows
 
     def _lose(self, rows: int, reason: str, *, waited: bool) -> None:
         if waited:

@@ -51,7 +51,9 @@ class Service:
             self.metrics,
             nodes=lambda: self.feed.nodes_live,
         )
-        self.publisher = Publisher(self.settings, self.metrics)
+        # The same after a restart, when the process id is another: what one run left on disk the next one sends.
+        spool = settings.node or socket.gethostname() + (f":{settings.port}" if settings.port else "")
+        self.publisher = Publisher(self.settings, self.metrics, spool=spool)
 
     async def __aenter__(self) -> Self:
         if self.settings.secret.get_secret_value() == "change-me":

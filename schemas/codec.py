@@ -28,6 +28,7 @@ _RANGES: Final = (
     ("ts_ms", d.TS_MS_MIN, d.TS_MS_MAX, "epoch milliseconds between 1980 and 2100"),
     ("cost", 0, d.COST_MAX, f"a whole number from 0 to {d.COST_MAX}"),
     ("status", 0, 599, "an HTTP status, 0 while unknown"),
+    ("weight", 1, d.WEIGHT_MAX, f"a whole number from 1 to {d.WEIGHT_MAX}"),
 )
 _READ: Final = pa.ipc.IpcReadOptions(use_threads=False)  # a thread per column costs more than a column of one message
 
@@ -279,7 +280,7 @@ def _check_text(batch: pa.RecordBatch, name: str) -> None:
 def _in_range(batch: pa.RecordBatch, name: str, low: int, high: int, fix: str) -> None:
     bounds = pc.min_max(batch.column(name))
     for value in (bounds["min"].as_py(), bounds["max"].as_py()):
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise BadMessageError("bad_value", name, f"{value} is out of range", fix)
 
 

@@ -21,6 +21,7 @@ TS_MS_MAX: Final = 4_102_444_800_000  # 2100
 PATH_BYTES_MAX: Final = 512
 TEXT_BYTES_MAX: Final = 512
 COST_MAX: Final = 1_000_000
+WEIGHT_MAX: Final = 10_000
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -29,6 +30,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     Times are epoch milliseconds of the event. `status` is the upstream's, 0 while unknown. `key_id` is the keyed
     hash of an API key, never the key. `route` is a template (`/items/{id}`), `path` the request's path with query.
     `shadow` is what rules not yet enforced would have said beside, `shadow_rule` the one that would have refused.
+    `weight`: for how many requests like it the row stands, itself included; absent is 1.
     """
 
     ts_ms: int
@@ -52,6 +54,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     ua: str | None = None
     country: str | None = None
     asn: int | None = None
+    weight: int | None = None
 
 
 _TEXT: Final = pa.dictionary(pa.int32(), pa.utf8())
@@ -79,6 +82,7 @@ SCHEMA: Final = pa.schema(
         pa.field("ua", _TEXT),
         pa.field("country", _TEXT),
         pa.field("asn", pa.uint32()),
+        pa.field("weight", pa.int32()),
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )

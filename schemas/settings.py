@@ -84,7 +84,20 @@ class Settings(BaseSettings):
     )
     publish_batch_rows: int = Field(2000, ge=1, le=5000)
     publish_linger_ms: int = Field(50, ge=1)
-    publish_queue_rows: int = Field(200_000, ge=1)
+    publish_queue_rows: int = Field(200_000, ge=1, description="rows in memory on their way to the broker, at most")
+    publish_patience_ms: int = Field(
+        1000, ge=100, description="a broker that leaves a batch unanswered for longer is away: rows go to disk"
+    )
+    spool_bytes_max: int = Field(
+        512 << 20, ge=0, description="rows on disk while the broker is away, at most; 0 = none, memory alone"
+    )
+    sample_allowed: float = Field(
+        1.0,
+        ge=0.001,
+        le=1,
+        description="share of the allowed rows that is published, each with the weight of those it stands for; never "
+        "of refusals, errors and logins. Sums stay right on average, distinct counts do not: for very high rates",
+    )
 
     # Stream
     lateness_ms: int = Field(

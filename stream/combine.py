@@ -3,6 +3,7 @@
 Nothing is done per decision: text is looked at once per distinct value, rows are grouped by integer keys, and a
 histogram over (verdict, outcome, login) gives every count at once. What a block says does not depend on how its rows
 were batched: counts add up, and of an owner's flows in a pane those of the smallest rank stay, wherever they are cut.
+A row of a sample counts as often as its weight says; what is distinct it makes no more of.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from stream.rows import Named, split
 
 COLUMNS: Final = (
     "ts_ms", "verdict", "ip", "user", "key_id", "method", "route", "path", "path_hash", "cost", "status", "latency_ms",
+    "weight",
 )  # fmt: skip
 """What combine reads of a decision."""
 NO_ROUTE: Final = "?"
@@ -149,6 +151,7 @@ class _Rows:
     cost: I64
     latency_ms: NDArray[np.float64]
     timed: Bool
+    weight: I64 | None  # for how many requests each row stands; None where each stands for itself
 
     @staticmethod
     def read(batch: pa.RecordBatch, login_globs: tuple[str, ...]) -> _Rows:
@@ -183,7 +186,21 @@ class _Rows:
             cost=batch.column("cost").to_numpy(zero_copy_only=False).astype(np.int64),
             latency_ms=np.rint(np.where(timed, latency_ms, 0.0) * _LATENCY_STEPS) / _LATENCY_STEPS,
             timed=timed,
+            weight=_weights(batch.column("weight")),
         )
+
+    def tally(self, groups: I64, count: int, at: I64 | slice) -> I64:
+        """Requests of each group, given the group of each of the rows `at`."""
+        if self.weight is None:
+            return np.bincount(groups, minlength=count)
+        return np.bincount(groups, weights=self.weight[at], minlength=count).astype(np.int64)  # whole, far below 2^53
+
+
+def _weights(column: pa.Array) -> I64 | None:
+    if column.null_count == len(column):
+        return None
+    weights: I64 = column.fill_null(1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return weights
 
 
 def _hashes(values: pa.Array) -> U64:
@@ -245,7 +262,7 @@ def _flows(rows: _Rows) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
     rank = flow_rank(route, path, user, ip, told.astype(np.uint64))
     groups, uniques = distinct(mixed(rank + np.uint64(1)) ^ mixed(place.astype(np.uint64)))
     one, count = first_rows(groups, len(uniques)), len(uniques)
-    n = np.bincount(groups, minlength=count)
+    n = rows.tally(groups, count, at)
     places, owners = grouped(place[one], (ips + len(rows.key.values)) * panes)
     cut = beyond(places, len(owners), rank[one], FLOWS_PER_PANE_MAX)
     dropped = _dropped(place[one[cut]], n[cut], ips * panes)
@@ -305,21 +322,22 @@ def _counts_of(
     groups, uniques = grouped(place, len(text.values) * rows.panes)
     count = len(uniques)
     width = len(rows.classes)
-    histogram = np.bincount(groups * width + rows.told[at], minlength=count * width)
+    histogram = rows.tally(groups * width + rows.told[at], count * width, at)
     measures = histogram.reshape(count, width) @ _MEASURED[rows.classes]
     code, pane = uniques // rows.panes, uniques % rows.panes
     flows_dropped = np.zeros(count, np.int64)
     if dropped is not None and len(dropped[0]):
         order = np.argsort(uniques)
         np.add.at(flows_dropped, order[np.searchsorted(uniques, dropped[0], sorter=order)], dropped[1])
+    by = 1 if rows.weight is None else rows.weight[at]
     columns: dict[str, NDArray[np.generic]] = {
         "kind": np.full(count, kind, np.uint8),
         "hash": text.hashes[code],
         "entity": code + offset,
         "pane_s": pane + rows.pane_first_s,
-        "cost": summed(groups, count, rows.cost[at]),
-        "latency_ms_sum": np.bincount(groups, weights=rows.latency_ms[at], minlength=count),
-        "latency_n": np.bincount(groups, weights=rows.timed[at], minlength=count).astype(np.int64),
+        "cost": summed(groups, count, rows.cost[at] * by),
+        "latency_ms_sum": np.bincount(groups, weights=rows.latency_ms[at] * by, minlength=count),
+        "latency_n": np.bincount(groups, weights=rows.timed[at] * by, minlength=count).astype(np.int64),
         "flows_dropped": flows_dropped,
         "first_ms": lowest(groups, count, rows.ts_ms[at]),
         "last_ms": highest(groups, count, rows.ts_ms[at]),

@@ -128,6 +128,12 @@ def broker(request: pytest.FixtureRequest) -> str:
     return address
 
 
+@pytest.fixture(autouse=True)
+def data_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever a test starts keeps its spools and snapshots out of the checkout, unless the test says where."""
+    monkeypatch.setenv("FLOODWARDEN_DATA_DIR", str(tmp_path_factory.mktemp("data", numbered=True)))
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """A prefix no other test uses."""

@@ -81,6 +81,13 @@ class Kafka:
                 self.kill()
                 raise RuntimeError("Apache Kafka did not start:\n" + self._log.read_text("utf-8", "replace")[-2000:])
 
+    @property
+    def pid(self) -> int:
+        """Of the running server."""
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process.pid
+
     def stop(self) -> None:
         if self._process:
             self._process.terminate()

@@ -128,9 +128,10 @@ def test_what_nobody_could_take_is_put_aside_with_its_reason_and_origin(installe
     assert (headers["field"], headers["code"], headers["origin-offset"]) == ("verdict", "bad_value", "3")
 
 
-def test_a_broker_that_is_away_costs_no_time_and_what_does_not_fit_is_counted() -> None:
+def test_without_a_disk_a_broker_that_is_away_costs_no_time_and_what_does_not_fit_is_counted() -> None:
     metrics = Metrics()
-    publisher = Publisher(Settings(kafka=f"127.0.0.1:{free_port()}", publish_queue_rows=1000), metrics)
+    settings = Settings(kafka=f"127.0.0.1:{free_port()}", publish_queue_rows=1000, spool_bytes_max=0)
+    publisher = Publisher(settings, metrics)
     publisher.start()
     began = time.monotonic()
     kept = sum(publisher.offer(row) for row in rows(5000))

@@ -53,7 +53,7 @@ class Check:
 def examine(settings: Settings) -> Iterator[Check]:
     """Every check, one after the other, the quick ones first; none raises."""
     yield _versions()
-    yield from _settings(settings)
+    yield from settings_checks(settings)
     yield _policy(settings)
     yield _model(settings)
     yield _kafka(settings)
@@ -73,7 +73,8 @@ def _versions() -> Check:
     return Check("version", Level.OK, f"floodwarden {own}, Python {platform.python_version()}, {parts}")
 
 
-def _settings(settings: Settings) -> Iterator[Check]:
+def settings_checks(settings: Settings) -> Iterator[Check]:
+    """What can be said of settings and disk without asking anybody."""
     stated = sorted(name for name in settings.model_fields_set if name != "secret")
     yield Check("settings", Level.OK, f"set: {', '.join(stated)}" if stated else "all defaults")
     if settings.secret.get_secret_value() == Settings.model_fields["secret"].default.get_secret_value():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from floodwarden import bench
+from floodwarden import bench, doctor
 from floodwarden.cli_output import safe
 from floodwarden.errors import CommandError
 from schemas.settings import Settings
@@ -78,6 +78,24 @@ def test_doctor_says_of_each_thing_how_it_stands_and_what_to_do() -> None:
     assert {checks[name]["level"] for name in ("kafka", "topics", "redis")} == {"fail"}
     assert checks["model"]["level"] == "ok"
     assert all(check["fix"] for check in checks.values() if check["level"] != "ok")
+
+
+def test_doctor_warns_of_a_spool_nobody_can_write(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", "utf-8")
+    told = {
+        name: next(c for c in doctor.settings_checks(Settings(**more)) if c.name == "spool")
+        for name, more in {
+            "well": {"data_dir": tmp_path / "new"},
+            "blocked": {"data_dir": tmp_path / "file"},
+            "off": {"data_dir": tmp_path, "spool_bytes_max": 0},
+            "full": {"data_dir": tmp_path, "spool_bytes_max": 1 << 60},
+        }.items()
+    }
+    assert {name: check.level for name, check in told.items()} == {
+        "well": "ok", "blocked": "warn", "off": "warn", "full": "warn",
+    }  # fmt: skip
+    assert "FLOODWARDEN_DATA_DIR" in told["blocked"].fix
+    assert not (tmp_path / "new").exists(), "to look makes nothing"
 
 
 def test_benchmarks_outside_a_checkout_are_refused_with_the_reason(tmp_path: Path) -> None:

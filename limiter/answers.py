@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +43,30 @@ def headers(answer: Answer) -> list[tuple[str, str]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A whole response: what a client gets in place of the application's."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def refusal(answer: Answer) -> Refusal:
+    """The response to a request that may not pass."""
+    return _whole(status(answer), problem(answer), headers(answer))
+
+
+def malformed(error: BadMessageError, status_code: int) -> Refusal:
+    """The response to a request that cannot be taken as it is."""
+    return _whole(status_code, bad_request(error, status_code), [])
+
+
+def _whole(status_code: int, body: bytes, more: list[tuple[str, str]]) -> Refusal:
+    own = [("content-type", PROBLEM), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    return Refusal(status_code, own + more, body)
+
+
 def problem(answer: Answer) -> bytes:
     """The body of a refusal (RFC 9457)."""
     reason = answer.reason or Reason.QUOTA
@@ -53,6 +78,8 @@ def problem(answer: Answer) -> bytes:
     }
     if answer.policy is not None:
         body["violated-policies"] = [answer.policy]
+    if answer.verdict == "challenge":
+        body["challenge"] = "required"
     if answer.action is not None:
         body["action"] = answer.action
     return msgspec.json.encode(body)

@@ -8,16 +8,17 @@ the first byte. An app that fails before that counts as 500.
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from limiter import answers
-from limiter.identity import Identifier, user_agent
-from limiter.node import Node, wall_clock_ms
-from limiter.publisher import Publisher
-from limiter.rows import completed, row
-from limiter.verdict import Answer, Request
+import structlog
+
+from limiter.answers import Refusal
+from limiter.identity import Identifier
+from limiter.node import Node
+from limiter.passage import Arrived, Passage, Rows
+from limiter.question import Question, question
 from schemas.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -26,17 +27,18 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+log = structlog.get_logger("limiter.asgi")
 
 
 class RateLimitMiddleware:
     """Stands before `app`. `exempt` paths (health checks) pass unseen."""
 
     def __init__(
-        self, app: App, node: Node, publisher: Publisher, settings: Settings, *, exempt: Iterable[str] = ()
+        self, app: App, node: Node, publisher: Rows, settings: Settings, *, exempt: Iterable[str] = ()
     ) -> None:
         self._app = app
         self._node = node
-        self._publisher = publisher
+        self._rows = publisher
         self._name = node.name
         self._identifier = Identifier(settings)
         self._exempt = frozenset(exempt)
@@ -46,40 +48,43 @@ class RateLimitMiddleware:
         if scope["type"] not in ("http", "websocket") or scope.get("path") in self._exempt:
             await self._app(scope, receive, send)
             return
-        began, ts_ms = time.perf_counter(), wall_clock_ms()
-        request = self._request(scope)
-        answer = await self._node.check(request)
-        decision = row(request, answer, ts_ms, self._name)
-        if not answer.allowed:
-            self._publisher.offer(completed(decision, answers.status(answer), _since_ms(began)))
-            await _refuse(scope, send, answer)
+        try:
+            passage = await self._judge(scope)
+        except Exception:  # the outermost line of the hot path: a fault of ours must not become the client's
+            log.exception("check_fault")
+            await self._app(scope, receive, send)
             return
-        shown = [(name.encode(), value.encode()) for name, value in answers.headers(answer)]
-        told = False
+        if passage.refusal is not None:
+            await _refuse(scope, send, passage.refusal)
+            return
+        await self._pass(passage, scope, receive, send)
 
-        def tell(status: int) -> None:
-            nonlocal told
-            if not told:
-                told = True
-                self._publisher.offer(completed(decision, status, _since_ms(began)))
+    async def _judge(self, scope: Scope) -> Passage:
+        arrived, asked = Arrived.now(), self._question(scope)
+        return Passage(asked, await self._node.check(asked.request), self._rows, self._name, arrived)
+
+    async def _pass(self, passage: Passage, scope: Scope, receive: Receive, send: Send) -> None:
+        shown = [(name.encode(), value.encode()) for name, value in passage.headers]
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                tell(int(message["status"]))
+                passage.tell(int(message["status"]))
                 message["headers"] = [*message.get("headers", ()), *shown]
             elif message["type"] in ("websocket.accept", "websocket.close"):
-                tell(101 if message["type"] == "websocket.accept" else 403)
+                passage.tell(101 if message["type"] == "websocket.accept" else 403)
             await send(message)
 
         try:
+            if passage.delay_s:
+                await asyncio.sleep(passage.delay_s)
             await self._app(scope, receive, sending)
         except Exception:
-            tell(500)
+            passage.tell(500)
             raise
         finally:
-            tell(0)  # the client left, or the app never answered
+            passage.tell(0)  # the client left, or the app never answered
 
-    def _request(self, scope: Scope) -> Request:
+    def _question(self, scope: Scope) -> Question:
         raw: Headers = list(scope.get("headers", ()))
 
         def header(name: str) -> str | None:
@@ -93,30 +98,13 @@ class RateLimitMiddleware:
         if query := scope.get("query_string", b""):
             path = f"{path}?{query.decode('latin-1')}"
         peer = str(client[0]) if client else None
-        return Request(
-            method=str(scope.get("method", "GET")),
-            path=path,
-            identity=self._identifier.identify(peer, header),
-            ua=user_agent(header("user-agent")),
-            attributes=self._identifier.attributes(peer, header, self._node.headers),
-        )
+        return question(self._identifier, peer, header, str(scope.get("method", "GET")), path, self._node.headers)
 
 
-async def _refuse(scope: Scope, send: Send, answer: Answer) -> None:
+async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    body = answers.problem(answer)
-    shown = [
-        ("content-type", answers.PROBLEM),
-        ("content-length", str(len(body))),
-        ("cache-control", "no-store"),
-        *answers.headers(answer),
-    ]
-    headers = [(name.encode(), value.encode()) for name, value in shown]
-    await send({"type": "http.response.start", "status": answers.status(answer), "headers": headers})
-    await send({"type": "http.response.body", "body": body if scope.get("method") != "HEAD" else b""})
-
-
-def _since_ms(began: float) -> float:
-    return (time.perf_counter() - began) * 1000
+    headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": refusal.body if scope.get("method") != "HEAD" else b""})

@@ -7,13 +7,14 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from limiter import answers, attributes
-from limiter.identity import VALUE_BYTES_MAX, Identifier, address
+from limiter.addresses import address
+from limiter.identity import KEY_BYTES_MAX, VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
 from limiter.verdict import Answer, Request
 from schemas import codec
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX, Decision
 from schemas.errors import BadMessageError
-from schemas.privacy import cut
+from schemas.privacy import cut, shortened
 
 CHECKS_MAX: Final = 1_000
 T = TypeVar("T")
@@ -69,7 +70,7 @@ def request(one: Check, identifier: Identifier) -> Request:
     ip = address(one.ip) if one.ip else None
     key_id = one.key_id or (identifier.key_id(one.api_key) if one.api_key else None)
     identity = Identity(
-        str(ip) if ip else None, key_id, cut(one.user, VALUE_BYTES_MAX), cut(one.tenant, VALUE_BYTES_MAX)
+        str(ip) if ip else None, key_id, shortened(one.user, VALUE_BYTES_MAX), shortened(one.tenant, VALUE_BYTES_MAX)
     )
     return Request(
         one.method,
@@ -151,6 +152,9 @@ def _checked(one: Check, at: str) -> Check:
         raise BadMessageError("bad_value", f"{at}ip", f"{one.ip[:64]!r} is no address", "IPv4 or IPv6, no network")
     if one.key_id is not None and len(one.key_id) > 64:
         raise BadMessageError("too_large", f"{at}key_id", f"{len(one.key_id)} characters", "a keyed hash, at most 64")
+    if one.api_key is not None and len(one.api_key.encode("utf-8", "surrogatepass")) > KEY_BYTES_MAX:
+        reason = f"{len(one.api_key)} characters"
+        raise BadMessageError("too_large", f"{at}api_key", reason, f"at most {KEY_BYTES_MAX} bytes; refuse the client")
     if not 1 <= len(one.method) <= 16:
         raise BadMessageError("bad_value", f"{at}method", "is empty or too long", "an HTTP method: GET")
     if one.attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -53,3 +54,10 @@ def cut(text: str | None, bytes_max: int) -> str | None:
     if len(text) * 4 <= bytes_max and text.isascii():
         return text
     return text.encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore") or None
+
+
+def shortened(text: str | None, bytes_max: int) -> str | None:
+    """`text` where it fits into so many bytes of UTF-8, else `h-` and its hash: two that differ never become one."""
+    if not text or cut(text, bytes_max) == text:
+        return text or None
+    return "h-" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

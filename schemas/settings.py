@@ -63,7 +63,10 @@ class Settings(BaseSettings):
         description="a node's share of a limit while Redis is away is limit / nodes x this, at most the limit: below 1 "
         "is stricter, above 1 for clients that stick to one node",
     )
-    trusted_proxies: str = Field("127.0.0.0/8,::1/128", description="CIDRs whose X-Forwarded-For is believed")
+    trusted_proxies: str = Field("127.0.0.0/8,::1/128", description="CIDRs whose `client_header` is believed")
+    client_header: Literal["x-forwarded-for", "forwarded", "x-real-ip"] = Field(
+        "x-forwarded-for", description="the one header in which trusted proxies name the client; no other is read"
+    )
     key_header: str = Field("x-api-key", description="header with the API key; `Authorization: Bearer` counts too")
     user_header: str = Field("x-user", description="header in which a trusted proxy names the user")
     tenant_header: str = Field("x-tenant", description="header in which a trusted proxy names the tenant")
@@ -81,6 +84,17 @@ class Settings(BaseSettings):
     )
     envoy_descriptors: str = Field(
         "", description="what more keys of Envoy's descriptors mean: KEY=MEANING, comma separated (docs/gateways.md)"
+    )
+    jwt_header: str = Field("authorization", description="header with a JWT; in `Authorization` after `Bearer`")
+    jwt_secret: SecretStr = Field(SecretStr(""), description="verifies HMAC tokens; at least 32 bytes")
+    jwt_public_key: Path | None = Field(None, description="verifies RSA, EC or Ed25519 tokens: a PEM file")
+    jwt_jwks: Path | None = Field(
+        None, description="the same with several keys: a JWKS file, read again when it changes"
+    )
+    jwt_issuer: str = Field("", description="the `iss` a token must have; any when empty")
+    jwt_audience: str = Field("", description="the `aud` a token must have; any when empty")
+    jwt_claims: str = Field(
+        "user=sub", description="what verified claims say: user, tenant, tier, key, each `=CLAIM` or `=CLAIM.NESTED`"
     )
     publish_batch_rows: int = Field(2000, ge=1, le=5000)
     publish_linger_ms: int = Field(50, ge=1)

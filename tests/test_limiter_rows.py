@@ -50,7 +50,7 @@ def test_no_query_takes_longer_to_mask_than_its_length_says(piece: str) -> None:
 def test_any_request_makes_a_row_the_codec_takes(path: str, user: str, ua: str) -> None:
     identifier = Identifier(Settings())
     sent = {"x-user": user, "x-api-key": ua}
-    identity = identifier.identify("127.0.0.1", sent.get)
+    identity = identifier.identify("127.0.0.1", sent.get).identity
     request = Request("GET", path, identity)
     decision = row(request, Answer("allow", "/*", "default", 1, Mode.SHARED), 1_764_000_000_000, "n1")
     assert len((decision.path or "").encode()) <= 512
@@ -93,16 +93,16 @@ def test_the_client_is_the_first_hop_from_the_right_nobody_vouches_for(
 def test_user_and_tenant_count_only_from_a_trusted_proxy() -> None:
     identifier = Identifier(Settings(trusted_proxies="10.0.0.0/8"))
     sent = {"x-user": "ann", "x-tenant": "acme"}
-    assert identifier.identify("198.51.100.9", sent.get) == Identity("198.51.100.9")
-    assert identifier.identify("10.0.0.1", sent.get) == Identity("10.0.0.1", None, "ann", "acme")
+    assert identifier.identify("198.51.100.9", sent.get).identity == Identity("198.51.100.9")
+    assert identifier.identify("10.0.0.1", sent.get).identity == Identity("10.0.0.1", None, "ann", "acme")
 
 
 def test_a_key_is_known_by_its_keyed_hash_only() -> None:
     one, two = Identifier(Settings(secret="a")), Identifier(Settings(secret="b"))  # type: ignore[arg-type]
     assert one.key_id("k") == one.key_id("k") != two.key_id("k")
     assert len(one.key_id("k")) == 16
-    bearer = one.identify("192.0.2.1", {"authorization": "Bearer k"}.get)
-    assert bearer.key_id == one.key_id("k") == one.identify("192.0.2.1", {"x-api-key": "k"}.get).key_id
+    bearer = one.identify("192.0.2.1", {"authorization": "Bearer k"}.get).identity
+    assert bearer.key_id == one.key_id("k") == one.identify("192.0.2.1", {"x-api-key": "k"}.get).identity.key_id
 
 
 def test_a_malformed_proxy_list_is_named() -> None:

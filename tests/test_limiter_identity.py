@@ -404,9 +404,7 @@ def test_tokens_made_to_hurt_are_refused(text: str) -> None:
         ({"jwt_secret": SECRET, "jwt_claims": "user=a,user=b"}, "JWT_CLAIMS"),
     ],
 )
-def test_what_cannot_verify_is_an_error_at_the_start_that_names_the_setting(
-    more: dict[str, Any], named: str
-) -> None:
+def test_what_cannot_verify_is_an_error_at_the_start_that_names_the_setting(more: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         identifier(**more)
 

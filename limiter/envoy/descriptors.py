@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from limiter.addresses import address
 from limiter.attributes import FIX, canonical_name
 from limiter.envoy.messages import RateLimitRequest
-from limiter.identity import VALUE_BYTES_MAX, Identifier, address
+from limiter.identity import VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
 from limiter.verdict import Request
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX

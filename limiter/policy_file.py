@@ -1,228 +1,200 @@
-"""YAML -> `Policy`. Every error names file, line, field and the fix; nothing unknown is passed over.
+"""Policy files -> `Policy`. Every error names file, line, field and the fix; nothing unknown is passed over.
 
-The format is documented, by example, in deploy/policies/example.yaml.
+A policy is one file or a directory of them, read as one: limits, routes and lists add up, and what there is one of
+(tiers, brownout ...) stands in one of the files. deploy/policies/example.yaml documents every word.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-import yaml
-
 from limiter.algorithms.shape import Shape
-from limiter.algorithms.token_bucket import Bucket
-from limiter.algorithms.words import WORDS, lease_from, shape_from
-from limiter.errors import PolicyError, ShapeError
-from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Per, Policy, Scope, Tier
+from limiter.conditions import ALWAYS
+from limiter.documents import Document, documents, files_of, read
+from limiter.errors import PolicyError
+from limiter.limit_file import LimitAt, limit, shape_and_lease
+from limiter.lists import Entry
+from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Policy, Scope, Tier
+from limiter.reading import At
+from limiter.when_file import entries, when
 
 T = TypeVar("T")
-BYTES_MAX: Final = 1 << 20
-ENTRIES_MAX: Final = 1_000
-_SCOPE: Final = re.compile(r"(?:([A-Z]+(?:,[A-Z]+)*)\s+)?(\*|[/*]\S*)")
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+LIMITS_MAX: Final = 1_000_000
+ERRORS_MAX: Final = 100
+_SUMS: Final = ("limits", "default", "routes", "allow", "deny")
+_ONCE: Final = ("name", "tiers", "default_tier", "anonymous_tier", "brownout")
+_OWN: Final = ("version", "when")
+_LIMIT_FIX: Final = "the name of a limit under `limits` or `default`"
 
 
-def load(path: Path | None) -> Policy:
-    """The policy in `path`, or the built-in one when None.
+@dataclass(slots=True)
+class Reading:
+    """What was read, and what was wrong with it: limits that cannot be taken are left out, and told of."""
+
+    errors: list[PolicyError] = field(default_factory=list)
+    limits: list[LimitAt] = field(default_factory=list)
+    default: list[LimitAt] = field(default_factory=list)
+    routes: list[Scope] = field(default_factory=list)
+    allow: list[Entry] = field(default_factory=list)
+    deny: list[Entry] = field(default_factory=list)
+    once: dict[str, At] = field(default_factory=dict)
+    names: dict[str, LimitAt] = field(default_factory=dict)
+    policy: Policy = DEFAULT
+
+    def wrong(self, error: PolicyError) -> None:
+        """Takes note of an error; beyond `ERRORS_MAX` it stops with this one."""
+        self.errors.append(error)
+        if len(self.errors) >= ERRORS_MAX:
+            raise error
+
+
+def load(path: Path | None, breathe: Callable[[], None] = lambda: None) -> Policy:
+    """The policy in `path`, a file or a directory, or the built-in one when None.
+
+    `breathe` is called after every limit, for a caller whose process has other work.
 
     Raises:
-        PolicyError: the file cannot be read or taken.
+        PolicyError: the first thing that is wrong.
     """
     if path is None:
         return DEFAULT
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PolicyError(
-            str(path), 0, "file", error.strerror or str(error), "check FLOODWARDEN_POLICIES and the file's permissions"
-        ) from error
-    return parse(data, str(path))
+    found = reading(_of_files(path), breathe)
+    if found.errors and found.errors[0].line == 0:
+        again = examine(path)  # JSON, read as the YAML it also is, knows its lines
+        found = again if again.errors and again.errors[0].field != "yaml" else found
+    return _raised(found)
 
 
 def parse(data: bytes, file: str) -> Policy:
-    """The policy in `data`; `file` is only what errors call it."""
-    if len(data) > BYTES_MAX:
-        raise PolicyError(file, 0, "file", f"{len(data)} bytes", f"at most {BYTES_MAX}")
+    """The policy in `data`; `file` is what errors call it, and its suffix says what it is. Raises `PolicyError`."""
+    return _raised(reading(documents(data, file)))
+
+
+def examine(path: Path) -> Reading:
+    """Everything in `path`, with lines whatever the format, and all that is wrong with it."""
+    return reading(_of_files(path, lines=True))
+
+
+def reading(found: Iterable[Document], breathe: Callable[[], None] = lambda: None) -> Reading:
+    """What is in documents, and what is wrong in `errors`."""
+    into = Reading()
     try:
-        node = yaml.compose(data.decode("utf-8"), yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        raise PolicyError(file, 0, "file", "is not UTF-8", "save it as UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise PolicyError(
-            file, line, "yaml", error.problem or "cannot be read", "mind indentation and quotes"
-        ) from error
-    except yaml.YAMLError as error:
-        raise PolicyError(file, 0, "yaml", str(error), "remove control characters") from error
-    except RecursionError as error:
-        raise PolicyError(file, 0, "yaml", "nested too deep", "a policy has four levels") from error
-    if node is None:
-        raise PolicyError(file, 1, "file", "is empty", "start from deploy/policies/example.yaml")
-    return _policy(_At(file, "policy", node))
+        for document in found:
+            _document(into, document, breathe)
+        if not into.errors:
+            into.policy = _policy(into)
+    except PolicyError as error:
+        if error not in into.errors:
+            into.errors.append(error)
+    return into
 
 
-@dataclass(frozen=True, slots=True)
-class _At:
-    """A YAML node and where it stands."""
-
-    file: str
-    field: str
-    node: yaml.Node
-
-    def wrong(self, reason: str, fix: str) -> PolicyError:
-        return PolicyError(self.file, self.node.start_mark.line + 1, self.field, reason, fix)
-
-    def fields(self, *known: str, required: tuple[str, ...] = ()) -> dict[str, _At]:
-        """A mapping's entries by name; with `known`, any other name is an error."""
-        if not isinstance(self.node, yaml.MappingNode):
-            raise self.wrong("is not a mapping", "write `name: value` lines below it")
-        if len(self.node.value) > ENTRIES_MAX:
-            raise self.wrong(f"has {len(self.node.value)} entries", f"at most {ENTRIES_MAX}")
-        found: dict[str, _At] = {}
-        for key, value in self.node.value:
-            name = str(key.value)
-            if known and name not in known:
-                raise _At(self.file, f"{self.field}.{name}", key).wrong("is not known", "one of " + ", ".join(known))
-            if name in found:
-                raise _At(self.file, f"{self.field}.{name}", key).wrong("stands twice", "keep one of them")
-            found[name] = _At(self.file, f"{self.field}.{name}", value)
-        for name in required:
-            if name not in found:
-                raise self.wrong(f"has no `{name}`", f"add `{name}: ...`")
-        return found
-
-    def items(self) -> list[_At]:
-        if not isinstance(self.node, yaml.SequenceNode):
-            raise self.wrong("is not a list", "write `- item` lines below it")
-        if len(self.node.value) > ENTRIES_MAX:
-            raise self.wrong(f"has {len(self.node.value)} entries", f"at most {ENTRIES_MAX}")
-        return [_At(self.file, f"{self.field}[{n}]", item) for n, item in enumerate(self.node.value)]
-
-    def text(self) -> str:
-        if not isinstance(self.node, yaml.ScalarNode):
-            raise self.wrong("is not a single value", "write it on the same line")
-        return str(self.node.value)
-
-    def name(self) -> str:
-        if not _NAME.fullmatch(self.text()):
-            raise self.wrong(f"{self.text()[:80]!r} is no name", "lower-case letters, digits, . _ - (at most 64)")
-        return self.text()
-
-    def whole(self, low: int, high: int) -> int:
-        text = self.text()
-        if not re.fullmatch(r"-?\d{1,15}", text) or not low <= int(text) <= high:
-            raise self.wrong(f"{text[:40]!r} is no number we can take", f"a whole number from {low} to {high}")
-        return int(text)
-
-    def factor_ppm(self, high: int) -> int:
-        text = self.text()
-        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text) or not 1 <= round(float(text) * PPM) <= high * PPM:
-            raise self.wrong(f"{text[:40]!r} is no factor", f"a number above 0, at most {high}, with up to 6 decimals")
-        return round(float(text) * PPM)
-
-    def scope(self) -> Scope:
-        match = _SCOPE.fullmatch(self.text().strip())
-        if match is None:
-            raise self.wrong(
-                f"{self.text()[:80]!r} is no route", "write `/items/{id}`, `GET,POST /items/*` or `*`, in quotes"
-            )
-        return Scope(match[2], frozenset((match[1] or "").split(",")) - {""})
-
-    def names(self) -> frozenset[str]:
-        return frozenset(item.text() for item in self.items())
+def _raised(found: Reading) -> Policy:
+    if found.errors:
+        raise found.errors[0]
+    return found.policy
 
 
-def _policy(at: _At) -> Policy:
-    fields = at.fields(
-        "version", "name", "routes", "limits", "tiers", "default_tier", "anonymous_tier", "brownout",
-        required=("version", "limits"),
-    )  # fmt: skip
+def _of_files(path: Path, *, lines: bool = False) -> Iterator[Document]:
+    for file in files_of(path):
+        yield from documents(read(file), str(file), lines=lines)
+
+
+def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:
+    at = At(document.file, "policy", document.tree, document.line)
+    fields = at.fields(*_OWN, *_ONCE, *_SUMS, required=("version",))
     fields["version"].whole(1, 1)
-    limits = _limits(fields["limits"])
+    for name in _ONCE:
+        if name in fields and name in into.once:
+            first = into.once[name]
+            raise fields[name].wrong(f"stands in {first.file}:{first.line}, too", "keep one of them")
+        if name in fields:
+            into.once[name] = fields[name]
+    whole = when(fields["when"]) if "when" in fields else ALWAYS
+    for name, limits in (("limits", into.limits), ("default", into.default)):
+        for item in fields[name].items() if name in fields else ():
+            breathe()
+            try:
+                limits.append(_named(into, limit(item, whole)))
+            except PolicyError as error:
+                into.wrong(error)
+    into.routes += [item.scope() for item in fields["routes"].items()] if "routes" in fields else []
+    into.allow += entries(fields["allow"], "allowlist", _entry_name) if "allow" in fields else []
+    into.deny += entries(fields["deny"], "denylist", _entry_name) if "deny" in fields else []
+
+
+def _named(into: Reading, found: LimitAt) -> LimitAt:
+    name = found.limit.name
+    if name in into.names:
+        first = into.names[name].at
+        raise found.at.wrong(
+            f"the name {name!r} is taken by the limit at {first.file}:{first.line}", "names are unique"
+        )
+    if len(into.names) >= LIMITS_MAX:
+        raise found.at.wrong("is one limit too many", f"at most {LIMITS_MAX}")
+    into.names[name] = found
+    return found
+
+
+def _entry_name(at: At) -> str:
+    return at.name()
+
+
+def _policy(into: Reading) -> Policy:
+    once = into.once
     tiers = (
-        _tiers(fields["tiers"], {limit.name: limit for limit in limits}) if "tiers" in fields else dict(DEFAULT.tiers)
+        _tiers(once["tiers"], {name: each.limit for name, each in into.names.items()})
+        if "tiers" in once
+        else dict(DEFAULT.tiers)
     )
-    default = _tier_name(fields.get("default_tier"), tiers, next(iter(tiers)))
+    default = _tier_name(once.get("default_tier"), tiers, next(iter(tiers)))
+    for each in (*into.limits, *into.default):
+        _known_tiers(each, tiers)
     return Policy(
-        name=fields["name"].name() if "name" in fields else "policy",
-        limits=limits,
+        name=once["name"].name() if "name" in once else "policy",
+        limits=tuple(each.limit for each in into.limits),
         tiers=tiers,
         default_tier=default,
-        anonymous_tier=_tier_name(fields.get("anonymous_tier"), tiers, default),
-        routes=tuple(item.scope() for item in fields["routes"].items()) if "routes" in fields else (),
-        brownout=_brownout(fields["brownout"], tiers) if "brownout" in fields else DEFAULT.brownout,
+        anonymous_tier=_tier_name(once.get("anonymous_tier"), tiers, default),
+        routes=tuple(into.routes),
+        brownout=_brownout(once["brownout"], tiers) if "brownout" in once else DEFAULT.brownout,
+        default=tuple(each.limit for each in into.default),
+        allow=tuple(into.allow),
+        deny=tuple(into.deny),
     )
 
 
-def _limits(at: _At) -> tuple[Limit, ...]:
-    limits = [_limit(item) for item in at.items()]
-    seen: set[str] = set()
-    for limit, item in zip(limits, at.items(), strict=True):
-        if limit.name in seen:
-            raise item.wrong(f"the name {limit.name!r} is taken by another limit", "names are unique")
-        seen.add(limit.name)
-    return tuple(limits)
+def _known_tiers(found: LimitAt, tiers: dict[str, Tier]) -> None:
+    for name, values in (*found.limit.when.any_of, *found.limit.when.none_of):
+        if name == "tier" and (unknown := sorted(values - set(tiers))):
+            raise found.at.wrong(f"asks for a tier {unknown[0][:80]!r}", "one of " + ", ".join(tiers))
 
 
-def _limit(at: _At) -> Limit:
-    fields = at.fields("name", "per", "route", "cost", *WORDS, required=("name", "per"))
-    per = fields["per"].text()
-    if per not in Per.__members__.values():
-        raise fields["per"].wrong(f"{per[:40]!r} is not known", "one of " + ", ".join(Per))
-    shape, lease = _shape(at, fields)
-    cost = fields["cost"].whole(0, 1_000_000) if "cost" in fields else 1
-    if cost > shape.limit:
-        fix = "raise `burst`" if shape.algorithm == Bucket.algorithm else f"at most {shape.limit}"
-        raise fields["cost"].wrong(f"{cost} is above the {shape.limit} there ever are", f"nothing would pass: {fix}")
-    scope = fields["route"].scope() if "route" in fields else Scope()
-    return Limit(fields["name"].name(), Per(per), shape, scope, cost, lease=lease)
-
-
-def _shape(at: _At, fields: dict[str, _At], algorithm: str = Bucket.algorithm) -> tuple[Shape, bool]:
-    words = {word: fields[word].text() for word in WORDS if word in fields}
-    try:
-        shape = shape_from(words, algorithm)
-        return shape, lease_from(words, shape)
-    except ShapeError as error:
-        if error.field in fields:
-            raise fields[error.field].wrong(error.reason, error.fix) from error
-        if error.reason == "is missing":
-            raise at.wrong(f"has no `{error.field}`", f"add `{error.field}`: {error.fix}") from error
-        raise fields.get("rate", at).wrong(f"{error.field} {error.reason}", error.fix) from error
-
-
-def _tiers(at: _At, limits: dict[str, Limit]) -> dict[str, Tier]:
+def _tiers(at: At, limits: Mapping[str, Limit]) -> dict[str, Tier]:
     tiers: dict[str, Tier] = {}
     for name, item in at.fields().items():
         fields = item.fields("factor", "limits", "keys", "users", "tenants")
         own: list[tuple[str, Shape]] = []
-        for limit, entry in (fields["limits"].fields() if "limits" in fields else {}).items():
-            if limit not in limits:
-                raise entry.wrong("is no limit of this policy", "one of " + ", ".join(sorted(limits)))
+        for each, entry in (fields["limits"].fields() if "limits" in fields else {}).items():
+            if each not in limits:
+                raise entry.wrong("is no limit of this policy", _LIMIT_FIX)
             parts = entry.fields("rate", "burst", "queue", "concurrent", "lease")
-            own.append((limit, _shape(entry, parts, limits[limit].shape.algorithm)[0]))
-        tiers[_key_name(item, name)] = Tier(
+            own.append((each, shape_and_lease(entry, parts, limits[each].shape.algorithm)[0]))
+        tiers[at.under(name, name, item.line).name()] = Tier(
             name,
             fields["factor"].factor_ppm(1000) if "factor" in fields else PPM,
             tuple(own),
-            *(fields[kind].names() if kind in fields else frozenset() for kind in ("keys", "users", "tenants")),
+            *(fields[kind].texts() if kind in fields else frozenset() for kind in ("keys", "users", "tenants")),
         )
     if not tiers:
         raise at.wrong("is empty", "name at least one tier, or leave `tiers` out")
     return tiers
 
 
-def _key_name(at: _At, name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise at.wrong(f"{name[:80]!r} is no name", "lower-case letters, digits, . _ - (at most 64)")
-    return name
-
-
-def _tier_name(at: _At | None, tiers: dict[str, Tier], otherwise: str) -> str:
+def _tier_name(at: At | None, tiers: dict[str, Tier], otherwise: str) -> str:
     if at is None:
         return otherwise
     if at.text() not in tiers:
@@ -230,7 +202,7 @@ def _tier_name(at: _At | None, tiers: dict[str, Tier], otherwise: str) -> str:
     return at.text()
 
 
-def _brownout(at: _At, tiers: dict[str, Tier]) -> Brownout:
+def _brownout(at: At, tiers: dict[str, Tier]) -> Brownout:
     fields = at.fields("critical", "levels", required=("levels",))
     levels: list[Level] = []
     for name, item in fields["levels"].fields().items():
@@ -248,12 +220,9 @@ def _brownout(at: _At, tiers: dict[str, Tier]) -> Brownout:
     return Brownout(tuple(levels), critical)
 
 
-def _factors(at: _At | None, read: Callable[[_At], T]) -> tuple[tuple[T, int], ...]:
+def _factors(at: At | None, read_key: Callable[[At], T]) -> tuple[tuple[T, int], ...]:
     if at is None:
         return ()
-    at.fields()  # no name twice
-    pairs = at.node.value
     return tuple(
-        (read(_At(at.file, at.field, key)), _At(at.file, f"{at.field}.{key.value}", value).factor_ppm(1))
-        for key, value in pairs
+        (read_key(At(at.file, at.field, name, value.line)), value.factor_ppm(1)) for name, value in at.fields().items()
     )

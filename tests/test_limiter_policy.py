@@ -27,7 +27,7 @@ def test_the_documented_example_is_a_policy() -> None:
     policy = policy_file.load(EXAMPLE)
     assert [limit.name for limit in policy.limits] == ["address", "key", "login-address", "search-user", "everybody"]
     assert policy.limits[0].shape == Bucket(20_000, 200)
-    assert policy.limits[3].per is Per.USER
+    assert policy.limits[3].per == Per.USER
     assert policy.tier_of(None, None, None, None).name == "free"
     assert policy.tier_of(None, "k", None, "acme").name == "partner"
     assert policy.tier_of("free", "k", None, "acme").name == "free"
@@ -122,7 +122,12 @@ def test_a_limit_with_its_lease_off_is_asked_of_redis_each_time() -> None:
         (LIMIT + "    route: items\n", 6, "policy.limits[0].route", "/items/{id}"),
         (LIMIT + "  - name: a\n    per: ip\n    rate: 1/s\n", 6, "policy.limits[1]", "unique"),
         (LIMIT + "    per: key\n", 6, "policy.limits[0].per", "keep one"),
-        (LIMIT + "tiers:\n  gold: { limits: { b: { rate: 1/s } } }\n", 7, "policy.tiers.gold.limits.b", "one of a"),
+        (
+            LIMIT + "tiers:\n  gold: { limits: { b: { rate: 1/s } } }\n",
+            7,
+            "policy.tiers.gold.limits.b",
+            "the name of a limit",
+        ),
         (LIMIT + "tiers:\n  gold: { factor: 0 }\n", 7, "policy.tiers.gold.factor", "above 0"),
         (LIMIT + "default_tier: gold\n", 6, "policy.default_tier", "one of default"),
         (LIMIT + "brownout:\n  levels:\n    2: { factor: 0.5 }\n", 8, "policy.brownout.levels.2", "without gaps"),

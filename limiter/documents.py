@@ -1,0 +1,203 @@
+"""Files -> trees that know their lines: YAML (one or more documents), JSON, JSONL with a limit a line.
+
+YAML is read as events and every scalar as text, so that 100,000 limits take seconds. JSON is read by the C decoder;
+where it holds an error it is read again as the YAML it also is, for the line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from limiter.errors import PolicyError
+
+BYTES_MAX: Final = 128 << 20
+FILES_MAX: Final = 10_000
+DEPTH_MAX: Final = 12
+SUFFIXES: Final = (".yaml", ".yml", ".json", ".jsonl")
+_LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # without libyaml it takes about ten times as long
+
+
+@dataclass(slots=True)
+class Map:
+    """A mapping: name, its line, value, its line. Line 0 is not known."""
+
+    pairs: list[tuple[str, int, Any, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Seq:
+    """A list: value and line."""
+
+    items: list[tuple[Any, int]] = field(default_factory=list)
+
+
+Tree = Map | Seq | str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a file."""
+
+    file: str
+    line: int
+    tree: Tree
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that `path` names: itself, or what a directory holds at any depth, in order, hidden ones left out.
+
+    Raises:
+        PolicyError: there is none, or too many.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        each
+        for each in path.rglob("*")
+        if each.suffix in SUFFIXES
+        and each.is_file()
+        and not any(part.startswith(".") for part in each.relative_to(path).parts)
+    )
+    if not 1 <= len(found) <= FILES_MAX:
+        raise PolicyError(str(path), 0, "directory", f"holds {len(found)} policy files", f"1 to {FILES_MAX} *.yaml")
+    return found
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file. Raises `PolicyError` when it cannot be read or is too large."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        fix = "check FLOODWARDEN_POLICIES and the file's permissions"
+        raise PolicyError(str(path), 0, "file", error.strerror or str(error), fix) from error
+    if len(data) > BYTES_MAX:
+        raise PolicyError(str(path), 0, "file", f"{len(data)} bytes", f"at most {BYTES_MAX}")
+    return data
+
+
+def documents(data: bytes, file: str, *, lines: bool = False) -> list[Document]:
+    """The documents in `data`, by the suffix of `file`; with `lines` JSON, too, knows its lines.
+
+    Raises:
+        PolicyError: it is no YAML or JSON, or empty.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PolicyError(file, 0, "file", "is not UTF-8", "save it as UTF-8") from error
+    if file.endswith(".jsonl"):
+        found = [_json_lines(text, file)]
+    elif file.endswith(".json") and not lines:
+        found = [Document(file, 0, _json(text, file, 0))]
+    else:
+        found = list(_yaml(text, file))
+    if not found:
+        raise PolicyError(file, 1, "file", "is empty", "start from deploy/policies/example.yaml")
+    return found
+
+
+def _json_lines(text: str, file: str) -> Document:
+    limits = Seq([(_json(line, file, at), at) for at, line in enumerate(text.splitlines(), 1) if line.strip()])
+    return Document(file, 1, Map([("version", 1, "1", 1), ("limits", 1, limits, 1)]))
+
+
+def _json(text: str, file: str, line: int) -> Tree:
+    try:
+        found: Tree = json.loads(text, object_pairs_hook=_object, parse_int=str, parse_float=str)
+    except json.JSONDecodeError as error:
+        raise PolicyError(file, line or error.lineno, "json", error.msg, "mind commas and quotes") from error
+    except RecursionError as error:
+        raise PolicyError(file, line, "json", "nested too deep", f"at most {DEPTH_MAX} levels") from error
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Map:
+    return Map([(name, 0, value, 0) for name, value in pairs])
+
+
+def _yaml(text: str, file: str) -> Iterator[Document]:
+    try:
+        yield from _built(yaml.parse(text, _LOADER), file)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise PolicyError(
+            file, line, "yaml", error.problem or "cannot be read", "mind indentation and quotes"
+        ) from error
+    except yaml.YAMLError as error:
+        raise PolicyError(file, 0, "yaml", str(error), "remove control characters") from error
+
+
+def _built(events: Iterable[Any], file: str) -> Iterator[Document]:
+    builder = _Builder(file)
+    for event in events:
+        match event:
+            case yaml.StreamStartEvent() | yaml.StreamEndEvent():
+                pass
+            case yaml.DocumentStartEvent():
+                builder = _Builder(file)
+            case yaml.DocumentEndEvent():
+                ((tree, line),) = builder.whole.items
+                if tree != "":
+                    yield Document(file, line, tree)
+            case _:
+                builder.take(event, event.start_mark.line + 1)
+
+
+class _Builder:
+    """Events of one document -> its tree, the only item of `whole`."""
+
+    def __init__(self, file: str) -> None:
+        self.whole = Seq()
+        self._file = file
+        self._open = [_Open(self.whole, 0)]
+        self._anchors: dict[str, Tree] = {}
+
+    def take(self, event: Any, line: int) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._open[-1].add(event.value, line, self._file)
+                self._anchor(event, event.value)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                made = Map() if isinstance(event, yaml.MappingStartEvent) else Seq()
+                if len(self._open) > DEPTH_MAX:
+                    raise PolicyError(self._file, line, "yaml", "nested too deep", f"at most {DEPTH_MAX} levels")
+                self._open.append(_Open(made, line))
+                self._anchor(event, made)
+            case yaml.AliasEvent():
+                if event.anchor not in self._anchors:
+                    fix = f"write &{event.anchor} before"
+                    raise PolicyError(self._file, line, "yaml", f"*{event.anchor} is not defined", fix)
+                self._open[-1].add(self._anchors[event.anchor], line, self._file)
+            case _:  # the end of a mapping or list
+                done = self._open.pop()
+                self._open[-1].add(done.tree, done.line, self._file)
+
+    def _anchor(self, event: Any, made: Tree) -> None:
+        if event.anchor is not None:
+            self._anchors[event.anchor] = made
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list that is being read; of a mapping maybe the name that waits for its value."""
+
+    tree: Map | Seq
+    line: int
+    name: tuple[str, int] | None = None
+
+    def add(self, made: Tree, line: int, file: str) -> None:
+        if isinstance(self.tree, Seq):
+            self.tree.items.append((made, line))
+        elif self.name is not None:
+            self.tree.pairs.append((*self.name, made, line))
+            self.name = None
+        elif isinstance(made, str):
+            self.name = made, line
+        else:
+            raise PolicyError(file, line, "yaml", "a name is a list or mapping", "write `name: value`")

@@ -1,0 +1,152 @@
+"""The words of `when`, `allow` and `deny` in a policy file. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from limiter.attributes import canonical_name, canonical_value
+from limiter.conditions import NOWHERE, Hours, Networks, When, at_of
+from limiter.conditions import At as Network
+from limiter.lists import Entry
+from limiter.reading import At
+
+OWN: Final = ("tenant", "user", "key", "tier")
+NAMES_FIX: Final = (
+    "one of tenant, user, key, tier, service, ip, country, asn, hours, from, until, not, or header:NAME, "
+    "descriptor:NAME, attribute:NAME"
+)
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOURS: Final = re.compile(r"(?:([a-z,-]+)\s+)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})\s+(\S+)")
+_HOURS_FIX: Final = "write `mon-fri 08:00-18:00 Europe/Berlin`; days may be left out, and night is 22:00-06:00"
+_ENTRY_FIX: Final = (
+    "write an address, a network, or KIND:VALUE (key, user, tenant, country, asn, service); header:NAME=VALUE"
+)
+
+
+def when(at: At) -> When:
+    """The conditions at `at`."""
+    found = When()
+    for name, item in at.fields().items():
+        match name:
+            case "hours":
+                found = replace(found, hours=tuple(_hours(each) for each in item.one_or_more()))
+            case "from":
+                found = replace(found, from_ms=item.moment_ms())
+            case "until":
+                found = replace(found, until_ms=item.moment_ms())
+            case "not":
+                found = _without(found, item)
+            case "ip":
+                found = replace(found, inside=_networks(item))
+            case _:
+                found = replace(found, any_of=(*found.any_of, _values(item, name)))
+    if found.from_ms is not None and found.until_ms is not None and found.from_ms >= found.until_ms:
+        raise at.wrong("ends before it begins", "`until` after `from`")
+    return found
+
+
+def both(whole: When, own: When, at: At) -> When:
+    """`own` within `whole`, the conditions of the file it stands in."""
+    again = sorted({name for name, _ in whole.any_of} & {name for name, _ in own.any_of})
+    again += ["ip"] if whole.inside and own.inside else []
+    again += ["hours"] if whole.hours and own.hours else []
+    if again:
+        raise at.wrong(f"asks for `{again[0]}`, which the file's own `when` asks for already", "keep one of them")
+    begins = [each for each in (whole.from_ms, own.from_ms) if each is not None]
+    ends = [each for each in (whole.until_ms, own.until_ms) if each is not None]
+    return When(
+        any_of=whole.any_of + own.any_of,
+        none_of=whole.none_of + own.none_of,
+        inside=whole.inside or own.inside,
+        outside=Networks(whole.outside.members | own.outside.members),
+        hours=whole.hours or own.hours,
+        from_ms=max(begins, default=None),
+        until_ms=min(ends, default=None),
+    )
+
+
+def entries(at: At, rule: str, named: Callable[[At], str]) -> list[Entry]:
+    """A list of clients, or lists by the name of their rule; `rule` is for those without."""
+    if isinstance(at.node, str | list) or not hasattr(at.node, "pairs"):
+        return [_entry(item, rule) for item in at.items()]
+    return [
+        _entry(item, named(at.under(name, name, group.line)))
+        for name, group in at.fields().items()
+        for item in group.items()
+    ]
+
+
+def _entry(at: At, rule: str) -> Entry:
+    text = at.text().strip()
+    try:
+        return Entry(rule, "ip", str(ip_network(text.removeprefix("ip:"), strict=False)))
+    except ValueError as error:
+        kind, separator, value = text.partition("=")
+        if not separator:
+            kind, separator, value = text.partition(":")
+        name = kind if kind in OWN[:3] else canonical_name(kind)
+        plain = value if name in OWN else canonical_value(name, value) if name is not None else None
+        if name is None or not plain:
+            raise at.wrong(f"{text[:80]!r} is no client", _ENTRY_FIX) from error
+        return Entry(rule, name, plain)
+
+
+def _without(found: When, at: At) -> When:
+    for name, item in at.fields().items():
+        if name == "ip":
+            found = replace(found, outside=_networks(item))
+        else:
+            found = replace(found, none_of=(*found.none_of, _values(item, name)))
+    return found
+
+
+def _values(at: At, name: str) -> tuple[str, frozenset[str]]:
+    plain = name if name in OWN else canonical_name(name)
+    if plain is None:
+        raise at.wrong("is not known", NAMES_FIX)
+    values: set[str] = set()
+    for item in at.one_or_more():
+        text = item.text()
+        value = text if name in OWN else canonical_value(plain, text)
+        if not value:
+            raise item.wrong(f"{text[:40]!r} is none", "write it like DE, 64500, or as it is sent")
+        values.add(value)
+    return plain, frozenset(values)
+
+
+def _networks(at: At) -> Networks:
+    found: set[Network] = set()
+    for item in at.one_or_more():
+        try:
+            found.add(at_of(ip_network(item.text().strip(), strict=False)))
+        except ValueError as error:
+            raise item.wrong(f"{item.text()[:80]!r} is no address or network", "write 203.0.113.0/24") from error
+    return Networks(found) if found else NOWHERE
+
+
+def _hours(at: At) -> Hours:
+    match = _HOURS.fullmatch(at.text().strip())
+    if match is None:
+        raise at.wrong(f"{at.text()[:80]!r} says no hours", _HOURS_FIX)
+    begins, ends = (int(match[n]) * 60 + int(match[n + 1]) for n in (2, 4))
+    if int(match[3]) > 59 or int(match[5]) > 59 or begins > 1439 or ends > 1440:
+        raise at.wrong(f"{at.text()[:80]!r} has no such time of day", _HOURS_FIX)
+    try:
+        zone = ZoneInfo(match[6])
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise at.wrong(f"{match[6][:40]!r} is no time zone", "an IANA name: UTC, Europe/Berlin") from error
+    return Hours(frozenset(_days(at, match[1])), begins, ends, zone)
+
+
+def _days(at: At, text: str | None) -> Iterable[int]:
+    for part in text.split(",") if text else ("mon-sun",):
+        first, _, last = part.partition("-")
+        if first not in _DAYS or (last or first) not in _DAYS:
+            raise at.wrong(f"{part[:40]!r} are no days", "mon, tue, wed, thu, fri, sat, sun; mon-fri; fri-mon")
+        begin, end = _DAYS.index(first), _DAYS.index(last or first)
+        yield from ((begin + n) % 7 for n in range((end - begin) % 7 + 1))

@@ -23,6 +23,7 @@ from limiter.policy import PPM
 
 BUCKETS_MAX: Final = 100_000
 REFUSES_US: Final = 1_000_000  # so long a word of Redis is enough to refuse; a token given back elsewhere is seen then
+LOCAL_SLOT: Final = "local"  # the slot of a request let in by this node alone
 _Key = tuple[str, str]
 
 
@@ -32,6 +33,7 @@ class _Bucket:
     heard_us: int  # when that was
     whole_us: int  # the same with what was given out here since: the difference is owed
     share_us: int = 0  # tat of this node's share
+    slot_us: int = 0  # of one slot of that
     refused: Taken | None = None  # the last word of Redis, where it was a refusal
     refused_of: Applied | None = None  # of that
 
@@ -89,14 +91,22 @@ class Known:
             for one, share, bucket in zip(applied, shares, buckets, strict=True)
         ]
         if all(each.allowed for each in taken):
-            for one, bucket, each in zip(applied, buckets, taken, strict=True):
+            for one, share, bucket, each in zip(applied, shares, buckets, taken, strict=True):
                 if one.look:
                     continue
                 bucket.share_us = each.tat_us
-                if not isinstance(one.shape, Slots):  # whose slots are free again before Redis could be told of them
+                if isinstance(one.shape, Slots):  # they are free again before Redis could be told of them
+                    bucket.slot_us = share.emission_us
+                else:
                     bucket.whole_us = max(bucket.whole_us, now_us) + one.cost * one.shape.local().emission_us
                     self._owing[_key(one)] = one
         return taken
+
+    def release(self, limit: str, identity: str, cost: int) -> None:
+        """Frees what a concurrency limit gave out here; a share is never more than whole."""
+        bucket = self._buckets.get((f"{Slots.algorithm}:{limit}", identity))
+        if bucket is not None:
+            bucket.share_us -= cost * bucket.slot_us
 
     def give_back(self, applied: Sequence[Applied], nodes: int) -> None:
         """Undoes an earlier `take` of all of `applied`."""
@@ -174,7 +184,7 @@ class Known:
 
 
 def _key(one: Applied) -> _Key:
-    return one.limit.name, one.identity
+    return one.state, one.identity
 
 
 def _share(one: Applied, numerator: int, denominator: int) -> Bucket:
@@ -188,6 +198,8 @@ def _taken(one: Applied, share: Bucket, tat_us: int, now_us: int) -> Taken:
     if one.look:
         return step(share, tat_us, one.cost, now_us, look=True)[0]
     taken = take(share, tat_us, one.cost, now_us)
+    if taken.allowed and isinstance(one.shape, Slots):
+        return replace(taken, slot=LOCAL_SLOT)
     if not taken.allowed or not isinstance(one.shape, Queue):
         return taken
     # Where a queue is stood in for, its requests wait for those before them.

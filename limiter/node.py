@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ from redis.asyncio import Redis
 
 from limiter.algorithms.shape import SCRIPTS
 from limiter.algorithms.taken import Taken
+from limiter.giving_back import GivingBack
 from limiter.guarded import AWAY, reason_of
 from limiter.known import Known
 from limiter.link import link_to
@@ -28,7 +30,7 @@ from limiter.policy import PPM, Policy
 from limiter.shadow import reported, to_give_back
 from limiter.shared import SharedLimits
 from limiter.throttles import throttled
-from limiter.verdict import Answer, Mode, Placed, Reason, Request, by_list, combined, refused
+from limiter.verdict import Answer, Mode, Placed, Reason, Request, Slot, by_list, combined, refused
 from schemas.settings import Settings
 
 _SETTLE_EVERY_S: Final = 0.05
@@ -61,6 +63,7 @@ class Node:
         self.modes = Modes(metrics, clock_ms)
         self._link = link_to(redis, tuple(SCRIPTS.values()), settings.redis_deadline_ms / 1000, clock_ms, self.modes)
         self._shared = SharedLimits(self._link, settings.keys, settings.redis_deadline_ms, self._known, clock_ms)
+        self._giving_back = GivingBack(self._shared, self._known, self._sharers, self._failed)
         self._known_nodes = settings.known_nodes
         self._nodes = nodes
         self._clock_ms = clock_ms
@@ -101,6 +104,20 @@ class Node:
         for answer in answers:
             self._counters[answer.verdict, answer.mode].inc()
         return answers
+
+    async def release(self, held: Answer | Sequence[Slot]) -> bool:
+        """Frees the slots that an answer holds, when its request is done; again does no harm. Never raises.
+
+        False: Redis could not be told, and their leases will free them.
+        """
+        return await self._giving_back.release(held.slots if isinstance(held, Answer) else held)
+
+    async def refund(self, answer: Answer) -> bool:
+        """Gives back all that `answer` took, for a request that shall not count: once. Never raises.
+
+        False: Redis could not be told.
+        """
+        return await self._giving_back.refund(answer)
 
     async def warm(self) -> bool:
         """Connects and loads the scripts, so that the first check finds both; False when Redis is away."""
@@ -205,6 +222,8 @@ class Node:
         if ruling.throttles:
             applied = throttled(applied, ruling.throttles, factor_ppm)
             shadowed = throttled(shadowed, ruling.throttles, factor_ppm)
+        if request.peek:
+            return Placed(route, tier, ruling, [replace(one, look=True) for one in applied], reduced)
         return Placed(route, tier, ruling, applied, reduced, shadowed)
 
     async def _take_shared(self, asking: list[list[Applied]]) -> list[list[Taken]] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha1
 from typing import Any, Final, assert_never
 
+from limiter.algorithms import concurrency
 from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.fixed_window import FixedWindow
 from limiter.algorithms.leaky_bucket import Queue
@@ -22,6 +23,7 @@ from limiter.known import Known
 from limiter.line import Hear, packed
 from limiter.link import Command, Link
 from limiter.matcher import Applied
+from limiter.verdict import Slot
 from schemas.keys import Keys
 
 SETTLED_AT_ONCE: Final = 256
@@ -61,6 +63,17 @@ class SharedLimits:
         """Undoes what an earlier `take` answered."""
         calls = [_call(one, -one.cost, its.slot) for one, its in given if not one.look]
         await self._ask(calls, self._within_s(len(calls)))
+
+    async def release(self, slots: Sequence[Slot]) -> None:
+        """Frees `slots`, whose leases may be over."""
+        # As if there were no limit on slots and leases: what others hold stays as it is.
+        any_slots = Slots(concurrency.TOKENS_MAX, concurrency.LEASE_US_MAX)
+        commands = []
+        for slot in slots:
+            key = self._keys.limiter(f"{Slots.algorithm}:{slot.limit}", slot.identity)
+            arguments = any_slots.arguments(-slot.cost, slot.id)
+            commands.append((key, packed("EVALSHA", _SHAS[Slots.algorithm], "1", key, *arguments)))
+        _raised(await self._link.ask(commands, self._within_s(len(slots))))
 
     async def settle(self) -> None:
         """Charges what was given out locally, best effort: what was not asked is owed on, what fails then is not."""

@@ -23,7 +23,8 @@ ANYBODY: Final = Identity()
 class Request(msgspec.Struct, frozen=True):
     """One request of a client. `path` is as asked for, with its query; `route`, `tier` and `cost` override our own.
 
-    `attributes` are what policies may look at beside: `country`, `header:x-plan` and so on, in their one spelling.
+    `attributes` are what policies may look at beside: `country`, `header:x-plan` and so on, in their one spelling. With
+    `peek` the answer is what it would be, and nothing is taken.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Request(msgspec.Struct, frozen=True):
     cost: int | None = None
     ua: str | None = None
     attributes: Attributes | None = None
+    peek: bool = False
 
 
 class Reason(StrEnum):
@@ -52,6 +54,15 @@ class Mode(StrEnum):
     LOCAL = "local"
 
 
+class Slot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a concurrency limit gave to one request: held until it is released, or its lease is over."""
+
+    limit: str
+    identity: str
+    id: str
+    cost: int = 1
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What a node says to a request.
 
@@ -59,7 +70,7 @@ class Answer(msgspec.Struct, frozen=True):
     strictest; None where no limit applies. `rule` is what decided: a limit's name, or an action's rule. A
     `retry_after_ms` of None on a refusal says that no wait is known to help. `delay_ms`: let it pass, but only after so
     long. `shadow` is what limits in shadow would have said beside, and `shadow_rule` which of them refused; None where
-    none applies.
+    none applies. `given` is what an allowed request took, limit by limit: what a refund gives back.
     """
 
     verdict: Verdict
@@ -79,6 +90,12 @@ class Answer(msgspec.Struct, frozen=True):
     shadow: Verdict | None = None
     shadow_rule: str | None = None
     delay_ms: int | None = None
+    given: Sequence[tuple[Applied, Taken]] = ()
+
+    @property
+    def slots(self) -> list[Slot]:
+        """What is to be released when the request is done."""
+        return [Slot(one.limit.name, one.identity, its.slot, one.cost) for one, its in self.given if its.slot]
 
     @property
     def allowed(self) -> bool:
@@ -150,6 +167,7 @@ def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mo
         retry_after_ms=None if one.allowed or one.retry_after_us is None else -(-one.retry_after_us // 1000),
         action=throttle.uid if throttle else None,
         delay_ms=_delay_ms(taken) if one.allowed else None,
+        given=list(zip(placed.applied, taken, strict=True)) if one.allowed else (),
     )
 
 

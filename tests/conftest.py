@@ -19,12 +19,17 @@ from pathlib import Path
 import pytest
 import redis
 from docker.errors import DockerException
+from hypothesis import settings as hypothesis_settings
 from servers import ROOT, free_port, kafka, why_no_kafka
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
 
 from floodwarden import embedded
+
+# A loaded machine takes its time; what a test asserts is never that.
+hypothesis_settings.register_profile("floodwarden", deadline=None)
+hypothesis_settings.load_profile("floodwarden")
 
 
 def _container(make: Callable[[], DockerContainer]) -> DockerContainer | None:

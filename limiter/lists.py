@@ -38,6 +38,15 @@ class _Table:
         self._networks = Networks(self._by_network)
         self.names = frozenset(self._by_value)
 
+    def by_value(self, entry: Entry) -> str | None:
+        return self._by_value.get(entry.kind, {}).get(entry.value)
+
+    def by_network(self, entry: Entry) -> str | None:
+        network = ip_network(entry.value)
+        inside = self._networks.around(str(network.network_address))
+        wider = [at for at in inside if at[1] <= network.prefixlen]
+        return self._by_network[wider[-1]] if wider else None
+
     def rule(self, facts: Facts) -> str | None:
         for kind, rules in self._by_value.items():
             value = facts.value(kind)
@@ -55,6 +64,12 @@ class Lists:
         self._empty = not allow and not deny
         self._allow, self._deny = _Table(allow), _Table(deny)
         self.names = self._allow.names | self._deny.names
+
+    def covers(self, entry: Entry) -> str | None:
+        """The rule of the allow list under which whoever `entry` means is let through; None: there is none."""
+        if entry.kind != "ip":
+            return self._allow.by_value(entry)
+        return self._allow.by_network(entry)
 
     def judge(self, identity: Identity, tier: str, attributes: Attributes | None) -> tuple[bool, str] | None:
         """Whether the client is let through (True) or refused (False), and by which rule; None: by neither list."""

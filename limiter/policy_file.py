@@ -38,8 +38,9 @@ class Reading:
     limits: list[LimitAt] = field(default_factory=list)
     default: list[LimitAt] = field(default_factory=list)
     routes: list[Scope] = field(default_factory=list)
-    allow: list[Entry] = field(default_factory=list)
-    deny: list[Entry] = field(default_factory=list)
+    allow: list[tuple[Entry, At]] = field(default_factory=list)
+    deny: list[tuple[Entry, At]] = field(default_factory=list)
+    first: At | None = None  # the first document
     once: dict[str, At] = field(default_factory=dict)
     names: dict[str, LimitAt] = field(default_factory=dict)
     policy: Policy = DEFAULT
@@ -105,6 +106,7 @@ def _of_files(path: Path, *, lines: bool = False) -> Iterator[Document]:
 
 def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:
     at = At(document.file, "policy", document.tree, document.line)
+    into.first = into.first or at
     fields = at.fields(*_OWN, *_ONCE, *_SUMS, required=("version",))
     fields["version"].whole(1, 1)
     for name in _ONCE:
@@ -122,8 +124,8 @@ def _document(into: Reading, document: Document, breathe: Callable[[], None]) ->
             except PolicyError as error:
                 into.wrong(error)
     into.routes += [item.scope() for item in fields["routes"].items()] if "routes" in fields else []
-    into.allow += entries(fields["allow"], "allowlist", _entry_name) if "allow" in fields else []
-    into.deny += entries(fields["deny"], "denylist", _entry_name) if "deny" in fields else []
+    into.allow += entries(fields["allow"], "allowlist") if "allow" in fields else []
+    into.deny += entries(fields["deny"], "denylist") if "deny" in fields else []
 
 
 def _named(into: Reading, found: LimitAt) -> LimitAt:
@@ -137,10 +139,6 @@ def _named(into: Reading, found: LimitAt) -> LimitAt:
         raise found.at.wrong("is one limit too many", f"at most {LIMITS_MAX}")
     into.names[name] = found
     return found
-
-
-def _entry_name(at: At) -> str:
-    return at.name()
 
 
 def _policy(into: Reading) -> Policy:
@@ -162,8 +160,8 @@ def _policy(into: Reading) -> Policy:
         routes=tuple(into.routes),
         brownout=_brownout(once["brownout"], tiers) if "brownout" in once else DEFAULT.brownout,
         default=tuple(each.limit for each in into.default),
-        allow=tuple(into.allow),
-        deny=tuple(into.deny),
+        allow=tuple(entry for entry, _ in into.allow),
+        deny=tuple(entry for entry, _ in into.deny),
     )
 
 

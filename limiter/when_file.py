@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from limiter.attributes import canonical_name, canonical_value
 from limiter.conditions import NOWHERE, Hours, Networks, When, at_of
 from limiter.conditions import At as Network
+from limiter.documents import Map
 from limiter.lists import Entry
 from limiter.reading import At
 
@@ -70,12 +71,12 @@ def both(whole: When, own: When, at: At) -> When:
     )
 
 
-def entries(at: At, rule: str, named: Callable[[At], str]) -> list[Entry]:
+def entries(at: At, rule: str) -> list[tuple[Entry, At]]:
     """A list of clients, or lists by the name of their rule; `rule` is for those without."""
-    if isinstance(at.node, str | list) or not hasattr(at.node, "pairs"):
-        return [_entry(item, rule) for item in at.items()]
+    if not isinstance(at.node, Map):
+        return [(_entry(item, rule), item) for item in at.items()]
     return [
-        _entry(item, named(at.under(name, name, group.line)))
+        (_entry(item, at.under(name, name, group.line).name()), item)
         for name, group in at.fields().items()
         for item in group.items()
     ]

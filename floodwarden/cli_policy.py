@@ -1,0 +1,62 @@
+"""Commands about policies. The limiter's part is imported when one runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from floodwarden.cli_output import Json, console, safe, write_json
+
+if TYPE_CHECKING:
+    from limiter.errors import PolicyError
+    from limiter.lint import Warned
+
+policy = typer.Typer(no_args_is_help=True, help="What clients may ask for: look a policy over before limiters take it.")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands of this module on the command line."""
+    app.add_typer(policy, name="policy", rich_help_panel="What is in force")
+
+
+@policy.command("lint")
+def lint(
+    path: Annotated[Path, typer.Argument(help="a policy file, or a directory of them that are one policy")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Everything wrong with a policy, and what it hardly means: file, line, field, fix. Exit code 1 on errors."""
+    from limiter import policy_file
+    from limiter.lint import warnings
+
+    found = policy_file.examine(path)
+    doubts = [] if found.errors else warnings(found, time.time_ns() // 1_000_000)
+    limits = len(found.limits) + len(found.default)
+    if as_json:
+        write_json(
+            {
+                "ok": not found.errors,
+                "limits": limits,
+                "errors": [_error(each) for each in found.errors],
+                "warnings": [asdict(each) for each in doubts],
+            }
+        )
+    else:
+        for each in found.errors:
+            console().print(f"error    {safe(_line(each))}", style="red")
+        for doubt in doubts:
+            console().print(f"warning  {safe(_line(doubt))}", style="yellow")
+        console().print(f"{limits} limits, {len(found.errors)} errors, {len(doubts)} warnings")
+    raise typer.Exit(1 if found.errors else 0)
+
+
+def _line(each: PolicyError | Warned) -> str:
+    return f"{each.file}:{each.line}: {each.field}: {each.reason} ({each.fix})"
+
+
+def _error(each: PolicyError) -> dict[str, Any]:
+    return {"file": each.file, "line": each.line, "field": each.field, "reason": each.reason, "fix": each.fix}

@@ -1,0 +1,187 @@
+"""What a policy says that its author hardly means: limits that never decide, ties, clients on both lists. Pure.
+
+Each is a warning: the policy can be taken as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final
+
+from limiter.conditions import ALWAYS, When
+from limiter.facts import header_of
+from limiter.limit_file import LimitAt
+from limiter.lists import Entry, Lists
+from limiter.policy import PPM, Limit, Scope, State
+from limiter.policy_file import Reading
+from limiter.reading import At
+
+WARNINGS_MAX: Final = 1_000
+_RIVALS_MAX: Final = 8  # limits of one kind, scope and condition that each is compared with
+_EVERYWHERE: Final = Scope()
+_ANYBODY: Final = ("ip", "network", "global")
+_Same = tuple[str, Scope, When, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """One warning, told like an error."""
+
+    file: str
+    line: int
+    field: str
+    reason: str
+    fix: str
+
+
+def warnings(found: Reading, now_ms: int) -> list[Warned]:
+    """Everything doubtful in a policy that was read without an error, at most `WARNINGS_MAX`."""
+    own = {name for tier in found.policy.tiers.values() for name, _ in tier.own}
+    told: list[Warned] = []
+    for each in (
+        *(_of_limits(limits, own, now_ms) for limits in (found.limits, found.default)),
+        _of_lists(found),
+        _unlimited(found),
+    ):
+        for warned in each:
+            if len(told) == WARNINGS_MAX:
+                return told
+            told.append(warned)
+    return told
+
+
+def _of_limits(limits: Sequence[LimitAt], own: set[str], now_ms: int) -> Iterator[Warned]:
+    rivals: dict[_Same, list[Limit]] = {}
+    alone: dict[str, int] = {}
+    for each in limits:
+        limit = each.limit
+        if limit.state is State.ENABLED and limit.name not in own:
+            kept = rivals.setdefault((limit.per, limit.scope, limit.when, limit.group), [])
+            if len(kept) < _RIVALS_MAX:
+                kept.append(limit)
+        if limit.group is not None:
+            alone[limit.group] = alone.get(limit.group, 0) + 1
+    places = {each.limit.name: at for at, each in enumerate(limits)}
+    for each in limits:
+        yield from _of_one(each, now_ms)
+        group = each.limit.group
+        if group is not None and alone[group] == 1:
+            yield _warned(
+                each.at, f"is alone in the group {group!r}", "a group says something about two limits or more"
+            )
+        if each.limit.state is State.ENABLED and each.limit.name not in own:
+            yield from _outdone(each, rivals, places)
+
+
+def _of_one(each: LimitAt, now_ms: int) -> Iterator[Warned]:
+    limit = each.limit
+    if limit.when.until_ms is not None and limit.when.until_ms <= now_ms:
+        yield _warned(each.at, "has ended", "remove it, or set a later `until`")
+    if limit.state is State.CANARY and limit.share_ppm in (0, PPM):
+        reason = "is a canary for nobody" if limit.share_ppm == 0 else "is a canary for everybody"
+        yield _warned(each.at, reason, "take state: " + ("shadow" if limit.share_ppm == 0 else "enabled"))
+    if all(header_of(part) is not None for part in limit.per.split("+")):
+        fix = "fine where a gateway sets it; else count together with the address: ip+" + limit.per
+        yield _warned(each.at, "counts by what a client says itself, and gives each new value new tokens", fix)
+
+
+def _outdone(each: LimitAt, rivals: dict[_Same, list[Limit]], places: dict[str, int]) -> Iterator[Warned]:
+    """Whether another limit decides wherever this one might."""
+    limit = each.limit
+    for other in _wider(limit, rivals):
+        earlier = places[other.name] < places[limit.name]
+        if limit.group is not None:
+            if (other.priority, earlier) < (limit.priority, True):
+                continue
+            if other.priority == limit.priority:
+                reason = f"has the priority of {other.name!r} in the group {limit.group!r}, which stands first and wins"
+                yield _warned(each.at, reason, "give one of them a higher `priority`")
+            else:
+                yield _warned(each.at, f"never applies: {other.name!r} wins in the group {limit.group!r}", "remove one")
+            return
+        if (
+            other.shape == limit.shape
+            and other.cost == limit.cost
+            and (other.scope, other.when)
+            == (
+                limit.scope,
+                limit.when,
+            )
+        ):
+            if earlier:
+                yield _warned(each.at, f"says the same as {other.name!r}", "remove one of them")
+                return
+        elif _stricter(other, limit):
+            yield _warned(each.at, f"never decides: {other.name!r} is stricter wherever it applies", "remove it")
+            return
+
+
+def _wider(limit: Limit, rivals: dict[_Same, list[Limit]]) -> Iterator[Limit]:
+    """Limits of the same kind and group that hold wherever `limit` does."""
+    scopes = dict.fromkeys((limit.scope, Scope(limit.scope.route), Scope("*", limit.scope.methods), _EVERYWHERE))
+    for scope in scopes:
+        for when in dict.fromkeys((limit.when, ALWAYS)):
+            for other in rivals.get((limit.per, scope, when, limit.group), ()):
+                if other.name != limit.name:
+                    yield other
+
+
+def _stricter(one: Limit, other: Limit) -> bool:
+    return (
+        type(one.shape) is type(other.shape)
+        and one.cost >= other.cost
+        and one.shape.limit <= other.shape.limit
+        and one.shape.limit * other.shape.window_us <= other.shape.limit * one.shape.window_us
+    )
+
+
+def _of_lists(found: Reading) -> Iterator[Warned]:
+    allowed = Lists(tuple(entry for entry, _ in found.allow), ())
+    for entry, at in found.deny:
+        rule = allowed.covers(entry)
+        if rule is not None:
+            yield _warned(at, f"is on the allow list, too, under {rule!r}, which wins", "remove it from one of them")
+    for name in ("allow", "deny"):
+        yield from _twice(getattr(found, name))
+
+
+def _twice(entries: Iterable[tuple[Entry, At]]) -> Iterator[Warned]:
+    seen: dict[tuple[str, str], At] = {}
+    widths: set[tuple[int, int]] = set()
+    for entry, at in entries:
+        first = seen.setdefault((entry.kind, entry.value), at)
+        if first is not at:
+            yield _warned(at, f"stands in {first.file}:{first.line}, too", "remove one of them")
+        if entry.kind == "ip":
+            whole = ip_network(entry.value)
+            widths.add((whole.version, whole.prefixlen))
+    for entry, at in entries:
+        network = ip_network(entry.value) if entry.kind == "ip" else None
+        for version, length in sorted(widths):
+            if network is not None and version == network.version and length < network.prefixlen:
+                wider = str(network.supernet(new_prefix=length))
+                if ("ip", wider) in seen:
+                    yield _warned(at, f"is within {wider}, which stands here, too", "remove it")
+                    break
+
+
+def _unlimited(found: Reading) -> Iterator[Warned]:
+    if found.default or not found.first:
+        return
+    for each in found.limits:
+        limit = each.limit
+        if (
+            limit.per in _ANYBODY
+            and limit.scope == _EVERYWHERE
+            and limit.when == ALWAYS
+            and limit.state is State.ENABLED
+        ):
+            return
+    fix = "add `default:` with a limit per ip, or a limit per ip for all routes"
+    yield _warned(found.first, "lets requests that no limit is for pass unlimited", fix)
+
+
+def _warned(at: At, reason: str, fix: str) -> Warned:
+    return Warned(at.file, at.line, at.field, reason, fix)

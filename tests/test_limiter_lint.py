@@ -1,0 +1,130 @@
+"""`floodwarden policy lint`: what a policy says that its author hardly means, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from floodwarden.cli import app
+from limiter.lint import WARNINGS_MAX, warnings
+from limiter.policy_file import examine
+
+NOW_MS = 1_764_000_000_000
+EVERY = "  - { name: every, per: ip, rate: 50/s, burst: 200 }\n"
+
+
+def lint(tmp_path: Path, limits: str, more: str = "") -> list[tuple[int, str]]:
+    (tmp_path / "p.yaml").write_text(f"version: 1\nlimits:\n{limits}{more}")
+    found = examine(tmp_path / "p.yaml")
+    assert found.errors == []
+    return [(each.line, each.reason) for each in warnings(found, NOW_MS)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        ("{ name: b, per: ip, rate: 50/s, burst: 200 }", "says the same as 'every'"),
+        ("{ name: b, per: ip, rate: 60/s, burst: 300, route: /a }", "never decides: 'every'"),
+        ("{ name: b, per: ip, rate: 50/s, burst: 300, when: { tenant: acme } }", "never decides: 'every'"),
+        ("{ name: b, per: ip, rate: 9/s, when: { until: 2024-01-01T00:00:00Z } }", "has ended"),
+        ("{ name: b, per: ip, rate: 9/s, state: canary, share: 0 }", "for nobody"),
+        ("{ name: b, per: ip, rate: 9/s, state: canary, share: 1 }", "for everybody"),
+        ("{ name: b, per: header:x-app, rate: 9/s }", "counts by what a client says itself"),
+        ("{ name: b, per: ip, rate: 9/s, group: g }", "alone in the group 'g'"),
+    ],
+)
+def test_what_a_limit_hardly_means_is_told_with_its_line(tmp_path: Path, limit: str, says: str) -> None:
+    ((line, reason),) = lint(tmp_path, EVERY + f"  - {limit}\n")
+    assert line == 4
+    assert says in reason
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "{ name: b, per: ip, rate: 40/s, burst: 300 }",  # slower
+        "{ name: b, per: ip, rate: 60/s, burst: 100 }",  # a smaller burst
+        "{ name: b, per: key, rate: 50/s, burst: 200 }",  # of others
+        "{ name: b, per: ip, rate: 99/s, algorithm: fixed_window }",  # counted otherwise
+        "{ name: b, per: ip, rate: 99/s, state: shadow }",  # only told of
+        "{ name: b, per: ip+user, rate: 9/s, when: { until: 2030-01-01T00:00:00Z } }",
+    ],
+)
+def test_a_limit_that_may_decide_is_no_warning(tmp_path: Path, limit: str) -> None:
+    assert lint(tmp_path, EVERY + f"  - {limit}\n") == []
+
+
+def test_in_a_group_who_never_wins_and_who_ties_is_told(tmp_path: Path) -> None:
+    told = lint(
+        tmp_path,
+        EVERY + "  - { name: top, per: key, rate: 9/s, group: g, priority: 2 }\n"
+        "  - { name: never, per: key, rate: 9/s, group: g, priority: 1, when: { tenant: acme } }\n"
+        "  - { name: tie, per: key, rate: 8/s, group: g, priority: 2 }\n",
+    )
+    assert [line for line, _ in told] == [5, 6]
+    assert "never applies: 'top' wins" in told[0][1]
+    assert "has the priority of 'top'" in told[1][1]
+
+
+def test_an_exception_of_higher_priority_is_no_warning(tmp_path: Path) -> None:
+    told = lint(
+        tmp_path,
+        EVERY + "  - { name: usual, per: key, rate: 9/s, group: g }\n"
+        "  - { name: partner, per: key, rate: 99/s, group: g, priority: 1, when: { tenant: acme } }\n",
+    )
+    assert told == []
+
+
+def test_a_tiers_own_numbers_keep_a_limit_from_being_idle(tmp_path: Path) -> None:
+    tiers = "tiers: { usual: {}, slow: { limits: { b: { rate: 1/s } } } }\n"
+    assert lint(tmp_path, EVERY + "  - { name: b, per: ip, rate: 99/s, burst: 300 }\n", tiers) == []
+
+
+def test_clients_on_both_lists_or_twice_on_one_are_told(tmp_path: Path) -> None:
+    more = (
+        "allow:\n  - 203.0.113.0/24\n  - key:k1\n"
+        "deny:\n  - 203.0.113.7\n  - key:k1\n  - 198.51.100.0/24\n  - 198.51.100.9\n  - user:eve\n  - user:eve\n"
+    )
+    told = lint(tmp_path, EVERY, more)
+    assert sorted(line for line, _ in told) == [8, 9, 11, 13]
+    assert "wins" in told[0][1]
+
+
+def test_a_policy_without_a_default_says_what_is_unlimited(tmp_path: Path) -> None:
+    login = "  - { name: login, per: ip, rate: 1/s, route: /login }\n"
+    assert [reason for _, reason in lint(tmp_path, login)] == ["lets requests that no limit is for pass unlimited"]
+    assert lint(tmp_path, login, "default: [ { name: rest, per: ip, rate: 9/s } ]\n") == []
+
+
+def test_warnings_have_a_bound(tmp_path: Path) -> None:
+    many = "".join(f"  - {{ name: l{n}, per: ip, rate: 50/s, burst: 200 }}\n" for n in range(WARNINGS_MAX + 50))
+    assert len(lint(tmp_path, EVERY + many)) == WARNINGS_MAX
+
+
+def test_the_command_tells_errors_and_warnings_and_fails_on_errors_only(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        f"version: 1\nlimits:\n{EVERY}  - {{ name: b, per: ip, rate: 99/s, burst: 300 }}\n"
+    )
+    fine = CliRunner().invoke(app, ["policy", "lint", str(tmp_path), "--json"])
+    assert fine.exit_code == 0
+    told = json.loads(fine.stdout)
+    assert (told["ok"], told["limits"], told["errors"]) == (True, 2, [])
+    assert told["warnings"][0] | {"reason": "", "fix": ""} == {
+        "file": str(tmp_path / "p.yaml"),
+        "line": 4,
+        "field": "policy.limits[1]",
+        "reason": "",
+        "fix": "",
+    }
+    (tmp_path / "p.yaml").write_text(
+        "version: 1\nlimits:\n  - { name: b, per: ip }\n  - { name: B, per: ip, rate: 1/s }\n"
+    )
+    bad = CliRunner().invoke(app, ["policy", "lint", str(tmp_path)])
+    assert bad.exit_code == 1
+    lines = bad.stdout.splitlines()
+    assert lines[0].startswith(f"error    {tmp_path}/p.yaml:3: policy.limits[0]: has no `rate`")
+    assert lines[1].startswith(f"error    {tmp_path}/p.yaml:4: policy.limits[1].name: ")
+    assert CliRunner().invoke(app, ["policy", "lint", str(tmp_path / "absent.yaml")]).exit_code == 1

@@ -24,6 +24,7 @@ from limiter import policy_file
 from limiter.errors import PolicyError
 from limiter.spool_directory import nearest, writable
 from schemas import redis_client
+from schemas.redis_url import Kind, parse
 from schemas.settings import Settings
 
 TIMEOUT_S: Final = 3.0
@@ -160,6 +161,10 @@ def _redis(settings: Settings) -> Iterator[Check]:
     try:
         with connect(settings) as client:
             client.ping()
+            if parse(settings.redis).kind is not Kind.CLUSTER and _is_cluster(client):
+                fix = "write redis+cluster:// for redis:// (rediss+cluster:// for rediss://), and drop the database"
+                yield Check("redis", Level.FAIL, f"{redis_client.shown(settings.redis)} is a node of a cluster", fix)
+                return
             yield _latency(settings, client)
             yield _nodes(settings, client)
     except (redis.RedisError, ValueError) as error:
@@ -170,6 +175,13 @@ def _redis(settings: Settings) -> Iterator[Check]:
 def connect(settings: Settings) -> redis.Redis:
     """A client of the installation's Redis that answers text, and gives up after `TIMEOUT_S`."""
     return redis_client.connect(settings.redis, timeout_s=TIMEOUT_S, text=True)
+
+
+def _is_cluster(client: redis.Redis) -> bool:
+    try:
+        return bool(dict(client.info("cluster")).get("cluster_enabled"))
+    except redis.exceptions.NoPermissionError:  # an ACL user need not see it
+        return False
 
 
 def _latency(settings: Settings, client: redis.Redis) -> Check:

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from redis.exceptions import AskError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AskError, ClusterDownError, NoScriptError, RedisError, ResponseError
 
 from limiter.breaker import Breaker
 from limiter.line import Hear, Line, packed
 
 PATIENCE_S: Final = 0.25  # for what no client waits for
 AWAY: Final = (RedisError, OSError, TimeoutError)
+_PING: Final = packed("PING")
+_CLUSTER_INFO: Final = packed("CLUSTER", "INFO")
 Changed = Callable[[bool, str], None]
 
 
@@ -28,7 +30,7 @@ def reason_of(error: BaseException) -> str:
 class Guarded:
     """One server. `scripts` are loaded when it lacks them; `changed(away, reason)` is told when it goes and returns.
 
-    `redirects`: MOVED and ASK are answers, and no failures of a server that is none of a cluster.
+    `redirects`: it is a cluster's, whose MOVED and ASK are answers and no failures.
     """
 
     def __init__(
@@ -84,10 +86,12 @@ class Guarded:
     async def probe(self) -> None:
         """Returns when it has the scripts and answers within the deadline; raises as `Line.ask`, or what it answers."""
         loaded = await self.line.ask(self._load, self._scripts, max(self._deadline_s, PATIENCE_S))
-        ponged = await self.line.ask(packed("PING"), 1, self._deadline_s)
-        for reply in (*loaded, *ponged):
+        (answer,) = await self.line.ask(_CLUSTER_INFO if self._redirects else _PING, 1, self._deadline_s)
+        for reply in (*loaded, answer):
             if isinstance(reply, Exception):
                 raise reply
+        if self._redirects and b"cluster_state:ok" not in answer:
+            raise ClusterDownError("it has not joined the others yet")
 
     async def warm(self) -> bool:
         """Connects and loads the scripts, so that the first check finds both; when it cannot, it is away."""

@@ -92,14 +92,16 @@ def connect(url: str, *, timeout_s: float, text: bool = False) -> redis.Redis:
             return redis.Redis(host=host, port=port, **options)
 
 
-def connect_async(url: str, *, timeout_s: float | None, connect_timeout_s: float = CONNECT_S) -> redis.asyncio.Redis:
+def connect_async(
+    url: str, *, timeout_s: float | None, connect_timeout_s: float = CONNECT_S, text: bool = False
+) -> redis.asyncio.Redis:
     """A client of the event loop. It asks once: whoever calls tries again, for a script sent twice takes twice.
 
     Raises:
         SettingsError: the URL cannot be taken, or a file it names cannot be used.
     """
     where, options = _options(url, timeout_s, connect_timeout_s)
-    options["retry"] = redis.asyncio.retry.Retry(NoBackoff(), 0)
+    options |= {"decode_responses": text, "retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
     match where.kind:
         case Kind.CLUSTER:
             nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in where.nodes]

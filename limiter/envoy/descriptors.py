@@ -15,12 +15,12 @@ from google.protobuf.message import DecodeError
 from limiter.addresses import address
 from limiter.attributes import FIX, canonical_name
 from limiter.envoy.messages import RateLimitRequest
-from limiter.identity import VALUE_BYTES_MAX, Identifier
+from limiter.identity import KEY_BYTES_MAX, VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
 from limiter.verdict import Request
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX
 from schemas.errors import BadMessageError, SettingsError
-from schemas.privacy import cut
+from schemas.privacy import cut, shortened
 from schemas.settings import PREFIX
 
 DESCRIPTORS_MAX: Final = 64
@@ -116,11 +116,15 @@ class Reader:
             raise BadMessageError("bad_value", at, f"{ip[:64]!r} is no address", "IPv4 or IPv6, no network")
         if key_id and len(key_id) > 64:
             raise BadMessageError("too_large", f"{at}.key_id", f"{len(key_id)} characters", "a keyed hash, at most 64")
+        if key and len(key.encode()) > KEY_BYTES_MAX:
+            raise BadMessageError(
+                "too_large", f"{at}.api_key", f"{len(key)} characters", f"at most {KEY_BYTES_MAX} bytes"
+            )
         return Identity(
             str(found) if found else None,
             key_id or (self._identifier.key_id(key) if key else None),
-            cut(fields.get("user"), VALUE_BYTES_MAX),
-            cut(fields.get("tenant"), VALUE_BYTES_MAX),
+            shortened(fields.get("user"), VALUE_BYTES_MAX),
+            shortened(fields.get("tenant"), VALUE_BYTES_MAX),
         )
 
     def _attributes(self, given: dict[str, str], at: str) -> Mapping[str, str] | None:

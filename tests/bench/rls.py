@@ -1,7 +1,7 @@
 """Envoy's ShouldRateLimit over gRPC, one call at a time and sixteen under way, beside Redis PINGs in the same run.
 
 `floodwarden bench rls` calls `run()`; it starts a Redis and a limiter process of its own, which publishes to nobody.
-Both sides are asked by a client of the same kind, in a process of its own: bytes packed once, one connection on asyncio,
+Both sides are asked by clients of one kind, in a process of their own: bytes packed once, one connection on asyncio,
 a future a reply (PINGs by sixteen connections, for Redis answers one connection in order). gRPC's own Python client,
 which costs more than the call, is shown beside.
 """

@@ -66,10 +66,22 @@ class RateLimitService:
         calls = [self._read(message) for message in messages]
         requests = [request for call in calls if isinstance(call, Call) for request in call.requests]
         given = iter(await self._node.check_many(requests))
-        return [
-            call if isinstance(call, Failure) else self._reply(call, [next(given) for _ in call.requests], ts_ms)
-            for call in calls
-        ]
+        answered: list[bytes | Failure] = []
+        for call in calls:
+            if isinstance(call, Failure):
+                answered.append(call)
+                continue
+            its = [next(given) for _ in call.requests]
+            answered.append(self._reply(call, its, ts_ms))
+            if len(its) > 1:
+                await self._undo(its)
+        return answered
+
+    async def _undo(self, given: Sequence[Answer]) -> None:
+        """A refused call takes nothing: what its other descriptors took is given back."""
+        if not all(answer.allowed for answer in given):
+            for answer in given:
+                await self._node.refund(answer)
 
     def _read(self, message: bytes) -> Call | Failure:
         try:

@@ -80,6 +80,15 @@ async def test_descriptors_are_judged_each_for_itself_and_told_in_one_row(world:
     assert len(row.key_id) == 16
 
 
+async def test_a_refused_call_takes_nothing_of_any_descriptor(world: World) -> None:
+    ip, key = {"remote_address": "192.0.2.1"}, {"api_key": "s3cret"}
+    for _ in range(2):
+        await world.ask(key)
+    answers = [await world.ask(ip, key) for _ in range(5)]
+    assert [answer.overall_code for answer in answers] == [OVER] * 5
+    assert (await world.ask(ip)).statuses[0].limit_remaining == 2
+
+
 async def test_a_denial_and_a_challenge_reach_envoy_as_metadata(world: World, redis_url: str) -> None:
     enforcer = Enforcer(redis_url)
     enforcer.create(1, action("deny", "ip:192.0.2.1", "a"), action("challenge", "ip:192.0.2.2", "b"))
@@ -108,7 +117,8 @@ async def test_hits_are_the_cost_and_a_descriptors_own_win(world: World) -> None
     assert (await world.ask(ip, hits=2)).overall_code == OVER
     assert (await world.ask(ip, hits=2, each=[1])).statuses[0].limit_remaining == 0
     assert (await world.ask({"remote_address": "192.0.2.7"}, each=[0])).statuses[0].limit_remaining == 3
-    assert [row.cost for row in world.kept] == [2, 2, 1, 0]
+    assert (await world.ask({"remote_address": "192.0.2.7"}, hits=1)).statuses[0].limit_remaining == 2
+    assert [row.cost for row in world.kept] == [2, 2, 1, 1, 1]
 
 
 async def test_keys_may_be_given_a_meaning(redis_url: str, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class Reader:
             raise BadMessageError("bad_value", f"{at}.is_negative_hits", "is set", "nothing is given back this way")
         fields: dict[str, str] = {}
         attributes = {"attribute:domain": domain}
+        cost = _cost(one, at, hits)
         for n, entry in enumerate(one.entries):
             meaning = self._meanings.get(entry.key) or canonical_name(f"descriptor:{entry.key.removeprefix(':')}")
             if meaning is None:
@@ -104,7 +105,8 @@ class Reader:
             identity=self._identity(fields, at),
             route=cut(fields.get("route"), TEXT_BYTES_MAX) or (None if fields.get("path") else UNKNOWN_ROUTE),
             tier=fields.get("tier") or None,
-            cost=_cost(one, at, hits),
+            cost=cost or None,
+            peek=cost == 0,
             ua=cut(fields.get("user_agent"), TEXT_BYTES_MAX),
             attributes=self._attributes(attributes, at),
         )
@@ -153,7 +155,7 @@ def meanings(mapping: str) -> dict[str, str]:
 
 
 def _cost(one: Any, at: str, hits: int) -> int | None:
-    """What the descriptor takes; None (nothing said): what the policy says."""
+    """What the descriptor takes, 0 to only ask; None (nothing said): what the policy says."""
     own = one.HasField("hits_addend")
     cost = one.hits_addend.value if own else hits
     if cost > COST_MAX:

@@ -39,9 +39,11 @@ rls_calls_total                  code             calls of Envoy: OK, OVER_LIMIT
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
 _PREFIX: Final = "floodwarden_limiter_"
 _CHECK_SECONDS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
@@ -49,11 +51,28 @@ _DELAY_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
 FEED_STATES: Final = ("absent", "loading", "synced", "away")
 
 
+class _Reading(Collector):
+    """Not a metric: registered first, it hears that the metrics are about to be read."""
+
+    def __init__(self) -> None:
+        self.told: list[Callable[[], None]] = []
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        for tell in self.told:
+            tell()
+        return ()
+
+
 class Metrics:
     """One node's metrics in a registry of its own, so that several nodes fit into one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._reading = _Reading()
+        self.registry.register(self._reading)
         self.checks = self._counter("checks_total", "answers given", "verdict", "mode")
         self.check_seconds = self._histogram("check_seconds", "time of one check", _CHECK_SECONDS)
         self.shadow = self._counter("shadow_total", "what limits in shadow would have said", "verdict")
@@ -86,6 +105,10 @@ class Metrics:
         self.publisher_faults = self._counter("publisher_faults_total", "faults of ours in the publisher")
         self.dead_letters = self._counter("dead_letters_total", "messages nobody could take", "code")
         self.rls_calls = self._counter("rls_calls_total", "calls of Envoy's rate limit service", "code")
+
+    def before_read(self, tell: Callable[[], None]) -> None:
+        """`tell` is called before each reading: what is counted too often for a counter is handed over then."""
+        self._reading.told.append(tell)
 
     def feed_is(self, state: str) -> None:
         """The feed is in `state`, one of `FEED_STATES`, and in no other."""

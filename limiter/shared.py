@@ -10,16 +10,18 @@ from hashlib import sha1
 from typing import Any, Final, assert_never
 
 from limiter.algorithms import concurrency
+from limiter.algorithms import shape as algorithms
 from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.fixed_window import FixedWindow
 from limiter.algorithms.leaky_bucket import Queue
-from limiter.algorithms.shape import SCRIPTS
 from limiter.algorithms.sliding_counter import SlidingCounter
 from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.taken import Taken
 from limiter.algorithms.token_bucket import Bucket
 from limiter.guarded import PATIENCE_S, AwayError
 from limiter.known import Known
+from limiter.leases import LOT_MIN, SHARE, Lease, Leases
+from limiter.leases import SCRIPT as LOT_SCRIPT
 from limiter.line import Hear, packed
 from limiter.link import Command, Link
 from limiter.matcher import Applied
@@ -27,17 +29,29 @@ from limiter.verdict import Slot
 from schemas.keys import Keys
 
 SETTLED_AT_ONCE: Final = 256
-_SHAS: Final = {name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in SCRIPTS.items()}
+_LOT: Final = "lot"
+_TEXTS: Final = algorithms.SCRIPTS | {_LOT: LOT_SCRIPT}
+_SHAS: Final = {name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXTS.items()}
+SCRIPTS: Final = tuple(_TEXTS.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One script on the state of one limit for one identity: what it costs (negative: gives back), by which slot."""
+    """One script on the state of one limit for one identity: what it costs (negative: gives back), by which slot.
+
+    With a `lease`, a lot comes for that beside.
+    """
 
     one: Applied
     cost: int
     arguments: tuple[str, ...]
     slot: str = ""
+    lease: Lease | None = None
+
+    @property
+    def script(self) -> str:
+        """The name of the script."""
+        return self.one.shape.algorithm if self.lease is None else _LOT
 
 
 class SharedLimits:
@@ -46,17 +60,31 @@ class SharedLimits:
     Calls raise `redis.RedisError`, `OSError` or `TimeoutError` when there is no answer within `deadline_ms`.
     """
 
-    def __init__(self, link: Link, keys: Keys, deadline_ms: float, known: Known, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        deadline_ms: float,
+        known: Known,
+        leases: Leases,
+        clock_ms: Callable[[], int],
+        nodes: Callable[[], int],
+    ) -> None:
         self._link = link
         self._keys = keys
         self._deadline_s = deadline_ms / 1000
         self._known = known
+        self._leases = leases
         self._clock_ms = clock_ms
+        self._nodes = nodes
         self._name = secrets.token_hex(8)  # slots are named after this node's life, so that no other releases them
         self._slots = 0
 
     async def take(self, applied: Sequence[Applied]) -> list[Taken]:
-        """Takes what each of `applied` costs where there is enough; from those that only look, nothing."""
+        """Takes what each of `applied` costs where there is enough; from those that only look, nothing.
+
+        Who asks often gets a lot on lease with it.
+        """
         return await self._ask([self._taking(one) for one in applied], self._within_s(len(applied)))
 
     async def give_back(self, given: Sequence[tuple[Applied, Taken]]) -> None:
@@ -75,6 +103,16 @@ class SharedLimits:
             commands.append((key, packed("EVALSHA", _SHAS[Slots.algorithm], "1", key, *arguments)))
         _raised(await self._link.ask(commands, self._within_s(len(slots))))
 
+    async def refill(self, due: Sequence[tuple[Lease, int]]) -> None:
+        """Asks for the next lot of each lease, of the size it wants."""
+        share = SHARE * self._nodes()
+        await self._ask([_lot(lease.one, 0, lease, wanted, share) for lease, wanted in due], PATIENCE_S)
+
+    async def return_lots(self) -> None:
+        """Gives back what serves no more, best effort: what fails on the way is lost until time fills it."""
+        while due := self._leases.returns(SETTLED_AT_ONCE):
+            await self._ask([_unused(one, unused_us) for one, unused_us in due], PATIENCE_S)
+
     async def settle(self) -> None:
         """Charges what was given out locally, best effort: what was not asked is owed on, what fails then is not."""
         await self._link.probe()
@@ -90,6 +128,10 @@ class SharedLimits:
             _raised(replies)
 
     def _taking(self, one: Applied) -> _Call:
+        share = SHARE * self._nodes()
+        asking = self._leases.asking(one, share, self._clock_ms() * 1000)
+        if asking is not None:
+            return _lot(one, one.cost, *asking, share)
         if not isinstance(one.shape, Slots) or one.look:
             return _call(one, one.cost, "")
         self._slots += 1
@@ -109,9 +151,12 @@ class SharedLimits:
         return [self._heard(call, reply, now_us) for call, reply in zip(calls, replies, strict=True)]
 
     def _heard(self, call: _Call, reply: Sequence[int], now_us: int, *, late: bool = False) -> Taken:
-        taken = call.one.shape.taken(call.cost, reply, look=call.one.look)
+        known = _told(call, reply)
+        if call.lease is not None:
+            self._leases.lend(call.lease, reply[2], now_us + known.tat_us - reply[-1], now_us)
+        taken = self._leases.beside(call.one, known)
         charged = late and taken.allowed and call.cost > 0 and not call.one.look
-        self._known.heard(call.one, taken, reply[-1], now_us, late=charged)
+        self._known.heard(call.one, known, reply[-1], now_us, late=charged)
         return replace(taken, slot=call.slot) if call.slot and taken.allowed else taken
 
     def _late(self, calls: list[_Call]) -> Hear:
@@ -126,13 +171,30 @@ class SharedLimits:
     def _commands(self, calls: list[_Call]) -> list[Command]:
         keys = [self._keys.limiter(call.one.state, call.one.identity) for call in calls]
         return [
-            (key, packed("EVALSHA", _SHAS[call.one.shape.algorithm], "1", key, *call.arguments))
+            (key, packed("EVALSHA", _SHAS[call.script], "1", key, *call.arguments))
             for key, call in zip(keys, calls, strict=True)
         ]
 
 
+def _told(call: _Call, reply: Sequence[int]) -> Taken:
+    if call.lease is None:
+        return call.one.shape.taken(call.cost, reply, look=call.one.look)
+    allowed, after_us, _, told_us = reply
+    return call.lease.bucket.taken(call.cost, (allowed, after_us, told_us))
+
+
 def _call(one: Applied, cost: int, slot: str) -> _Call:
     return _Call(one, cost, one.shape.arguments(cost, slot, look=one.look), slot)
+
+
+def _lot(one: Applied, cost: int, lease: Lease, wanted: int, share: int) -> _Call:
+    bucket = lease.bucket
+    numbers = (bucket.emission_us, wanted, share, lease.left, LOT_MIN)
+    return _Call(one, cost, (*bucket.arguments(cost), *map(str, numbers)), lease=lease)
+
+
+def _unused(one: Applied, unused_us: int) -> _Call:
+    return _Call(one, -1, Bucket(1, one.shape.window_us).arguments(-unused_us))
 
 
 def _charge(one: Applied, owed_us: int) -> _Call:

@@ -13,7 +13,7 @@ from limiter.algorithms.shape import Shape
 from limiter.algorithms.taken import Taken
 from limiter.attributes import Attributes
 from limiter.matcher import Applied, Identity
-from limiter.overrides import Entry, Ruling
+from limiter.overrides import FOREVER_MS, Entry, Ruling
 from schemas.action import ActionKind
 from schemas.decision import Verdict
 
@@ -114,6 +114,7 @@ class Placed:
     reduced: Reason | None  # why all limits are lower than the policy's, if they are; throttles tell for themselves
     shadowed: Sequence[Applied] = ()  # limits that are only asked to be told of
     listed: tuple[bool, str] | None = None  # on the policy's allow (True) or deny list, by this rule
+    until_ms: int = FOREVER_MS  # before then, only another policy, or what is put in force or removed, changes it
 
     @property
     def cost(self) -> int:

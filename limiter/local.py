@@ -1,0 +1,153 @@
+"""What a node answers from its memory alone: actions in force, tokens it holds, limits known to refuse.
+
+What a request comes to (its route, its limits, whose tokens) is worked out once and kept as a plan for as long as it
+holds, so that a client that keeps asking costs one look-up and a subtraction for each limit. Time is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from limiter.algorithms.taken import Taken
+from limiter.known import Known
+from limiter.leases import Lease, Leases
+from limiter.matcher import Applied
+from limiter.overrides import Overrides
+from limiter.placing import Placing
+from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused
+
+PLANS_MAX: Final = 20_000
+_MEMORY: Final = Mode.MEMORY
+_HELD: Final = Taken(True, 0, 0, 0, 0)  # what a lease says to a refund: only that it gave
+
+
+class _Take:
+    """One limit of a plan, its numbers at hand."""
+
+    __slots__ = ("burst", "capacity_us", "cost", "emission_us", "lease", "name", "window_ms")
+
+    def __init__(self, one: Applied, lease: Lease) -> None:
+        shape = lease.bucket
+        self.lease, self.cost, self.name = lease, one.cost, one.limit.name
+        self.emission_us, self.burst, self.capacity_us = shape.emission_us, shape.burst, shape.capacity_us
+        self.window_ms = -(-shape.capacity_us // 1000)
+
+
+class _Plan:
+    """A request as placed while the actions in force are those of `changes` and time is before `until_ms`."""
+
+    __slots__ = ("changes", "cost", "given", "placed", "route", "takes", "tier", "until_ms")
+
+    def __init__(self, placed: Placed, takes: tuple[_Take, ...], changes: int) -> None:
+        self.placed, self.takes, self.changes, self.until_ms = placed, takes, changes, placed.until_ms
+        self.route, self.tier, self.cost = placed.route, placed.tier, placed.cost
+        self.given = tuple((one, _HELD) for one in placed.applied)
+
+
+class Local:
+    """Answers from memory what memory can."""
+
+    def __init__(self, placing: Placing, overrides: Overrides, known: Known, leases: Leases) -> None:
+        self._placing = placing
+        self._overrides = overrides
+        self._known = known
+        self._leases = leases
+        self._plans: dict[Request, _Plan] = {}
+
+    def forget(self) -> None:
+        """Plans are made anew: the policy is another one."""
+        self._plans.clear()
+
+    def answer(self, request: Request, now_ms: int) -> Answer | Placed:
+        """The answer, or, where Redis has to be asked, what about."""
+        try:
+            plan = self._plans.get(request)
+        except TypeError:  # attributes have no hash: such a request has no plan
+            return self._judged(None, self._placing.place(request, now_ms), now_ms)
+        if plan is None or plan.changes != self._overrides.changes or now_ms >= plan.until_ms:
+            return self._judged(request, self._placing.place(request, now_ms), now_ms)
+        now_us = now_ms * 1000
+        for take in plan.takes:
+            lease = take.lease
+            if lease.left < take.cost or now_us >= lease.until_us:
+                break
+        else:
+            if plan.takes:
+                return self._served(plan, now_us)
+        return self._judged(request, plan.placed, now_ms)
+
+    def _judged(self, request: Request | None, placed: Placed, now_ms: int) -> Answer | Placed:
+        """The whole way; `request` gets a plan, unless it is None."""
+        if placed.listed is not None:
+            self._keep(request, placed, ())
+            allowed, rule = placed.listed
+            return by_list(placed, rule, allowed=allowed)
+        if placed.ruling.refusal is not None:
+            self._keep(request, placed, ())
+            return refused(placed, placed.ruling.refusal, now_ms)
+        if not placed.applied and not placed.shadowed:
+            return combined(placed, (), (), _MEMORY)
+        now_us = now_ms * 1000
+        held = [self._leases.holding(one, now_us) for one in placed.applied]
+        asking = rest(placed, held)
+        if not asking and not placed.shadowed:
+            return self._served(self._keep(request, placed, _takes(placed.applied, held)), now_us)
+        taken = self._known.refuses(asking, now_us)
+        if taken is None:
+            return placed
+        self._keep(request, placed, ())
+        return combined(placed, [one.shape for one in placed.applied], together(held, taken, now_us), _MEMORY)
+
+    def _keep(self, request: Request | None, placed: Placed, takes: tuple[_Take, ...]) -> _Plan:
+        plan = _Plan(placed, takes, self._overrides.changes)
+        if request is not None:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            self._plans[request] = plan
+        return plan
+
+    def _served(self, plan: _Plan, now_us: int) -> Answer:
+        """Takes from every lease of `plan`, all of which suffice; shown by the one with least left."""
+        least = -1
+        for take in plan.takes:
+            lease = take.lease
+            left = lease.left = lease.left - take.cost
+            if left <= lease.low:
+                self._leases.run_low(lease)
+            ahead_us = lease.tat_us - now_us
+            remaining = take.burst
+            if ahead_us > 0:
+                remaining = min(remaining, left + (take.capacity_us - ahead_us) // take.emission_us)
+            if least < 0 or remaining < least:
+                least, shown, reset_us = remaining, take, ahead_us - left * take.emission_us
+        return Answer(
+            "allow",
+            plan.route,
+            plan.tier,
+            plan.cost,
+            _MEMORY,
+            None,
+            None,
+            shown.name,
+            shown.burst,
+            shown.window_ms,
+            least,
+            -(-reset_us // 1000) if reset_us > 0 else 0,
+            given=plan.given,
+        )
+
+
+def together(held: Sequence[Lease | None], taken: Sequence[Taken], now_us: int) -> list[Taken]:
+    """What each limit of a request says: by its lease, or, of `taken`, the others in their order."""
+    others = iter(taken)
+    return [next(others) if lease is None else lease.seen(now_us) for lease in held]
+
+
+def rest(placed: Placed, held: Sequence[Lease | None]) -> list[Applied]:
+    """The limits of `placed` that no lease of `held` serves."""
+    return [one for one, lease in zip(placed.applied, held, strict=True) if lease is None]
+
+
+def _takes(applied: Sequence[Applied], held: Sequence[Lease | None]) -> tuple[_Take, ...]:
+    return tuple(_Take(one, lease) for one, lease in zip(applied, held, strict=True) if lease is not None)

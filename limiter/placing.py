@@ -1,0 +1,56 @@
+"""What a request comes to: its route and tier, what is in force, the limits that apply. Pure: time is handed in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from limiter.matcher import Matcher
+from limiter.overrides import FOREVER_MS, NOTHING, Overrides, Ruling
+from limiter.policy import PPM
+from limiter.throttles import throttled
+from limiter.verdict import Placed, Reason, Request
+
+LEVEL_MS: Final = 20  # when a brownout's level ends is not in a ruling: it is asked for again so often
+
+
+class Placing:
+    """Places requests by a policy, which `matcher` holds and may be put in its place, and the actions in force."""
+
+    def __init__(self, matcher: Matcher, overrides: Overrides) -> None:
+        self.matcher = matcher
+        self._overrides = overrides
+
+    def place(self, request: Request, now_ms: int) -> Placed:
+        """Everything memory knows of `request`."""
+        identity = request.identity
+        matcher, policy = self.matcher, self.matcher.policy
+        method = request.method.upper()
+        route = request.route or matcher.route(method, request.path)
+        tier = policy.tier_of(request.tier, identity.key_id, identity.user, identity.tenant).name
+        listed = matcher.lists.judge(identity, tier, request.attributes)
+        if listed is not None:
+            return Placed(route, tier, NOTHING, [], None, (), listed)
+        ruling = self._overrides.judge(identity, route, now_ms, tier, request.attributes)
+        factor_ppm, reduced = PPM, None
+        if ruling.level:
+            factor_ppm = policy.brownout.factor_ppm(ruling.level, tier, method, route)
+            reduced = Reason.BROWNOUT if factor_ppm != PPM else None
+        whole_ppm = PPM if ruling.throttles else factor_ppm
+        matched = matcher.limits(method, route, tier, identity, whole_ppm, request.cost, request.attributes, now_ms)
+        applied, shadowed = matched.applied, matched.shadowed
+        if ruling.throttles:
+            applied = throttled(applied, ruling.throttles, factor_ppm)
+            shadowed = throttled(shadowed, ruling.throttles, factor_ppm)
+        if request.peek:
+            applied, shadowed = [replace(one, look=True) for one in applied], []
+        until_ms = min(matched.until_ms, _until_ms(ruling, now_ms))
+        return Placed(route, tier, ruling, applied, reduced, shadowed, until_ms=until_ms)
+
+
+def _until_ms(ruling: Ruling, now_ms: int) -> int:
+    """Until when `ruling` stands, unless something is put in force or removed."""
+    if ruling.level:
+        return now_ms + LEVEL_MS
+    entries = (ruling.refusal, ruling.allowed, *ruling.throttles)
+    return min((entry.expires_ms for entry in entries if entry is not None), default=FOREVER_MS)

@@ -12,6 +12,7 @@ from schemas.errors import BadMessageError
 
 PROBLEM: Final = "application/problem+json"
 CHALLENGE: Final = "floodwarden-challenge"
+DELAY: Final = "floodwarden-delay-ms"
 _TYPES: Final = "https://iana.org/assignments/http-problem-types#"
 _TITLES: Final = {
     Reason.QUOTA: "Request cannot be satisfied as assigned quota has been exceeded",
@@ -27,9 +28,10 @@ def status(answer: Answer) -> int:
 
 
 def headers(answer: Answer) -> list[tuple[str, str]]:
-    """RateLimit-Policy, RateLimit, Retry-After and the challenge, each where it applies. Seconds, as HTTP has them.
+    """RateLimit-Policy, RateLimit, Retry-After, the delay in a queue and the challenge, each where it applies.
 
-    `q` tokens are there when the bucket is full and `w` seconds fill it; `r` are left now, `t` seconds fill the rest.
+    Seconds, as HTTP has them: `q` tokens are there when the bucket is full and `w` seconds fill it; `r` are left now,
+    `t` seconds fill the rest.
     """
     found: list[tuple[str, str]] = []
     if answer.policy is not None and answer.window_ms is not None and answer.reset_ms is not None:
@@ -38,6 +40,8 @@ def headers(answer: Answer) -> list[tuple[str, str]]:
         found.append(("ratelimit", f'"{answer.policy}";r={answer.remaining};t={reset_s}'))
     if answer.retry_after_ms is not None and not answer.allowed:
         found.append(("retry-after", str(max(1, _seconds(answer.retry_after_ms)))))
+    if answer.delay_ms is not None:
+        found.append((DELAY, str(answer.delay_ms)))
     if answer.verdict == "challenge":
         found.append((CHALLENGE, "required"))
     return found

@@ -3,14 +3,15 @@
     app = RateLimitMiddleware(app, node, publisher, settings)
 
 The row is published when the response begins (not when it ends: a stream may take hours), so its latency is the time to
-the first byte. An app that fails before that counts as 500.
+the first byte. An app that fails before that counts as 500. A request in a queue is held back for its delay; slots of a
+concurrency limit are released when the response ends, or the client leaves.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -27,6 +28,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+DELAY_S_MAX: Final = 60.0
 log = structlog.get_logger("limiter.asgi")
 
 
@@ -55,6 +57,7 @@ class RateLimitMiddleware:
             await self._app(scope, receive, send)
             return
         if passage.refusal is not None:
+            await self._release(passage)  # a malformed request's
             await _refuse(scope, send, passage.refusal)
             return
         await self._pass(passage, scope, receive, send)
@@ -73,16 +76,23 @@ class RateLimitMiddleware:
             elif message["type"] in ("websocket.accept", "websocket.close"):
                 passage.tell(101 if message["type"] == "websocket.accept" else 403)
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                await self._release(passage)  # before what an app does after its response
 
         try:
             if passage.delay_s:
-                await asyncio.sleep(passage.delay_s)
+                await asyncio.sleep(min(passage.delay_s, DELAY_S_MAX))
             await self._app(scope, receive, sending)
         except Exception:
             passage.tell(500)
             raise
         finally:
             passage.tell(0)  # the client left, or the app never answered
+            await self._release(passage)
+
+    async def _release(self, passage: Passage) -> None:
+        if slots := passage.slots():
+            await asyncio.shield(self._node.release(slots))  # also when the client has left
 
     def _question(self, scope: Scope) -> Question:
         raw: Headers = list(scope.get("headers", ()))

@@ -4,6 +4,8 @@
     POST /v1/checks      {"requests": [...]} -> 200 {"answers": [...]}, at most 1,000
     POST /v1/decisions   decisions of a gateway: a JSON object or array, or an Arrow stream -> 202; rows nobody can take
                          go to the dead-letter topic and are named in a 422, after the good ones were published
+    POST /v1/release     {"slots": [...]} of answers whose requests are done -> 200; again does no harm; 503 when Redis
+                         could not be told: their leases free them
     GET  /healthz  /readyz  /metrics
 
 One request, one row. `/v1/check` publishes the row itself, without an upstream status, unless the question says
@@ -60,6 +62,7 @@ class Api:
         return [
             Route("/v1/check", _named(self.check), methods=["POST"]),
             Route("/v1/checks", _named(self.checks), methods=["POST"]),
+            Route("/v1/release", _named(self.release), methods=["POST"]),
             Route(_DECISIONS, _named(self.decisions), methods=["POST"]),
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
@@ -83,10 +86,18 @@ class Api:
         replies: list[dict[str, Any]] = []
         for question, request, answer in zip(questions, requests, given, strict=True):
             decision = row(request, answer, ts_ms, self._node.name)
-            if question.publish:
+            if question.publish and not question.peek:
                 self._publisher.offer(decision)
-            replies.append(wire.reply(answer, None if question.publish else decision))
+            replies.append(wire.reply(answer, None if question.publish or question.peek else decision))
         return replies
+
+    async def release(self, http: HttpRequest) -> Response:
+        """Slots whose requests are done."""
+        slots = wire.release(await _body(http))
+        if await self._node.release(slots):
+            return _json({"released": len(slots)})
+        fix = "send them again, else their leases free them"
+        return _problem(BadMessageError("away", "slots", "Redis could not be told", fix), 503)
 
     async def decisions(self, http: HttpRequest) -> Response:
         """Decisions made elsewhere."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from limiter import answers
 from limiter.question import Question
 from limiter.rows import completed, row
-from limiter.verdict import Answer
+from limiter.verdict import Answer, Slot
 from schemas.decision import Decision
 
 
@@ -52,6 +52,7 @@ class Passage:
     def __init__(self, asked: Question, answer: Answer, rows: Rows, node: str, arrived: Arrived) -> None:
         self.answer = answer
         self._began = arrived.at
+        self._slots = answer.slots
         self._rows = rows
         self._row: Decision | None = row(asked.request, answer, arrived.ts_ms, node)
         self.refusal: answers.Refusal | None = None
@@ -71,6 +72,11 @@ class Passage:
     def headers(self) -> list[tuple[str, str]]:
         """What to add to the application's response."""
         return answers.headers(self.answer)
+
+    def slots(self) -> list[Slot]:
+        """What is to be released, now that the request is done; only the first call has it."""
+        slots, self._slots = self._slots, []
+        return slots
 
     def tell(self, status: int) -> None:
         """The application answered with `status`; 0: it never did. Only the first call counts."""

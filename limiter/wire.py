@@ -8,9 +8,10 @@ import msgspec
 
 from limiter import answers, attributes
 from limiter.addresses import address
+from limiter.algorithms.concurrency import TOKENS_MAX
 from limiter.identity import KEY_BYTES_MAX, VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
-from limiter.verdict import Answer, Request
+from limiter.verdict import Answer, Request, Slot
 from schemas import codec
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX, Decision
 from schemas.errors import BadMessageError
@@ -21,7 +22,10 @@ T = TypeVar("T")
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A question to `/v1/check`. With `publish` false nobody hears of it until the gateway posts the row itself."""
+    """A question to `/v1/check`. With `publish` false nobody hears of it until the gateway posts the row itself.
+
+    With `peek` the answer is what it would be: nothing is taken, and no row comes of it.
+    """
 
     path: str
     method: str = "GET"
@@ -36,6 +40,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     ua: str | None = None
     attributes: dict[str, str] | None = None
     publish: bool = True
+    peek: bool = False
 
 
 class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,11 +49,18 @@ class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests: list[Check]
 
 
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The slots of answers whose requests are done, for `/v1/release`."""
+
+    slots: list[Slot]
+
+
 _TOLD: Final = tuple(
-    "rule reason policy limit remaining reset_ms retry_after_ms action shadow shadow_rule".split()  # noqa: SIM905 - as a list it is ten lines
+    "rule reason policy limit remaining reset_ms retry_after_ms delay_ms action shadow shadow_rule".split()  # noqa: SIM905 - as a list it is ten lines
 )
 _CHECK: Final = msgspec.json.Decoder(Check)
 _CHECKS: Final = msgspec.json.Decoder(Checks)
+_RELEASE: Final = msgspec.json.Decoder(Release)
 _ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -63,6 +75,21 @@ def checks(body: bytes) -> list[Check]:
     if len(found) > CHECKS_MAX:
         raise BadMessageError("too_large", "requests", f"{len(found)} questions", f"at most {CHECKS_MAX} at a time")
     return [_checked(one, f"requests[{at}].") for at, one in enumerate(found)]
+
+
+def release(body: bytes) -> list[Slot]:
+    """Slots to free, at most `CHECKS_MAX`. Raises `BadMessageError` naming the field."""
+    found = _decoded(_RELEASE, body).slots
+    if len(found) > CHECKS_MAX:
+        raise BadMessageError("too_large", "slots", f"{len(found)} slots", f"at most {CHECKS_MAX} at a time")
+    for n, slot in enumerate(found):
+        at = f"slots[{n}]"
+        if not 1 <= slot.cost <= TOKENS_MAX:
+            raise BadMessageError("bad_value", f"{at}.cost", f"{slot.cost} is out of range", f"1 to {TOKENS_MAX}")
+        for name in ("limit", "identity", "id"):
+            if len(value := getattr(slot, name)) > TEXT_BYTES_MAX:
+                raise BadMessageError("too_large", f"{at}.{name}", f"{len(value)} characters", "as it was given")
+    return found
 
 
 def request(one: Check, identifier: Identifier) -> Request:
@@ -81,6 +108,7 @@ def request(one: Check, identifier: Identifier) -> Request:
         one.cost,
         cut(one.ua, TEXT_BYTES_MAX),
         identifier.given(one.attributes),
+        one.peek,
     )
 
 
@@ -97,6 +125,8 @@ def reply(answer: Answer, decision: Decision | None) -> dict[str, Any]:
         "headers": dict(answers.headers(answer)),
     }
     found.update({name: value for name in _TOLD if (value := getattr(answer, name)) is not None})
+    if slots := answer.slots:
+        found["slots"] = slots
     if decision is not None:
         found["decision"] = decision
     return found
@@ -139,8 +169,9 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         quoted = reason.split("`")
         named = quoted[1] if "field `" in reason and len(quoted) > 2 else ""
         field = ".".join(part for part in (at.rstrip("`").lstrip("."), named) if part) or "body"
-        known = ", ".join(Check.__struct_fields__)
-        raise BadMessageError("bad_value", field, reason, f"a question has: {known}") from error
+        known = ", ".join((Slot if decoder is _RELEASE else Check).__struct_fields__)
+        thing = "a slot" if decoder is _RELEASE else "a question"
+        raise BadMessageError("bad_value", field, reason, f"{thing} has: {known}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadMessageError("bad_json", "body", str(error), "send a JSON object") from error
 

@@ -204,6 +204,11 @@ class Wire:
         self.swallows = False
         self.refuses = False
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def end(self) -> None:
+        self.reset()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def reset(self) -> None:
         """Every connection ends at once, without a goodbye."""
@@ -220,6 +225,10 @@ class Wire:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
         await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer, answers=True))
         self._writers -= {writer, far_writer}
 
@@ -244,4 +253,4 @@ async def wire(port: int, tls: ssl.SSLContext | None = None, listen: int = 0) ->
         yield made
     finally:
         server.close()
-        made.reset()
+        await made.end()

@@ -7,21 +7,32 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
-from limiter_world import KEYS, Enforcer, Server, action, eventually, settings
+from limiter_world import KEYS, Enforcer, Server, action, eventually, now_ms, settings
 from redis_world import Cluster, Instance, Sentinels, Wire, instances, wire
 from servers import ROOT
 
+from enforcer.ladder import Ladder
+from enforcer.ledger import Ledger
+from enforcer.plan import lifted
+from enforcer.writer import What, Writer
 from floodwarden import doctor, embedded
+from limiter.algorithms.concurrency import Slots
+from limiter.algorithms.fixed_window import FixedWindow
+from limiter.algorithms.leaky_bucket import Queue
+from limiter.algorithms.sliding_counter import SlidingCounter
+from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.token_bucket import Bucket
 from limiter.matcher import Identity
 from limiter.modes import ModeChange
 from limiter.policy import Limit, Per, Policy, Tier
 from limiter.service import Service
 from limiter.verdict import Mode, Request
+from schemas.redis_client import connect_async
 
 pytestmark = [
     pytest.mark.integration,
@@ -363,24 +374,56 @@ async def test_a_cluster_is_reached_over_tls(
 
 
 async def test_the_users_that_ship_suffice_and_reach_nothing_else(
-    tmp_path: Path, started: Callable[..., Service]
+    tmp_path: Path, started: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shapes = [FixedWindow(99, HOUR_US), SlidingLog(99, HOUR_US), SlidingCounter(99, HOUR_US), Queue(1_000_000, 99)]
+    every = tuple(Limit(shape.algorithm, Per.IP, shape) for shape in (*shapes, Slots(99, 60_000_000)))
+    monkeypatch.setattr("limiter.service.load", lambda _: replace(POLICY, limits=(*POLICY.limits, *every)))
     with instances() as made:
         made.append(Instance(tmp_path, f"aclfile {USERS}"))
         port = made[0].port
         async with started(f"redis://limiter:change-me@127.0.0.1:{port}/0") as service:
             assert (await service.node.check(ask())).mode is Mode.SHARED
             assert [(await service.node.check(ask())).allowed for _ in range(11)] == [True] * 9 + [False] * 2
-            enforcer = Enforcer(f"redis://enforcer:change-me@127.0.0.1:{port}/0")
-            enforcer.redis.hset(KEYS.enforcement, mapping={"version": 1, "id": "0-0", "epoch": "e"})
-            await eventually(lambda: service.feed.version == 1)
-            await eventually(lambda: enforcer.redis.hexists(KEYS.nodes, "n1"))
+            async with connect_async(f"redis://enforcer:change-me@127.0.0.1:{port}/0", timeout_s=5) as client:
+                writer, ledger = Writer(client, KEYS, now_ms), Ledger(Ladder(4.0, 1000, 86_400))
+                record = action("deny", "ip:192.0.2.66")
+                change = ledger.fold(record.uid, record, 0, 0).change
+                assert change is not None
+                assert (await writer.install(ledger, None, 1)).what is What.DONE
+                await eventually(lambda: len(service.overrides) == 1)
+                lift = ledger.fold(record.uid, lifted(record, now_ms(), "auto", "x"), 0, 1).change
+                assert lift is not None
+                assert (await writer.apply(lift)).what is What.DONE
+                await eventually(lambda: len(service.overrides) == 0)
+                await eventually(lambda: client.hexists(KEYS.nodes, "n1"))
         async with started(f"redis://limiter:wrong@127.0.0.1:{port}/0") as service:
             assert (await service.node.check(ask())).mode is Mode.LOCAL
         with made[0].client(username="limiter", password="change-me") as client:
             for words in (("GET", "other"), ("SET", KEYS.enforcement, "x"), ("FLUSHALL",), ("KEYS", "*")):
                 with pytest.raises(Exception, match=r"(?i)permission"):
                     client.execute_command(*words)
+
+
+async def test_the_users_that_ship_suffice_in_a_cluster(tmp_path: Path, started: Callable[..., Service]) -> None:
+    with instances() as made:
+        cluster = Cluster(tmp_path, made)
+        for node in cluster.nodes:
+            with node.client() as client:
+                for line in USERS.read_text().splitlines()[1:]:
+                    client.execute_command("ACL", "SETUSER", *line.split()[1:])
+        where = cluster.url.partition("://")[2]
+        async with started(f"redis+cluster://limiter:change-me@{where}") as service:
+            answers = [await service.node.check(ask(f"192.0.2.{n}")) for n in range(20)]
+            assert {answer.mode for answer in answers} == {Mode.SHARED}
+            async with connect_async(f"redis+cluster://enforcer:change-me@{where}", timeout_s=5) as client:
+                ledger = Ledger(Ladder(4.0, 1000, 86_400))
+                record = action("deny", "ip:192.0.2.66")
+                ledger.fold(record.uid, record, 0, 0)
+                assert (await Writer(client, KEYS, now_ms).install(ledger, None, 1)).what is What.DONE
+            await eventually(lambda: len(service.overrides) == 1)
+        seen = doctor._redis(settings(f"redis+cluster://limiter:change-me@{where}"))
+        assert {check.level for check in seen} <= {doctor.Level.OK, doctor.Level.WARN}
 
 
 # A wire that fails

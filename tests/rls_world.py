@@ -32,6 +32,7 @@ routes: [ "/items/{id}", "POST /login" ]
 limits:
   - { name: ip, per: ip, rate: 3/h, burst: 3 }
   - { name: key, per: key, rate: 2/h, burst: 2 }
+  - { name: queue, per: ip, route: /slow, algorithm: leaky_bucket, rate: 1/s, queue: 5 }
 brownout:
   levels:
     1: { factor: 0.34 }

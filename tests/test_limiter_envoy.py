@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
+from limiter.envoy.replies import DELAY
 
 pytestmark = pytest.mark.integration
 
@@ -41,8 +44,8 @@ def client_at(address: str, reach: str) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def shop(port: int) -> AsyncIterator[None]:
-    async def item(_: HttpRequest) -> Response:
-        return PlainTextResponse("an item")
+    async def item(http: HttpRequest) -> Response:
+        return PlainTextResponse("an item", headers={"x-held-ms": http.headers.get(DELAY, "0")})
 
     app = Starlette(routes=[Route("/{rest:path}", item, methods=["GET", "POST"])])
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
@@ -138,6 +141,20 @@ async def test_many_at_once_get_exactly_what_the_limit_has(front: Front) -> None
     answers = await asyncio.gather(*(front.client.get("/items/1") for _ in range(40)))
     assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 37
     assert len(front.world.kept) == 40
+
+
+async def test_what_a_queue_holds_back_reaches_the_shop_later_whatever_the_client_says(front: Front) -> None:
+    async def took() -> tuple[float, int]:
+        began = time.monotonic()
+        answer = await front.client.get("/slow", headers={DELAY: "1"})
+        assert answer.status_code == 200
+        return time.monotonic() - began, int(answer.headers["x-held-ms"])
+
+    found = await asyncio.gather(took(), took(), took())
+    told = sorted(held_ms for _, held_ms in found)
+    assert told[0] == 0
+    assert told[2] > 1
+    assert all(took_s * 1000 >= held_ms for took_s, held_ms in found)
 
 
 async def test_a_limiter_that_is_gone_stops_nobody(redis_url: str, tmp_path: Path) -> None:

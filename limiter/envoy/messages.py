@@ -39,6 +39,7 @@ _MESSAGES: Final[dict[str, tuple[tuple[str, int, str], ...]]] = {
         ("overall_code", 1, f"{_RESPONSE}.Code:enum"),
         ("statuses", 2, f"*{_RESPONSE}.DescriptorStatus"),
         ("response_headers_to_add", 3, "*envoy.config.core.v3.HeaderValue"),
+        ("request_headers_to_add", 4, "*envoy.config.core.v3.HeaderValue"),
         ("raw_body", 5, "bytes"),
         ("dynamic_metadata", 6, "google.protobuf.Struct"),
     ),

@@ -10,6 +10,7 @@ from limiter.envoy.messages import OK, OVER_LIMIT, UNITS_MS, RateLimitResponse
 from limiter.verdict import Answer
 
 UINT32_MAX: Final = (1 << 32) - 1
+DELAY: Final = "x-envoy-fault-delay-request"  # how long Envoy's fault filter, standing behind, holds a request: queues
 _TOLD: Final = ("rule", "reason", "policy", "action")
 
 
@@ -27,6 +28,9 @@ def response(given: Sequence[Answer]) -> bytes:
         _status(reply.statuses.add(), answer)
     for name, value in answers.headers(chosen):
         reply.response_headers_to_add.add(key=name, value=value)
+    delay_ms = max(answer.delay_ms or 0 for answer in given)
+    if chosen.allowed and delay_ms:
+        reply.request_headers_to_add.add(key=DELAY, value=str(delay_ms))
     if not chosen.allowed:
         reply.raw_body = answers.problem(chosen)
         reply.response_headers_to_add.add(key="content-type", value=answers.PROBLEM)

@@ -57,7 +57,7 @@ def replay(
     raise typer.Exit(code)
 
 
-def simulate(  # noqa: PLR0913 - each is an option of the command
+def simulate(
     *,
     to: Annotated[
         str,

@@ -7,6 +7,7 @@ then the lowest factor multiplies it. Lowest, so that what one action gives does
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from limiter.algorithms import concurrency, sliding_log
@@ -43,7 +44,7 @@ def _one(one: Applied, throttles: list[Entry], factor_ppm: int) -> Applied:
         factor_ppm = max(1, factor_ppm * min(factors) // PPM)
     if factor_ppm != PPM:
         shape = shape.scaled(factor_ppm, PPM, one.cost)
-    return Applied(one.limit, identity, shape, one.cost)
+    return replace(one, identity=identity, shape=shape)
 
 
 def replaced(shape: Shape, rate: NewRate, cost: int) -> Shape:

@@ -1,0 +1,171 @@
+"""One command's view of Redis and its way to Kafka: what is in force, written, awaited until every node has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, Producer
+from redis import Redis
+from redis.exceptions import RedisError
+
+from enforcer import guardrails, records
+from enforcer.acknowledgements import live, parse_acks
+from enforcer.errors import CommandError
+from schemas import topics
+from schemas.action import Action, ActionKind, ActionStatus, Target
+from schemas.errors import BadMessageError
+from schemas.redis_client import connect, shown
+from schemas.settings import PREFIX, Settings
+from schemas.targets import parse_targets
+
+BROKER_WAIT_S: Final = 5.0
+FORCE_WAIT_S: Final = 5.0
+ACK_WAIT_S: Final = 2.0
+PAGE: Final = 1_000
+_POLL_S: Final = 0.005
+_META: Final = frozenset({"version", "id", "epoch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A command in force: the actions it wrote, the feed version that has them all, and how long everything took.
+
+    `ack_ms` is, by node, from the command to that node's acknowledgement; `missing` are live nodes that had not
+    acknowledged within `ACK_WAIT_S`. `also_lifted` are actions that the enforcer lifted because of an allow.
+    """
+
+    actions: tuple[Action, ...]
+    version: int
+    in_force_ms: int
+    ack_ms: dict[str, int]
+    missing: tuple[str, ...]
+    also_lifted: tuple[Action, ...] = ()
+
+
+class Session:
+    """One command's view of Redis and its way to Kafka."""
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        self._settings = settings
+        self._keys = settings.keys
+        self._redis: Any = redis
+
+    def in_force(self, *kinds: ActionKind) -> list[Action]:
+        """The snapshot's actions (of `kinds` alone, where any are given) that have not run out."""
+        self.need_enforcer()
+        found: dict[str, Action] = {}
+        words = [f'"kind":"{kind}"' for kind in kinds]  # of a million actions only these are worth reading
+        for uid, text in self._redis.hscan_iter(self._keys.enforcement, count=PAGE):
+            if uid not in _META and (not words or any(word in text for word in words)):
+                found[uid] = records.action(text.encode())
+        return [a for a in found.values() if a.expires_ms > now_ms() and (not kinds or a.kind in kinds)]
+
+    def need_enforcer(self) -> None:
+        """Raises `CommandError` where no enforcer ever was: nobody would carry a command out."""
+        if not self._redis.hexists(self._keys.enforcement, "version"):
+            raise _no_enforcer("no enforcer has put a snapshot into Redis yet")
+
+    def refuse_allowlisted(self, target: Target) -> None:
+        """Raises `CommandError` where the allowlist protects `target`, or something inside it."""
+        configured = parse_targets(self._settings.allowlist, PREFIX + "ALLOWLIST")
+        if entry := guardrails.Allowlist(configured).covering(target):
+            raise CommandError("allowlisted", "value", f"{entry} is allowed", f"take it out of {PREFIX}ALLOWLIST")
+        by_command = [a.target for a in self.in_force(ActionKind.ALLOW)]
+        if entry := guardrails.Allowlist(by_command).covering(target):
+            kind, _, value = entry.partition(":")
+            raise CommandError("allowlisted", "value", f"{entry} is allowed", f"`allow remove {kind} {value}` first")
+
+    def carry_out(self, actions: Sequence[Action], also_gone: tuple[Action, ...] = ()) -> Result:
+        """Write `actions`, and wait until Redis and then the nodes have them (and `also_gone` is gone)."""
+        self.need_enforcer()
+        begun_ms = now_ms()
+        self._publish(actions)
+        gone = {action.uid for action in also_gone}
+        version = self._wait(lambda: self._version_with(actions, gone), FORCE_WAIT_S)
+        if version is None:
+            raise _no_enforcer("the command is written, but no enforcer has put it in force")
+        in_force_ms = now_ms() - begun_ms
+        self._wait(lambda: None if self._acknowledged(version)[1] else True, ACK_WAIT_S)
+        acks, missing = self._acknowledged(version)
+        ack_ms = {node: at_ms - begun_ms for node, at_ms in acks.items()}
+        return Result(tuple(actions), version, in_force_ms, ack_ms, missing, also_gone)
+
+    def _publish(self, actions: Sequence[Action]) -> None:
+        name = self._settings.topic(topics.ACTIONS)
+        producer = Producer(
+            {"bootstrap.servers": self._settings.kafka, "linger.ms": 0, "message.timeout.ms": int(BROKER_WAIT_S * 1000),
+             "enable.idempotence": False, "max.in.flight": 1, "log_level": 0}
+        )  # fmt: skip
+        try:
+            partitions = len(producer.list_topics(name, timeout=BROKER_WAIT_S).topics[name].partitions)
+        except KafkaException as error:
+            raise self._no_broker(str(error.args[0])) from error
+        if not partitions:
+            raise self._no_broker(f"there is no topic {name}")
+        failed: list[str] = []
+        for action in actions:
+            producer.produce(
+                name, records.encode(action), records.key(action), records.partition(action.target, partitions),
+                on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+            )  # fmt: skip
+        if producer.flush(BROKER_WAIT_S + 1) or failed:
+            raise self._no_broker(failed[0] if failed else "no answer in time")
+
+    def _no_broker(self, reason: str) -> CommandError:
+        return CommandError(
+            "broker_unreachable", f"Kafka at {self._settings.kafka}", reason, f"start it, or set {PREFIX}KAFKA"
+        )
+
+    def _version_with(self, actions: Sequence[Action], gone: set[str]) -> int | None:
+        version, *held = self._redis.hmget(self._keys.enforcement, "version", *(action.uid for action in actions))
+        right = all(
+            (text is not None) == (a.status is ActionStatus.ACTIVE) for a, text in zip(actions, held, strict=True)
+        )
+        if version is None or not right:
+            return None
+        if gone and any(text is not None for text in self._redis.hmget(self._keys.enforcement, *gone)):
+            return None
+        return int(version)
+
+    def _acknowledged(self, version: int) -> tuple[dict[str, int], tuple[str, ...]]:
+        heartbeats = {node: int(at) for node, at in self._redis.hgetall(self._keys.nodes).items() if at.isdigit()}
+        nodes = live(heartbeats, now_ms())
+        acks = parse_acks(self._redis.hgetall(self._keys.acks))
+        have = {node: acks[node][1] for node in nodes if node in acks and acks[node][0] >= version}
+        return have, tuple(node for node in nodes if node not in have)
+
+    @staticmethod
+    def _wait(look: Callable[[], int | None], within_s: float) -> int | None:
+        deadline = time.monotonic() + within_s
+        while (found := look()) is None and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return found
+
+
+@contextmanager
+def session(settings: Settings) -> Iterator[Session]:
+    """A session; its servers' absence is a `CommandError`."""
+    try:
+        with connect(settings.redis, timeout_s=BROKER_WAIT_S, text=True) as client:
+            yield Session(settings, client)
+    except RedisError as error:
+        fix = f"start it, or set {PREFIX}REDIS"
+        raise CommandError("redis_unreachable", f"Redis at {shown(settings.redis)}", str(error), fix) from error
+    except BadMessageError as error:
+        raise CommandError(
+            "bad_value", "snapshot", str(error), "use a command line of the enforcer's version"
+        ) from error
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _no_enforcer(reason: str) -> CommandError:
+    fix = "start `floodwarden enforcer` (or `up`) with the same settings; it takes up what is written"
+    return CommandError("enforcer_unreachable", "enforcer", reason, fix)

@@ -1,0 +1,124 @@
+"""What the commands of people have in common: their words, and how they tell what is in force."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from floodwarden.cli_output import console, listing, safe, write_json
+
+if TYPE_CHECKING:
+    from enforcer.scope import Scope
+    from enforcer.session import Result
+    from schemas.action import Action
+
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+Kind = Annotated[str, typer.Argument(help="ip (also a network), key, user, route, tenant, asn, country")]
+Value = Annotated[str, typer.Argument(help="the address, network, key id, name ...")]
+For = Annotated[str, typer.Option("--for", metavar="DURATION", help="90s, 10m, 6h, 1d")]
+Reason = Annotated[str, typer.Option(help="why, for whoever undoes it")]
+By = Annotated[str, typer.Option(help="who asks", show_default="your login name")]
+Route = Annotated[str | None, typer.Option(metavar="TEMPLATE", help="only requests of this route: /items/{id}")]
+OfTier = Annotated[str | None, typer.Option("--tier", metavar="NAME", help="only requests of this tier")]
+
+
+def seconds_of(text: str) -> int:
+    """A duration as people write it."""
+    match = re.fullmatch(r"(\d{1,9})\s*([smhd]?)", text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 10m, 6h or 1d")
+    return int(match[1]) * _UNITS_S[match[2] or "s"]
+
+
+def scope_of(
+    route: str | None, tier: str | None, except_from: Sequence[str] = (), except_pairs: Path | None = None
+) -> Scope:
+    """Which requests are meant."""
+    from enforcer.scope import Scope
+
+    return Scope.of(route, tier, except_from, except_pairs)
+
+
+def who(by: str) -> str:
+    """Who asks: as said, else the login name."""
+    if by:
+        return by
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in a container
+        return "unnamed"
+
+
+def tell(result: Result, *, as_json: bool) -> None:
+    """What a command did, and where it is in force."""
+    if as_json:
+        told = {name: getattr(result, name) for name in ("version", "in_force_ms", "ack_ms", "missing")}
+        lists = {name: [plain(a) for a in getattr(result, name)] for name in ("actions", "also_lifted")}
+        write_json(lists | told)
+        return
+    out = console()
+    for action in (*result.actions, *result.also_lifted):
+        part = "" if part_of(action) == "all" else f" ({safe(part_of(action))})"
+        what = f"{safe(what_of(action))} {safe(action.target.key)}{part}"
+        if action.status == "active":
+            out.print(f"{what} in force for {left(action)}; undo it with: floodwarden undo {action.uid[:8]}")
+        else:
+            out.print(f"{what} lifted")
+    if result.ack_ms:
+        times = ", ".join(f"{safe(node)} after {ms} ms" for node, ms in sorted(result.ack_ms.items()))
+        out.print(f"acknowledged by {times}")
+    else:
+        out.print("no limiter is running; those that start take it from Redis")
+    if result.missing:
+        sys.stderr.write(f"not yet acknowledged by {', '.join(result.missing)}: see `floodwarden doctor`\n")
+
+
+def list_actions(found: Sequence[Action], *, as_json: bool) -> None:
+    """Actions, one a line."""
+    columns = {
+        "action": [a.uid[:8] for a in found],
+        "what": [what_of(a) for a in found],
+        "target": [a.target.key for a in found],
+        "of it": [part_of(a) for a in found],
+        "left": [left(a) for a in found],
+        "by": [a.owner for a in found],
+        "why": [a.reason for a in found],
+    }
+    listing(as_json, [plain(a) for a in found], columns, "nothing is in force")
+
+
+def what_of(action: Action) -> str:
+    """What is done."""
+    of = f" {action.limit}" if action.limit else ""
+    if action.rate is not None:
+        return f"{action.kind}{of} to {action.rate.tokens} in {action.rate.period_ms / 1000:g} s"
+    return f"{action.kind}{of}" + (f" x{action.factor:g}" if action.factor else "")
+
+
+def part_of(action: Action) -> str:
+    """Which requests of the target it is done to."""
+    tier = f"tier {action.tier}" if action.tier else ""
+    spared = "not known good" if action.exempt else ""
+    return ", ".join(part for part in (action.route, tier, spared) if part) or "all"
+
+
+def plain(action: Action) -> dict[str, object]:
+    """As JSON has it."""
+    return action.model_dump(mode="json")
+
+
+def left(action: Action) -> str:
+    """How long it still holds."""
+    seconds = max(0, action.expires_ms // 1000 - int(time.time()))
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{seconds} s"

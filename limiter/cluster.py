@@ -14,8 +14,8 @@ import structlog
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, MovedError
 
-from limiter.guarded import AWAY, PATIENCE_S, AwayError, Guarded, reason_of
-from limiter.line import Hear, packed
+from limiter.guarded import AWAY, AwayError, Guarded, reason_of
+from limiter.line import SILENT_S, Hear, packed
 
 REFRESH_EVERY_S: Final = 0.25  # at most so often, and so often while a node is away
 REDIRECTS_MAX: Final = 3
@@ -177,7 +177,7 @@ class ClusterLink:
         for where in dict.fromkeys((*known, *self._seeds)):
             part = self._part(where)
             try:
-                (reply,) = await part.line.ask(_SLOTS, 1, PATIENCE_S)
+                (reply,) = await part.line.ask(_SLOTS, 1, SILENT_S)
                 if isinstance(reply, Exception):
                     raise reply
                 self._take(reply, where)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from redis.exceptions import AskError, ClusterDownError, NoScriptError, RedisError, ResponseError
 
 from limiter.breaker import Breaker
-from limiter.line import Hear, Line, packed
+from limiter.line import SILENT_S, Hear, Line, packed
 
 PATIENCE_S: Final = 0.25  # for what no client waits for
 AWAY: Final = (RedisError, OSError, TimeoutError)
@@ -83,9 +83,9 @@ class Guarded:
             self._failed(bad)
         return replies
 
-    async def probe(self) -> None:
+    async def probe(self, connecting_s: float = PATIENCE_S) -> None:
         """Returns when it has the scripts and answers within the deadline; raises as `Line.ask`, or what it answers."""
-        loaded = await self.line.ask(self._load, self._scripts, max(self._deadline_s, PATIENCE_S))
+        loaded = await self.line.ask(self._load, self._scripts, max(self._deadline_s, connecting_s))
         (answer,) = await self.line.ask(_CLUSTER_INFO if self._redirects else _PING, 1, self._deadline_s)
         for reply in (*loaded, answer):
             if isinstance(reply, Exception):
@@ -96,7 +96,7 @@ class Guarded:
     async def warm(self) -> bool:
         """Connects and loads the scripts, so that the first check finds both; when it cannot, it is away."""
         try:
-            await self.probe()
+            await self.probe(SILENT_S)
         except AWAY as error:
             self.gone(reason_of(error))
         return not self._breaker.is_open

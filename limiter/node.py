@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from limiter.algorithms.shape import Shape
 from limiter.algorithms.taken import Taken
 from limiter.giving_back import GivingBack
-from limiter.guarded import AWAY, reason_of
+from limiter.guarded import AWAY, PATIENCE_S, reason_of
 from limiter.known import Known
 from limiter.leases import Lease, Leases
 from limiter.lender import Lender
@@ -79,6 +79,8 @@ class Node:
         self._metrics = metrics
         self._counts = {(verdict, mode): 0 for verdict in VERDICTS for mode in Mode}
         metrics.before_read(self._count)
+        self._deadline_s = settings.redis_deadline_ms / 1000
+        self._giving: set[asyncio.Task[None]] = set()
         self._settling: asyncio.Task[None] | None = None
 
     @property
@@ -137,6 +139,7 @@ class Node:
     async def aclose(self) -> None:
         """Gives back what is held, and stops asking for Redis."""
         await self._lender.aclose()
+        await asyncio.gather(*self._giving, return_exceptions=True)
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
@@ -149,7 +152,7 @@ class Node:
             if isinstance(answer, Placed):
                 if self.modes.mode is Mode.SHARED:
                     return answer
-                (answer,) = self._without_redis((answer,), now_ms)
+                answer = self._locally(answer, now_ms)
             if self._leases.low:
                 self._lender.wake()
         except Exception:  # the outermost line of the hot path: a fault of ours must not become the client's
@@ -161,7 +164,7 @@ class Node:
     async def _from_redis(self, asking: Sequence[Placed]) -> list[Answer]:
         began = time.perf_counter()
         try:
-            answers = await self._ask(asking)
+            answers = await self._ask(asking, began)
         except Exception:  # the outermost line of the hot path, too
             answers = [self._fault() for _ in asking]
             log.exception("check_fault")
@@ -174,39 +177,39 @@ class Node:
         self._metrics.faults.inc()
         return Answer("allow", "/*", self._placing.matcher.policy.default_tier, 1, Mode.MEMORY)
 
-    async def _ask(self, asking: Sequence[Placed]) -> list[Answer]:
+    async def _ask(self, asking: Sequence[Placed], began_s: float) -> list[Answer]:
         """The answers of Redis; a limit of which tokens are held is served from those, the others are asked."""
         now_ms = self._clock_ms()
         held = self._reserved(asking, now_ms)
         groups = [rest(one, leases) for one, leases in zip(asking, held, strict=True)]
-        taken = await self._take_shared(groups + [[each] for one in asking for each in one.shadowed])
+        taken = await self._take_shared(groups + [[each] for one in asking for each in one.shadowed], began_s)
         self._lender.wake()
-        if taken is None:
-            return self._without_redis(asking, now_ms, held)
         answers: list[Answer] = []
         back: list[tuple[Applied, Taken]] = []
-        shadows = (its for group in taken[len(asking) :] for its in group)
+        shadows = iter(taken[len(asking) :])
         for one, leases, its in zip(asking, held, taken, strict=False):
+            told = [(next(shadows) or self._share([each], now_ms))[0] for each in one.shadowed]
+            if its is None:
+                answers.append(self._without_redis(one, leases, told, now_ms))
+                continue
             answer = self._combined(one, leases, its, [each.shape for each in one.applied], Mode.SHARED)
-            told = [next(shadows) for _ in one.shadowed]
             back += to_give_back(answer, one.shadowed, told)
             answers.append(self._reported(answer, one, told))
         if back:
-            await self._give_back(back)
+            await self._give_back(back, began_s)
         return answers
 
-    def _without_redis(
-        self, asking: Sequence[Placed], now_ms: int, held: Sequence[Sequence[Lease | None]] | None = None
-    ) -> list[Answer]:
-        """The answers of this node's share of each limit, and of what it holds."""
-        answers: list[Answer] = []
-        for one, leases in zip(asking, held or self._reserved(asking, now_ms), strict=True):
-            taken = self._share(rest(one, leases), now_ms)
-            shares = self._known.shares(one.applied, self._sharers())
-            answer = self._combined(one, leases, taken, shares, Mode.LOCAL)
-            told = [its for each in one.shadowed for its in self._share([each], now_ms)]
-            answers.append(self._reported(answer, one, told))
-        return answers
+    def _locally(self, one: Placed, now_ms: int) -> Answer:
+        """The answer while Redis is known to be away."""
+        (leases,) = self._reserved((one,), now_ms)
+        told = [its for each in one.shadowed for its in self._share([each], now_ms)]
+        return self._without_redis(one, leases, told, now_ms)
+
+    def _without_redis(self, one: Placed, held: Sequence[Lease | None], told: Sequence[Taken], now_ms: int) -> Answer:
+        """The answer of this node's share of each limit, and of what it holds; `told` is what those in shadow said."""
+        taken = self._share(rest(one, held), now_ms)
+        shares = self._known.shares(one.applied, self._sharers())
+        return self._reported(self._combined(one, held, taken, shares, Mode.LOCAL), one, told)
 
     def _reserved(self, asking: Sequence[Placed], now_ms: int) -> list[list[Lease | None]]:
         return [self._leases.reserve(one.applied, now_ms * 1000) for one in asking]
@@ -235,30 +238,36 @@ class Node:
     def _sharers(self) -> int:
         return max(self._known_nodes, self._nodes(), 1)
 
-    async def _take_shared(self, asking: list[list[Applied]]) -> list[list[Taken]] | None:
-        """What Redis says to each group, None when it says nothing in time.
+    async def _take_shared(self, asking: list[list[Applied]], began_s: float) -> list[list[Taken] | None]:
+        """What Redis says to each group, None where it did not say all of it in time.
 
-        A group that one of its limits refuses gets back what the others took.
+        A group that is not answered, or that one of its limits refuses, gets back what the others took.
         """
         flat = [one for applied in asking for one in applied]
-        try:
-            replies = iter(await self._shared.take(flat) if flat else ())
-        except AWAY as error:
-            self._failed(error)
-            return None
-        groups = [[next(replies) for _ in applied] for applied in asking]
-        back = [
-            (one, its)
-            for applied, taken in zip(asking, groups, strict=True)
-            if not all(its.allowed for its in taken)
-            for one, its in zip(applied, taken, strict=True)
-            if its.allowed
-        ]
+        replies = iter(await self._shared.take(flat) if flat else ())
+        groups: list[list[Taken] | None] = []
+        back: list[tuple[Applied, Taken]] = []
+        for applied in asking:
+            told = [(one, next(replies)) for one in applied]
+            taken = [its for _, its in told if isinstance(its, Taken)]
+            failed = next((its for _, its in told if isinstance(its, Exception)), None)
+            if failed is not None:
+                self._failed(failed)
+            if failed is not None or not all(its.allowed for its in taken):
+                back += [(one, its) for one, its in told if isinstance(its, Taken) and its.allowed]
+            groups.append(taken if failed is None else None)
         if back:
-            await self._give_back(back)
+            await self._give_back(back, began_s)
         return groups
 
-    async def _give_back(self, back: list[tuple[Applied, Taken]]) -> None:
+    async def _give_back(self, back: list[tuple[Applied, Taken]], began_s: float) -> None:
+        """Waits for it no longer than the check may take; then it goes on alone."""
+        giving = asyncio.create_task(self._given_back(back), name="limiter-give-back")
+        self._giving.add(giving)
+        giving.add_done_callback(self._giving.discard)
+        await asyncio.wait((giving,), timeout=max(0.0, self._deadline_s - (time.perf_counter() - began_s)))
+
+    async def _given_back(self, back: list[tuple[Applied, Taken]]) -> None:
         try:
             await self._shared.give_back(back)
         except AWAY as error:  # refused all the same, and a little poorer
@@ -283,3 +292,4 @@ class Node:
                 await self._shared.settle()
             except AWAY as error:
                 log.info("not_charged_yet", reason=reason_of(error))
+                await asyncio.sleep(PATIENCE_S)  # a cluster of which a node is away need not be asked so often

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -57,7 +56,7 @@ class _Call:
 class SharedLimits:
     """Tells `known` whatever Redis says, also what it says too late.
 
-    Calls raise `redis.RedisError`, `OSError` or `TimeoutError` when there is no answer within `deadline_ms`.
+    All but `take` raise `redis.RedisError`, `OSError` or `TimeoutError` when there is no answer within `deadline_ms`.
     """
 
     def __init__(
@@ -80,12 +79,12 @@ class SharedLimits:
         self._name = secrets.token_hex(8)  # slots are named after this node's life, so that no other releases them
         self._slots = 0
 
-    async def take(self, applied: Sequence[Applied]) -> list[Taken]:
+    async def take(self, applied: Sequence[Applied]) -> list[Taken | Exception]:
         """Takes what each of `applied` costs where there is enough; from those that only look, nothing.
 
-        Who asks often gets a lot on lease with it.
+        Who asks often gets a lot on lease with it. Never raises: what was not answered has the error in its place.
         """
-        return await self._ask([self._taking(one) for one in applied], self._within_s(len(applied)))
+        return await self._answers([self._taking(one) for one in applied], self._within_s(len(applied)))
 
     async def give_back(self, given: Sequence[tuple[Applied, Taken]]) -> None:
         """Undoes what an earlier `take` answered."""
@@ -140,15 +139,16 @@ class SharedLimits:
     def _within_s(self, calls: int) -> float:
         return self._deadline_s + calls // 16 * 0.001  # a batch may take its own work longer
 
-    async def _ask(self, calls: list[_Call], within_s: float) -> list[Taken]:
-        late = self._late(calls)
-        replies = await self._link.ask(self._commands(calls), within_s, late)
-        if any(isinstance(reply, Exception) for reply in replies):
-            # What other nodes of a cluster took counts as what is told late: once our caller has answered locally.
-            asyncio.get_running_loop().call_soon(late, replies)
-            _raised(replies)
+    async def _ask(self, calls: list[_Call], within_s: float) -> None:
+        _raised(await self._answers(calls, within_s))
+
+    async def _answers(self, calls: list[_Call], within_s: float) -> list[Taken | Exception]:
+        replies = await self._link.ask(self._commands(calls), within_s, self._late(calls))
         now_us = self._clock_ms() * 1000
-        return [self._heard(call, reply, now_us) for call, reply in zip(calls, replies, strict=True)]
+        return [
+            reply if isinstance(reply, Exception) else self._heard(call, reply, now_us)
+            for call, reply in zip(calls, replies, strict=True)
+        ]
 
     def _heard(self, call: _Call, reply: Sequence[int], now_us: int, *, late: bool = False) -> Taken:
         known = _told(call, reply)
@@ -212,7 +212,7 @@ def _charge(one: Applied, owed_us: int) -> _Call:
             assert_never(never)
 
 
-def _raised(replies: list[Any]) -> None:
+def _raised(replies: Sequence[Any]) -> None:
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply

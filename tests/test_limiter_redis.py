@@ -219,6 +219,10 @@ async def test_while_a_node_of_a_cluster_is_away_only_its_limits_are_local_and_a
         answers = [await service.node.check(ask(lost)) for _ in range(12)]
         assert {answer.mode for answer in answers} <= {Mode.LOCAL, Mode.MEMORY}
         assert (await service.node.check(ask(kept))).mode is Mode.SHARED
+        others = [an_ip_of(node, own_cluster, not_in=(lost, kept)) for node in own_cluster.nodes]
+        batch = await service.node.check_many([ask(ip) for ip in (lost, *others)])
+        assert batch[0].mode is not Mode.SHARED
+        assert [answer.mode for answer in batch[1:]] == [Mode.SHARED, Mode.LOCAL, Mode.SHARED]
         assert service.node.mode is Mode.SHARED
         away.resume()
         await eventually(lambda: changes(part) == [LOST, BACK])
@@ -246,6 +250,8 @@ async def test_a_cluster_that_is_wholly_away_is_local_and_shared_again_when_it_r
         for node in own_cluster.nodes:
             node.resume()
         await eventually(lambda: changes() == [LOST, BACK], 15)
+        parts = [f"127.0.0.1:{node.port}" for node in own_cluster.nodes]
+        await eventually(lambda: all(changes(part)[-1] == BACK for part in parts), 15)
         assert (await service.node.check(ask("192.0.2.99"))).mode is Mode.SHARED
 
 
@@ -266,6 +272,23 @@ async def test_a_replica_that_takes_over_is_asked_in_its_turn(tmp_path: Path, st
             await eventually(shared_again, 20)
             await eventually(lambda: changes(f"127.0.0.1:{first.port}") == [LOST, BACK], 20)
             assert changes.seen[-1].reason == "left"
+
+
+async def test_a_request_whose_limits_are_on_two_nodes_takes_nothing_of_the_one_when_the_other_is_away(
+    own_cluster: Cluster, started: Callable[..., Service]
+) -> None:
+    away, here = own_cluster.nodes[1], own_cluster.nodes[2]
+    ip = an_ip_of(here, own_cluster)
+    user = next(f"u{n}" for n in range(250) if own_cluster.owner(KEYS.limiter("user", f"u{n}")) is away)
+    async with started(own_cluster.url, redis_deadline_ms=50) as service:
+        away.pause()
+        answers = [await service.node.check(ask(ip, user)) for _ in range(3)]
+        assert {answer.mode for answer in answers} == {Mode.LOCAL}
+        assert all(answer.allowed for answer in answers)
+        away.resume()
+        await eventually(lambda: not service.node._known.owes)
+        left = [(await service.node.check(ask(ip))).allowed for _ in range(9)]
+        assert left == [True] * 7 + [False] * 2
 
 
 # Sentinels
@@ -369,6 +392,7 @@ async def test_a_cluster_is_reached_over_tls(
             wire(cluster.nodes[2].port, _context(authority), ports[2]),
             started(f"rediss+cluster://127.0.0.1:{ports[0]}?ca={ca}") as service,
         ):
+            await eventually(lambda: service.node.mode is Mode.SHARED)
             answers = await service.node.check_many([ask(f"192.0.2.{n}") for n in range(30)])
             assert {answer.mode for answer in answers} == {Mode.SHARED}
 

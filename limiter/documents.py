@@ -7,7 +7,7 @@ where it holds an error it is read again as the YAML it also is, for the line.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -81,7 +81,9 @@ def read(path: Path) -> bytes:
     return data
 
 
-def documents(data: bytes, file: str, *, lines: bool = False) -> list[Document]:
+def documents(
+    data: bytes, file: str, breathe: Callable[[], None] = lambda: None, *, lines: bool = False
+) -> list[Document]:
     """The documents in `data`, by the suffix of `file`; with `lines` JSON, too, knows its lines.
 
     Raises:
@@ -96,7 +98,7 @@ def documents(data: bytes, file: str, *, lines: bool = False) -> list[Document]:
     elif file.endswith(".json") and not lines:
         found = [Document(file, 0, _json(text, file, 0))]
     else:
-        found = list(_yaml(text, file))
+        found = list(_yaml(text, file, breathe))
     if not found:
         raise PolicyError(file, 1, "file", "is empty", "start from deploy/policies/example.yaml")
     return found
@@ -121,9 +123,9 @@ def _object(pairs: list[tuple[str, Any]]) -> Map:
     return Map([(name, 0, value, 0) for name, value in pairs])
 
 
-def _yaml(text: str, file: str) -> Iterator[Document]:
+def _yaml(text: str, file: str, breathe: Callable[[], None]) -> Iterator[Document]:
     try:
-        yield from _built(yaml.parse(text, _LOADER), file)
+        yield from _built(yaml.parse(text, _LOADER), file, breathe)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise PolicyError(
@@ -133,7 +135,7 @@ def _yaml(text: str, file: str) -> Iterator[Document]:
         raise PolicyError(file, 0, "yaml", str(error), "remove control characters") from error
 
 
-def _built(events: Iterable[Any], file: str) -> Iterator[Document]:
+def _built(events: Iterable[Any], file: str, breathe: Callable[[], None]) -> Iterator[Document]:
     builder = _Builder(file)
     for event in events:
         match event:
@@ -147,6 +149,7 @@ def _built(events: Iterable[Any], file: str) -> Iterator[Document]:
                     yield Document(file, line, tree)
             case _:
                 builder.take(event, event.start_mark.line + 1)
+                breathe()
 
 
 class _Builder:

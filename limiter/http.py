@@ -192,6 +192,8 @@ def run(settings: Settings) -> None:
         # uvicorn raises the signal that stopped it once more, for whoever had it before: a stop asked for is no failure
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        if settings.policies is not None:
+            signal.signal(signal.SIGHUP, lambda *_: service.reload_policy())
     uvicorn.Server(config).run()
 
 

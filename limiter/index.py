@@ -7,7 +7,7 @@ that its route leads to. What no table settles (hours, dates, `not`) is asked of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
@@ -59,12 +59,13 @@ class Fitting:
 class Index:
     """Limits by scope and by names."""
 
-    def __init__(self, limits: Iterable[Limit]) -> None:
+    def __init__(self, limits: Iterable[Limit], breathe: Callable[[], None] = lambda: None) -> None:
         self._scopes = _Scopes()
         self._filed: dict[int, dict[Names, Table]] = {}
         members: set[At] = set()
         whos: dict[str, Who] = {}
         for at, limit in enumerate(limits):
+            breathe()
             who = whos.get(limit.per)
             if who is None:
                 who = whos[limit.per] = who_of(limit.per)
@@ -125,6 +126,8 @@ class _Scopes:
 
 def _filing(when: When) -> tuple[Names, Iterable[tuple[object, ...]], When]:
     """Under which names and keys a limit is filed, and what is left to ask."""
+    if when is ALWAYS:
+        return (), ((),), ALWAYS
     filed: list[tuple[str, frozenset[object]]] = []
     entries, any_of, inside = 1, [], when.inside
     choices: list[tuple[str, frozenset[object]]] = [(name, frozenset(values)) for name, values in when.any_of]

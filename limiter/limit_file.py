@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from limiter.algorithms.shape import Shape
@@ -57,10 +58,9 @@ def limit(at: At, whole: When) -> LimitAt:
 
 def shape_and_lease(at: At, fields: dict[str, At], algorithm: str = Bucket.algorithm) -> tuple[Shape, bool]:
     """The numbers among `fields`, and whether nodes may hold tokens in advance (not with `lease: off`)."""
-    words = {word: fields[word].text() for word in SHAPE if word in fields}
+    words = tuple((word, fields[word].text()) for word in SHAPE if word in fields)
     try:
-        shape = shape_from(words, algorithm)
-        return shape, lease_from(words, shape)
+        return _shape(words, algorithm)
     except ShapeError as error:
         if error.field in fields:
             raise fields[error.field].wrong(error.reason, error.fix) from error
@@ -69,13 +69,25 @@ def shape_and_lease(at: At, fields: dict[str, At], algorithm: str = Bucket.algor
         raise fields.get("rate", at).wrong(f"{error.field} {error.reason}", error.fix) from error
 
 
+@lru_cache(maxsize=10_000)  # large sets repeat a few shapes, and need not hold each of them 100,000 times
+def _shape(words: tuple[tuple[str, str], ...], algorithm: str) -> tuple[Shape, bool]:
+    said = dict(words)
+    shape = shape_from(said, algorithm)
+    return shape, lease_from(said, shape)
+
+
 def _per(at: At) -> str:
-    per = "+".join(item.text().strip() for item in at.one_or_more())
-    per = "+".join(part.lower() if part.startswith("header:") else part for part in per.split("+"))
+    text = "+".join(item.text().strip() for item in at.one_or_more())
     try:
-        who_of(per)
+        return _known(text)
     except ValueError as error:
-        raise at.wrong(f"{per[:80]!r} is not known", str(error)) from error
+        raise at.wrong(f"{text[:80]!r} is not known", str(error)) from error
+
+
+@lru_cache(maxsize=10_000)
+def _known(text: str) -> str:
+    per = "+".join(part.lower() if part.startswith("header:") else part for part in text.split("+"))
+    who_of(per)
     return per
 
 

@@ -5,7 +5,7 @@ A `Matcher` never changes what it answers: a new policy is a new one, put in the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,15 +56,18 @@ class Matched:
 
 
 class Matcher:
-    """Route and facts -> the limits that apply. What a method and route lead to is found once and kept."""
+    """Route and facts -> the limits that apply. What a method and route lead to is found once and kept.
 
-    def __init__(self, policy: Policy) -> None:
+    `breathe` is called between limits while it is made, for a caller whose process has other work.
+    """
+
+    def __init__(self, policy: Policy, breathe: Callable[[], None] = lambda: None) -> None:
         self.policy = policy
         self.lists = Lists(policy.allow, policy.deny)
         every = (*policy.limits, *policy.default)
         self._routes = Routes((*policy.routes, *dict.fromkeys(limit.scope for limit in every)))
         self._methods = frozenset(method for limit in every for method in limit.scope.methods)
-        self._limits, self._default = Index(policy.limits), Index(policy.default)
+        self._limits, self._default = Index(policy.limits, breathe), Index(policy.default, breathe)
         self._found: dict[tuple[str, str], tuple[Fitting, Fitting]] = {}
         self._shapes: dict[tuple[str, str], Shape] = {}
         self.headers = _headers(every, self.lists)

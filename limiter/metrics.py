@@ -4,6 +4,7 @@ name (floodwarden_limiter_...)   labels           what it tells
 checks_total                     verdict, mode    answers given; mode: memory (no Redis needed), shared, local
 check_seconds                                     time of one check, Redis included
 shadow_total                     verdict          what limits in shadow would have said, where any was asked
+policy_reloads_total             result           policies read again while running: ok, or failed and the old one kept
 mode                                              1 while limits are local because Redis is slow or gone, else 0
 mode_changes_total               mode, of         changes to local and to shared; of: whole, or part (a cluster's node)
 redis_parts_away                                  nodes of a Redis Cluster whose limits are local
@@ -75,6 +76,7 @@ class Metrics:
         self.registry.register(self._reading)
         self.checks = self._counter("checks_total", "answers given", "verdict", "mode")
         self.check_seconds = self._histogram("check_seconds", "time of one check", _CHECK_SECONDS)
+        self.policy_reloads = self._counter("policy_reloads_total", "policies read again", "result")
         self.shadow = self._counter("shadow_total", "what limits in shadow would have said", "verdict")
         self.mode = self._gauge("mode", "1 while limits are local because Redis is slow or gone")
         self.mode_changes = self._counter("mode_changes_total", "changes of what limits rest on", "mode", "of")

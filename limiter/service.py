@@ -15,10 +15,12 @@ from typing import Self
 import structlog
 
 from limiter.feed import Feed
+from limiter.matcher import Matcher
 from limiter.metrics import Metrics
 from limiter.node import Node, wall_clock_ms
 from limiter.overrides import Overrides
 from limiter.policy_file import load
+from limiter.policy_watch import PolicyWatch
 from limiter.publisher import Publisher
 from schemas.redis_client import connect_async
 from schemas.settings import PREFIX, Settings
@@ -38,8 +40,10 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         name = settings.node or f"{socket.gethostname()}:{settings.port or os.getpid()}"
         self.settings = settings.model_copy(update={"node": name})
-        self.policy = load(settings.policies)
         self.metrics = Metrics()
+        path = settings.policies
+        self._watch = PolicyWatch(path, self._use, self.metrics) if path else None
+        self.policy = load(path)
         self.overrides = Overrides(parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"))
         self._clients = [connect_async(settings.redis, timeout_s=5) for _ in range(2)]
         self.feed = Feed(self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms)
@@ -61,18 +65,31 @@ class Service:
         self.publisher.start()
         await self.node.warm()
         self.feed.start()
+        if self._watch is not None:
+            self._watch.start()
         log.info("limiter_started", node=self.settings.node, policy=self.policy.name, limits=len(self.policy.limits))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._watch is not None:
+            await self._watch.aclose()
         await self.feed.aclose()
         await self.node.aclose()
         await asyncio.to_thread(self.publisher.stop)
         for client in self._clients:
             await client.aclose()
         log.info("limiter_stopped", node=self.settings.node)
+
+    def reload_policy(self) -> None:
+        """Has the policy read again, changed or not; from any thread or signal handler."""
+        if self._watch is not None:
+            self._watch.now()
+
+    def _use(self, matcher: Matcher) -> None:
+        self.policy = matcher.policy
+        self.node.use(matcher)
 
     @property
     def ready(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,6 +20,7 @@ NAMES_FIX: Final = (
     "one of tenant, user, key, tier, service, ip, country, asn, hours, from, until, not, or header:NAME, "
     "descriptor:NAME, attribute:NAME"
 )
+_OTHERS: Final = ("ip", "hours", "from", "until", "not")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS: Final = re.compile(r"(?:([a-z,-]+)\s+)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})\s+(\S+)")
 _HOURS_FIX: Final = "write `mon-fri 08:00-18:00 Europe/Berlin`; days may be left out, and night is 22:00-06:00"
@@ -31,21 +31,17 @@ _ENTRY_FIX: Final = (
 
 def when(at: At) -> When:
     """The conditions at `at`."""
-    found = When()
-    for name, item in at.fields().items():
-        match name:
-            case "hours":
-                found = replace(found, hours=tuple(_hours(each) for each in item.one_or_more()))
-            case "from":
-                found = replace(found, from_ms=item.moment_ms())
-            case "until":
-                found = replace(found, until_ms=item.moment_ms())
-            case "not":
-                found = _without(found, item)
-            case "ip":
-                found = replace(found, inside=_networks(item))
-            case _:
-                found = replace(found, any_of=(*found.any_of, _values(item, name)))
+    fields = at.fields()
+    never = fields["not"].fields() if "not" in fields else {}
+    found = When(
+        any_of=tuple(_values(item, name) for name, item in fields.items() if name not in _OTHERS),
+        none_of=tuple(_values(item, name) for name, item in never.items() if name != "ip"),
+        inside=_networks(fields["ip"]) if "ip" in fields else NOWHERE,
+        outside=_networks(never["ip"]) if "ip" in never else NOWHERE,
+        hours=tuple(_hours(each) for each in fields["hours"].one_or_more()) if "hours" in fields else (),
+        from_ms=fields["from"].moment_ms() if "from" in fields else None,
+        until_ms=fields["until"].moment_ms() if "until" in fields else None,
+    )
     if found.from_ms is not None and found.until_ms is not None and found.from_ms >= found.until_ms:
         raise at.wrong("ends before it begins", "`until` after `from`")
     return found
@@ -95,15 +91,6 @@ def _entry(at: At, rule: str) -> Entry:
         if name is None or not plain:
             raise at.wrong(f"{text[:80]!r} is no client", _ENTRY_FIX) from error
         return Entry(rule, name, plain)
-
-
-def _without(found: When, at: At) -> When:
-    for name, item in at.fields().items():
-        if name == "ip":
-            found = replace(found, outside=_networks(item))
-        else:
-            found = replace(found, none_of=(*found.none_of, _values(item, name)))
-    return found
 
 
 def _values(at: At, name: str) -> tuple[str, frozenset[str]]:

@@ -1,0 +1,157 @@
+"""What placing a request costs under 100, 1,000, 10,000 and 100,000 limits, and how long those take to load.
+
+`floodwarden bench policies` calls `run()`. Every set has the same 20 limits for all and for routes; the rest is one
+limit for each tenant, half of them on one route each, and every tenth of them with hours and a country. Requests come
+from 80 clients of tenants that are in every set, and, apart from that, from 20,000 clients of all tenants there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from limiter.matcher import Identity, Matcher
+from limiter.metrics import Metrics
+from limiter.policy_file import load
+from limiter.policy_watch import PolicyWatch
+
+SIZES = (100, 1_000, 10_000, 100_000)
+COMMON = 20
+CLIENTS = 20_000
+ROUNDS = 40
+PAUSE_S = 0.0005
+Ask = tuple[str, str, Identity]
+
+
+def run() -> dict[str, Any]:
+    """Microseconds to find the limits of a request, by the size of the set; seconds to load 100,000."""
+    with tempfile.TemporaryDirectory() as directory:
+        files = {size: _written(Path(directory), size) for size in SIZES}
+        loaded, seconds = {}, {}
+        for size, path in files.items():
+            began = time.perf_counter()
+            loaded[size] = Matcher(load(path))
+            seconds[size] = time.perf_counter() - began
+        jsonl = files[SIZES[-1]].with_suffix(".jsonl")
+        began = time.perf_counter()
+        Matcher(load(jsonl))
+        jsonl_s = time.perf_counter() - began
+        stall_ms, again_s = asyncio.run(_reloading(files[SIZES[-1]]))
+        gc.collect()
+        gc.freeze()
+        few = _measured(loaded, {size: _asks(SIZES[0] - COMMON, SIZES[0]) for size in SIZES})
+        all_over = _measured(loaded, {size: _asks(CLIENTS, size) for size in SIZES})
+    least, most = SIZES[0], SIZES[-1]
+    return {
+        "name": "policies",
+        "unit": "us",
+        "ours": round(few[most], 2),
+        "peers": {
+            **{f"match_{size}": round(each, 2) for size, each in few.items()},
+            **{f"match_{size}_clients_all_over": round(each, 2) for size, each in all_over.items()},
+            **{f"load_yaml_{size}_s": round(each, 2) for size, each in seconds.items()},
+            "load_jsonl_100000_s": round(jsonl_s, 2),
+            "reload_yaml_100000_s": round(again_s, 2),
+            "reload_longest_stall_ms": round(stall_ms, 1),
+        },
+        "limit": "one process; every request is under 4 to 6 limits",
+        "ratios": {
+            **{f"match_{size}": round(few[size] / few[least], 2) for size in SIZES[1:]},
+            **{f"match_{size}_clients_all_over": round(all_over[size] / all_over[least], 2) for size in SIZES[1:]},
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+
+
+def _limits(size: int) -> list[dict[str, Any]]:
+    common: list[dict[str, Any]] = [
+        {"name": "ip", "per": "ip", "rate": "50/s", "burst": 200},
+        {"name": "key", "per": "key", "rate": "100/s", "burst": 400},
+        {"name": "login", "per": "ip", "route": "POST *login*", "rate": "60/min"},
+    ]
+    common += [
+        {"name": f"route-{n}", "per": "tenant", "route": f"/r{n}/{{id}}", "rate": "500/s"} for n in range(COMMON - 3)
+    ]
+    own: list[dict[str, Any]] = []
+    for n in range(size - COMMON):
+        when: dict[str, Any] = {"tenant": f"t{n}"}
+        if n % 10 == 0:
+            when |= {"hours": "mon-sun 0:00-24:00 Europe/Berlin", "not": {"country": ["KP", "IR"]}}
+        where = {"route": f"/r{n % 17}/{{id}}"} if n % 2 else {}
+        own.append({"name": f"tenant-{n}", "per": "tenant", "rate": "1000/s", "when": when, **where})
+    return common + own
+
+
+def _written(directory: Path, size: int) -> Path:
+    path = directory / f"{size}.yaml"
+    limits = [json.dumps(each) for each in _limits(size)]
+    path.with_suffix(".jsonl").write_text("\n".join(limits))
+    path.write_text("version: 1\nlimits:\n" + "".join(_yaml(json.loads(each)) for each in limits))
+    return path
+
+
+def _yaml(limit: dict[str, Any]) -> str:
+    lines = [
+        f"{name}: {json.dumps(value) if isinstance(value, dict | str) else value}" for name, value in limit.items()
+    ]
+    return "  - " + "\n    ".join(lines) + "\n"
+
+
+def _asks(clients: int, size: int) -> list[Ask]:
+    found = []
+    for n in range(clients):
+        tenant = n * 7919 % (size - COMMON)
+        who = Identity(f"10.{n // 40_000}.{n // 200 % 200}.{n % 200}", f"k{n}", f"u{n}", f"t{tenant}")
+        found.append(("GET", f"/r{tenant % 17}/{{id}}", who))
+    return found
+
+
+def _measured(loaded: dict[int, Matcher], asks: dict[int, list[Ask]]) -> dict[int, float]:
+    """The median over `ROUNDS` of the mean of about 2,000 matches, the sizes in turn."""
+    found: dict[int, list[float]] = {size: [] for size in loaded}
+    probes: dict[int, Callable[[int], float]] = {size: _probe(loaded[size], asks[size]) for size in loaded}
+    for turn in range(ROUNDS):
+        for size, probe in probes.items():
+            found[size].append(probe(turn))
+    return {size: statistics.median(each) for size, each in found.items()}
+
+
+def _probe(matcher: Matcher, asks: list[Ask]) -> Callable[[int], float]:
+    now_ms = 1_764_000_000_000
+    attributes = {"country": "DE"}
+
+    def probe(turn: int) -> float:
+        first = turn * 2_000 % len(asks)
+        some = (asks * (2_000 // len(asks) + 2))[first : first + 2_000] if len(asks) < 4_000 else asks[first:][:2_000]
+        began = time.perf_counter()
+        for method, route, who in some:
+            matcher.limits(method, route, "default", who, attributes=attributes, now_ms=now_ms)
+        return (time.perf_counter() - began) / len(some) * 1e6
+
+    return probe
+
+
+async def _reloading(path: Path) -> tuple[float, float]:
+    """The longest time, in ms, that an event loop waited for its turn while a policy was taken; how many s that took."""
+    done = asyncio.Event()
+    watch = PolicyWatch(path, lambda _: done.set(), Metrics(), 3600)
+    watch.start()
+    await asyncio.sleep(0.1)
+    began, longest, last = time.perf_counter(), 0.0, time.perf_counter()
+    watch.now()
+    while not done.is_set():
+        await asyncio.sleep(PAUSE_S)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last - PAUSE_S), now
+    took_s = time.perf_counter() - began
+    await watch.aclose()
+    return longest * 1000, took_s

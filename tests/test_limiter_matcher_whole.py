@@ -32,7 +32,7 @@ def names(found: list[object]) -> list[str]:
 
 
 @given(policies, st.lists(requests, min_size=1, max_size=8))
-@hypothesis(deadline=None, max_examples=400)
+@hypothesis(deadline=None, max_examples=150)
 def test_the_compiled_matcher_equals_the_plain_reading(policy: Policy, asked: list[tuple[object, ...]]) -> None:
     ready = Matcher(policy)
     for method, route, tier, identity, attributes, now_ms in asked:
@@ -42,7 +42,7 @@ def test_the_compiled_matcher_equals_the_plain_reading(policy: Policy, asked: li
 
 
 @given(policies, requests, st.integers(0, 300_000))
-@hypothesis(deadline=None, max_examples=200)
+@hypothesis(deadline=None, max_examples=60)
 def test_a_match_stays_as_it_is_until_it_said(policy: Policy, asked: tuple[object, ...], later_ms: int) -> None:
     ready = Matcher(policy)
     method, route, tier, identity, attributes, now_ms = asked

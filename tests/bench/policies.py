@@ -141,7 +141,7 @@ def _probe(matcher: Matcher, asks: list[Ask]) -> Callable[[int], float]:
 
 
 async def _reloading(path: Path) -> tuple[float, float]:
-    """The longest time, in ms, that an event loop waited for its turn while a policy was taken; how many s that took."""
+    """The longest wait, in ms, of an event loop for its turn while a policy was taken; the seconds that took."""
     done = asyncio.Event()
     watch = PolicyWatch(path, lambda _: done.set(), Metrics(), 3600)
     watch.start()

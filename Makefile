@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 V := .venv/bin
-.PHONY: demo up test test-fast test-kafka check fix bench kafka clean
+.PHONY: demo up test test-fast test-kafka chaos check fix bench kafka clean
 
 demo: .venv/ready ## the whole loop on embedded parts, an attack included; fails unless it was stopped
 	$(V)/floodwarden demo
@@ -19,6 +19,9 @@ test-fast: .venv/ready ## what needs no service
 
 test-kafka: .venv/ready kafka ## the integration suite on real Apache Kafka
 	FW_TEST_BROKER=kafka $(V)/pytest -q -m "integration or kafka"
+
+chaos: .venv/ready kafka ## workers and broker killed at random moments under load, 16 seeds: is every count right?
+	FW_CHAOS_SEEDS=16 $(V)/pytest -q tests/test_chaos.py
 
 check: .venv/ready ## linters, types, architecture, fast tests
 	$(V)/ruff check .

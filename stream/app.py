@@ -13,9 +13,9 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import faust
 import structlog
@@ -40,6 +40,7 @@ TICK_S: Final = 0.02
 EXIT_CRASHED: Final = 3
 _WATCH_S: Final = 0.1
 _STOP_S: Final = 5.0
+_SAVE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,13 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
     return Stream(app, combiner, detector, sender, metrics, inboxes)
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> NoReturn:
     """Serve until SIGTERM or SIGINT. Crash-only: what cannot go on ends the process with code 3, to start again."""
     log.info("starting", kafka=settings.kafka, prefix=settings.topic_prefix)
     asyncio.run(_serve(settings))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings) -> NoReturn:
     stream = create_app(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -155,24 +156,34 @@ async def _serve(settings: Settings) -> None:
     crashed = [error for task in done if task is not stopping and (error := task.exception())]
     if crashed:
         log.error("crashed", error=str(crashed[0].__cause__ or crashed[0]), exc_info=crashed[0])
-        # Not by way of Faust's threads, which may wait for ever: nothing that matters is left in this process.
-        logging.shutdown()
-        os._exit(EXIT_CRASHED)
+        _leave(EXIT_CRASHED)
     await _end(stream, server, work)
+    _leave(0)
 
 
 async def _end(stream: Stream, server: http.Server, work: list[asyncio.Task[None]]) -> None:
     for task in work:
         task.cancel()
-    await asyncio.gather(*work, return_exceptions=True)
-    await stream.detector.save()
-    try:
-        await asyncio.wait_for(stream.faust.stop(), _STOP_S)
-    except TimeoutError:
-        log.warning("Faust did not stop in time")
-    await stream.sender.stop()
-    await server.stop()
+    await asyncio.wait(work, timeout=_STOP_S)
+    await _ended("snapshots", stream.detector.save(), _SAVE_S)
+    await _ended("Faust", stream.faust.stop(), _STOP_S)
+    await _ended("producer", stream.sender.stop(), _STOP_S)
+    await _ended("HTTP", server.stop(), _STOP_S)
     log.info("stopped")
+
+
+async def _ended(what: str, ending: Coroutine[Any, Any, object], within_s: float) -> None:
+    """Wait for `ending`, but not for ever, also where it takes no notice of being cancelled."""
+    task = asyncio.create_task(ending)
+    done, _ = await asyncio.wait([task], timeout=within_s)
+    if not done or task.exception():
+        log.warning("did not stop", what=what, error=str(task.exception()) if done else "no end in time")
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, not by way of Faust's threads, which may wait for ever: nothing that matters is left in it."""
+    logging.shutdown()
+    os._exit(code)
 
 
 async def _tick(detector: Detector) -> None:

@@ -223,6 +223,7 @@ class Detector:
                 )
         except SnapshotError as error:
             log.warning("snapshot refused", partition=partition, reason=str(error))
+        storage.remove(self._path(partition))
         log.info("rebuild", partition=partition, offset=earliest)
         return Held(partition, Pipeline(self._model, self._config), earliest)
 

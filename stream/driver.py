@@ -1,7 +1,8 @@
 """The one place that reaches into Faust and aiokafka: where reading begins, and commits bound to a generation.
 
 Pinned by tests/test_stream_driver.py, which says what moved when a new version moves it. Reached into are
-`Consumer.perform_seek` (Faust calls it after every rebalance, and nothing else sets positions after it),
+`Consumer.perform_seek` (Faust calls it after every rebalance that left us something, and nothing else sets positions
+after it), `App.on_rebalance_complete` (sent also when it left us nothing),
 `Consumer._new_consumer_thread`, `AIOKafkaConsumerThread._create_worker_consumer`, `ConsumerThread.thread_loop`,
 `AIOKafkaConsumer._coordinator` and `_fetch_max_wait_ms`, `GroupCoordinator._send_req`, `generation`, `member_id`.
 """
@@ -117,6 +118,12 @@ async def _run(call: Callable[..., Awaitable[Any]], *args: object) -> Any:
 
 def install(app: faust.App, on_assigned: Callable[[Group], Awaitable[Mapping[Place, int]]]) -> None:
     """Have `on_assigned` say after every rebalance where reading begins, for every partition it names."""
+
+    async def on_complete(_: faust.App, **__: object) -> None:
+        if not app.consumer.assignment():  # Faust seeks nothing for who got nothing, and who had something must know
+            await on_assigned(Group(app, app.consumer))
+
+    app.on_rebalance_complete.connect(on_complete)
 
     class Thread(faust_driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         def _create_worker_consumer(self, transport: Any) -> Any:

@@ -16,8 +16,13 @@ _MAGIC: Final = b"fwstrm1\n"
 
 
 def write(path: Path, offset: int, state: bytes) -> None:
-    """Replace the snapshot; after it returns the new one survives a crash, before that the old one does."""
+    """Replace the snapshot; after it returns the new one survives a crash, before that the old one does.
+
+    One of a later offset stays: its writer has taken over from us.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if _offset(path) > offset:
+        return
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with beside.open("wb") as file:
         file.write(_HEAD.pack(_MAGIC, offset, xxh3_64_intdigest(state)))
@@ -30,6 +35,11 @@ def write(path: Path, offset: int, state: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def remove(path: Path) -> None:
+    """There is no snapshot any more."""
+    path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> tuple[int, bytes] | None:
@@ -45,3 +55,12 @@ def read(path: Path) -> tuple[int, bytes] | None:
     if magic != _MAGIC or xxh3_64_intdigest(state) != checksum:
         raise SnapshotError(f"{path} is damaged")
     return offset, state
+
+
+def _offset(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD.size)
+    except FileNotFoundError:
+        return -1
+    return int(_HEAD.unpack(head)[1]) if len(head) == _HEAD.size and head.startswith(_MAGIC) else -1

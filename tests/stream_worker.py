@@ -100,12 +100,15 @@ def make_settings(broker: str, prefix: str, directory: Path, **more: Any) -> Set
 
 
 @contextmanager
-def worker(settings: Settings, directory: Path) -> Iterator[Worker]:
-    """A worker that has its partitions."""
+def worker(settings: Settings, directory: Path, *, whole: bool = True) -> Iterator[Worker]:
+    """A worker that is ready; with all usage partitions, where it is to have the `whole`."""
     one = Worker(settings, directory)
     one.start()
     try:
-        one.ready()
+        if whole:
+            one.ready()
+        else:
+            one.answers("/readyz", bool)
         yield one
     finally:
         if one.process and one.process.poll() is None:

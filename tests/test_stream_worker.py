@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import threading
@@ -100,6 +101,27 @@ def test_two_workers_share_the_load_and_one_takes_over_from_the_killed_other(
         finally:
             if two.process and two.process.poll() is None:
                 two.kill()
+
+
+def test_of_more_workers_than_partitions_each_partition_has_one_and_all_are_ready(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = make_settings(broker, topic_prefix, tmp_path, decisions_partitions=2, usage_partitions=2)
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for _ in range(3):  # one after the other: the first has everything, and gives up some of it
+            one = settings.model_copy(update={"port": free_port()})
+            workers.append(stack.enter_context(worker(one, tmp_path, whole=not workers)))
+        deadline = time.monotonic() + 30
+        while True:
+            holds = [one.answers("/readyz", bool) for one in workers]
+            dealt = [sorted(p for each in holds for p in each[topic]) for topic in ("decisions", "usage")]
+            totals = [one.get("/v1/totals")["partitions"] for one in workers]
+            if [*dealt, sorted(p for each in totals for p in each)] == [[0, 1]] * 3:
+                break
+            assert time.monotonic() < deadline, (holds, totals)
+            time.sleep(0.1)
+        assert any(not each["decisions"] and not each["usage"] for each in holds)
 
 
 def test_a_named_worker_that_was_killed_gets_its_partitions_back_without_a_rebalance(

@@ -50,8 +50,9 @@ class Failure:
     message: str
 
 
-# Messages of one method in, what each is answered out, in their order. Must not raise.
-Handler = Callable[[Sequence[bytes]], Awaitable[Sequence[bytes | Failure]]]
+# Messages of one method in, what each is answered out, in their order; at once where nothing is waited for. Never raises.
+Replies = Sequence[bytes | Failure]
+Handler = Callable[[Sequence[bytes]], Replies | Awaitable[Replies]]
 
 
 @dataclass(slots=True)
@@ -115,18 +116,18 @@ class Server:
 
     def hand_over(self, connection: _Connection, path: str, calls: list[tuple[int, bytes]]) -> None:
         """Has `calls` of one method answered."""
-        task = asyncio.get_running_loop().create_task(self._answer(connection, path, calls))
+        replies = self._methods[path]([message for _, message in calls])
+        if isinstance(replies, Sequence):
+            connection.reply(zip((stream for stream, _ in calls), replies, strict=True))
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(connection, calls, replies))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, connection: _Connection, path: str, calls: list[tuple[int, bytes]]) -> None:
-        replies: Sequence[bytes | Failure]
-        try:
-            replies = await self._methods[path]([message for _, message in calls])
-        except Exception:  # a loop's outermost line: nobody else would tell the client
-            log.exception("grpc_fault", method=path)
-            replies = [Failure(Code.INTERNAL, "a fault of ours")] * len(calls)
-        connection.reply(zip((stream for stream, _ in calls), replies, strict=True))
+    async def _answer(
+        self, connection: _Connection, calls: list[tuple[int, bytes]], replies: Awaitable[Replies]
+    ) -> None:
+        connection.reply(zip((stream for stream, _ in calls), await replies, strict=True))
 
 
 class _Connection(asyncio.Protocol):

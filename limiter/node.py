@@ -113,10 +113,17 @@ class Node:
 
     async def check_many(self, requests: Sequence[Request]) -> list[Answer]:
         """`check` for each, in their order, with one round trip for all; each is judged for itself."""
-        found = [self._from_memory(request) for request in requests]
-        asking = [each for each in found if isinstance(each, Placed)]
+        return await self.finish(self.begin(requests))
+
+    def begin(self, requests: Sequence[Request]) -> list[Answer | Placed]:
+        """What memory alone answers, at once; what Redis must be asked for is left to `finish`, which must follow."""
+        return [self._from_memory(request) for request in requests]
+
+    async def finish(self, begun: Sequence[Answer | Placed]) -> list[Answer]:
+        """The answers to all that was begun."""
+        asking = [each for each in begun if isinstance(each, Placed)]
         told = iter(await self._from_redis(asking) if asking else ())
-        return [next(told) if isinstance(each, Placed) else each for each in found]
+        return [next(told) if isinstance(each, Placed) else each for each in begun]
 
     async def release(self, held: Answer | Sequence[Slot]) -> bool:
         """Frees the slots that an answer holds, when its request is done; again does no harm. Never raises.

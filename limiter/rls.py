@@ -10,7 +10,7 @@ INVALID_ARGUMENT with the field named; a fault of ours is OK and counted, never 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -21,12 +21,12 @@ from google.protobuf.message import DecodeError
 from limiter.envoy import replies
 from limiter.envoy.descriptors import Call, Reader
 from limiter.envoy.messages import NOT_SERVING, SERVING, HealthCheckRequest, HealthCheckResponse
-from limiter.grpc import Code, Failure, Server
+from limiter.grpc import Code, Failure, Replies, Server
 from limiter.identity import Identifier
 from limiter.node import wall_clock_ms
 from limiter.rows import row
 from limiter.service import Service
-from limiter.verdict import Answer
+from limiter.verdict import Answer, Placed
 from schemas.decision import Decision
 from schemas.errors import BadMessageError, SettingsError
 from schemas.settings import PREFIX
@@ -48,40 +48,49 @@ class RateLimitService:
         self._reader = Reader(Identifier(service.settings), service.settings.envoy_descriptors)
         self._calls = service.metrics.rls_calls
 
-    async def should_rate_limit(self, messages: Sequence[bytes]) -> list[bytes | Failure]:
-        """What each `RateLimitRequest` is answered."""
+    def should_rate_limit(self, messages: Sequence[bytes]) -> Replies | Awaitable[Replies]:
+        """What each `RateLimitRequest` is answered; at once, where memory suffices."""
+        ts_ms = wall_clock_ms()
         try:
-            return await self._answered(messages)
+            calls = [self._read(message) for message in messages]
+            begun = self._node.begin([request for call in calls if isinstance(call, Call) for request in call.requests])
+            if len(begun) <= len(calls):  # a descriptor each: nothing to undo
+                known = [each for each in begun if isinstance(each, Answer)]
+                if len(known) == len(begun):
+                    return self._replies(calls, known, ts_ms)
         except Exception:  # the outermost line of the hot path: a fault of ours must not become the client's
-            self._service.metrics.faults.inc(len(messages))
             log.exception("rls_fault")
-            return [replies.fail_open()] * len(messages)
+            return self._open(len(messages))
+        return self._asked(calls, begun, ts_ms)
 
-    async def health(self, messages: Sequence[bytes]) -> list[bytes | Failure]:
+    def health(self, messages: Sequence[bytes]) -> Replies:
         """Whether checks may be sent here; the same as `/readyz`."""
         return [self._health(message) for message in messages]
 
-    async def _answered(self, messages: Sequence[bytes]) -> list[bytes | Failure]:
-        ts_ms = wall_clock_ms()
-        calls = [self._read(message) for message in messages]
-        requests = [request for call in calls if isinstance(call, Call) for request in call.requests]
-        given = iter(await self._node.check_many(requests))
-        answered: list[bytes | Failure] = []
-        for call in calls:
-            if isinstance(call, Failure):
-                answered.append(call)
-                continue
-            its = [next(given) for _ in call.requests]
-            answered.append(self._reply(call, its, ts_ms))
-            if len(its) > 1:
-                await self._undo(its)
-        return answered
+    async def _asked(self, calls: Sequence[Call | Failure], begun: Sequence[Answer | Placed], ts_ms: int) -> Replies:
+        try:
+            given = await self._node.finish(begun)
+            await self._undo(calls, given)
+            return self._replies(calls, given, ts_ms)
+        except Exception:  # as above
+            log.exception("rls_fault")
+            return self._open(len(calls))
 
-    async def _undo(self, given: Sequence[Answer]) -> None:
+    async def _undo(self, calls: Sequence[Call | Failure], given: Sequence[Answer]) -> None:
         """A refused call takes nothing: what its other descriptors took is given back."""
-        if not all(answer.allowed for answer in given):
-            for answer in given:
-                await self._node.refund(answer)
+        for call, its in _shared_out(calls, given):
+            if isinstance(call, Call) and len(its) > 1 and not all(answer.allowed for answer in its):
+                for answer in its:
+                    await self._node.refund(answer)
+
+    def _replies(self, calls: Sequence[Call | Failure], given: Sequence[Answer], ts_ms: int) -> Replies:
+        return [
+            self._reply(call, its, ts_ms) if isinstance(call, Call) else call for call, its in _shared_out(calls, given)
+        ]
+
+    def _open(self, calls: int) -> Replies:
+        self._service.metrics.faults.inc(calls)
+        return [replies.fail_open()] * calls
 
     def _read(self, message: bytes) -> Call | Failure:
         try:
@@ -90,9 +99,10 @@ class RateLimitService:
             self._calls.labels("INVALID_ARGUMENT").inc()
             return Failure(Code.INVALID_ARGUMENT, str(error))
 
-    def _reply(self, call: Call, given: list[Answer], ts_ms: int) -> bytes:
+    def _reply(self, call: Call, given: Sequence[Answer], ts_ms: int) -> bytes:
         decisive = given[replies.decisive(given)]
-        self._publisher.offer(self._row(call, given, decisive, ts_ms))
+        if not all(request.peek for request in call.requests):
+            self._publisher.offer(self._row(call, given, decisive, ts_ms))
         self._calls.labels("OK" if decisive.allowed else "OVER_LIMIT").inc()
         return replies.response(given)
 
@@ -115,6 +125,17 @@ class RateLimitService:
             return Failure(Code.NOT_FOUND, f"service: {asked.service[:100]!r} is not served here, {NAME} is")
         status = SERVING if self._service.ready else NOT_SERVING
         return bytes(HealthCheckResponse(status=status).SerializeToString())
+
+
+def _shared_out(
+    calls: Sequence[Call | Failure], given: Sequence[Answer]
+) -> Iterator[tuple[Call | Failure, Sequence[Answer]]]:
+    """Each call with the answers to its requests."""
+    at = 0
+    for call in calls:
+        many = len(call.requests) if isinstance(call, Call) else 0
+        yield call, given[at : at + many]
+        at += many
 
 
 @asynccontextmanager

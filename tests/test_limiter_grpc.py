@@ -120,11 +120,11 @@ async def test_a_stop_answers_what_is_under_way_and_says_goodbye(tmp_path: Path)
         (tmp_path / "p.yaml").write_text(POLICY)
         more = {"policies": tmp_path / "p.yaml", "grpc_port": free_port(), "redis_deadline_ms": 700}
         async with Service(settings(server.url, **more)) as service:
-            asked_node, check_many = asyncio.Event(), service.node.check_many
+            asked_node, finish = asyncio.Event(), service.node.finish
 
-            async def told(requests: Any) -> Any:
+            async def told(begun: Any) -> Any:
                 asked_node.set()
-                return await check_many(requests)
+                return await finish(begun)
 
             async with serving(RateLimitService(service)) as port:
                 channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
@@ -132,7 +132,7 @@ async def test_a_stop_answers_what_is_under_way_and_says_goodbye(tmp_path: Path)
                 asked = bytes(question({"remote_address": "192.0.2.2"}))
                 await call(asked, timeout=10)
                 server.pause()
-                service.node.check_many = told  # type: ignore[method-assign]
+                service.node.finish = told  # type: ignore[method-assign]
                 waiting = asyncio.ensure_future(call(asked, timeout=10))
                 await asyncio.wait_for(asked_node.wait(), 10)
                 assert not waiting.done()

@@ -32,8 +32,12 @@ class Pipe:
     resume_reading = pause_reading
 
 
-async def echo(messages: Sequence[bytes]) -> list[bytes | Failure]:
+async def later(messages: Sequence[bytes]) -> list[bytes | Failure]:
     await asyncio.sleep(0)
+    return at_once(messages)
+
+
+def at_once(messages: Sequence[bytes]) -> list[bytes | Failure]:
     return [each if len(each) % 7 else Failure(Code.INTERNAL, "é\n%") for each in messages]
 
 
@@ -44,7 +48,7 @@ def traffic(chance: random.Random) -> bytes:
     sent = http.data_to_send()
     for _ in range(chance.randint(1, 12)):
         kind = chance.choice([b"application/grpc", b"text/plain"])
-        path = chance.choice([b"/a/b", b"/c"])
+        path = chance.choice([b"/a/b", b"/a/c", b"/c"])
         head = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"l"))
         stream = http.send_request((*head, (b"content-type", kind)))
         message = chance.randbytes(chance.randint(0, 200))
@@ -74,7 +78,7 @@ async def test_whatever_comes_nothing_is_raised_kept_or_left_running(seed: int) 
     chance = random.Random(seed)
     faults: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
-    server = Server({"/a/b": echo})
+    server = Server({"/a/b": later, "/a/c": at_once})
     closed = 0
     for _ in range(CONNECTIONS):
         sent, connection, pipe = traffic(chance), _Connection(server), Pipe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from limiter import answers
@@ -16,7 +17,7 @@ _TOLD: Final = ("rule", "reason", "policy", "action")
 
 def decisive(given: Sequence[Answer]) -> int:
     """Which answer speaks for all: a denial, a challenge, the longest wait, else the one with least left."""
-    return min(range(len(given)), key=lambda at: _rank(given[at]))
+    return 0 if len(given) == 1 else min(range(len(given)), key=lambda at: _rank(given[at]))
 
 
 def response(given: Sequence[Answer]) -> bytes:
@@ -47,6 +48,7 @@ def fail_open(descriptors: int = 0) -> bytes:
     return bytes(reply.SerializeToString())
 
 
+@lru_cache(maxsize=4_096)
 def rate(tokens: int, window_ms: int) -> tuple[int, int]:
     """`tokens` in `window_ms` as Envoy says it: so many per unit, of the smallest unit that says it exactly.
 

@@ -50,7 +50,7 @@ class Failure:
     message: str
 
 
-# Messages of one method in, what each is answered out, in their order; at once where nothing is waited for. Never raises.
+# Messages of one method in, what each is answered out, in their order; at once where nobody is waited for. No raise.
 Replies = Sequence[bytes | Failure]
 Handler = Callable[[Sequence[bytes]], Replies | Awaitable[Replies]]
 

@@ -3,8 +3,8 @@
 `floodwarden bench rls` calls `run()`; it starts a Redis and a limiter process of its own, which publishes to nobody.
 Both sides are asked by clients of one kind, in a process of their own: bytes packed once, one connection on asyncio,
 a future a reply (PINGs by sixteen connections, for Redis answers one connection in order). The Python client of gRPC,
-which costs more than the call, is shown beside. `exact` calls ask Redis for two limits each, `leased` ones, as limits are
-when nothing is said, are answered from what the limiter has on lease.
+which costs more than the call, is shown beside. An `exact` call asks Redis for one limit; a `leased` one, as limits
+are when nothing is said, is answered from what the limiter has on lease.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ version: 1
 name: bench
 limits:
   - { name: ip, per: ip, route: /exact/*, rate: 1000000/s, burst: 1000000, lease: off }
-  - { name: key, per: key, route: /exact/*, rate: 1000000/s, burst: 1000000, lease: off }
   - { name: leased-ip, per: ip, route: /leased/*, rate: 1000000/s, burst: 1000000 }
-  - { name: leased-key, per: key, route: /leased/*, rate: 1000000/s, burst: 1000000 }
 """
 
 
@@ -63,7 +61,7 @@ def run() -> dict[str, Any]:
         "unit": "us",
         "ours": figures.pop("exact_p50_at_1"),
         "peers": figures,
-        "limit": "two limits a call, one Redis and one limiter process on the same machine",
+        "limit": "one limit a call, one Redis and one limiter process on the same machine",
         "ratios": ratios,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }

@@ -6,6 +6,7 @@
                          go to the dead-letter topic and are named in a 422, after the good ones were published
     POST /v1/release     {"slots": [...]} of answers whose requests are done -> 200; again does no harm; 503 when Redis
                          could not be told: their leases free them
+    GET  /v1/auth        a proxy's sub-request about the request it holds (`limiter.auth`)
     GET  /healthz  /readyz  /metrics
 
 One request, one row. `/v1/check` publishes the row itself, without an upstream status, unless the question says
@@ -31,6 +32,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from limiter import answers, wire
+from limiter.auth import Auth
 from limiter.identity import Identifier
 from limiter.node import wall_clock_ms
 from limiter.rows import cleaned, row
@@ -64,6 +66,7 @@ class Api:
             Route("/v1/checks", _named(self.checks), methods=["POST"]),
             Route("/v1/release", _named(self.release), methods=["POST"]),
             Route(_DECISIONS, _named(self.decisions), methods=["POST"]),
+            Route("/v1/auth", _named(Auth(self._service, self._identifier).__call__)),
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
@@ -187,6 +190,7 @@ def run(settings: Settings) -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,
+        proxy_headers=False,  # whom we believe about a client is `identity`'s to say
     )
     if threading.current_thread() is threading.main_thread():
         # uvicorn raises the signal that stopped it once more, for whoever had it before: a stop asked for is no failure

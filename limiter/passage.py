@@ -45,8 +45,8 @@ class Arrived:
 class Passage:
     """An answered question. `refusal` is what the client gets instead of the application's response; None: pass it on.
 
-    The first status told completes the row, so its latency is the time to the first byte. `delay_s`: pass it on, but
-    only after so long.
+    The first status told completes the row, so its latency is the time to the first byte; a refusal has told its own.
+    `delay_s`: pass it on, but only after so long.
     """
 
     def __init__(self, asked: Question, answer: Answer, rows: Rows, node: str, arrived: Arrived) -> None:
@@ -54,7 +54,8 @@ class Passage:
         self._began = arrived.at
         self._slots = answer.slots
         self._rows = rows
-        self._row: Decision | None = row(asked.request, answer, arrived.ts_ms, node)
+        self._told = False
+        self.row = row(asked.request, answer, arrived.ts_ms, node)
         self.refusal: answers.Refusal | None = None
         if not answer.allowed:
             self.refusal = answers.refusal(answer)
@@ -80,6 +81,8 @@ class Passage:
 
     def tell(self, status: int) -> None:
         """The application answered with `status`; 0: it never did. Only the first call counts."""
-        told, self._row = self._row, None
-        if told is not None:
-            self._rows.offer(completed(told, status, (time.perf_counter() - self._began) * 1000))
+        if self._told:
+            return
+        self._told = True
+        self.row = completed(self.row, status, (time.perf_counter() - self._began) * 1000)
+        self._rows.offer(self.row)

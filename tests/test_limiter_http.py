@@ -225,6 +225,67 @@ async def test_rows_that_find_no_room_are_handed_back(api: httpx.AsyncClient, se
     assert answer.headers["retry-after"] == "1"
 
 
+ORIGINAL = {"x-original-method": "GET", "x-original-uri": "/items/9?token=s3cret", "x-forwarded-for": "192.0.2.7"}
+
+
+async def test_a_sub_request_is_answered_for_the_request_it_names(api: httpx.AsyncClient, service: Any) -> None:
+    answers = [await api.get("/v1/auth", headers=ORIGINAL) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [204, 204, 204, 429]
+    assert answers[0].headers["ratelimit"].startswith('"ip";r=2')
+    assert answers[3].json()["status"] == 429
+    assert "retry-after" in answers[3].headers
+    assert [row.status for row in service.kept] == [0, 0, 0, 429]
+    assert {(row.ip, row.route, row.path) for row in service.kept} == {
+        ("192.0.2.7", "/items/{id}", "/items/9?token=***")
+    }
+
+
+async def test_a_proxy_that_knows_no_429_gets_403_and_the_rest_in_headers(api: httpx.AsyncClient) -> None:
+    answers = [await api.get("/v1/auth?status=403", headers=ORIGINAL) for _ in range(4)]
+    assert [answer.headers["x-floodwarden-status"] for answer in answers] == ["204", "204", "204", "429"]
+    assert answers[3].status_code == 403
+    assert json.loads(answers[3].headers["x-floodwarden-problem"]) == answers[3].json()
+    bad: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in ORIGINAL.items()]
+    bad = [*bad[:2], (b"x-forwarded-for", b"192.0.2.8"), (b"x-api-key", b"\xff")]
+    malformed = await api.get("/v1/auth?status=403", headers=bad)
+    assert (malformed.status_code, malformed.headers["x-floodwarden-status"]) == (403, "400")
+    assert malformed.json()["field"] == "x-api-key"
+
+
+async def test_a_row_left_to_the_proxy_is_complete_but_for_the_status(api: httpx.AsyncClient, service: Any) -> None:
+    answer = await api.get("/v1/auth?publish=false", headers=ORIGINAL | {"user-agent": 'a "b" \\ c'})
+    assert service.kept == []
+    row = answer.headers["x-floodwarden-row"] + ',"status":404}'
+    assert (await api.post("/v1/decisions", content=row)).status_code == 202
+    assert (service.kept[0].status, service.kept[0].ip, service.kept[0].route) == (404, "192.0.2.7", "/items/{id}")
+    assert service.kept[0].ua == 'a "b" \\ c'
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "field"),
+    [
+        ("", {}, 400, "x-original-method"),
+        ("", {"x-original-method": "GET"}, 400, "x-original-uri"),
+        ("?status=200", ORIGINAL, 400, "query.status"),
+        ("?colour=red", ORIGINAL, 400, "query.colour"),
+        ("", ORIGINAL | {"x-original-method": "G" * 17}, 400, "method"),
+    ],
+)
+async def test_a_sub_request_that_is_none_is_named(
+    api: httpx.AsyncClient, query: str, headers: dict[str, str], status: int, field: str
+) -> None:
+    answer = await api.get(f"/v1/auth{query}", headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (status, field)
+
+
+async def test_a_stranger_s_sub_request_is_not_believed_and_not_taken_for_a_refusal(service: Any) -> None:
+    transport = httpx.ASGITransport(create_app(service, owns=False), client=("198.51.100.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as stranger:
+        answer = await stranger.get("/v1/auth", headers=ORIGINAL)
+    assert (answer.status_code, answer.json()["field"]) == (503, "peer")
+    assert service.kept == []
+
+
 async def test_health_readiness_and_metrics(api: httpx.AsyncClient, service: Service) -> None:
     assert (await api.get("/healthz")).status_code == 200
     await eventually(lambda: service.ready)

@@ -19,6 +19,7 @@ from limiter.matcher import Matcher
 from limiter.metrics import Metrics
 from limiter.node import Node, wall_clock_ms
 from limiter.overrides import Overrides
+from limiter.passage import Rows, Silence
 from limiter.policy_file import load
 from limiter.policy_watch import PolicyWatch
 from limiter.publisher import Publisher
@@ -30,14 +31,14 @@ log = structlog.get_logger("limiter")
 
 
 class Service:
-    """Owns one node's parts. Kafka or Redis away at the start stops nothing.
+    """Owns one node's parts. Kafka or Redis away at the start stops nothing; without `publish` Kafka is not asked for.
 
     Raises:
         PolicyError: the policy file cannot be taken.
         SettingsError: a malformed setting.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, publish: bool = True) -> None:
         name = settings.node or f"{socket.gethostname()}:{settings.port or os.getpid()}"
         self.settings = settings.model_copy(update={"node": name})
         self.metrics = Metrics()
@@ -57,12 +58,13 @@ class Service:
         )
         # The same after a restart, when the process id is another: what one run left on disk the next one sends.
         spool = settings.node or socket.gethostname() + (f":{settings.port}" if settings.port else "")
-        self.publisher = Publisher(self.settings, self.metrics, spool=spool)
+        self._publisher = Publisher(self.settings, self.metrics, spool=spool) if publish else None
 
     async def __aenter__(self) -> Self:
         if self.settings.secret.get_secret_value() == "change-me":
             log.warning("secret_is_default", fix="set FLOODWARDEN_SECRET to the same random text on every node")
-        self.publisher.start()
+        if self._publisher is not None:
+            self._publisher.start()
         await self.node.warm()
         self.feed.start()
         if self._watch is not None:
@@ -77,7 +79,8 @@ class Service:
             await self._watch.aclose()
         await self.feed.aclose()
         await self.node.aclose()
-        await asyncio.to_thread(self.publisher.stop)
+        if self._publisher is not None:
+            await asyncio.to_thread(self._publisher.stop)
         for client in self._clients:
             await client.aclose()
         log.info("limiter_stopped", node=self.settings.node)
@@ -90,6 +93,18 @@ class Service:
     def _use(self, matcher: Matcher) -> None:
         self.policy = matcher.policy
         self.node.use(matcher)
+
+    @property
+    def publisher(self) -> Publisher:
+        """Where rows go to Kafka. Raises RuntimeError for a service that publishes nothing."""
+        if self._publisher is None:
+            raise RuntimeError("this limiter publishes nothing: it was opened with publish=False")
+        return self._publisher
+
+    @property
+    def rows(self) -> Rows:
+        """Where rows go: the publisher, or nowhere."""
+        return self._publisher or Silence()
 
     @property
     def ready(self) -> bool:

@@ -66,7 +66,7 @@ _ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 def check(body: bytes) -> Check:
     """One question. Raises `BadMessageError` naming the field."""
-    return _checked(_decoded(_CHECK, body), "")
+    return checked(_decoded(_CHECK, body), "")
 
 
 def checks(body: bytes) -> list[Check]:
@@ -74,7 +74,7 @@ def checks(body: bytes) -> list[Check]:
     found = _decoded(_CHECKS, body).requests
     if len(found) > CHECKS_MAX:
         raise BadMessageError("too_large", "requests", f"{len(found)} questions", f"at most {CHECKS_MAX} at a time")
-    return [_checked(one, f"requests[{at}].") for at, one in enumerate(found)]
+    return [checked(one, f"requests[{at}].") for at, one in enumerate(found)]
 
 
 def release(body: bytes) -> list[Slot]:
@@ -176,7 +176,8 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise BadMessageError("bad_json", "body", str(error), "send a JSON object") from error
 
 
-def _checked(one: Check, at: str) -> Check:
+def checked(one: Check, at: str) -> Check:
+    """`one`, when its values can be taken. Raises `BadMessageError` naming the field; `at` stands before its name."""
     if one.cost is not None and not 0 <= one.cost <= COST_MAX:
         raise BadMessageError("bad_value", f"{at}cost", f"{one.cost} is out of range", f"0 to {COST_MAX}")
     if one.ip is not None and address(one.ip) is None:

@@ -20,26 +20,26 @@ local function first(field, least) -- the place of the first entry whose field i
 end
 local function text(at, spent, sum) return string.format('%.0f %.0f %.0f', at, spent, sum) end
 
-if entry(0).at <= now - window then redis.call('LTRIM', key, first('at', now - window + 1), -1) end
-local base = entry(0).sum - entry(0).spent
-local used = math.max(entry(-1).sum - base, 0)
-if entry(-1).at > now then -- the clock stepped back: all of it counts as taken now
+local oldest, newest = entry(0), entry(-1)
+if oldest.at <= now - window then
+  redis.call('LTRIM', key, first('at', now - window + 1), -1)
+  oldest, newest = entry(0), entry(-1)
+end
+local base, used = oldest.sum - oldest.spent, newest.sum - oldest.sum + oldest.spent
+if newest.at > now then -- the clock stepped back: all of it counts as taken now
   redis.call('LTRIM', key, -1, -1)
   redis.call('LSET', key, 0, text(now, used, base + used))
 end
-
 local fits, frees, back = cost <= 0 or used + cost <= tokens, 0, math.min(-cost, used)
 if not fits and cost <= tokens then frees = entry(first('sum', base + used + cost - tokens)).at end
 if cost > 0 and fits and not look then
   used = used + cost
   redis.call('RPUSH', key, text(now, cost, base + used))
+  redis.call('PEXPIRE', key, math.ceil(window / 1000) + 60000) -- collects garbage; no answer depends on it
 end
 while back > 0 do
-  local newest = entry(-1)
-  if newest.spent <= back then redis.call('RPOP', key)
-  else redis.call('LSET', key, -1, text(newest.at, newest.spent - back, newest.sum - back)) end
-  used, back = used - math.min(newest.spent, back), back - newest.spent
+  local at, spent, sum = entry(-1).at, entry(-1).spent, entry(-1).sum
+  if spent <= back then redis.call('RPOP', key) else redis.call('LSET', key, -1, text(at, spent - back, sum - back)) end
+  used, back = used - math.min(spent, back), back - spent
 end
--- The expiry collects garbage, a minute after the newest has left; no answer depends on it.
-if cost > 0 and fits and not look then redis.call('PEXPIRE', key, math.ceil((entry(-1).at + window - now) / 1000) + 60000) end
 return { fits and 1 or 0, used, frees, entry(-1).at, now }

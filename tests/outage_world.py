@@ -50,7 +50,7 @@ class Traffic:
     def __init__(self, publisher: Publisher, rows_per_s: int) -> None:
         self.offered: list[int] = []
         self.refused = 0
-        self.offer_us_max = 0.0
+        self.offer_us: list[float] = []  # how long each offer took
         self._publisher, self._rate = publisher, rows_per_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -70,7 +70,7 @@ class Traffic:
                 one = row(len(self.offered))
                 before = time.perf_counter()
                 self.refused += not self._publisher.offer(one)
-                self.offer_us_max = max(self.offer_us_max, (time.perf_counter() - before) * 1e6)
+                self.offer_us.append((time.perf_counter() - before) * 1e6)
                 self.offered.append(one.ts_ms)
 
 
@@ -82,6 +82,7 @@ class Topic:
         self._consumer = Consumer({"bootstrap.servers": settings.kafka, **options})
         name = settings.topic(topics.DECISIONS)
         self._consumer.assign([TopicPartition(name, p, 0) for p in range(PARTITIONS)])
+        self.messages = self.value_bytes = 0
         self.times: Counter[int] = Counter()
         self.ts_ms: dict[int, int] = {}
         self.by_partition: dict[int, list[int]] = {p: [] for p in range(PARTITIONS)}
@@ -107,6 +108,8 @@ class Topic:
             return False
         batch = codec.decode(message.value(), topics.ARROW)
         numbers = [int(path.rpartition("/")[2]) for path in batch.column("path").to_pylist()]
+        self.messages += 1
+        self.value_bytes += len(message.value())
         self.times.update(numbers)
         self.ts_ms.update(zip(numbers, batch.column("ts_ms").to_pylist(), strict=True))
         self.by_partition[message.partition()] += numbers

@@ -112,11 +112,10 @@ class Delivery:
         oldest = next(iter(self._out.values()), None)
         return oldest is not None and time.monotonic() - oldest.handed_s > self._patience_s
 
-    @property
-    def takes(self) -> bool:
-        """Whether more may be handed over: the broker answers, and little enough is out."""
-        room = self._rows < self._rows_max and self._bytes < _BYTES_MAX and len(self._out) < PARCELS_MAX
-        return room and not self.away
+    def takes(self, share: float = 1.0) -> bool:
+        """Whether more may be handed over: the broker answers, and less than `share` of what may be is out."""
+        rows, size, parcels = self._rows / self._rows_max, self._bytes / _BYTES_MAX, len(self._out) / PARCELS_MAX
+        return max(rows, size, parcels) < share and not self.away
 
     def parcels(self) -> list[Parcel]:
         """What is out, oldest first."""

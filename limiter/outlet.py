@@ -19,6 +19,7 @@ from limiter.spool import Record, Spool
 from limiter.spool_directory import writable
 from schemas.settings import Settings
 
+_OLD_SHARE: Final = 0.5  # of what may be out is for rows from disk; fresh ones find room beside them
 _ANSWER_S: Final = 0.01  # of waiting for the broker while there is more to hand over
 _LEFT_EVERY_S: Final = 30.0
 _COMPLAIN_EVERY_S: Final = 10.0
@@ -49,6 +50,7 @@ class Outlet:
                 "spool_not_writable", path=str(self._directory), fix="set FLOODWARDEN_DATA_DIR to a directory of ours"
             )
         self.tend()
+        self.forward()
 
     def raw(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """A message that is no batch, best effort. Of any thread. Raises BufferError and KafkaException."""
@@ -58,7 +60,7 @@ class Outlet:
         """To the broker where it answers and nothing recent waits before it, else to disk, else to memory."""
         behind = self._peek()
         in_order = behind is None or parcel.ts_ms - behind.ts_ms > self._in_place_ms
-        if in_order and self._delivery.takes and self._delivery.hand(parcel):
+        if in_order and self._delivery.takes() and self._delivery.hand(parcel):
             return
         if self._delivery.away:
             self._secure()
@@ -70,7 +72,7 @@ class Outlet:
 
     def forward(self) -> None:
         """Hands over what is on disk, as fast as the broker takes it."""
-        while self._delivery.takes and (record := self._peek()) is not None:
+        while self._delivery.takes(_OLD_SHARE) and (record := self._peek()) is not None:
             parcel = Parcel(record.value, record.rows, record.ts_ms, record.place, replayed=True)
             self._spool.take(record)
             self._on_memory(record.rows)

@@ -10,12 +10,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from outage_world import Topic, Traffic, lost, make_topics, metric, poll_until, row
 from servers import Kafka, free_port, kafka, why_no_kafka
 
 from limiter.metrics import Metrics
 from limiter.publisher import Publisher
+from limiter.spool import Spool
+from schemas import codec
 from schemas.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -77,6 +80,32 @@ def test_what_a_run_left_on_disk_the_next_one_sends_first_once_and_with_its_own_
     assert metric(after, "decisions_replayed_total") in (4000, 4100), "new ones may queue behind old ones"
     assert 0 < metric(after, "decisions_in_doubt_total") <= 4000, "those librdkafka held when the first run ended"
     assert not list(Path(away.data_dir).glob("spool/*/*.seg"))
+
+
+def test_rows_too_old_for_the_stream_to_judge_in_place_hold_no_fresh_one_up(back: Settings) -> None:
+    settings = back.model_copy(update={"publish_queue_rows": 1000, "publish_linger_ms": 1})
+    old, left = 100_000, Spool(Path(back.data_dir, "spool"), "n1", 1 << 30, lambda *_: None)
+    for first in range(0, old, 100):
+        rows = [msgspec.structs.replace(row(i), ts_ms=row(i).ts_ms - 3_600_000) for i in range(first, first + 100)]
+        left.append(codec.encode(codec.from_rows(rows)), 100, rows[-1].ts_ms)
+    left.close()
+    metrics = Metrics()
+    publisher = Publisher(settings, metrics)
+    publisher.start()
+    offered(publisher, old, 100)
+    topic = Topic(settings)
+    topic.read_until(lambda: len(topic.times) == old + 100)
+    publisher.stop()
+    topic.close()
+    assert topic.times == dict.fromkeys(range(old + 100), 1)
+    behind = [
+        sum(n < old for n in numbers[numbers.index(max(numbers)) :])
+        for numbers in topic.by_partition.values()
+        if max(numbers) >= old
+    ]
+    assert max(behind) > 0, "old rows still came after the last fresh one"
+    old_only = [[n for n in numbers if n < old] for numbers in topic.by_partition.values()]
+    assert old_only == [sorted(numbers) for numbers in old_only], "in their order"
 
 
 _NODE = """

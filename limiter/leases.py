@@ -12,7 +12,7 @@ nearly empty ones lend nothing and are asked each time. ADR 0013 states the boun
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -58,15 +58,20 @@ class Lease:
     """
 
     __slots__ = (
-        "asked", "asking_us", "at_us", "bucket", "held", "left", "lot", "low", "one", "since_us", "tat_us", "until_us",
+        "asked", "asking_us", "at_us", "bucket", "burst", "capacity_us", "emission_us", "held", "left", "lot", "low",
+        "name", "one", "since_us", "spare", "tat_us", "until_us", "window_ms",
     )  # fmt: skip
 
     def __init__(self, one: Applied, bucket: Bucket, now_us: int) -> None:
         self.one = one
         self.bucket = bucket
+        # At hand, for the way of nearly every check:
+        self.name, self.burst, self.emission_us = one.limit.name, bucket.burst, bucket.emission_us
+        self.capacity_us, self.window_ms = bucket.capacity_us, -(-bucket.capacity_us // 1000)
         self.left = 0
         self.until_us = 0
         self.tat_us = now_us
+        self.spare = 0  # tokens the shared bucket had then; beside what is held
         self.low = -1
         self.lot = 0  # the size of the last one
         self.held = 0  # `left` just after it
@@ -92,17 +97,19 @@ class Lease:
 
     def seen(self, now_us: int) -> Taken:
         """What a client who was served may know: what is held, and what the bucket had when last heard of."""
-        ahead_us = max(0, self.tat_us - now_us)
-        bucket = self.bucket
-        remaining = min(bucket.burst, self.left + (bucket.capacity_us - ahead_us) // bucket.emission_us)
-        return Taken(True, self.tat_us, remaining, 0, max(0, ahead_us - self.left * bucket.emission_us))
+        reset_us = max(0, self.tat_us - now_us - self.left * self.emission_us)
+        return Taken(True, self.tat_us, self.left + self.spare, 0, reset_us)
 
 
 class Leases:
-    """The leases of one node, at most `most`; what no longer serves waits in line to be given back."""
+    """The leases of one node, at most `most`; what no longer serves waits in line to be given back.
+
+    `ran_low` is called when there is something in `low` that was empty.
+    """
 
     def __init__(self, most: int = LEASES_MAX) -> None:
         self._most = most
+        self.ran_low: Callable[[], None] = lambda: None
         self._leases: OrderedDict[_Key, Lease] = OrderedDict()  # the longest without a lot first
         self.low: list[Lease] = []  # these need their next lot soon
         self._back: OrderedDict[_Key, tuple[Applied, int]] = OrderedDict()  # microseconds of the bucket
@@ -151,6 +158,8 @@ class Leases:
         """`lease` needs its next lot soon."""
         lease.low = -1
         self.low.append(lease)
+        if len(self.low) == 1:
+            self.ran_low()
 
     def refills(self, now_us: int) -> list[tuple[Lease, int]]:
         """The leases that ran low and want another lot, and of which size; none of them twice."""
@@ -211,6 +220,8 @@ class Leases:
         if now_us >= lease.until_us:
             self._empty(lease)
         lease.left += lot
+        spare = (lease.capacity_us - max(0, tat_us - now_us)) // lease.emission_us
+        lease.spare = max(0, min(spare, lease.burst - lease.left))
         lease.held, lease.lot, lease.low = lease.left, lot, lease.left // 4
         lease.asked, lease.since_us = 0, now_us
         lease.at_us, lease.until_us = now_us, now_us + LIFE_US

@@ -24,6 +24,7 @@ class Lender:
         self, leases: Leases, shared: SharedLimits, clock_ms: Callable[[], int], failed: Callable[[Exception], None]
     ) -> None:
         self._leases = leases
+        leases.ran_low = self.wake
         self._shared = shared
         self._clock_ms = clock_ms
         self._failed = failed

@@ -67,7 +67,7 @@ class Node:
         self.modes = Modes(metrics, clock_ms)
         self._link = link_to(redis, SCRIPTS, settings.redis_deadline_ms / 1000, clock_ms, self.modes)
         self._leases = Leases()
-        self._local = Local(self._placing, overrides, self._known, self._leases)
+        self._local = Local(self._placing, overrides, self._known, self._leases, clock_ms)
         self._shared = SharedLimits(
             self._link, settings.keys, settings.redis_deadline_ms, self._known, self._leases, clock_ms, self._sharers
         )
@@ -103,12 +103,12 @@ class Node:
 
         For the thread of the event loop. Never raises; what it answers is counted as a check.
         """
-        answer = self._from_memory(request)
+        answer = self._local.served(request) or self._from_memory(request)
         return None if isinstance(answer, Placed) else answer
 
     async def check(self, request: Request) -> Answer:
         """What to do with `request`. Never raises (but for cancellation); a fault of our own allows and is counted."""
-        answer = self._from_memory(request)
+        answer = self._local.served(request) or self._from_memory(request)
         return (await self._from_redis((answer,)))[0] if isinstance(answer, Placed) else answer
 
     async def check_many(self, requests: Sequence[Request]) -> list[Answer]:
@@ -117,7 +117,8 @@ class Node:
 
     def begin(self, requests: Sequence[Request]) -> list[Answer | Placed]:
         """What memory alone answers, at once; what Redis must be asked for is left to `finish`, which must follow."""
-        return [self._from_memory(request) for request in requests]
+        served = self._local.served
+        return [served(request) or self._from_memory(request) for request in requests]
 
     async def finish(self, begun: Sequence[Answer | Placed]) -> list[Answer]:
         """The answers to all that was begun."""
@@ -160,8 +161,6 @@ class Node:
                 if self.modes.mode is Mode.SHARED:
                     return answer
                 answer = self._locally(answer, now_ms)
-            if self._leases.low:
-                self._lender.wake()
         except Exception:  # the outermost line of the hot path: a fault of ours must not become the client's
             answer = self._fault()
             log.exception("check_fault")
@@ -284,6 +283,8 @@ class Node:
         self._metrics.redis_errors.labels(reason_of(error)).inc()
 
     def _count(self) -> None:
+        self._counts["allow", Mode.MEMORY] += self._local.count
+        self._local.count = 0
         for of, count in self._counts.items():
             if count:
                 self._counts[of] = 0

@@ -26,6 +26,7 @@ from schemas.exempt import Known
 
 NONE: Final = 0  # no row: the first column of each is never used
 VICTIMS: Final = 1024
+SEEN: Final = (1 << 22) - 1
 STATIC: Final = 3  # of the settings: never swept, never counted
 AUTOMATIC, BY_PERSON, KEPT = 0, 1, 2
 _FREE: Final = 255
@@ -34,12 +35,22 @@ _64_BITS: Final = (1 << 64) - 1
 Shards = list[dict[int, int]]
 
 
+def new_seen() -> bytearray:
+    """Nothing seen yet."""
+    return bytearray(SEEN + 1)
+
+
 class Table:
-    """Hash -> first row. Where a request is judged, `find` is written out: `shards[h >> 58].get(h >> 4)`."""
+    """Hash -> first row. Where a request is judged, `find` is written out.
 
-    __slots__ = ("shards", "size")
+    `seen`, shared by tables, counts keys by their last bits: nearly always it alone tells that nothing is known, in one
+    look at 4 MB where a dict of a million would be looked at thrice, in tens.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("seen", "shards", "size")
+
+    def __init__(self, seen: bytearray) -> None:
+        self.seen = seen
         self.shards: Shards = [{} for _ in range(64)]
         self.size = 0
 
@@ -55,7 +66,11 @@ class Table:
             shard.pop(key, None)
         else:
             shard[key] = row
-        self.size += len(shard) - before
+        change = len(shard) - before
+        self.size += change
+        count = self.seen[key & SEEN]
+        if change and count < 255:  # one that is full stays so
+            self.seen[key & SEEN] = count + change
         if not self.size:
             self.shards = [{} for _ in range(64)]  # a dict that was emptied keeps its memory
 
@@ -76,7 +91,7 @@ class Terms:
     rate: NewRate | None = None
 
 
-_GONE: Final = Terms(Table(), ActionKind.NOTICE)
+_GONE: Final = Terms(Table(bytearray(1)), ActionKind.NOTICE)
 
 
 class Entries:
@@ -95,7 +110,7 @@ class Entries:
         self._of = array("I", [0])
         self._generation = array("B", [0])
         self._now = 1
-        self._uids = Table()
+        self._uids = Table(new_seen())
         self._texts: dict[int, str] = {}  # uids that are no 32 hex digits
         self._free = array("I")
         self._terms: list[Terms] = []

@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from limiter.entries import AUTOMATIC, BY_PERSON, KEPT, NONE, STATIC, Entries, Shards, Table, Terms
+from limiter.entries import AUTOMATIC, BY_PERSON, KEPT, NONE, SEEN, STATIC, Entries, Shards, Table, Terms, new_seen
 from limiter.matcher import Identity
 from limiter.orders import NewRate, Order, order
 from limiter.policy import PPM
@@ -91,7 +91,8 @@ class Overrides:
     def __init__(self, allowlist: Iterable[Target] = (), entries_max: int = ENTRIES_MAX) -> None:
         self._max = entries_max
         self._entries = Entries()
-        self._tables = {kind: Table() for kind in TargetKind}
+        self._seen = new_seen()
+        self._tables = {kind: Table(self._seen) for kind in TargetKind}
         self._networks: dict[tuple[int, int], Table] = {}  # (version, host bits) -> network number -> row
         self._asked: tuple[tuple[Shards, int], ...] = ()  # tables that hold anything, and whose value they hold
         self._numbers: dict[str, tuple[int, int]] = {}  # of addresses asked for lately
@@ -171,7 +172,7 @@ class Overrides:
 
         `attributes` are what its gateway says of it: `country`, `asn`.
         """
-        asked = self._asked
+        asked, seen = self._asked, self._seen
         if not asked and not self._networks:
             return NOTHING
         asn, country = (attributes.get("asn"), attributes.get("country")) if attributes else (None, None)
@@ -181,9 +182,8 @@ class Overrides:
         for shards, at in asked:
             text = who[at]
             if text is not None:
-                key = hash(text)
-                row = shards[key >> 58].get(key >> 4)
-                if row is not None:
+                key = hash(text) >> 4
+                if seen[key & SEEN] and (row := shards[key >> 54].get(key)):
                     heads = heads or []
                     heads.append((row, None, text))
         if self._networks and ip is not None:
@@ -200,9 +200,8 @@ class Overrides:
         for (version, bits), table in self._networks.items():
             if version == own_version:
                 network = number >> bits
-                key = hash((self._seed, network))
-                row = table.shards[key >> 58].get(key >> 4)
-                if row is not None:
+                key = hash((self._seed, network)) >> 4
+                if self._seen[key & SEEN] and (row := table.shards[key >> 54].get(key)):
                     heads = heads or []
                     heads.append((row, network & _64_BITS, ip))
         return heads
@@ -278,7 +277,7 @@ class Overrides:
         version, bits, number = network
         table = self._networks.get((version, bits))
         if table is None:
-            table = self._networks[version, bits] = Table()
+            table = self._networks[version, bits] = Table(self._seen)
         return table, hash((self._seed, number)) >> 4, number & _64_BITS
 
 

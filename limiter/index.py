@@ -85,6 +85,10 @@ class Index:
                     plain.extend(table[()])
         return Fitting(tuple(sorted(plain, key=_place)), tuple(tables), self._networks)
 
+    def parts(self) -> list[object]:
+        """All that it is large by."""
+        return [rules for filed in self._filed.values() for table in filed.values() for rules in table.values()]
+
     def _file(self, rule: Rule, limit: Limit) -> None:
         names, keys, rest = _filing(limit.when)
         ready = rule if rest == ALWAYS else replace(rule, rest=rest)

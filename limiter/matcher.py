@@ -72,6 +72,10 @@ class Matcher:
         self._shapes: dict[tuple[str, str], Shape] = {}
         self.headers = _headers(every, self.lists)
 
+    def parts(self) -> list[object]:
+        """All that it is large by, for whoever lets go of it in small steps."""
+        return [*self.policy.limits, *self.policy.default, *self._limits.parts(), *self._default.parts()]
+
     def route(self, method: str, path: str) -> str:
         """The route template of a request."""
         return self._routes.match(method, path)

@@ -88,10 +88,11 @@ class Node:
         """Headers, in lower case, that the policy looks at; who asks puts them into `Request.attributes`."""
         return self._placing.matcher.headers
 
-    def use(self, matcher: Matcher) -> None:
-        """From the next check on another policy holds; states of limits go on under their names."""
-        self._placing.matcher = matcher
+    def use(self, matcher: Matcher) -> Matcher:
+        """From the next check on another policy holds, and the one before is returned; states of limits go on."""
+        before, self._placing.matcher = self._placing.matcher, matcher
         self._local.forget()
+        return before
 
     @property
     def mode(self) -> Mode:

@@ -26,6 +26,7 @@ from limiter.when_file import entries, when
 T = TypeVar("T")
 LIMITS_MAX: Final = 1_000_000
 ERRORS_MAX: Final = 100
+MADE_MAX: Final = 100_000  # objects; about 5,000 limits
 _SUMS: Final = ("limits", "default", "routes", "allow", "deny")
 _ONCE: Final = ("name", "tiers", "default_tier", "anonymous_tier", "brownout")
 _OWN: Final = ("version", "when")
@@ -98,12 +99,17 @@ def reading(found: Iterable[Document], breathe: Callable[[], None] = lambda: Non
 
 @contextlib.contextmanager
 def no_collections() -> Iterator[None]:
-    """So much new that stays would have the collector look at everything, again and again: a third of the time."""
+    """So much new that stays would have the collector look at all of it, again and again: a third of the time.
+
+    Nor does it look afterwards at what was made, if that is a lot: it would stop every check for long, to free nothing.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if was and gc.get_count()[0] > MADE_MAX:
+            gc.freeze()
         if was:
             gc.enable()
 

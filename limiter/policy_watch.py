@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +23,16 @@ from limiter.policy_file import load, no_collections
 
 EVERY_S: Final = 1.0
 TURN_S: Final = 0.001  # so long a stretch of work, and so long a rest after it: no check waits longer for its turn
-LARGE: Final = 10_000  # limits; so many are a million objects
 _Seen = tuple[tuple[str, int, int], ...]
 log = structlog.get_logger("limiter.policy")
 
 
 class PolicyWatch:
-    """Watches `path`; `use` is called, on the event loop, with each policy that was read from it."""
+    """Watches `path`; `use` is called, on the event loop, with each policy read from it, and returns the one before."""
 
-    def __init__(self, path: Path, use: Callable[[Matcher], None], metrics: Metrics, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, path: Path, use: Callable[[Matcher], Matcher], metrics: Metrics, every_s: float = EVERY_S
+    ) -> None:
         self._path = path
         self._use = use
         self._metrics = metrics
@@ -77,10 +77,13 @@ class PolicyWatch:
             self._metrics.policy_reloads.labels("failed").inc()
             log.error("policy_not_taken", error=str(error), kept="the one before")  # noqa: TRY400 - the message is all
             return
-        self._use(matcher)
+        limits, name = len(matcher.policy.limits), matcher.policy.name
+        last = [self._use(matcher)]
+        del matcher
         self._metrics.policy_reloads.labels("ok").inc()
         took_ms = round((time.perf_counter() - began) * 1000)
-        log.info("policy_taken", policy=matcher.policy.name, limits=len(matcher.policy.limits), took_ms=took_ms)
+        log.info("policy_taken", policy=name, limits=limits, took_ms=took_ms)
+        await asyncio.to_thread(_let_go, last)
 
 
 def _seen(path: Path) -> _Seen:
@@ -95,10 +98,16 @@ def _seen(path: Path) -> _Seen:
 def _ready(path: Path) -> Matcher:
     breathe = _breathing()
     with no_collections():
-        matcher = Matcher(load(path, breathe), breathe)
-    if len(matcher.policy.limits) > LARGE:
-        gc.freeze()  # nothing in it is garbage while it is in force: a collection of all would stop every check
-    return matcher
+        return Matcher(load(path, breathe), breathe)
+
+
+def _let_go(last: list[Matcher]) -> None:
+    """Frees the only one in `last`, bit by bit: all at once, 100,000 limits would stop every check meanwhile."""
+    breathe = _breathing()
+    parts = last.pop().parts()
+    while parts:
+        parts.pop()
+        breathe()
 
 
 def _breathing() -> Callable[[], None]:

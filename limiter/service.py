@@ -90,9 +90,9 @@ class Service:
         if self._watch is not None:
             self._watch.now()
 
-    def _use(self, matcher: Matcher) -> None:
+    def _use(self, matcher: Matcher) -> Matcher:
         self.policy = matcher.policy
-        self.node.use(matcher)
+        return self.node.use(matcher)
 
     @property
     def publisher(self) -> Publisher:

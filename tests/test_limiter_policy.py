@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from limiter.algorithms.sliding_counter import SlidingCounter
 from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.token_bucket import Bucket
 from limiter.errors import PolicyError
-from limiter.policy import DEFAULT, PPM, Per
+from limiter.limit_file import WORDS
+from limiter.lint import warnings
+from limiter.policy import DEFAULT, PPM, Per, State
 
 EXAMPLE = Path(__file__).parent.parent / "deploy" / "policies" / "example.yaml"
 LIMIT = "version: 1\nlimits:\n  - name: a\n    per: ip\n    rate: 5/s\n"
@@ -37,7 +40,17 @@ def test_the_documented_example_is_a_policy() -> None:
 def test_the_limits_that_the_example_shows_in_comments_are_limits() -> None:
     shown = [line.removeprefix("#") for line in EXAMPLE.read_text().splitlines() if line.startswith("#   - {")]
     policy = policy_file.parse("\n".join(["version: 1", "limits:", *shown]).encode(), "p")
-    assert {limit.shape.algorithm for limit in policy.limits} == set(ALGORITHMS) - {"token_bucket"}
+    assert {limit.shape.algorithm for limit in policy.limits} == set(ALGORITHMS)
+    assert {limit.state for limit in policy.limits} == set(State)
+    assert {name for limit in policy.limits for name in limit.when.names} >= {"tenant", "service", "country", "asn"}
+
+
+def test_the_example_names_every_word_of_a_limit_and_has_nothing_doubtful() -> None:
+    text = EXAMPLE.read_text()
+    for word in (*WORDS, "hours", "from", "until", "not", "allow", "deny", "default"):
+        assert re.search(rf"\b{word}\b", text), word
+    found = policy_file.examine(EXAMPLE)
+    assert (found.errors, warnings(found, 1_764_000_000_000)) == ([], [])
 
 
 def test_a_brownout_reduces_by_route_then_tier_then_level_and_never_what_is_critical() -> None:

@@ -16,6 +16,7 @@ from servers import free_port
 
 from limiter.matcher import Identity, Matcher
 from limiter.metrics import Metrics
+from limiter.policy import DEFAULT
 from limiter.policy_watch import PolicyWatch
 from limiter.service import Service
 from limiter.verdict import Request
@@ -30,11 +31,14 @@ class Taken:
 
     def __init__(self, path: Path, every_s: float = 0.02) -> None:
         self.bursts: list[int] = []
+        self._held = Matcher(DEFAULT)
         self.metrics = Metrics()
         self.watch = PolicyWatch(path, self._use, self.metrics, every_s)
 
-    def _use(self, matcher: Matcher) -> None:
+    def _use(self, matcher: Matcher) -> Matcher:
         self.bursts.append(matcher.policy.limits[0].shape.limit)
+        before, self._held = self._held, matcher
+        return before
 
     def counted(self, result: str) -> float:
         found = self.metrics.registry.get_sample_value("floodwarden_limiter_policy_reloads_total", {"result": result})

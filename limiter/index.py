@@ -7,9 +7,10 @@ that its route leads to. What no table settles (hours, dates, `not`) is asked of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from operator import attrgetter
 from typing import Final
 
 from limiter.conditions import ALWAYS, NOWHERE, At, Networks, When
@@ -18,7 +19,8 @@ from limiter.policy import Limit, Scope
 
 FILED_MAX: Final = 1024  # entries one limit may have in a table; names beyond that are asked of the limit itself
 Names = tuple[str, ...]
-Table = dict[tuple[object, ...], list["Rule"]]
+Table = dict[object, list["Rule"]]  # by the value of a name, or by the values of several
+_place: Final = attrgetter("at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +41,28 @@ class Fitting:
     tables: tuple[tuple[Names, Table], ...]
     networks: Networks
 
-    def rules(self, facts: Facts) -> list[Rule]:
+    def rules(self, facts: Facts) -> Sequence[Rule]:
         """Every rule whose filed names fit, in the file's order; `rest` is still to be asked."""
-        found = list(self.plain)
+        found: list[Rule] = []
         for names, table in self.tables:
-            for key in self._keys(names, facts):
-                found.extend(table.get(key, ()))
-        if len(found) == len(self.plain):
-            return found
-        return [rule for _, rule in sorted({rule.at: rule for rule in found}.items())]  # once each: networks overlap
+            if len(names) == 1 and names[0] != "ip":
+                if rules := table.get(facts.value(names[0])):
+                    found += rules
+            else:
+                for key in self._keys(names, facts):
+                    found += table.get(key, ())
+        if not found:
+            return self.plain
+        found += self.plain
+        found.sort(key=_place)
+        if self.networks:  # a limit is filed under each of its networks, and they may overlap
+            return list({rule.at: rule for rule in found}.values())
+        return found
 
-    def _keys(self, names: Names, facts: Facts) -> Iterable[tuple[object, ...]]:
-        if len(names) == 1 and names[0] != "ip":
-            return ((facts.value(names[0]),),)
+    def _keys(self, names: Names, facts: Facts) -> Iterable[object]:
         around = self.networks.around(facts.identity.ip) if "ip" in names else []
-        return product(*(around if name == "ip" else (facts.value(name),) for name in names))
+        found = product(*(around if name == "ip" else (facts.value(name),) for name in names))
+        return found if len(names) > 1 else (key for (key,) in found)
 
 
 class Index:
@@ -93,7 +102,8 @@ class Index:
         names, keys, rest = _filing(limit.when)
         ready = rule if rest == ALWAYS else replace(rule, rest=rest)
         table = self._filed.setdefault(self._scopes.number(limit.scope), {}).setdefault(names, {})
-        for key in keys:
+        for values in keys:
+            key = values[0] if len(values) == 1 else values
             table.setdefault(key, []).append(ready)
 
 
@@ -148,7 +158,3 @@ def _filing(when: When) -> tuple[Names, Iterable[tuple[object, ...]], When]:
     filed.sort(key=lambda choice: choice[0])
     rest = replace(when, any_of=tuple(any_of), inside=inside)
     return tuple(name for name, _ in filed), product(*(values for _, values in filed)), rest
-
-
-def _place(rule: Rule) -> int:
-    return rule.at

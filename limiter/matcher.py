@@ -110,7 +110,7 @@ class Matcher:
         applied: list[Applied] = []
         shadowed: list[Applied] = []
         grouped, until_ms = False, FOREVER_MS
-        rules: Sequence[Rule] = fitting.rules(facts) if fitting.tables else fitting.plain
+        rules = fitting.rules(facts) if fitting.tables else fitting.plain
         for rule in rules:
             limit = rule.limit
             who = rule.who(facts.identity, facts.attributes)

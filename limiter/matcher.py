@@ -5,7 +5,7 @@ A `Matcher` never changes what it answers: a new policy is a new one, put in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +15,7 @@ from limiter.algorithms.shape import Shape
 from limiter.attributes import Attributes
 from limiter.conditions import FOREVER_MS
 from limiter.facts import Facts, Identity, header_of, network_of
-from limiter.index import Fitting, Index, Rule
+from limiter.index import Fitting, Index
 from limiter.lists import Lists
 from limiter.policy import PPM, Limit, Policy, State
 from limiter.routes import Routes

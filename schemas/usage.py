@@ -26,6 +26,8 @@ class Kind(IntEnum):
     USER = 2
     ROUTE = 3
     GLOBAL = 4
+    TENANT = 5
+    COUNTRY = 6
 
 
 class Outcome(IntEnum):

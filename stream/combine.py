@@ -39,7 +39,7 @@ from stream.rows import Named, split
 
 COLUMNS: Final = (
     "ts_ms", "verdict", "ip", "user", "key_id", "method", "route", "path", "path_hash", "cost", "status", "latency_ms",
-    "weight",
+    "weight", "tenant", "country",
 )  # fmt: skip
 """What combine reads of a decision."""
 NO_ROUTE: Final = "?"
@@ -140,6 +140,8 @@ class _Rows:
     key: _Text
     user: _Text
     route: _Text
+    tenant: _Text
+    country: _Text
     path: _Text
     path_hash: U64
     verdict: I64
@@ -175,6 +177,8 @@ class _Rows:
             key=_Text.read(batch.column("key_id")),
             user=_Text.read(batch.column("user")),
             route=_Text.read(batch.column("route"), NO_ROUTE),
+            tenant=_Text.read(batch.column("tenant")),
+            country=_Text.read(batch.column("country")),
             path=path,
             path_hash=_paths(path, batch.column("path_hash")),
             verdict=verdict,
@@ -304,7 +308,9 @@ def _counts(rows: _Rows, dropped: dict[Kind, tuple[I64, I64]]) -> Named:
     everything = _Text.of(np.zeros(len(rows.ts_ms), np.int64), pa.array([EVERYTHING], pa.utf8()))
     kinds = {
         Kind.IP: rows.ip, Kind.KEY: rows.key, Kind.USER: rows.user, Kind.ROUTE: rows.route, Kind.GLOBAL: everything,
+        Kind.TENANT: rows.tenant, Kind.COUNTRY: rows.country,
     }  # fmt: skip
+    kinds = {kind: text for kind, text in kinds.items() if len(text.values)}  # a column nobody fills costs nothing
     parts: list[dict[str, NDArray[np.generic]]] = []
     offset = 0
     for kind, text in kinds.items():

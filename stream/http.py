@@ -8,7 +8,6 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from schemas.alert import EntityKind
 from schemas.settings import PORTS
 from schemas.usage import MEASURES, Kind
 from stream.combiner import Combiner
@@ -18,6 +17,7 @@ from stream.windows import WINDOWS_S
 
 PORT: Final = PORTS["stream"]
 _PROBLEM: Final = "application/problem+json"
+_KINDS: Final = ", ".join(kind.name.lower() for kind in Kind)
 
 
 class Server:
@@ -60,11 +60,11 @@ class Server:
     async def _usage(self, request: web.Request) -> web.Response:
         query = request.query
         try:
-            kind = Kind[EntityKind(query.get("kind", "")).name]
+            kind = Kind[query.get("kind", "").upper()]
             window_s = int(query.get("window_s", "60"))
             value = query["value"]
         except (ValueError, KeyError):
-            return _refused(400, "give kind (ip, key, user, route, global), value, and window_s (10, 60, 600)")
+            return _refused(400, f"give kind ({_KINDS}), value, and window_s (10, 60, 600)")
         if window_s not in WINDOWS_S:
             return _refused(400, f"window_s is one of {WINDOWS_S}")
         usage = await self._detector.usage(kind, value, window_s)

@@ -37,6 +37,27 @@ def test_every_decision_counts_once_for_each_entity_it_belongs_to() -> None:
         assert sum(c[measure] for c in everything) == by_verdict[verdict]
 
 
+def test_tenants_and_countries_are_counted_where_they_are_told_and_each_row_of_a_sample_by_its_weight() -> None:
+    rows = [
+        row(tenant="acme", country="DE", cost=3),
+        row(tenant="acme", country="FR", cost=2, weight=10),
+        row(tenant="acme", verdict="limit"),
+        row(),
+    ]
+    counted = counts_of(blocks(rows)[0])
+    told = {
+        (kind, value): tuple(c[m] for m in ("n", "allowed", "limited", "cost"))
+        for (kind, value, _), c in counted.items()
+        if kind in (Kind.TENANT, Kind.COUNTRY, Kind.GLOBAL)
+    }
+    assert told == {
+        (Kind.TENANT, "acme"): (12, 11, 1, 24),
+        (Kind.COUNTRY, "DE"): (1, 1, 0, 3),
+        (Kind.COUNTRY, "FR"): (10, 10, 0, 20),
+        (Kind.GLOBAL, "*"): (13, 12, 1, 25),
+    }
+
+
 def test_outcomes_are_the_upstreams_and_only_counted_where_we_let_the_request_through() -> None:
     rows = [
         row(status=401), row(status=404), row(status=503), row(status=403, verdict="deny"), row(status=429),

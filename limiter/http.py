@@ -27,6 +27,7 @@ import msgspec
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -47,6 +48,7 @@ PORT: Final = PORTS["limiter"]
 BODY_BYTES_MAX: Final = 4 << 20
 ERRORS_SHOWN_MAX: Final = 20
 _DECISIONS: Final = "/v1/decisions"
+_UNSAID: Final = ("", "application/x-www-form-urlencoded")  # the second is what `curl -d` says of any body
 Handler = Callable[[HttpRequest], Coroutine[Any, Any, Response]]
 
 
@@ -105,9 +107,9 @@ class Api:
     async def decisions(self, http: HttpRequest) -> Response:
         """Decisions made elsewhere."""
         body, content_type = await _body(http), http.headers.get("content-type")
-        is_json = (content_type or "").partition(";")[0].strip().lower() == topics.JSON
+        kind = (content_type or "").partition(";")[0].strip().lower()
         try:
-            if is_json or (not content_type and body[:1] in (b"{", b"[")):
+            if kind == topics.JSON or (kind in _UNSAID and body.lstrip()[:1] in (b"{", b"[")):
                 good, bad = wire.rows(body)
             else:
                 good, bad = codec.to_rows(codec.decode(body, content_type)), []
@@ -163,7 +165,9 @@ def create_app(service: Service, *, owns: bool = True) -> Starlette:
         else:
             yield
 
-    return Starlette(routes=Api(service).routes(), lifespan=lifespan)
+    routes = Api(service).routes()
+    elsewhere = _elsewhere(", ".join(f"{min(each.methods or ('GET',))} {each.path}" for each in routes))
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: elsewhere, 405: elsewhere})
 
 
 def _gateways(service: Service) -> Callable[[], AbstractAsyncContextManager[object]]:
@@ -211,6 +215,18 @@ def _named(handler: Handler) -> Handler:
             return _problem(error, 413 if error.field == "body" and error.code == "too_large" else 400)
 
     return handle
+
+
+def _elsewhere(known: str) -> Callable[[HttpRequest, Exception], Response]:
+    def answer(http: HttpRequest, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        reason = f"{http.method[:16]} {http.url.path[:100]} is not served here"
+        found = _problem(BadMessageError("not_found", "path", reason, f"one of {known}"), error.status_code)
+        found.headers.update(error.headers or {})  # Allow
+        return found
+
+    return answer
 
 
 async def _body(http: HttpRequest) -> bytes:

@@ -14,6 +14,7 @@ the whole of it.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -117,7 +118,8 @@ class AsyncLimiter:
 class Limiter:
     """A limiter node on a thread of its own, for callers that wait; any thread may ask. `with` starts and stops it.
 
-    A process forked from one that has it gets its own at its first question.
+    Without `with` it starts at its first question and stops with the process. A process forked from one that has it
+    gets its own at its first question.
     """
 
     def __init__(self, settings: Settings, *, publish: bool = False) -> None:
@@ -152,11 +154,8 @@ class Limiter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            running, self._running = self._running, None
-        if running is not None and running[0] == os.getpid():
-            running[1].run(running[2].__aexit__(None, None, None))
-            running[1].close()
+        atexit.unregister(self._end)
+        self._end()
 
     def check(self, path: str, **asking: Unpack[Asking]) -> Answer:
         """What to do with a request, and its row published. Redis away or slow raises nothing.
@@ -190,6 +189,17 @@ class Limiter:
         answer = _ask(thread, inner, asked.request)
         return Passage(asked, answer, inner.service.rows, inner.service.node.name, arrived)
 
+    def _end(self, *, of_process: bool = False) -> None:
+        with self._lock:
+            running, self._running = self._running, None
+        if running is not None and running[0] == os.getpid():
+            _, thread, inner = running
+            if self._publish:
+                inner.service.publisher.stop()
+            thread.run(inner.__aexit__(None, None, None))
+            if not of_process:  # at the end of one no new thread can be had, which the end of a loop may want
+                thread.close()
+
     def _told(self, answer: Answer, *, release: bool) -> bool:
         thread, inner = self._parts()
         try:
@@ -208,6 +218,7 @@ class Limiter:
                     thread = LoopThread("floodwarden-limiter")
                     thread.run(inner.__aenter__())
                     running = self._running = (os.getpid(), thread, inner)
+                    atexit.register(self._end, of_process=True)  # sends rows that wait, gives tokens back
         return running[1], running[2]
 
 

@@ -66,6 +66,11 @@ class Publisher:
         """Rows in memory, queued or not yet acknowledged."""
         return self._waiting
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no more rows."""
+        return self._stopping
+
     def start(self) -> None:
         """Begin to send; a broker that is away is waited for."""
         self._thread.start()

@@ -79,7 +79,7 @@ class Service:
             await self._watch.aclose()
         await self.feed.aclose()
         await self.node.aclose()
-        if self._publisher is not None:
+        if self._publisher is not None and not self._publisher.stopped:
             await asyncio.to_thread(self._publisher.stop)
         for client in self._clients:
             await client.aclose()

@@ -144,7 +144,7 @@ def rows(body: bytes) -> tuple[list[Decision], list[tuple[int, bytes, BadMessage
             raise
     try:
         parts = _ROWS.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # it may nest without end
         raise BadMessageError("bad_json", "body", str(error), "send one JSON object or an array of objects") from error
     good: list[Decision] = []
     bad: list[tuple[int, bytes, BadMessageError]] = []

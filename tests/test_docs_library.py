@@ -20,7 +20,7 @@ limits: [ { name: ip, per: ip, rate: 9/h, burst: 9 } ]
 # What an example of an application is asked, once it is loaded.
 FASTAPI = """
 from fastapi.testclient import TestClient
-with TestClient(app) as client:
+with TestClient(app, client=("203.0.113.7", 50000)) as client:
     answer = client.get("/items/7")
     print(answer.json(), answer.headers["ratelimit"])
 """

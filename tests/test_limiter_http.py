@@ -317,3 +317,28 @@ async def test_the_service_stops_cleanly_when_asked_to(redis_url: str) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/check", 405), ("POST", "/v1/nothing", 404)])
+async def test_what_is_not_served_is_a_problem_that_tells_what_is(
+    api: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await api.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"], answer.json()["field"]) == (status, PROBLEM, "path")
+    assert "POST /v1/check," in answer.json()["fix"]
+    assert answer.headers.get("allow") == ("POST" if status == 405 else None)
+
+
+@pytest.mark.parametrize("said", ["application/json", "application/x-www-form-urlencoded", ""])
+async def test_json_decisions_are_taken_as_curl_sends_them(api: httpx.AsyncClient, service: Any, said: str) -> None:
+    body = json.dumps({"ts_ms": NOW_MS, "verdict": "allow", "ip": "192.0.2.1"})
+    answer = await api.post(
+        "/v1/decisions", content=f"\n {body}".encode(), headers={"content-type": said} if said else {}
+    )
+    assert (answer.status_code, [row.ip for row in service.kept]) == (202, ["192.0.2.1"])
+
+
+async def test_json_that_nests_without_end_is_named_like_any_other(api: httpx.AsyncClient) -> None:
+    for path in ("/v1/decisions", "/v1/check", "/v1/checks", "/v1/release"):
+        answer = await api.post(path, content=b"[" * 100_000)
+        assert (answer.status_code, answer.json()["field"]) == (400, "body")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,11 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from limiter_world import Enforcer, action, now_ms
 from limiter_world import settings as limiter_settings
+from servers import ROOT
 
 from limiter import AsyncLimiter, Limiter
 from limiter.http import create_app
 from limiter.metrics import Metrics
 from limiter.publisher import Publisher
+from limiter.spool import Spool
 from schemas.decision import Decision
 from schemas.errors import BadMessageError, SettingsError
 
@@ -167,6 +171,27 @@ def test_a_forked_process_has_a_limiter_of_its_own(limiter: Limiter) -> None:
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+PROGRAM = """
+from limiter import Limiter
+limiter = Limiter.open(redis={redis!r}, kafka="127.0.0.1:1", data_dir={data!r}, publish=True)
+for n in range(50):
+    limiter.check("/items/1", ip=f"192.0.2.{{n}}")
+"""
+
+
+def test_a_process_that_ends_without_with_leaves_no_row_behind(redis_url: str, tmp_path: Path) -> None:
+    program = PROGRAM.format(redis=redis_url, data=str(tmp_path))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 0, told.stderr
+    assert "Traceback" not in told.stderr
+    (name,) = [each.name for each in (tmp_path / "spool").iterdir()]
+    spool = Spool(tmp_path / "spool", name, 64 << 20, lambda _reason, _rows: None)
+    spool.open_left()
+    assert spool.rows == 50  # the broker is away, so they wait on disk
 
 
 # WSGI

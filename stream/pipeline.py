@@ -141,7 +141,7 @@ class Pipeline:
         return held | {
             "open_flows": len(self._open),
             "episodes": len(self._episodes),
-            "evicted": self._windows.evicted(),
+            "evicted": sum(self._windows.evicted().values()),
         }
 
     def snapshot(self) -> bytes:

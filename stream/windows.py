@@ -5,31 +5,46 @@
                                                   ^ end: the pane after the newest row
 
 An entity has a slot, a pane the rows of slots that were added to it; who asks has them added up. Late rows join their
-own pane while it is inside a window; rows older than that count in `totals` only. Entities are bounded per kind: those
-idle longest go first, and how many went is counted.
+own pane while it is inside a window; rows older than that count in `totals` only. Entities and their rows are bounded
+per kind (`detectors.eviction` says who stays). What those who went had done stays in one slot for them all, the rest:
+the windows of those held and of the rest add up to what was decided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from detectors import eviction
 from schemas.usage import MEASURES, Kind
-from stream.grouping import I64, U64, Bool
+from stream.grouping import I64, U64
+from stream.panes import REST, Panes
 
 WINDOWS_S: Final = (10, 60, 600)
 PANE_S: Final = (1, 1, 10)
 _HELD: Final = ((60, 1), (600, 10))  # (window, pane) kept; the panes of 60 s are those of 10 s as well
 _ARRAYS: Final = ("slot", "pane", "rows")
-MERGE_ROWS_MIN: Final = 4096
-MERGE_PARTS_MAX: Final = 256
 LATENCY_STEPS: Final = 1024  # latency is summed in whole 1/1024 ms, so that order does not matter
 _LATENCY: Final = MEASURES.index("latency_ms_sum")
+NEVER: Final = np.iinfo(np.int64).min
+ROW_BYTES: Final = 8 * (1 + len(MEASURES))
+_FULL: Final = 7 / 8  # of the bound: when those idle have gone and more are still held, others go too
+_SLACK: Final = 9 / 8  # rows over the bound before they are merged and counted
+ROWS_EACH: Final = 8  # rows an entity may have on average, where nothing else is said
+
+Alive = Callable[[Kind], U64]
+"""Hashes of the entities of a kind that must stay: attackers."""
+
+
+def nobody(_: Kind) -> U64:
+    """No entity has to stay."""
+    return np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,101 +56,47 @@ class Usage:
     measures: tuple[int | float, ...]
 
 
-@dataclass(slots=True)
-class _Panes:
-    """Rows of one kind by pane, as long as they are inside `window_s`: a row a slot, but for those that came last."""
-
-    window_s: int
-    pane_s: int
-    parts: dict[int, list[tuple[I64, I64]]] = field(default_factory=dict)  # pane -> (slots, measures)
-
-    def first_pane(self, end_s: int, window_s: int) -> int:
-        """Number of the oldest pane inside a window, when the newest row's second ends at `end_s`."""
-        return -(-end_s // self.pane_s) - window_s // self.pane_s
-
-    def advance(self, end_s: int) -> None:
-        """Let panes that have left the window go."""
-        first = self.first_pane(end_s, self.window_s)
-        for pane in [p for p in self.parts if p < first]:
-            del self.parts[pane]
-
-    def add(self, slots: I64, pane_s: I64, measures: I64, end_s: int) -> None:
-        """Rows in their own panes; those before the window are left out."""
-        panes = pane_s // self.pane_s
-        inside = panes >= self.first_pane(end_s, self.window_s)
-        if not inside.all():
-            slots, panes, measures = slots[inside], panes[inside], measures[inside]
-        if not len(slots):
-            return
-        low, high = int(panes.min()), int(panes.max())
-        if low == high:
-            self._put(low, slots, measures)
-            return
-        order = np.argsort(panes, kind="stable")
-        starts = np.searchsorted(panes[order], np.arange(low, high + 2))
-        for pane, a, b in zip(range(low, high + 1), starts, starts[1:], strict=False):
-            if a < b:
-                rows = order[a:b]
-                self._put(pane, slots[rows], measures[rows])
-
-    def sums(self, slot: int, window_s: int, end_s: int) -> I64:
-        """What one slot did in the panes of a window."""
-        total = np.zeros(len(MEASURES), np.int64)
-        first = self.first_pane(end_s, window_s)
-        for pane, parts in self.parts.items():
-            if pane >= first:
-                for slots, measures in parts:
-                    total += measures[slots == slot].sum(axis=0)
-        return total
-
-    def keep(self, kept: Bool) -> None:
-        """Forget the slots that are not kept and close the gaps."""
-        slot_of = np.cumsum(kept) - 1
-        for pane, parts in self.parts.items():
-            merged = np.concatenate([s for s, _ in parts])
-            measures = np.concatenate([m for _, m in parts])
-            stays = kept[merged]
-            self.parts[pane] = [(slot_of[merged[stays]], measures[stays])]
-
-    def _put(self, pane: int, slots: I64, measures: I64) -> None:
-        """Rows of one slot are added up once as many came as there are: seldom, and memory stays bounded."""
-        parts = self.parts.setdefault(pane, [])
-        parts.append((slots, measures))
-        late = sum(len(s) for s, _ in parts[1:])
-        if late > max(len(parts[0][0]), MERGE_ROWS_MIN) or len(parts) > MERGE_PARTS_MAX:
-            merged = np.concatenate([s for s, _ in parts])
-            order = np.argsort(merged, kind="stable")
-            merged = merged[order]
-            heads = np.flatnonzero(np.diff(merged, prepend=-1))
-            rows = np.concatenate([m for _, m in parts])[order]
-            self.parts[pane] = [(merged[heads], np.add.reduceat(rows, heads, axis=0))]
-
-
 class KindWindows:
     """Windows of all entities of one kind."""
 
-    def __init__(self, entities_max: int) -> None:
+    def __init__(self, entities_max: int, rows_max: int) -> None:
         self._entities_max = entities_max
+        self._rows_max = rows_max
         self._hashes = np.empty(0, np.uint64)  # ascending
         self._slots = np.empty(0, np.int64)  # of each of them
-        self._last_s = np.empty(0, np.int64)  # by slot: the newest pane of its rows
-        self._panes = [_Panes(w, p) for w, p in _HELD]
+        self._last_s = np.array([NEVER])  # by slot: the newest pane of its rows
+        self._weight = np.zeros(1, np.int64)  # by slot: requests, less what purges took off
+        self._panes = [Panes(w, p) for w, p in _HELD]
+        self._rows = 0  # held at most; told exactly by `_evict` alone, so that it follows from what was added
         self.evicted = 0
 
     def __len__(self) -> int:
         """Number of entities held."""
         return len(self._hashes)
 
-    def add(self, hashes: U64, pane_s: I64, measures: I64, end_s: int) -> None:
+    def rows(self) -> int:
+        """Rows held, of all panes."""
+        return sum(map(len, self._panes))
+
+    def fits(self, rows: int) -> bool:
+        """Whether so many more rows can push nobody out."""
+        more = len(self._panes) * rows
+        return len(self) + rows <= self._entities_max and self._rows + more <= self._rows_max * _SLACK
+
+    def add(self, hashes: U64, pane_s: I64, measures: I64, end_s: int, alive: Callable[[], U64]) -> None:
         """Rows of entities that are inside the longest window."""
         for panes in self._panes:
             panes.advance(end_s)
         if not len(hashes):
             return
-        slots = self._slots_of(hashes, end_s)
+        slots = self._slots_of(hashes)
         np.maximum.at(self._last_s, slots, pane_s)
+        np.add.at(self._weight, slots, measures[:, 0])
         for panes in self._panes:
             panes.add(slots, pane_s, measures, end_s)
+        self._rows += len(self._panes) * len(slots)
+        if len(self) > self._entities_max or self._rows > self._rows_max * _SLACK:
+            self._evict(end_s, alive())
 
     def usage(self, entity: int, window_s: int, end_s: int) -> Usage:
         """The window of one entity; all zero for one not seen in it."""
@@ -145,47 +106,63 @@ class KindWindows:
         sums = panes.sums(int(self._slots[at]), window_s, end_s) if found else np.zeros(len(MEASURES), np.int64)
         return Usage(panes.first_pane(end_s, window_s) * panes.pane_s, end_s, measured(sums))
 
+    def rest(self, window_s: int, end_s: int) -> Usage:
+        """The window of all who had to go, before they went."""
+        panes = next(p for p in self._panes if window_s <= p.window_s)
+        sums = panes.sums(REST, window_s, end_s)
+        return Usage(panes.first_pane(end_s, window_s) * panes.pane_s, end_s, measured(sums))
+
     def live(self, end_s: int) -> int:
         """Entities seen in the longest window."""
         return int((self._last_s >= end_s - WINDOWS_S[-1]).sum())
 
-    def _slots_of(self, hashes: U64, end_s: int) -> I64:
+    def _slots_of(self, hashes: U64) -> I64:
         at = np.searchsorted(self._hashes, hashes)
         known = np.append(self._hashes, np.uint64(0))[at] == hashes  # no hash is 0
         if known.all():
             return self._slots[at]
         new = np.unique(hashes[~known])
-        if len(self._hashes) + len(new) > self._entities_max:
-            self._evict(len(new), end_s)
-        if len(new):
-            count = len(self._last_s)
-            at = np.searchsorted(self._hashes, new)
-            self._hashes = np.insert(self._hashes, at, new)
-            self._slots = np.insert(self._slots, at, np.arange(count, count + len(new)))
-            self._last_s = np.append(self._last_s, np.full(len(new), np.iinfo(np.int64).min))
+        count = len(self._last_s)
+        at = np.searchsorted(self._hashes, new)
+        self._hashes = np.insert(self._hashes, at, new)
+        self._slots = np.insert(self._slots, at, np.arange(count, count + len(new)))
+        self._last_s = np.append(self._last_s, np.full(len(new), NEVER))
+        self._weight = np.append(self._weight, np.zeros(len(new), np.int64))
         return self._slots[np.searchsorted(self._hashes, hashes)]
 
-    def _evict(self, room: int, end_s: int) -> None:
-        """Make room for so many: idle past every window first, then the longest idle, an eighth at least."""
-        idle = self._last_s < end_s - WINDOWS_S[-1] - PANE_S[-1]
-        surplus = len(self._last_s) + room - self._entities_max
-        go = idle
-        if int(idle.sum()) < surplus:
-            many = min(len(idle), max(surplus, self._entities_max // 8))
-            go = idle.copy()
-            go[np.argpartition(self._last_s, many - 1)[:many] if many else []] = True
-        self.evicted += int((go & ~idle).sum())
-        kept = ~go
-        stays = kept[self._slots]
-        self._hashes, self._slots = self._hashes[stays], (np.cumsum(kept) - 1)[self._slots[stays]]
-        self._last_s = self._last_s[kept]
+    def _evict(self, end_s: int, alive: U64) -> None:
+        """Let those idle past every window go, and where that gives too little room, those least worth keeping."""
+        rows = np.sum([panes.each(len(self._last_s)) for panes in self._panes], axis=0)[self._slots]
+        last_s = self._last_s[self._slots]
+        kept = last_s >= end_s - WINDOWS_S[-1] - PANE_S[-1]
+        live = np.flatnonzero(kept)
+        if len(live) > self._entities_max * _FULL or int(rows[live].sum()) > self._rows_max:
+            weight = self._weight[self._slots[live]]
+            evidence = np.isin(self._hashes[live], alive).astype(np.float64)
+            none = np.zeros(len(live), np.bool_)
+            by_worth = eviction.order(self._hashes[live], weight, last_s[live], evidence, none, self._entities_max)
+            self._weight[self._slots[live]] = weight
+            fits = int(np.searchsorted(np.cumsum(rows[live][by_worth]), self._rows_max * eviction.LEAVE, "right"))
+            kept[live[by_worth[min(fits, int(self._entities_max * eviction.LEAVE)) :]]] = False
+            self.evicted += len(live) - int(kept.sum())
+        self._keep(kept)
+        self._rows = self.rows()
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        stay = np.sort(self._slots[kept])
+        slot_of = np.zeros(len(self._last_s), np.int64)  # who goes becomes the rest
+        slot_of[stay] = np.arange(1, len(stay) + 1)
+        self._hashes, self._slots = self._hashes[kept], slot_of[self._slots[kept]]
+        self._last_s = np.append(NEVER, self._last_s[stay])
+        self._weight = np.append(0, self._weight[stay])
         for panes in self._panes:
-            panes.keep(kept)
+            panes.keep(slot_of)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything, for a snapshot."""
         arrays: dict[str, NDArray[np.generic]] = {
-            "hashes": self._hashes, "slots": self._slots, "last_s": self._last_s, "evicted": np.array([self.evicted]),
+            "hashes": self._hashes, "slots": self._slots, "last_s": self._last_s, "weight": self._weight,
+            "evicted": np.array([self.evicted, self._rows]),
         }  # fmt: skip
         for window in self._panes:
             parts = [(p, s, m) for p, rows in sorted(window.parts.items()) for s, m in rows]
@@ -199,11 +176,14 @@ class KindWindows:
         return arrays
 
     @classmethod
-    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]], end_s: int) -> KindWindows:
+    def restore(
+        cls, entities_max: int, rows_max: int, arrays: dict[str, NDArray[np.generic]], end_s: int
+    ) -> KindWindows:
         """The inverse of `arrays`."""
-        made = cls(entities_max)
+        made = cls(entities_max, rows_max)
         made._hashes, made._slots = arrays["hashes"].astype(np.uint64), arrays["slots"].astype(np.int64)
-        made._last_s, made.evicted = arrays["last_s"].astype(np.int64), int(arrays["evicted"][0])
+        made._last_s, made._weight = arrays["last_s"].astype(np.int64), arrays["weight"].astype(np.int64)
+        made.evicted, made._rows = (int(v) for v in arrays["evicted"])
         for panes in made._panes:
             slots, pane_s, rows = (arrays[f"{name}{panes.window_s}"].astype(np.int64) for name in _ARRAYS)
             panes.add(slots, pane_s, rows, end_s)
@@ -213,13 +193,18 @@ class KindWindows:
 class Windows:
     """Windows of every kind, the newest event time they have seen, and exact totals since the beginning."""
 
-    def __init__(self, entities_max: int) -> None:
-        self._entities_max = entities_max
-        self._kinds = {kind: KindWindows(entities_max) for kind in Kind}
+    def __init__(self, entities_max: int, rows_max: int | None = None) -> None:
+        """At most so many entities of each kind, and rows of each kind."""
+        self._bounds = entities_max, ROWS_EACH * entities_max if rows_max is None else rows_max
+        self._kinds = {kind: KindWindows(*self._bounds) for kind in Kind}
         self._end_s = 0
         self.totals = np.zeros((len(Kind), len(MEASURES)), np.int64)
 
-    def add(self, blocks: Sequence[pa.RecordBatch], ts_ms_max: int) -> None:
+    def fits(self, rows: int) -> bool:
+        """Whether so many more rows can push nobody out: then it does not matter how they are dealt out over calls."""
+        return all(windows.fits(rows) for windows in self._kinds.values())
+
+    def add(self, blocks: Sequence[pa.RecordBatch], ts_ms_max: int, alive: Alive = nobody) -> None:
         """Count rows (`schemas.usage.COUNTS`) of several blocks, and how far event time has come."""
         kind, hashes, pane_s = (_joined(blocks, name) for name in ("kind", "hash", "pane_s"))
         measures = _matrix(blocks)
@@ -229,7 +214,7 @@ class Windows:
             of_kind = kind == each
             self.totals[each] += measures[of_kind].sum(axis=0)
             at = np.flatnonzero(recent & of_kind)
-            windows.add(hashes[at], pane_s[at], measures[at], self._end_s)
+            windows.add(hashes[at], pane_s[at], measures[at], self._end_s, partial(alive, each))
 
     def live(self) -> int:
         """Addresses and keys with a decision in the longest window."""
@@ -239,13 +224,21 @@ class Windows:
         """What an entity did in the last `window_s` (one of `WINDOWS_S`) seconds of event time."""
         return self._kinds[kind].usage(entity, window_s, self._end_s)
 
+    def rest(self, kind: Kind, window_s: int) -> Usage:
+        """What all entities of a kind did that had to go, before they went."""
+        return self._kinds[kind].rest(window_s, self._end_s)
+
     def entities(self) -> dict[Kind, int]:
         """Number of entities held, by kind."""
         return {kind: len(windows) for kind, windows in self._kinds.items()}
 
-    def evicted(self) -> int:
-        """Entities that had to go while still inside a window."""
-        return sum(windows.evicted for windows in self._kinds.values())
+    def rows(self) -> int:
+        """Rows held, of all kinds."""
+        return sum(windows.rows() for windows in self._kinds.values())
+
+    def evicted(self) -> dict[Kind, int]:
+        """Entities that had to go while still inside a window, by kind."""
+        return {kind: windows.evicted for kind, windows in self._kinds.items()}
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything, for a snapshot."""
@@ -255,14 +248,14 @@ class Windows:
         return arrays
 
     @classmethod
-    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]]) -> Windows:
+    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]], rows_max: int | None = None) -> Windows:
         """The inverse of `arrays`."""
-        made = cls(entities_max)
+        made = cls(entities_max, rows_max)
         made.totals, made._end_s = arrays["totals"].astype(np.int64), int(arrays["end_s"][0])
         for kind in Kind:
             prefix = f"{kind.name}."
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            made._kinds[kind] = KindWindows.restore(entities_max, own, made._end_s)
+            made._kinds[kind] = KindWindows.restore(*made._bounds, own, made._end_s)
         return made
 
 

@@ -3,11 +3,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stream_traffic import NOW_MS, blocks, row
 
 from schemas import codec
-from schemas.usage import Kind
-from stream.windows import Windows
+from schemas.usage import MEASURES, Kind
+from stream.windows import KindWindows, Windows
 
 
 def add(windows: Windows, *rows: object) -> None:
@@ -72,7 +75,7 @@ def test_entities_are_bounded_the_longest_idle_go_first_and_are_counted() -> Non
             row(second * 1000, ip="192.0.2.1"),
         )
     assert windows.entities()[Kind.IP] <= 50
-    assert windows.evicted() > 0
+    assert windows.evicted()[Kind.IP] > 0
     assert n(windows, "10.0.0.1", 600) == 0
     assert n(windows, "192.0.2.1", 600) == n(windows, "192.0.2.1", 60) == 20
     assert n(windows, "10.19.0.1", 10) == 1
@@ -83,7 +86,7 @@ def test_idle_entities_leave_without_being_counted_as_evicted() -> None:
     windows = Windows(50)
     for minute in range(0, 60, 15):
         add(windows, *(row(minute * 60_000, ip=f"10.{minute}.0.{i}") for i in range(40)))
-    assert windows.evicted() == 0
+    assert windows.evicted()[Kind.IP] == 0
 
 
 def test_a_restored_window_goes_on_as_if_nothing_had_happened() -> None:
@@ -97,3 +100,63 @@ def test_a_restored_window_goes_on_as_if_nothing_had_happened() -> None:
         for value in ("192.0.2.1", "192.0.2.2"):
             key = codec.text_hash(value)
             assert again.usage(Kind.IP, key, window_s) == windows.usage(Kind.IP, key, window_s)
+
+
+def rested(windows: Windows, kind: Kind = Kind.IP) -> int:
+    return int(windows.rest(kind, 600).measures[0])
+
+
+def test_what_the_evicted_did_stays_in_the_rest_so_that_windows_add_up() -> None:
+    windows, ips = Windows(16), [f"10.0.{i}.1" for i in range(200)]
+    for i, ip in enumerate(ips):
+        add(windows, row(i * 50, ip=ip), row(i * 50, ip=ips[i // 2]))
+    assert windows.entities()[Kind.IP] <= 16
+    assert sum(n(windows, ip, 600) for ip in ips) + rested(windows) == 400
+    assert 0 < rested(windows) < 400
+    assert n(windows, "*", 600, Kind.GLOBAL) == 400
+
+
+@settings(max_examples=40)
+@given(
+    size=st.integers(8, 40),
+    steps=st.lists(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 30)), max_size=60), max_size=25),
+    alive=st.integers(0, 300),
+)
+def test_whatever_the_stream_the_bound_holds_and_heavy_hitters_and_attackers_alive_stay(
+    size: int, steps: list[list[tuple[int, int]]], alive: int
+) -> None:
+    windows, sent = KindWindows(size, 10**9), Counter[int]()
+    attacker = np.array([alive + 1], np.uint64)
+    for second, step in enumerate(steps):
+        hashes = np.array([who + 1 for who, _ in step], np.uint64)
+        measures = np.zeros((len(step), len(MEASURES)), np.int64)
+        measures[:, 0] = [count for _, count in step]
+        windows.add(hashes, np.full(len(step), second), measures, second + 1, lambda: attacker)
+        sent.update({who + 1: 0 for who, _ in step})
+        for who, count in step:
+            sent[who + 1] += count
+        assert len(windows) <= size
+        got = {who: int(windows.usage(who, 600, second + 1).measures[0]) for who in sent}
+        assert sum(got.values()) + int(windows.rest(600, second + 1).measures[0]) == sent.total()
+        assert got.get(alive + 1, 0) == sent[alive + 1], "an attacker alive is never evicted"
+        assert all(got[who] > 0 for who in sent if sent[who] * (size // 4 + 1) > sent.total()), "heavy hitters stay"
+
+
+def test_rows_are_bounded_too_and_the_longest_idle_go_for_them() -> None:
+    windows = Windows(1000, rows_max=400)
+    for second in range(30):
+        add(windows, *(row(second * 1000, ip=f"10.0.{second // 3}.{i}") for i in range(20)))
+    kept = [n(windows, f"10.0.{third}.1", 600) for third in range(10)]
+    assert kept[-1] == 3
+    assert kept[0] == 0
+    assert windows.rows() <= 400 * len(Kind)
+    assert rested(windows) + sum(n(windows, f"10.0.{a}.{i}", 600) for a in range(10) for i in range(20)) == 600
+
+
+def test_an_eviction_in_the_midst_of_a_call_mixes_nobody_up() -> None:
+    windows = Windows(8)
+    add(windows, *(row(i, ip=f"10.0.0.{i}") for i in range(8)))
+    add(windows, *(row(1000 + i, ip=f"10.0.0.{i}") for i in range(0, 16, 3)))
+    for i in range(0, 16, 3):
+        assert n(windows, f"10.0.0.{i}", 10) <= 1 + (i < 8)
+    assert sum(n(windows, f"10.0.0.{i}", 600) for i in range(16)) + rested(windows) == 14

@@ -50,12 +50,15 @@ def lint(
             console().print(f"error    {safe(_line(each))}", style="red")
         for doubt in doubts:
             console().print(f"warning  {safe(_line(doubt))}", style="yellow")
-        console().print(f"{limits} limits, {len(found.errors)} errors, {len(doubts)} warnings")
+        counts = {"limit": limits, "error": len(found.errors), "warning": len(doubts)}
+        console().print(", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items()))
     raise typer.Exit(1 if found.errors else 0)
 
 
 def _line(each: PolicyError | Warned) -> str:
-    return f"{each.file}:{each.line}: {each.field}: {each.reason} ({each.fix})"
+    from limiter.errors import place
+
+    return f"{place(each.file, each.line)}: {each.field}: {each.reason} ({each.fix})"
 
 
 def _error(each: PolicyError) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -36,12 +37,26 @@ def register(app: typer.Typer) -> None:
     app.command("enforcer", rich_help_panel=SERVICES)(enforcer)
     app.command("topics", rich_help_panel=CARE)(topics)
     app.command("settings", rich_help_panel=CARE)(list_settings)
+    app.command("key-id", rich_help_panel=CARE)(key_id)
     app.command("doctor", rich_help_panel=CARE)(doctor)
     app.command("bench", rich_help_panel=CARE)(bench)
 
 
 def limiter() -> None:
-    """Run a limiter: POST /v1/check, /v1/checks, /v1/decisions on port 8080. Waits for neither Kafka nor Redis."""
+    """Run a limiter on port 8080: it answers gateways, tells every decision, and waits for neither Kafka nor Redis.
+
+    POST /v1/check, /v1/checks    may this request pass?
+    GET  /v1/auth                 the same as a sub-request of nginx or HAProxy
+    POST /v1/release              slots of requests that are done
+    POST /v1/decisions            what your own limiter decided
+    GET  /healthz /readyz /metrics
+
+    FLOODWARDEN_POLICIES          your limits; SIGHUP reads them again
+    FLOODWARDEN_PORT, _HOST       where it listens; for Envoy _GRPC_PORT, too
+    FLOODWARDEN_REDIS, _KAFKA     what it shares limits by, and tells decisions to
+    FLOODWARDEN_SECRET            keys the hash of API keys
+    FLOODWARDEN_TRUSTED_PROXIES   whose word about a client counts
+    """
     _run("limiter", settings_of.load())
 
 
@@ -76,8 +91,29 @@ def topics(
     table(("topic", "partitions", ""), rows, "")
 
 
-def list_settings(*, as_json: Json = False) -> None:
-    """Every FLOODWARDEN_* variable there is, what it is when not set, and what it is for."""
+def key_id(*, as_json: Json = False) -> None:
+    """Tell the key id of an API key, by which rows, policies and `deny add key` name it. The key comes on stdin.
+
+    printf %s "$KEY" | floodwarden key-id
+    """
+    from limiter.identity import KEY_BYTES_MAX, Identifier
+
+    settings = settings_of.load()
+    key = typer.prompt("API key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
+    if not 1 <= len(key.encode("utf-8", "surrogateescape")) <= KEY_BYTES_MAX:
+        raise CommandError(f"no key of 1 to {KEY_BYTES_MAX} bytes came on standard input")
+    if settings.secret.get_secret_value() == "change-me":
+        sys.stderr.write("floodwarden: FLOODWARDEN_SECRET is not set; set it as the limiters have it\n")
+    found = Identifier(settings).key_id(key)
+    write_json({"key_id": found}) if as_json else console().print(found)
+
+
+def list_settings(
+    word: Annotated[str, typer.Argument(help="only those that have this in name or text: jwt, redis")] = "",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Every FLOODWARDEN_* variable there is, with its value when not set, and what it is for."""
     listed = [
         (
             settings_of.PREFIX + name.upper(),
@@ -85,12 +121,18 @@ def list_settings(*, as_json: Json = False) -> None:
             field.description or "",
         )
         for name, field in Settings.model_fields.items()
+        if word.lower() in f"{settings_of.PREFIX}{name} {field.description}".lower()
     ]
     if as_json:
         for name, default, about in listed:
             write_json({"name": name, "default": default, "about": about})
         return
-    table(("variable", "when not set", ""), listed, "")
+    out = console()
+    for name, default, about in listed:
+        out.print(f"{name}={default}", style="bold", soft_wrap=True)
+        out.print(textwrap.fill(about, out.width, initial_indent="    ", subsequent_indent="    "))
+    if not listed:
+        out.print(f"no setting has {word!r} in it")
 
 
 def doctor(*, as_json: Json = False) -> None:

@@ -38,6 +38,17 @@ class Seq:
 
 
 Tree = Map | Seq | str
+# What both readers of YAML say of the usual mistakes, in part, and what it means in a policy.
+_YAML_FIXES: Final = {
+    "',' or ']'": 'within [ ] quote what has { } [ ] or a comma in it: "/items/{id}"',
+    "',' or '}'": 'within { } quote what has { } [ ] or a comma in it: "/items/{id}"',
+    "alphabetic or numeric": 'quote what begins with * or &: "*login*"',
+    "cannot start any token": "indent with spaces, not tabs; quote what begins with %, @ or `",
+    "mapping values are not allowed": "mind indentation; quote what has a colon and a space in it",
+    "block mapping": "mind indentation: the names of one mapping stand in one column",
+    "'-' indicator": "mind indentation: the items of one list stand in one column",
+    "block collection": "mind indentation: the items of one list stand in one column",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +139,9 @@ def _yaml(text: str, file: str, breathe: Callable[[], None]) -> Iterator[Documen
         yield from _built(yaml.parse(text, _LOADER), file, breathe)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise PolicyError(
-            file, line, "yaml", error.problem or "cannot be read", "mind indentation and quotes"
-        ) from error
+        problem = error.problem or "cannot be read"
+        fix = next((each for said, each in _YAML_FIXES.items() if said in problem), "mind indentation and quotes")
+        raise PolicyError(file, line, "yaml", problem, fix) from error
     except yaml.YAMLError as error:
         raise PolicyError(file, 0, "yaml", str(error), "remove control characters") from error
 

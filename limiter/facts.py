@@ -9,11 +9,13 @@ from typing import Final
 
 import msgspec
 
-from limiter.attributes import FIX, Attributes, canonical_name
+from limiter.attributes import FIX, PLAIN, Attributes, canonical_name
+from limiter.errors import meant
 
 Who = Callable[["Identity", Attributes | None], str | None]
 PARTS_MAX: Final = 4
-PER_FIX: Final = f"one of ip, network, key, user, tenant, global; or {FIX.removeprefix('one of ')}; or several: ip+user"
+_PLAIN: Final = ("ip", "network", "key", "user", "tenant", "global")
+PER_FIX: Final = f"one of {', '.join(_PLAIN)}; or {FIX.removeprefix('one of ')}; or several: ip+user"
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -88,7 +90,7 @@ def _one(part: str) -> Who:
         return simple[part]
     name = canonical_name(part)
     if name is None:
-        raise ValueError(PER_FIX)
+        raise ValueError(meant(part, (*_PLAIN, *PLAIN)) + PER_FIX)
     return lambda _, attributes: attributes.get(name) if attributes else None
 
 

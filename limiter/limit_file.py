@@ -11,7 +11,7 @@ from limiter.algorithms.token_bucket import Bucket
 from limiter.algorithms.words import WORDS as SHAPE
 from limiter.algorithms.words import lease_from, shape_from
 from limiter.conditions import ALWAYS, When
-from limiter.errors import ShapeError
+from limiter.errors import ShapeError, one_of
 from limiter.facts import who_of
 from limiter.policy import PPM, Limit, Scope, State
 from limiter.reading import At
@@ -32,7 +32,7 @@ class LimitAt:
 
 def limit(at: At, whole: When) -> LimitAt:
     """The limit at `at`, of a file whose own conditions are `whole`."""
-    fields = at.fields(*WORDS, required=("name", "per"))
+    fields = at.fields(*WORDS, required={"name": "login", "per": "ip"})
     shape, lease = shape_and_lease(at, fields)
     cost = fields["cost"].whole(0, COST_MAX) if "cost" in fields else 1
     if cost > shape.limit:
@@ -102,7 +102,7 @@ def _priority(fields: dict[str, At]) -> int:
 def _state(at: At, fields: dict[str, At]) -> tuple[State, int]:
     text = fields["state"].text() if "state" in fields else State.ENABLED
     if text not in State.__members__.values():
-        raise fields["state"].wrong(f"{text[:40]!r} is not known", "one of " + ", ".join(State))
+        raise fields["state"].wrong(f"{text[:40]!r} is not known", one_of(text, State))
     state = State(text)
     if (state is State.CANARY) is not ("share" in fields):
         if state is State.CANARY:

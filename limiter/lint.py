@@ -5,6 +5,7 @@ Each is a warning: the policy can be taken as it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -14,6 +15,7 @@ from limiter.conditions import ALWAYS, When
 from limiter.facts import header_of
 from limiter.limit_file import LimitAt
 from limiter.lists import Entry, Lists
+from limiter.matcher import Matcher
 from limiter.policy import PPM, Limit, Scope, State
 from limiter.policy_file import Reading
 from limiter.reading import At
@@ -22,6 +24,9 @@ WARNINGS_MAX: Final = 1_000
 _RIVALS_MAX: Final = 8  # limits of one kind, scope and condition that each is compared with
 _EVERYWHERE: Final = Scope()
 _ANYBODY: Final = ("ip", "network", "global")
+_KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
+_PARAMETER: Final = re.compile(r"/\{[^/]*\}")
+_SOME_ID: Final = "/0-0"
 _Same = tuple[str, Scope, When, str | None]
 
 
@@ -43,6 +48,8 @@ def warnings(found: Reading, now_ms: int) -> list[Warned]:
     for each in (
         *(_of_limits(limits, own, now_ms) for limits in (found.limits, found.default)),
         _of_lists(found),
+        _of_keys(found),
+        _of_routes(found),
         _unlimited(found),
     ):
         for warned in each:
@@ -165,6 +172,34 @@ def _twice(entries: Iterable[tuple[Entry, At]]) -> Iterator[Warned]:
                 if ("ip", wider) in seen:
                     yield _warned(at, f"is within {wider}, which stands here, too", "remove it")
                     break
+
+
+def _of_keys(found: Reading) -> Iterator[Warned]:
+    """Places where an API key may stand itself, which matches nothing; it is not repeated."""
+    fix = "`floodwarden key-id` tells the key id of a key"
+    said = [(at, entry.value) for listed in (found.allow, found.deny) for entry, at in listed if entry.kind == "key"]
+    for each in (*found.limits, *found.default):
+        conditions = (*each.limit.when.any_of, *each.limit.when.none_of)
+        said += [(each.at, value) for name, values in conditions if name == "key" for value in sorted(values)]
+    for tier in found.once["tiers"].fields().values() if "tiers" in found.once else ():
+        keys = tier.fields().get("keys")
+        said += [(key, key.text()) for key in keys.items()] if keys else []
+    for at, value in said:
+        if not _KEY_ID.fullmatch(value):
+            yield _warned(at, "names a key by what is no key id (16 hex digits), as it is for a key itself", fix)
+
+
+def _of_routes(found: Reading) -> Iterator[Warned]:
+    """Limits of a template under which no request is ever counted, because another one is before it."""
+    matcher = Matcher(found.policy)
+    for each in (*found.limits, *found.default):
+        scope = each.limit.scope
+        if "*" in scope.route:
+            continue
+        counted = {matcher.route(method, _PARAMETER.sub(_SOME_ID, scope.route)) for method in scope.methods or {""}}
+        if scope.route not in counted:
+            reason = f"never applies: requests of {scope.route} are counted under {min(counted)}"
+            yield _warned(each.at, reason, "write the two alike; a parameter is a whole segment: /{id}/")
 
 
 def _unlimited(found: Reading) -> Iterator[Warned]:

@@ -65,7 +65,7 @@ class Matcher:
         self.policy = policy
         self.lists = Lists(policy.allow, policy.deny)
         every = (*policy.limits, *policy.default)
-        self._routes = Routes((*policy.routes, *dict.fromkeys(limit.scope for limit in every)))
+        self._routes = Routes((*policy.routes, *dict.fromkeys(limit.scope for limit in every), *policy.brownout.scopes))
         self._methods = frozenset(method for limit in every for method in limit.scope.methods)
         self._limits, self._default = Index(policy.limits, breathe), Index(policy.default, breathe)
         self._found: dict[tuple[str, str], tuple[Fitting, Fitting]] = {}

@@ -112,6 +112,11 @@ class Brownout:
     levels: tuple[Level, ...] = ()
     critical: tuple[Scope, ...] = ()
 
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """All that it names."""
+        return (*self.critical, *(scope for level in self.levels for scope, _ in level.routes))
+
     def factor_ppm(self, level: int, tier: str, method: str, route: str) -> int:
         """What is left of a limit at `level`, in millionths; a level beyond the table is the last one."""
         if level <= 0 or not self.levels or any(scope.covers(method, route) for scope in self.critical):

@@ -10,26 +10,29 @@ import contextlib
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from limiter.algorithms.shape import Shape
-from limiter.conditions import ALWAYS
+from limiter.conditions import ALWAYS, When
 from limiter.documents import Document, documents, files_of, read
-from limiter.errors import PolicyError
+from limiter.errors import PolicyError, meant, one_of, place
 from limiter.limit_file import LimitAt, limit, shape_and_lease
 from limiter.lists import Entry
-from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Policy, Scope, Tier
+from limiter.policy import DEFAULT, PPM, Brownout, Level, Policy, Scope, Tier
 from limiter.reading import At
-from limiter.when_file import entries, when
+from limiter.when_file import clients, entry, when
 
 T = TypeVar("T")
+U = TypeVar("U")
 LIMITS_MAX: Final = 1_000_000
 ERRORS_MAX: Final = 100
 MADE_MAX: Final = 100_000  # objects; about 5,000 limits
 _SUMS: Final = ("limits", "default", "routes", "allow", "deny")
 _ONCE: Final = ("name", "tiers", "default_tier", "anonymous_tier", "brownout")
 _OWN: Final = ("version", "when")
+MEMBERS: Final = ("keys", "users", "tenants")
 _LIMIT_FIX: Final = "the name of a limit under `limits` or `default`"
 
 
@@ -47,6 +50,16 @@ class Reading:
     once: dict[str, At] = field(default_factory=dict)
     names: dict[str, LimitAt] = field(default_factory=dict)
     policy: Policy = DEFAULT
+
+    def each(self, items: Iterable[T], read: Callable[[T], U]) -> list[U]:
+        """What `read` makes of each of `items`; those it cannot take are left out, and told of."""
+        made: list[U] = []
+        for item in items:
+            try:
+                made.append(read(item))
+            except PolicyError as error:
+                self.wrong(error)
+        return made
 
     def wrong(self, error: PolicyError) -> None:
         """Takes note of an error; beyond `ERRORS_MAX` it stops with this one."""
@@ -87,8 +100,7 @@ def reading(found: Iterable[Document], breathe: Callable[[], None] = lambda: Non
     """What is in documents, and what is wrong in `errors`."""
     into = Reading()
     try:
-        for document in found:
-            _document(into, document, breathe)
+        into.each(found, lambda document: _document(into, document, breathe))
         if not into.errors:
             into.policy = _policy(into)
     except PolicyError as error:
@@ -128,34 +140,40 @@ def _of_files(path: Path, breathe: Callable[[], None] = lambda: None, *, lines: 
 def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:
     at = At(document.file, "policy", document.tree, document.line)
     into.first = into.first or at
-    fields = at.fields(*_OWN, *_ONCE, *_SUMS, required=("version",))
-    fields["version"].whole(1, 1)
+    fields = at.fields(*_OWN, *_ONCE, *_SUMS, required={"version": "1"})
+    if fields["version"].text() != "1":
+        raise fields["version"].wrong(f"{fields['version'].text()[:40]!r} is not known", "write `version: 1`")
     for name in _ONCE:
         if name in fields and name in into.once:
             first = into.once[name]
-            raise fields[name].wrong(f"stands in {first.file}:{first.line}, too", "keep one of them")
+            raise fields[name].wrong(f"stands in {place(first.file, first.line)}, too", "keep one of them")
         if name in fields:
             into.once[name] = fields[name]
     whole = when(fields["when"]) if "when" in fields else ALWAYS
-    for name, limits in (("limits", into.limits), ("default", into.default)):
-        for item in fields[name].items() if name in fields else ():
-            breathe()
-            try:
-                limits.append(_named(into, limit(item, whole)))
-            except PolicyError as error:
-                into.wrong(error)
-    into.routes += [item.scope() for item in fields["routes"].items()] if "routes" in fields else []
-    into.allow += entries(fields["allow"], "allowlist") if "allow" in fields else []
-    into.deny += entries(fields["deny"], "denylist") if "deny" in fields else []
+    for name, to in (("limits", into.limits), ("default", into.default)):
+        to.extend(into.each(_section(into, fields, name, At.items), lambda at: _limit(into, at, whole, breathe)))
+    into.routes.extend(into.each(_section(into, fields, "routes", At.items), At.scope))
+    for name, on in (("allow", into.allow), ("deny", into.deny)):
+        told = _section(into, fields, name, partial(clients, rule=f"{name}list"))
+        on.extend(into.each(told, lambda client: (entry(*client), client[0])))
+
+
+def _section(into: Reading, fields: Mapping[str, At], name: str, read: Callable[[At], list[T]]) -> list[T]:
+    """What stands under `name`; nothing where that is no list, which is told of."""
+    return [item for items in into.each([fields[name]] if name in fields else [], read) for item in items]
+
+
+def _limit(into: Reading, at: At, whole: When, breathe: Callable[[], None]) -> LimitAt:
+    breathe()
+    return _named(into, limit(at, whole))
 
 
 def _named(into: Reading, found: LimitAt) -> LimitAt:
     name = found.limit.name
     if name in into.names:
         first = into.names[name].at
-        raise found.at.wrong(
-            f"the name {name!r} is taken by the limit at {first.file}:{first.line}", "names are unique"
-        )
+        where = place(first.file, first.line)
+        raise found.at.wrong(f"the name {name!r} is taken by the limit at {where}", "names are unique")
     if len(into.names) >= LIMITS_MAX:
         raise found.at.wrong("is one limit too many", f"at most {LIMITS_MAX}")
     into.names[name] = found
@@ -164,14 +182,11 @@ def _named(into: Reading, found: LimitAt) -> LimitAt:
 
 def _policy(into: Reading) -> Policy:
     once = into.once
-    tiers = (
-        _tiers(once["tiers"], {name: each.limit for name, each in into.names.items()})
-        if "tiers" in once
-        else dict(DEFAULT.tiers)
-    )
+    tiers = _tiers(into, once["tiers"]) if "tiers" in once else dict(DEFAULT.tiers)
+    if into.errors:
+        return DEFAULT
+    into.each((*into.limits, *into.default), lambda each: _known_tiers(each, tiers))
     default = _tier_name(once.get("default_tier"), tiers, next(iter(tiers)))
-    for each in (*into.limits, *into.default):
-        _known_tiers(each, tiers)
     return Policy(
         name=once["name"].name() if "name" in once else "policy",
         limits=tuple(each.limit for each in into.limits),
@@ -189,45 +204,48 @@ def _policy(into: Reading) -> Policy:
 def _known_tiers(found: LimitAt, tiers: dict[str, Tier]) -> None:
     for name, values in (*found.limit.when.any_of, *found.limit.when.none_of):
         if name == "tier" and (unknown := sorted(values - set(tiers))):
-            raise found.at.wrong(f"asks for a tier {unknown[0][:80]!r}", "one of " + ", ".join(tiers))
+            raise found.at.wrong(f"asks for a tier {unknown[0][:80]!r}", one_of(unknown[0], tiers))
 
 
-def _tiers(at: At, limits: Mapping[str, Limit]) -> dict[str, Tier]:
-    tiers: dict[str, Tier] = {}
-    for name, item in at.fields().items():
-        fields = item.fields("factor", "limits", "keys", "users", "tenants")
-        own: list[tuple[str, Shape]] = []
-        for each, entry in (fields["limits"].fields() if "limits" in fields else {}).items():
-            if each not in limits:
-                raise entry.wrong("is no limit of this policy", _LIMIT_FIX)
-            parts = entry.fields("rate", "burst", "queue", "concurrent", "lease")
-            own.append((each, shape_and_lease(entry, parts, limits[each].shape.algorithm)[0]))
-        tiers[at.under(name, name, item.line).name()] = Tier(
-            name,
-            fields["factor"].factor_ppm(1000) if "factor" in fields else PPM,
-            tuple(own),
-            *(fields[kind].texts() if kind in fields else frozenset() for kind in ("keys", "users", "tenants")),
-        )
-    if not tiers:
+def _tiers(into: Reading, at: At) -> dict[str, Tier]:
+    named = at.fields()
+    if not named:
         raise at.wrong("is empty", "name at least one tier, or leave `tiers` out")
-    return tiers
+    made = into.each(named.items(), lambda each: _tier(at.under(each[0], each[0], each[1].line), each[1], into.names))
+    return {tier.name: tier for tier in made}
+
+
+def _tier(name: At, at: At, limits: Mapping[str, LimitAt]) -> Tier:
+    fields = at.fields("factor", "limits", *MEMBERS)
+    own: list[tuple[str, Shape]] = []
+    for each, said in (fields["limits"].fields() if "limits" in fields else {}).items():
+        if each not in limits:
+            raise said.wrong("is no limit of this policy", meant(each, limits) + _LIMIT_FIX)
+        parts = said.fields("rate", "burst", "queue", "concurrent", "lease")
+        own.append((each, shape_and_lease(said, parts, limits[each].limit.shape.algorithm)[0]))
+    return Tier(
+        name.name(),
+        fields["factor"].factor_ppm(1000) if "factor" in fields else PPM,
+        tuple(own),
+        *(fields[kind].texts() if kind in fields else frozenset() for kind in MEMBERS),
+    )
 
 
 def _tier_name(at: At | None, tiers: dict[str, Tier], otherwise: str) -> str:
     if at is None:
         return otherwise
     if at.text() not in tiers:
-        raise at.wrong(f"{at.text()[:80]!r} is no tier of this policy", "one of " + ", ".join(tiers))
+        raise at.wrong(f"{at.text()[:80]!r} is no tier of this policy", one_of(at.text(), tiers))
     return at.text()
 
 
 def _brownout(at: At, tiers: dict[str, Tier]) -> Brownout:
-    fields = at.fields("critical", "levels", required=("levels",))
+    fields = at.fields("critical", "levels", required={"levels": "{ 1: { factor: 0.5 } }"})
     levels: list[Level] = []
     for name, item in fields["levels"].fields().items():
         if name != str(len(levels) + 1) or len(levels) == 4:
             raise item.wrong(f"level {name!r} is out of order", "levels are 1, 2, 3, 4, in this order, without gaps")
-        parts = item.fields("factor", "tiers", "routes", required=("factor",))
+        parts = item.fields("factor", "tiers", "routes", required={"factor": "0.5"})
         levels.append(
             Level(
                 parts["factor"].factor_ppm(1),

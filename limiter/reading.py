@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from limiter.documents import Map, Seq
-from limiter.errors import PolicyError
+from limiter.errors import PolicyError, one_of
 from limiter.policy import PPM, Scope
 
 ENTRIES_MAX: Final = 1_000_000
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 NAME_FIX: Final = "lower-case letters, digits, . _ - (at most 64)"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _SCOPE: Final = re.compile(r"(?:([A-Z]+(?:,[A-Z]+)*)\s+)?(\*|[/*]\S*)")
@@ -36,8 +39,11 @@ class At:
         """A value inside this one."""
         return At(self.file, f"{self.field}.{name}", node, line or self.line)
 
-    def fields(self, *known: str, required: tuple[str, ...] = ()) -> dict[str, At]:
-        """A mapping's entries by name; with `known`, any other name is an error."""
+    def fields(self, *known: str, required: Mapping[str, str] = NOTHING) -> dict[str, At]:
+        """A mapping's entries by name; with `known`, any other name is an error.
+
+        `required` are names that must be there, each with a value it may have.
+        """
         if not isinstance(self.node, Map):
             raise self.wrong("is not a mapping", "write `name: value` lines below it")
         if len(self.node.pairs) > ENTRIES_MAX:
@@ -45,13 +51,13 @@ class At:
         found: dict[str, At] = {}
         for name, name_line, value, line in self.node.pairs:
             if known and name not in known:
-                raise self.under(name[:80], value, name_line).wrong("is not known", "one of " + ", ".join(known))
+                raise self.under(name[:80], value, name_line).wrong("is not known", one_of(name[:80], known))
             if name in found:
                 raise self.under(name[:80], value, name_line).wrong("stands twice", "keep one of them")
             found[name] = self.under(name, value, line)
-        for name in required:
+        for name, value in required.items():
             if name not in found:
-                raise self.wrong(f"has no `{name}`", f"add `{name}: ...`")
+                raise self.wrong(f"has no `{name}`", f"add `{name}: {value}`")
         return found
 
     def items(self) -> list[At]:
@@ -118,9 +124,7 @@ class At:
         """A route template or pattern, with methods in front or not."""
         match = _SCOPE.fullmatch(self.text().strip())
         if match is None:
-            raise self.wrong(
-                f"{self.text()[:80]!r} is no route", "write `/items/{id}`, `GET,POST /items/*` or `*`, in quotes"
-            )
+            raise self.wrong(f"{self.text()[:80]!r} is no route", "write `/items/{id}`, `GET,POST /items/*` or `*`")
         return Scope(match[2], frozenset((match[1] or "").split(",")) - {""})
 
     def texts(self) -> frozenset[str]:

@@ -8,18 +8,21 @@ from ipaddress import ip_network
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from limiter.attributes import canonical_name, canonical_value
+from limiter.attributes import PLAIN, canonical_name, canonical_value
 from limiter.conditions import NOWHERE, Hours, Networks, When, at_of
 from limiter.conditions import At as Network
 from limiter.documents import Map
+from limiter.errors import meant
 from limiter.lists import Entry
 from limiter.reading import At
 
 OWN: Final = ("tenant", "user", "key", "tier")
 NAMES_FIX: Final = (
     "one of tenant, user, key, tier, service, ip, country, asn, hours, from, until, not, or header:NAME, "
-    "descriptor:NAME, attribute:NAME"
+    "descriptor:NAME, attribute:NAME; paths and methods stand in the limit's `route`"
 )
+_KNOWN: Final = (*OWN, *PLAIN, "ip", "hours", "from", "until", "not")
+_VALUE_FIX: Final = {"country": "two letters: DE", "asn": "a number: 64500"}
 _OTHERS: Final = ("ip", "hours", "from", "until", "not")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS: Final = re.compile(r"(?:([a-z,-]+)\s+)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})\s+(\S+)")
@@ -67,18 +70,17 @@ def both(whole: When, own: When, at: At) -> When:
     )
 
 
-def entries(at: At, rule: str) -> list[tuple[Entry, At]]:
-    """A list of clients, or lists by the name of their rule; `rule` is for those without."""
+def clients(at: At, rule: str) -> list[tuple[At, str]]:
+    """What stands on a list, or on lists by the name of their rule; `rule` is for those without."""
     if not isinstance(at.node, Map):
-        return [(_entry(item, rule), item) for item in at.items()]
+        return [(item, rule) for item in at.items()]
     return [
-        (_entry(item, at.under(name, name, group.line).name()), item)
-        for name, group in at.fields().items()
-        for item in group.items()
+        (item, at.under(name, name, group.line).name()) for name, group in at.fields().items() for item in group.items()
     ]
 
 
-def _entry(at: At, rule: str) -> Entry:
+def entry(at: At, rule: str) -> Entry:
+    """One client on a list."""
     text = at.text().strip()
     try:
         return Entry(rule, "ip", str(ip_network(text.removeprefix("ip:"), strict=False)))
@@ -96,13 +98,13 @@ def _entry(at: At, rule: str) -> Entry:
 def _values(at: At, name: str) -> tuple[str, frozenset[str]]:
     plain = name if name in OWN else canonical_name(name)
     if plain is None:
-        raise at.wrong("is not known", NAMES_FIX)
+        raise at.wrong("is not known", meant(name, _KNOWN) + NAMES_FIX)
     values: set[str] = set()
     for item in at.one_or_more():
         text = item.text()
         value = text if name in OWN else canonical_value(plain, text)
         if not value:
-            raise item.wrong(f"{text[:40]!r} is none", "write it like DE, 64500, or as it is sent")
+            raise item.wrong(f"{text[:40]!r} is no {plain}", _VALUE_FIX.get(plain, "write it as it is sent"))
         values.add(value)
     return plain, frozenset(values)
 

@@ -32,8 +32,8 @@ class Settings(BaseSettings):
         description="redis://[USER:PASSWORD@]HOST:PORT/DB, unix:///PATH, redis+sentinel://HOST,HOST/MASTER/DB or "
         "redis+cluster://HOST,HOST; with TLS rediss: `?ca=FILE&cert=FILE&key=FILE&verify=host|chain|none`",
     )
-    topic_prefix: str = "floodwarden."
-    redis_prefix: str = "fw:"
+    topic_prefix: str = Field("floodwarden.", description="what names of Kafka topics begin with")
+    redis_prefix: str = Field("fw:", description="what names of Redis keys begin with")
     data_dir: Path = Field(Path("var"), description="snapshots and spools")
     node: str = Field(
         "",
@@ -42,17 +42,23 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address services listen on")
     port: int = Field(0, ge=0, le=65535, description="port services listen on; 0 = each program's own")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
+    log_format: Literal["console", "json"] = Field("console", description="for people, or json: an object a line")
     secret: SecretStr = Field(SecretStr("change-me"), description="keys the hash of API keys; the same on every node")
 
     # Topics
-    decisions_partitions: int = Field(topics.DECISIONS.partitions, ge=1, le=1024)
-    usage_partitions: int = Field(topics.USAGE.partitions, ge=1, le=1024)
+    decisions_partitions: int = Field(
+        topics.DECISIONS.partitions, ge=1, le=1024, description="of the topic `decisions`, where we make it"
+    )
+    usage_partitions: int = Field(
+        topics.USAGE.partitions, ge=1, le=1024, description="of `usage`: at most so many workers detect at once"
+    )
 
     # Limiter
-    policies: Path | None = Field(None, description="policy file (YAML); the built-in default policy when empty")
-    redis_deadline_ms: float = Field(5.0, gt=0)
+    policies: Path | None = Field(
+        None, description="policy file, or a directory of them (docs/policies.md); a built-in policy when empty"
+    )
+    redis_deadline_ms: float = Field(5.0, gt=0, description="so long a check waits for Redis (docs/redis.md)")
     known_nodes: int = Field(
         1, ge=1, description="limiter nodes sharing the limits, for the local share while Redis is away"
     )
@@ -96,8 +102,8 @@ class Settings(BaseSettings):
     jwt_claims: str = Field(
         "user=sub", description="what verified claims say: user, tenant, tier, key, each `=CLAIM` or `=CLAIM.NESTED`"
     )
-    publish_batch_rows: int = Field(2000, ge=1, le=5000)
-    publish_linger_ms: int = Field(50, ge=1)
+    publish_batch_rows: int = Field(2000, ge=1, le=5000, description="rows of one message, at most")
+    publish_linger_ms: int = Field(50, ge=1, description="so long a row waits for others to go with")
     publish_queue_rows: int = Field(200_000, ge=1, description="rows in memory on their way to the broker, at most")
     publish_patience_ms: int = Field(
         1000, ge=100, description="a broker that leaves a batch unanswered for longer is away: rows go to disk"
@@ -122,23 +128,23 @@ class Settings(BaseSettings):
         "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth", description="route globs that take a credential"
     )
     model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
-    snapshot_every_ms: int = Field(2000, ge=100)
-    supervised_restart_ms: int = Field(500, ge=0)
+    snapshot_every_ms: int = Field(2000, ge=100, description="how often a worker keeps its state, and commits")
+    supervised_restart_ms: int = Field(500, ge=0, description="`up` starts a program that fell over after so long")
 
     # Enforcer
     allowlist: str = Field("", description="never acted on: `KIND:VALUE` or CIDR, comma separated")
-    actions_per_minute_max: int = Field(600, ge=1)
+    actions_per_minute_max: int = Field(600, ge=1, description="most that automation may do in a minute")
     live_share_max: float = Field(
         0.05, gt=0, le=1, description="most of the live clients that may be under action at once"
     )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
-    deny_seconds: int = Field(600, ge=1)
-    throttle_seconds: int = Field(600, ge=1)
-    throttle_factor: float = Field(0.1, gt=0, le=1)
+    deny_seconds: int = Field(600, ge=1, description="length of a first denial or challenge by automation")
+    throttle_seconds: int = Field(600, ge=1, description="length of a first throttle by automation")
+    throttle_factor: float = Field(0.1, gt=0, le=1, description="what a throttle leaves of limits")
     escalation: float = Field(4.0, ge=1, description="each repeat lasts this many times longer")
     quiet_seconds: int = Field(21_600, ge=1, description="so long without an action takes a target one rung down")
-    action_seconds_max: int = Field(86_400, ge=1)
-    dry_run: bool = False
+    action_seconds_max: int = Field(86_400, ge=1, description="no action of automation is longer, repeated or not")
+    dry_run: bool = Field(False, description="plan and explain actions, and do none")
 
     @field_validator("redis")
     @classmethod

@@ -9,19 +9,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from floodwarden import bench, doctor
 from floodwarden.cli_output import safe
 from floodwarden.errors import CommandError
+from limiter.identity import Identifier
 from schemas.settings import Settings
 
 NOWHERE = {"FLOODWARDEN_KAFKA": "127.0.0.1:1", "FLOODWARDEN_REDIS": "redis://127.0.0.1:1/0"}
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("FLOODWARDEN_")}
     return subprocess.run(
         [sys.executable, "-m", "floodwarden", *arguments],
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=90,
@@ -43,6 +46,24 @@ def test_every_setting_is_listed_with_its_default() -> None:
     known = {line["name"]: line["default"] for line in lines}
     assert known["FLOODWARDEN_KAFKA"] == "127.0.0.1:9092"
     assert set(known) == {f"FLOODWARDEN_{name.upper()}" for name in Settings.model_fields}
+    assert [line["name"] for line in lines if not line["about"]] == []
+
+
+def test_settings_are_found_by_a_word() -> None:
+    told = run("settings", "JWT").stdout
+    assert "FLOODWARDEN_JWT_CLAIMS=user=sub\n    what verified claims say" in told
+    assert "FLOODWARDEN_KAFKA" not in told
+
+
+def test_the_id_of_a_key_is_that_of_the_limiters_and_the_key_is_shown_nowhere() -> None:
+    settings = Settings(secret=SecretStr("of all nodes"))
+    told = run("key-id", FLOODWARDEN_SECRET="of all nodes", stdin="sk_live_1\n")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == Identifier(settings).key_id("sk_live_1") + "\n"
+    unset = run("key-id", "--json", stdin="sk_live_1")
+    assert "FLOODWARDEN_SECRET is not set" in unset.stderr
+    assert json.loads(unset.stdout)["key_id"] != told.stdout.strip()
+    assert run("key-id", stdin="").returncode == 1
 
 
 @pytest.mark.parametrize(

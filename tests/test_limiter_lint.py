@@ -85,8 +85,9 @@ def test_a_tiers_own_numbers_keep_a_limit_from_being_idle(tmp_path: Path) -> Non
 
 def test_clients_on_both_lists_or_twice_on_one_are_told(tmp_path: Path) -> None:
     more = (
-        "allow:\n  - 203.0.113.0/24\n  - key:k1\n"
-        "deny:\n  - 203.0.113.7\n  - key:k1\n  - 198.51.100.0/24\n  - 198.51.100.9\n  - user:eve\n  - user:eve\n"
+        "allow:\n  - 203.0.113.0/24\n  - key:2c26b46b68ffc68f\n"
+        "deny:\n  - 203.0.113.7\n  - key:2c26b46b68ffc68f\n  - 198.51.100.0/24\n  - 198.51.100.9\n"
+        "  - user:eve\n  - user:eve\n"
     )
     told = lint(tmp_path, EVERY, more)
     assert sorted(line for line, _ in told) == [8, 9, 11, 13]
@@ -97,6 +98,67 @@ def test_a_policy_without_a_default_says_what_is_unlimited(tmp_path: Path) -> No
     login = "  - { name: login, per: ip, rate: 1/s, route: /login }\n"
     assert [reason for _, reason in lint(tmp_path, login)] == ["lets requests that no limit is for pass unlimited"]
     assert lint(tmp_path, login, "default: [ { name: rest, per: ip, rate: 9/s } ]\n") == []
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("allow: [ key:sk_live_4eC39HqLyjWD ]\n", 4),
+        ("tiers: { gold: { keys: [ sk_live_4eC39HqLyjWD ] } }\n", 4),
+        ("  - { name: b, per: key, rate: 9/s, when: { key: sk_live_4eC39HqLyjWD } }\n", 4),
+    ],
+)
+def test_a_key_where_a_key_id_belongs_is_told_and_not_repeated(tmp_path: Path, more: str, line: int) -> None:
+    ((at, reason),) = lint(tmp_path, EVERY, more)
+    assert at == line
+    assert "no key id" in reason
+    assert "sk_live" not in reason
+    assert lint(tmp_path, EVERY, more.replace("sk_live_4eC39HqLyjWD", "9f86d081884c7d65")) == []
+
+
+@pytest.mark.parametrize(
+    ("routes", "route", "counted"),
+    [
+        ('"/items/{item}"', "/items/{id}", "/items/{item}"),
+        ('"/items"', "/items/", "/items"),
+        ('"POST /items/{item}"', "POST /items/{id}", "/items/{item}"),
+        ("/other", "/items/{id}.json", "/items/{id}"),
+    ],
+)
+def test_a_limit_whose_requests_are_counted_under_another_template_is_told(
+    tmp_path: Path, routes: str, route: str, counted: str
+) -> None:
+    limit = f'  - {{ name: b, per: ip, rate: 9/s, route: "{route}" }}\n'
+    ((line, reason),) = lint(tmp_path, EVERY + limit, f"routes: [ {routes} ]\n")
+    assert line == 4
+    assert reason.endswith(f"are counted under {counted}")
+    assert lint(tmp_path, EVERY + limit.replace(route, counted), f"routes: [ {routes} ]\n") == []
+
+
+def test_everything_wrong_is_told_not_only_the_first_of_a_section(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "version: 1\nroutes: [ a, b ]\nlimits:\n"
+        f"{EVERY}  - {{ name: b, per: ip }}\n"
+        "allow: 192.0.2.1\ndeny: [ 10.0.0.256, 'key:' ]\n"
+        "tiers: { a: { factor: x }, b: { limits: { evry: { rate: 1/s } } } }\n"
+    )
+    (tmp_path / "q.yaml").write_text("version: 2\n")
+    found = examine(tmp_path).errors
+    assert [(Path(each.file).name, each.line) for each in found] == [
+        ("p.yaml", 5),
+        ("p.yaml", 2),
+        ("p.yaml", 2),
+        ("p.yaml", 6),
+        ("p.yaml", 7),
+        ("p.yaml", 7),
+        ("q.yaml", 1),
+    ]
+    (tmp_path / "q.yaml").unlink()
+    (tmp_path / "p.yaml").write_text(
+        f"version: 1\nlimits:\n{EVERY}tiers: {{ a: {{ factor: x }}, b: {{ limits: {{ evry: {{ rate: 1/s }} }} }} }}\n"
+    )
+    assert [each.field for each in examine(tmp_path).errors] == ["policy.tiers.a.factor", "policy.tiers.b.limits.evry"]
+    assert "did you mean `every`?" in examine(tmp_path).errors[1].fix
 
 
 def test_warnings_have_a_bound(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from limiter.algorithms.token_bucket import Bucket
 from limiter.facts import network_of
 from limiter.matcher import Identity, Matcher
-from limiter.policy import PPM, Limit, Per, Policy, Scope, Tier
+from limiter.policy import PPM, Brownout, Level, Limit, Per, Policy, Scope, Tier
 from limiter.routes import Routes, segments
 from schemas.templates import OTHER, ROUTES_MAX
 
@@ -49,6 +51,14 @@ def policy(*routes: str, limits: tuple[Limit, ...] = ()) -> Policy:
 def test_a_path_has_one_template(path: str, template: str) -> None:
     known = ("/items", "/items/new", "/items/{id}", "/items/{id}/reviews", "/static/*")
     assert Routes(policy(*known).routes).match("GET", path) == template
+
+
+def test_what_a_brownout_spares_or_sheds_is_found_though_no_route_lists_it() -> None:
+    shed = Level(PPM, (), ((Scope("/lists/{name}"), 1),))
+    made = Matcher(replace(policy(), brownout=Brownout((shed,), (Scope("/pay/{name}"),))))
+    found = [made.route("GET", path) for path in ("/pay/ann", "/lists/new")]
+    assert found == ["/pay/{name}", "/lists/{name}"]
+    assert [made.policy.brownout.factor_ppm(1, "default", "GET", route) for route in found] == [PPM, 1]
 
 
 def test_a_template_may_hold_for_some_methods_only() -> None:

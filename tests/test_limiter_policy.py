@@ -107,7 +107,7 @@ def test_a_limit_with_its_lease_off_is_asked_of_redis_each_time() -> None:
     [
         ("", 1, "file", "example.yaml"),
         ("limits: []\n", 1, "policy", "add `version"),
-        ("version: 2\nlimits: []\n", 1, "policy.version", "1 to 1"),
+        ("version: 2\nlimits: []\n", 1, "policy.version", "write `version: 1`"),
         ("version: 1\nlimit: []\n", 2, "policy.limit", "limits"),
         (LIMIT + "    brust: 5\n", 6, "policy.limits[0].brust", "burst"),
         (LIMIT.replace("per: ip", "per: ipv4"), 4, "policy.limits[0].per", "tenant"),
@@ -145,7 +145,17 @@ def test_a_limit_with_its_lease_off_is_asked_of_redis_each_time() -> None:
         (LIMIT + "default_tier: gold\n", 6, "policy.default_tier", "one of default"),
         (LIMIT + "brownout:\n  levels:\n    2: { factor: 0.5 }\n", 8, "policy.brownout.levels.2", "without gaps"),
         (LIMIT + "brownout:\n  levels:\n    1: { factor: 1.5 }\n", 8, "policy.brownout.levels.1.factor", "at most 1"),
+        (LIMIT + "    route: post /login\n", 6, "policy.limits[0].route", "GET,POST"),
+        (LIMIT + "    brust: 5\n", 6, "policy.limits[0].brust", "did you mean `burst`? one of name"),
+        (LIMIT.replace("per: ip", "per: api_key"), 4, "policy.limits[0].per", "did you mean `key`? one of ip"),
+        (LIMIT + "    algorithm: fixed-window\n", 6, "policy.limits[0].algorithm", "did you mean `fixed_window`?"),
+        (LIMIT + "    when: { county: DE }\n", 6, "policy.limits[0].when.county", "did you mean `country`?"),
+        (LIMIT + "    when: { path: /a }\n", 6, "policy.limits[0].when.path", "stand in the limit's `route`"),
+        (LIMIT + "    when: { country: Germany }\n", 6, "policy.limits[0].when.country", "two letters"),
         ("version: 1\nlimits: [\n", 3, "yaml", "quotes"),
+        ("version: 1\nroutes: [ /items/{id} ]\n", 2, "yaml", "within [ ] quote"),
+        (LIMIT + "    route: *login*\n", 6, "yaml", "quote what begins with * or &"),
+        ("version: 1\nlimits:\n\t- name: a\n", 3, "yaml", "not tabs"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line_and_the_fix(text: str, line: int, field: str, says: str) -> None:

@@ -18,7 +18,7 @@ from limiter.algorithms.leaky_bucket import Queue
 from limiter.algorithms.sliding_counter import SlidingCounter
 from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.token_bucket import CAPACITY_US_MAX, Bucket
-from limiter.errors import ShapeError
+from limiter.errors import ShapeError, one_of
 
 SECOND_US: Final = 1_000_000
 TOKENS_MAX: Final = 10**9
@@ -61,7 +61,7 @@ def shape_of(algorithm: str, tokens: int, period_us: int, burst: int | None = No
             return _log(tokens, period_us)
         case "concurrency":
             return _slots(tokens, period_us)
-    raise ShapeError("algorithm", f"{algorithm[:40]!r} is not known", "one of " + ", ".join(ALGORITHMS))
+    raise ShapeError("algorithm", f"{algorithm[:40]!r} is not known", one_of(algorithm, ALGORITHMS))
 
 
 def _bucket(tokens: int, period_us: int, burst: int | None, word: str = "burst") -> Bucket:

@@ -27,6 +27,7 @@ from schemas.errors import SettingsError
 from schemas.settings import Settings
 from stream import http
 from stream.blocks import Message
+from stream.combine import warm
 from stream.combiner import Arrived, Combiner
 from stream.detector import Detector
 from stream.driver import Group, Place, install
@@ -141,6 +142,7 @@ def run(settings: Settings) -> NoReturn:
 
 async def _serve(settings: Settings) -> NoReturn:
     stream = create_app(settings)
+    await asyncio.to_thread(warm)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

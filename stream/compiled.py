@@ -1,0 +1,183 @@
+"""The loops that go over every decision: machine code by numba at first use, kept beside this file after that.
+
+They hold no lock of the interpreter, so combine and detect run side by side on two cores. Arrays in, arrays out; text
+is codes into values, -1 where absent. First rows get the number of their group, then groups of known size are summed:
+two short loops are many times as fast as one whose arrays grow. What counts as what stands in tables handed in.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.compiled import compiled
+
+I16 = NDArray[np.int16]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
+_LATE: Final = np.int64(1 << 62)
+_U1: Final = np.uint64(1)
+_TOP: Final = np.uint64(1 << 63)
+_M1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_M2: Final = np.uint64(0x94D049BB133111EB)
+_S27, _S30, _S31 = (np.uint64(s) for s in (27, 30, 31))
+
+
+@compiled
+def _mixed(x: np.uint64) -> np.uint64:
+    """`grouping.mixed` of one word."""
+    x = (x ^ (x >> _S30)) * _M1
+    x = (x ^ (x >> _S27)) * _M2
+    return x ^ (x >> _S31)
+
+
+@compiled
+def told(verdict: I32, verdicts: U8, status: I16, login: NDArray[np.bool_], outcomes: U8) -> U8:
+    """The class of each request, its place in (verdict, outcome, login).
+
+    `verdicts` by the verdict's code; `outcomes` by (whether a limit of ours refused it, login, status), raveled.
+    """
+    out = np.empty(len(verdict), np.uint8)
+    for i in range(len(verdict)):
+        v = verdicts[verdict[i]]
+        at = (np.int64(v == 1) * 2 + np.int64(login[i])) * 600 + status[i]
+        out[i] = (np.int64(v) * 5 + outcomes[at]) * 2 + np.int64(login[i])
+    return out
+
+
+@compiled
+def owners(ip: I32, key: I32, classes: U8, status: I16, ips: int) -> I32:
+    """Who each request is evidence about: its address's code, or `ips` and its accepted key's; -1: denied, or nobody.
+
+    `classes` as `told` gives them.
+    """
+    out = np.empty(len(ip), np.int32)
+    for i in range(len(ip)):
+        if classes[i] >= 20:
+            out[i] = -1
+        elif key[i] >= 0 and status[i] != 401 and status[i] != 403:
+            out[i] = ips + key[i]
+        else:
+            out[i] = ip[i]
+    return out
+
+
+@compiled
+def flow_codes(
+    owner: I32,
+    pane: I32,
+    panes: int,
+    texts: tuple[I32, I32, I32],
+    tables: tuple[U64, U64, U64],
+    path: U64,
+    classes: U8,
+) -> tuple[U64, U64]:
+    """What makes requests alike, as one word with their owner and pane; and their rank (`grouping.flow_rank`).
+
+    `texts` and `tables` are codes and hashes (0 behind the last, for absent) of route, user and address.
+    """
+    route, user, ip = texts
+    routes, users, ips = tables
+    codes, rank = np.empty(len(owner), np.uint64), np.empty(len(owner), np.uint64)
+    for i in range(len(owner)):
+        trait = np.uint64(classes[i] % 10)  # outcome and login
+        h = _mixed(_mixed(routes[route[i]] ^ _mixed(trait + _U1)) ^ path[i])
+        h = _mixed(_mixed(h + users[user[i]]) ^ ips[ip[i]])
+        h = h | _TOP if trait == 0 else h & ~_TOP
+        rank[i] = h
+        codes[i] = _mixed(h + _U1) ^ _mixed(np.uint64(np.int64(owner[i]) * panes + pane[i]))
+    return codes, rank
+
+
+@compiled
+def numbered(keys: U64, of: I32) -> tuple[I32, int]:
+    """The group of each row by its key, well mixed already, and how many groups; -1 for rows `of` nobody (-1)."""
+    bits = 12
+    while 1 << bits < 2 * len(keys):
+        bits += 1
+    table, mask = np.full(1 << bits, -1, np.int32), np.uint64((1 << bits) - 1)
+    groups, uniques, count = np.empty(len(keys), np.int32), np.empty(len(keys), np.uint64), 0
+    for i in range(len(keys)):
+        if of[i] < 0:
+            groups[i] = -1
+            continue
+        key = keys[i]
+        at = key & mask
+        g = table[at]
+        while g >= 0 and uniques[g] != key:
+            at = (at + _U1) & mask
+            g = table[at]
+        if g < 0:
+            g = np.int32(count)
+            table[at], uniques[count] = g, key
+            count += 1
+        groups[i] = g
+    return groups, count
+
+
+@compiled
+def placed(code: I32, pane: I32, panes: int, values: int) -> tuple[I32, int]:
+    """The group of each row by its entity and pane where these are few, and how many groups; -1 where absent."""
+    table = np.full(values * panes, -1, np.int32)
+    groups, count = np.empty(len(code), np.int32), 0
+    for i in range(len(code)):
+        if code[i] < 0:
+            groups[i] = -1
+            continue
+        at = np.int64(code[i]) * panes + pane[i]
+        g = table[at]
+        if g < 0:
+            g = np.int32(count)
+            table[at] = g
+            count += 1
+        groups[i] = g
+    return groups, count
+
+
+@compiled
+def places(code: I32, pane: I32, panes: int) -> U64:
+    """Entity and pane as one well mixed word."""
+    out = np.empty(len(code), np.uint64)
+    for i in range(len(code)):
+        out[i] = _mixed(np.uint64(np.int64(code[i]) * panes + pane[i]))
+    return out
+
+
+@compiled
+def spans(groups: I32, count: int, ts_ms: I64, weight: I64) -> tuple[I64, I64, I64, I64]:
+    """By group: its last row, how many requests, first and last time. `weight` is empty where each row is one."""
+    row, n = np.empty(count, np.int64), np.zeros(count, np.int64)
+    first_ms, last_ms = np.full(count, _LATE), np.full(count, -_LATE)
+    for i in range(len(groups)):
+        g = groups[i]
+        if g < 0:
+            continue
+        row[g] = i
+        n[g] += weight[i] if len(weight) else 1
+        first_ms[g], last_ms[g] = min(first_ms[g], ts_ms[i]), max(last_ms[g], ts_ms[i])
+    return row, n, first_ms, last_ms
+
+
+@compiled
+def tallied(
+    groups: I32, count: int, classes: U8, width: int, cost: I32, latency_ms: F64, weight: I64
+) -> tuple[I64, I64, I64, F64]:
+    """By group: requests of each class, cost, requests with a latency (NaN: without) and its sum."""
+    by_class, spent = np.zeros((count, width), np.int64), np.zeros(count, np.int64)
+    timed, latency = np.zeros(count, np.int64), np.zeros(count)
+    for i in range(len(groups)):
+        g = groups[i]
+        if g < 0:
+            continue
+        by = weight[i] if len(weight) else 1
+        by_class[g, classes[i]] += by
+        spent[g] += cost[i] * by
+        if not np.isnan(latency_ms[i]):
+            timed[g] += by
+            latency[g] += latency_ms[i] * by
+    return by_class, spent, timed, latency

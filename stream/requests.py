@@ -1,0 +1,172 @@
+"""Decisions as integers: what combine's compiled loops read. Text is looked at once per distinct value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest as _xxh
+
+from schemas import routes
+from schemas.decision import VERDICTS
+from schemas.usage import Outcome
+from stream import compiled
+from stream.compiled import F64, I32, I64, U8, U64
+
+NO_ROUTE: Final = "?"
+OUTCOMES: Final = len(Outcome)
+CLASSES: Final = len(VERDICTS) * OUTCOMES * 2
+_STATUSES: Final = 600
+_LATENCY_STEPS: Final = 1024.0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text column: a code per row, -1 where absent, the distinct values, their hashes with a 0 behind the last."""
+
+    codes: I32
+    values: pa.Array
+    table: U64
+
+    @staticmethod
+    def of(codes: I32, values: pa.Array) -> Text:
+        """A column whose codes are known."""
+        texts = pl.Series(values).cast(pl.Binary).to_list()
+        table = np.zeros(len(texts) + 1, np.uint64)
+        table[:-1] = np.fromiter(map(_xxh, texts), np.uint64, len(texts))
+        table[:-1][table[:-1] == 0] = 1
+        return Text(codes, values, table)
+
+    @staticmethod
+    def read(column: pa.DictionaryArray, instead: str | None = None) -> Text:
+        """`instead` stands for absent values."""
+        if column.dictionary.null_count:
+            column = column.cast(pa.utf8()).dictionary_encode()
+        values = column.dictionary
+        codes = np.array(column.indices.fill_null(-1), np.int32)  # a copy: read-only arrays are compiled for once more
+        if instead is not None and column.null_count:
+            values = pa.concat_arrays([values, pa.array([instead], values.type)])
+            codes = np.where(codes < 0, np.int32(len(values) - 1), codes)
+        return Text.of(codes, values)
+
+    def hashed(self, rows: I64) -> U64:
+        """Hashes of some rows, 0 where absent."""
+        return self.table[self.codes[rows]]
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """A batch of decisions; `pane` counts from its first pane, of `panes`; `weight` is empty where every row is one."""
+
+    ts_ms: I64
+    pane: I32
+    panes: int
+    pane_first_s: int
+    ip: Text
+    key: Text
+    user: Text
+    route: Text
+    tenant: Text
+    country: Text
+    path: Text
+    path_hash: U64
+    status: NDArray[np.int16]
+    classes: U8  # each row's place in (verdict, outcome, login)
+    cost: I32
+    latency_ms: F64  # in whole 1/1024, so that sums are exact in any order; NaN: none
+    weight: I64
+
+    @staticmethod
+    def read(batch: pa.RecordBatch, login_globs: tuple[str, ...]) -> Requests:
+        """`batch` has at least `combine.COLUMNS`, checked, and a row or more."""
+        ts_ms = batch.column("ts_ms").to_numpy(zero_copy_only=False)
+        pane_s = ts_ms // 1000
+        first_s = int(pane_s.min())
+        status = batch.column("status").to_numpy(zero_copy_only=False)
+        path = Text.read(batch.column("path"))
+        verdict = batch.column("verdict")
+        return Requests(
+            ts_ms=ts_ms,
+            pane=(pane_s - first_s).astype(np.int32),
+            panes=int(pane_s.max()) - first_s + 1,
+            pane_first_s=first_s,
+            ip=Text.read(batch.column("ip")),
+            key=Text.read(batch.column("key_id")),
+            user=Text.read(batch.column("user")),
+            route=Text.read(batch.column("route"), NO_ROUTE),
+            tenant=Text.read(batch.column("tenant")),
+            country=Text.read(batch.column("country")),
+            path=path,
+            path_hash=_paths(path, batch.column("path_hash")),
+            status=status,
+            classes=compiled.told(
+                verdict.indices.to_numpy(zero_copy_only=False),
+                _verdicts(verdict),
+                status,
+                _logins(batch, login_globs),
+                _OUTCOME,
+            ),
+            cost=batch.column("cost").to_numpy(zero_copy_only=False),
+            latency_ms=_latencies(batch.column("latency_ms")),
+            weight=_weights(batch.column("weight")),
+        )
+
+
+def _latencies(column: pa.Array) -> F64:
+    steps: F64 = column.fill_null(np.nan).to_numpy(zero_copy_only=False).astype(np.float64) * _LATENCY_STEPS
+    steps[np.isinf(steps)] = np.nan
+    np.rint(steps, out=steps)
+    steps /= _LATENCY_STEPS
+    return steps
+
+
+def _weights(column: pa.Array) -> I64:
+    if column.null_count == len(column):
+        return np.empty(0, np.int64)
+    weights: I64 = column.fill_null(1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return weights
+
+
+def _verdicts(column: pa.DictionaryArray) -> U8:
+    known = {name: code for code, name in enumerate(VERDICTS)}
+    # A dictionary may hold words no row uses, which nobody has judged.
+    return np.array([known.get(value, 0) for value in column.dictionary.to_pylist()], np.uint8)
+
+
+def _paths(path: Text, given: pa.Array) -> U64:
+    hashed = path.table[path.codes]
+    if given.null_count == len(given):
+        return hashed
+    return np.where(path.codes >= 0, hashed, given.fill_null(0).to_numpy(zero_copy_only=False))
+
+
+def _logins(batch: pa.RecordBatch, globs: tuple[str, ...]) -> NDArray[np.bool_]:
+    route, method = batch.column("route"), batch.column("method")
+    route_names, method_names = [*route.dictionary.to_pylist(), None], [*method.dictionary.to_pylist(), None]
+    r = route.indices.fill_null(len(route_names) - 1).to_numpy(zero_copy_only=False)
+    m = method.indices.fill_null(len(method_names) - 1).to_numpy(zero_copy_only=False)
+    takes = np.zeros((len(route_names), len(method_names)), np.bool_)
+    for i, name in enumerate(route_names):
+        if routes.is_login(name, None, globs):
+            takes[i] = [routes.is_login(name, verb, globs) for verb in method_names]
+    logins: NDArray[np.bool_] = takes[r, m]
+    return logins
+
+
+def _outcomes() -> U8:
+    """What comes of a request, by (whether a limit of ours refused it, login, status)."""
+    by = np.full((2, 2, _STATUSES), Outcome.OK, np.uint8)
+    by[..., 400:500] = Outcome.CLIENT_ERROR
+    by[..., 500:] = Outcome.SERVER_ERROR
+    by[..., [401, 403]] = Outcome.AUTH_FAILED
+    by[..., 429] = Outcome.LIMITED
+    by[:, 1, [400, 422]] = Outcome.AUTH_FAILED
+    by[1] = Outcome.LIMITED
+    return by.ravel()
+
+
+_OUTCOME: Final = _outcomes()

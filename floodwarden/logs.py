@@ -49,6 +49,9 @@ def configure(settings: Settings) -> None:
 
 
 def _rendering(settings: Settings) -> list[structlog.typing.Processor]:
+    # Tracebacks without the values of variables, which both would show: keys, tokens and passwords are among them.
     if settings.log_format == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        without = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        return [structlog.processors.ExceptionRenderer(without), structlog.processors.JSONRenderer()]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

@@ -3,9 +3,9 @@
     X-Original-Method, X-Original-URI   the request's own
     X-Forwarded-For (`client_header`)   its client, as the proxy has it; its key, user and so on as in the request
 
-204 lets it pass; a refusal has the status and body the client should get (429, 403, 400, 431). With `?status=403` every
-refusal is a 403, which is all that nginx takes, and the rest is in headers: X-Floodwarden-Status, -Problem (the body).
-The answer to a request that a limit holds back comes when it may go on.
+204 lets it pass; a refusal has the status and body the client should get (429, 403, 400, 414, 431). With `?status=403`
+every refusal is a 403, which is all that nginx takes, and the rest is in headers: X-Floodwarden-Status, -Problem (the
+body). The answer to a request that a limit holds back comes when it may go on.
 
 The row is published at once, with status 0 where the request passes: nobody tells us what the upstream said. With
 `?publish=false` it is not, and X-Floodwarden-Row holds its JSON without the closing brace, for the proxy to put

@@ -65,6 +65,8 @@ class Guarded:
             AwayError: not asked.
             TimeoutError, RedisError, OSError: as `Line.ask`.
         """
+        if not commands:
+            return []
         if self._breaker.is_open:
             raise AwayError("away")
         until_s = asyncio.get_running_loop().time() + within_s

@@ -28,6 +28,7 @@ import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -213,6 +214,8 @@ def _named(handler: Handler) -> Handler:
             return await handler(http)
         except BadMessageError as error:
             return _problem(error, 413 if error.field == "body" and error.code == "too_large" else 400)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody waits for it
 
     return handle
 

@@ -190,11 +190,18 @@ class Leases:
                 self._give_back(lease, one.cost)
 
     def find(self, one: Applied) -> Lease | None:
-        """The lease of `one`. A limit that has another shape by now (a throttle, a brownout, their end) loses it."""
+        """The lease of `one`.
+
+        A limit of another shape by now (a throttle, a brownout, their end), or that another policy no longer lends
+        (`lease: off`, shadow, canary), loses it.
+        """
         lease = self._leases.get((one.limit.name, one.identity))
-        if lease is not None and lease.one.shape is not one.shape and lease.one.shape != one.shape:
+        if lease is None or (lease.one.shape is one.shape and lease.one.limit is one.limit):
+            return lease
+        if lease.one.shape != one.shape or not _may_be_leased(one):
             self._drop(lease)
             return None
+        lease.one = one  # the limit of a new policy, that says the same
         return lease
 
     def _open(self, one: Applied, bucket: Bucket, now_us: int) -> Lease:

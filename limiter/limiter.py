@@ -102,8 +102,8 @@ class AsyncLimiter:
 
     def request(self, path: str, asking: Mapping[str, Any]) -> Request:
         """What is asked, checked. Raises `BadMessageError` naming the field."""
-        more = {("api_key" if name == "key" else name): value for name, value in asking.items()}
-        return wire.request(wire.checked(wire.Check(path, **more), ""), self._identifier)
+        given = {("api_key" if name == "key" else name): value for name, value in asking.items()}
+        return wire.request(wire.said(given | {"path": path}), self._identifier)
 
     def publish(self, request: Request, answer: Answer, arrived: Arrived) -> None:
         """The row of an answer, but for one that only looked."""

@@ -57,6 +57,8 @@ class Line:
             TimeoutError: no answer within `within_s`.
             RedisError, OSError: the connection was lost, or cannot be made.
         """
+        if not replies:
+            return []  # in line it would be given the next one's
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         if self._asked and now_s - self._asked[0].at_s > SILENT_S:

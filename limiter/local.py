@@ -18,6 +18,7 @@ from limiter.placing import Placing
 from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused
 
 PLANS_MAX: Final = 20_000
+PATH_CHARS_MAX: Final = 512  # of a request that gets a plan: what is remembered of clients has a bound
 _MEMORY: Final = Mode.MEMORY
 _HELD: Final = Taken(True, 0, 0, 0, 0)  # what a lease says to a refund: only that it gave
 
@@ -102,7 +103,7 @@ class Local:
 
     def _keep(self, request: Request | None, placed: Placed, takes: tuple[tuple[Lease, int], ...]) -> _Plan:
         plan = _Plan(placed, takes, self._overrides.changes)
-        if request is not None:
+        if request is not None and len(request.path) <= PATH_CHARS_MAX:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
             self._plans[request] = plan

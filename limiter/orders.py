@@ -89,7 +89,7 @@ def decoded(body: bytes) -> Order:
     """
     try:
         found = _DECODER.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _explained(body, error) from error
     if found.exempt is not None or found.factor is not None or found.rate is not None or found.level is not None:
         _bounded(body)  # few have them, and their bounds are the schema's
@@ -100,7 +100,7 @@ def decoded_lines(lines: bytes) -> Iterator[Order | BadMessageError]:
     """Many actions, a line each; one that is wrong comes as its error, in its place."""
     try:
         found = _DECODER.decode_lines(lines)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         yield from map(_one, lines.splitlines())
         return
     for one, line in zip(found, lines.split(b"\n"), strict=False):
@@ -123,7 +123,7 @@ def _bounded(body: bytes) -> None:
         raise BadMessageError("bad_value", ".".join(map(str, first["loc"])) or "body", first["msg"]) from error
 
 
-def _explained(body: bytes, error: msgspec.DecodeError) -> BadMessageError:
+def _explained(body: bytes, error: Exception) -> BadMessageError:
     try:
         _bounded(body)
     except BadMessageError as known:

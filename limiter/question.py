@@ -11,6 +11,7 @@ from schemas.errors import BadMessageError
 
 METHOD_CHARS_MAX: Final = 16
 PATH_CHARS_MAX: Final = 8192  # of what we look at; an application may take longer ones
+PATH_CHARS_TAKEN: Final = 65_536  # beyond that nobody means it: no server takes it either
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ class Question:
     @property
     def status(self) -> int:
         """The status that answers the fault."""
-        return 431 if self.fault is not None and self.fault.code == "too_large" else 400
+        if self.fault is None or self.fault.code != "too_large":
+            return 400
+        return 414 if self.fault.field == "path" else 431
 
 
 def question(
@@ -38,6 +41,8 @@ def question(
     fault = who.fault
     if not 1 <= len(method) <= METHOD_CHARS_MAX:
         fault = BadMessageError("bad_value", "method", f"{len(method)} characters", f"1 to {METHOD_CHARS_MAX}")
+    if len(path) > PATH_CHARS_TAKEN:
+        fault = too_long(path, "path")
     request = Request(
         method=method[:METHOD_CHARS_MAX] or "GET",
         path=path[:PATH_CHARS_MAX],
@@ -47,3 +52,8 @@ def question(
         attributes=identifier.attributes(peer, header, wanted),
     )
     return Question(request, fault)
+
+
+def too_long(path: str, field: str) -> BadMessageError:
+    """Of a path that nobody can mean."""
+    return BadMessageError("too_large", field, f"{len(path)} characters", f"at most {PATH_CHARS_TAKEN}")

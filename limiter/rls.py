@@ -10,6 +10,7 @@ INVALID_ARGUMENT with the field named; a fault of ours is OK and counted, never 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -80,8 +81,7 @@ class RateLimitService:
         """A refused call takes nothing: what its other descriptors took is given back."""
         for call, its in _shared_out(calls, given):
             if isinstance(call, Call) and len(its) > 1 and not all(answer.allowed for answer in its):
-                for answer in its:
-                    await self._node.refund(answer)
+                await asyncio.gather(*map(self._node.refund, its))
 
     def _replies(self, calls: Sequence[Call | Failure], given: Sequence[Answer], ts_ms: int) -> Replies:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from limiter.addresses import address
 from limiter.algorithms.concurrency import TOKENS_MAX
 from limiter.identity import KEY_BYTES_MAX, VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
+from limiter.question import PATH_CHARS_MAX, PATH_CHARS_TAKEN, too_long
 from limiter.verdict import Answer, Request, Slot
 from schemas import codec
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX, Decision
@@ -55,6 +57,7 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slots: list[Slot]
 
 
+_TEXTS: Final = ("path", "method", "key_id", "user", "tenant", "route", "tier")
 _TOLD: Final = tuple(
     "rule reason policy limit remaining reset_ms retry_after_ms delay_ms action shadow shadow_rule".split()  # noqa: SIM905 - as a list it is ten lines
 )
@@ -89,22 +92,24 @@ def release(body: bytes) -> list[Slot]:
         for name in ("limit", "identity", "id"):
             if len(value := getattr(slot, name)) > TEXT_BYTES_MAX:
                 raise BadMessageError("too_large", f"{at}.{name}", f"{len(value)} characters", "as it was given")
+    if (held := sum(slot.cost for slot in found)) > TOKENS_MAX:  # Redis frees them one by one, and does nothing else
+        raise BadMessageError("too_large", "slots", f"they hold {held} together", f"at most {TOKENS_MAX} at a time")
     return found
 
 
 def request(one: Check, identifier: Identifier) -> Request:
     """A question as the node takes it; an API key is hashed here and goes no further."""
     ip = address(one.ip) if one.ip else None
-    key_id = one.key_id or (identifier.key_id(one.api_key) if one.api_key else None)
+    key_id = cut(one.key_id, TEXT_BYTES_MAX) or (identifier.key_id(one.api_key) if one.api_key else None)
     identity = Identity(
         str(ip) if ip else None, key_id, shortened(one.user, VALUE_BYTES_MAX), shortened(one.tenant, VALUE_BYTES_MAX)
     )
     return Request(
         one.method,
-        one.path,
+        one.path[:PATH_CHARS_MAX],
         identity,
         cut(one.route, TEXT_BYTES_MAX),
-        one.tier,
+        cut(one.tier, TEXT_BYTES_MAX),
         one.cost,
         cut(one.ua, TEXT_BYTES_MAX),
         identifier.given(one.attributes),
@@ -165,19 +170,35 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        reason, _, at = str(error).partition(" - at `$")
-        quoted = reason.split("`")
-        named = quoted[1] if "field `" in reason and len(quoted) > 2 else ""
-        field = ".".join(part for part in (at.rstrip("`").lstrip("."), named) if part) or "body"
-        known = ", ".join((Slot if decoder is _RELEASE else Check).__struct_fields__)
-        thing = "a slot" if decoder is _RELEASE else "a question"
-        raise BadMessageError("bad_value", field, reason, f"{thing} has: {known}") from error
+        raise _named(error, Slot if decoder is _RELEASE else Check) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadMessageError("bad_json", "body", str(error), "send a JSON object") from error
 
 
+def _named(error: msgspec.ValidationError, kind: type[Slot | Check]) -> BadMessageError:
+    reason, _, at = str(error).partition(" - at `$")
+    quoted = reason.split("`")
+    named = quoted[1] if "field `" in reason and len(quoted) > 2 else ""
+    field = ".".join(part for part in (at.rstrip("`").lstrip("."), named) if part) or "body"
+    thing = "a slot" if kind is Slot else "a question"
+    return BadMessageError("bad_value", field, reason, f"{thing} has: {', '.join(kind.__struct_fields__)}")
+
+
+def said(given: Mapping[str, object]) -> Check:
+    """One question, from a program's own values. Raises `BadMessageError` naming the field."""
+    try:
+        return checked(msgspec.convert(given, Check), "")
+    except msgspec.ValidationError as error:
+        raise _named(error, Check) from error
+
+
 def checked(one: Check, at: str) -> Check:
     """`one`, when its values can be taken. Raises `BadMessageError` naming the field; `at` stands before its name."""
+    for name in _TEXTS:
+        if (text := getattr(one, name)) is not None and "\0" in text:
+            raise BadMessageError("bad_value", f"{at}{name}", "holds a NUL", "refuse the client")
+    if len(one.path) > PATH_CHARS_TAKEN:
+        raise too_long(one.path, f"{at}path")
     if one.cost is not None and not 0 <= one.cost <= COST_MAX:
         raise BadMessageError("bad_value", f"{at}cost", f"{one.cost} is out of range", f"0 to {COST_MAX}")
     if one.ip is not None and address(one.ip) is None:

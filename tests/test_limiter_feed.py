@@ -136,10 +136,13 @@ async def test_another_epoch_is_noticed_even_while_deltas_keep_coming(enforcer: 
     assert follower.resyncs("epoch") == 1
 
 
-async def test_an_entry_nobody_can_read_is_counted_and_passed(enforcer: Enforcer, follower: Follower) -> None:
+@pytest.mark.parametrize("body", ['{"uid":', '{"uid": "a", "evidence": ' + "[" * 100_000 + "]" * 100_000 + "}"])
+async def test_an_entry_nobody_can_read_is_counted_and_passed(
+    enforcer: Enforcer, follower: Follower, body: str
+) -> None:
     enforcer.create()
     await eventually(lambda: follower.feed.version == 0)
-    enforcer.redis.xadd(KEYS.feed, {"v": 1, "op": "put", "body": '{"uid":', "at": now_ms()}, id="1-1")
+    enforcer.redis.xadd(KEYS.feed, {"v": 1, "op": "put", "body": body, "at": now_ms()}, id="1-1")
     enforcer.redis.hset(KEYS.enforcement, "version", 1)
     enforcer.version = 1
     enforcer.put(action("deny", "ip:192.0.2.2"))

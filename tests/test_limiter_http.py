@@ -37,6 +37,8 @@ limits:
 """
 NOW_MS = 1_764_000_000_000
 PROBLEM = "application/problem+json"
+SLOT = {"limit": "a", "identity": "b", "id": "c", "cost": 6_000}
+RELEASE = json.dumps({"slots": [SLOT] * 2}).encode()  # freed one by one: Redis would do nothing else
 
 
 @pytest.fixture
@@ -173,6 +175,13 @@ async def test_several_checks_are_judged_in_their_order(api: httpx.AsyncClient, 
         ("/v1/checks", b'{"requests": [{"path": "/"}, {"path": "/", "cost": -1}]}', 400, "requests[1].cost"),
         ("/v1/checks", b'{"requests": [' + b",".join([b'{"path":"/"}'] * 1001) + b"]}", 400, "requests"),
         ("/v1/check", b" " * (BODY_BYTES_MAX + 1), 413, "body"),
+        ("/v1/check", b'{"path": "/", "cost": 1e400}', 400, "cost"),
+        ("/v1/check", b'{"path": "/", "user": "a\\u0000b"}', 400, "user"),
+        ("/v1/check", b'{"path": "/' + b"a" * 70_000 + b'"}', 400, "path"),
+        ("/v1/checks", b'{"requests": [{"path": "/"}, {"path": "\\u0000"}]}', 400, "requests[1].path"),
+        ("/v1/decisions", b"[" * 100_000, 400, "body"),
+        ("/v1/decisions", b'[{"ts_ms":' + b"[" * 100_000 + b"]" * 100_000 + b"}]", 400, "body"),
+        ("/v1/release", RELEASE, 400, "slots"),
     ],
 )
 async def test_a_question_nobody_can_take_is_named(
@@ -269,6 +278,8 @@ async def test_a_row_left_to_the_proxy_is_complete_but_for_the_status(api: httpx
         ("?status=200", ORIGINAL, 400, "query.status"),
         ("?colour=red", ORIGINAL, 400, "query.colour"),
         ("", ORIGINAL | {"x-original-method": "G" * 17}, 400, "method"),
+        ("", ORIGINAL | {"x-original-uri": "/" + "a" * 10_000_000}, 414, "path"),
+        ("", ORIGINAL | {"x-api-key": "k" * 10_000_000}, 431, "x-api-key"),
     ],
 )
 async def test_a_sub_request_that_is_none_is_named(

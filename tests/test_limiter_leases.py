@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from limiter.algorithms.token_bucket import CAPACITY_US_MAX, Bucket, take
 from limiter.leases import HORIZON_US, LIFE_US, LOT_FIRST, LOT_MIN, SCRIPT, SHARE, Lease, Leases, granted
 from limiter.matcher import Applied
-from limiter.policy import Limit, Per
+from limiter.policy import Limit, Per, State
 
 NOW_US = 1_764_000_000_000_000
 SECOND_US = 1_000_000
@@ -212,6 +215,18 @@ def test_a_limit_that_is_throttled_loses_its_lease_at_once() -> None:
     assert leases.holding(throttled, NOW_US) is None
     assert leases.held == 0
     assert leases.returns(10) == [(of(), LOT_FIRST * BUCKET.emission_us)]
+
+
+@pytest.mark.parametrize("now", [{"lease": False}, {"state": State.CANARY}])
+def test_a_limit_that_another_policy_no_longer_lends_loses_its_lease_at_once(now: dict[str, Any]) -> None:
+    leases = Leases()
+    leased(leases, of())
+    before = of()
+    same = replace(before, limit=replace(before.limit))
+    assert leases.holding(same, NOW_US) is not None
+    assert leases.holding(replace(before, limit=replace(before.limit, **now)), NOW_US) is None
+    assert leases.held == 0
+    assert leases.returns(10) == [(same, LOT_FIRST * BUCKET.emission_us)]
 
 
 def test_what_another_limit_refused_goes_back_into_the_lease() -> None:

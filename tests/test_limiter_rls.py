@@ -141,6 +141,7 @@ async def test_keys_may_be_given_a_meaning(redis_url: str, tmp_path: Path) -> No
         (question({"country": "Germany"}), "descriptors[0].attributes.country"),
         (question({"key_id": "k" * 65}), "descriptors[0].key_id"),
         (question({"api_key": "k" * 100_000}), "descriptors[0].api_key"),
+        (question({"user": "a\0b"}), "descriptors[0].entries[0].value"),
         (question({"generic_key": "a"}, hits=1_000_001), "hits_addend"),
         (question({"generic_key": "a"}, each=[1 << 40]), "descriptors[0].hits_addend"),
     ],

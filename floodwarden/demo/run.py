@@ -228,6 +228,7 @@ def _settings(settings: Settings, directory: Path, leash: Leash, stack: ExitStac
             "host": "127.0.0.1",
             "trusted_proxies": "127.0.0.0/8",
             "allowlist": "",
+            "sample_allowed": 1.0,  # counts are compared to the row
             "secret": type(settings.secret)(secrets.token_hex(16)),
         }
     )

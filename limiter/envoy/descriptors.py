@@ -17,6 +17,7 @@ from limiter.attributes import FIX, canonical_name
 from limiter.envoy.messages import RateLimitRequest
 from limiter.identity import KEY_BYTES_MAX, VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
+from limiter.question import PATH_CHARS_MAX
 from limiter.verdict import Request
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX
 from schemas.errors import BadMessageError, SettingsError
@@ -96,15 +97,17 @@ class Reader:
         cost = _cost(one, at, hits)
         for n, entry in enumerate(one.entries):
             meaning = self._meanings.get(entry.key) or canonical_name(f"descriptor:{entry.key.removeprefix(':')}")
+            if "\0" in entry.value:
+                raise BadMessageError("bad_value", f"{at}.entries[{n}].value", "holds a NUL", "refuse the client")
             if meaning is None:
                 raise BadMessageError("bad_value", f"{at}.entries[{n}].key", f"{entry.key[:80]!r} is no name", _NAMES)
             (fields if meaning in _FIELDS else attributes).setdefault(meaning, entry.value)
         return Request(
             method=fields.get("method", "GET")[:16] or "GET",
-            path=fields.get("path", ""),
+            path=fields.get("path", "")[:PATH_CHARS_MAX],
             identity=self._identity(fields, at),
             route=cut(fields.get("route"), TEXT_BYTES_MAX) or (None if fields.get("path") else UNKNOWN_ROUTE),
-            tier=fields.get("tier") or None,
+            tier=cut(fields.get("tier"), TEXT_BYTES_MAX),
             cost=cost or None,
             peek=cost == 0,
             ua=cut(fields.get("user_agent"), TEXT_BYTES_MAX),

@@ -1,0 +1,126 @@
+"""Limits of every algorithm on one request, some served from leases and some shared, asked of two nodes at random."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from limiter_world import settings
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from limiter.algorithms.shape import shape_of
+from limiter.algorithms.token_bucket import Bucket
+from limiter.facts import who_of
+from limiter.matcher import Identity
+from limiter.metrics import Metrics
+from limiter.node import Node
+from limiter.overrides import Overrides
+from limiter.policy import Limit, Per, Policy, Tier
+from limiter.verdict import Answer, Mode, Request
+
+pytestmark = pytest.mark.integration
+
+DAY_US = 86_400_000_000
+LONG_US = 90 * DAY_US  # nothing flows back while a test runs
+LIMITS = (
+    Limit("lent", Per.IP, Bucket.of(1_500, LONG_US, 1_500)),
+    Limit("lent-too", Per.TENANT, Bucket.of(1_200, LONG_US, 1_200)),
+    Limit("exact", Per.USER, Bucket.of(350, LONG_US, 350), lease=False),
+    Limit("fixed", Per.USER, shape_of("fixed_window", 450, LONG_US)),
+    Limit("log", Per.KEY, shape_of("sliding_log", 400, LONG_US)),
+    Limit("counter", Per.TENANT, shape_of("sliding_counter", 1_000, LONG_US)),
+    Limit("slots", Per.USER, shape_of("concurrency", 150, DAY_US)),
+)
+
+
+@asynccontextmanager
+async def node_of(url: str, *limits: Limit, nodes: int = 1) -> AsyncIterator[Node]:
+    policy = Policy("test", limits, {"default": Tier("default")}, "default", "default")
+    client = Redis.from_url(url)
+    node = Node(settings(url), policy, client, Overrides(), Metrics(), nodes=lambda: nodes)
+    await node.warm()
+    try:
+        yield node
+    finally:
+        await node.aclose()
+        await client.aclose()
+
+
+class Plain:
+    """What is used of each limit by each client, counted without more ado."""
+
+    def __init__(self) -> None:
+        self.used: Counter[tuple[str, str]] = Counter()
+
+    def buckets(self, who: Identity) -> list[tuple[Limit, str]]:
+        return [(limit, name) for limit in LIMITS if (name := who_of(limit.per)(who, None)) is not None]
+
+    def fits(self, who: Identity, cost: int) -> bool:
+        return all(self.used[limit.name, name] + cost <= limit.shape.limit for limit, name in self.buckets(who))
+
+    def take(self, who: Identity, cost: int) -> None:
+        self.used.update({(limit.name, name): cost for limit, name in self.buckets(who)})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_what_passes_is_what_a_plain_count_of_every_limit_lets_pass(redis_url: str, seed: int) -> None:
+    chance, plain = random.Random(seed), Plain()
+    held: list[tuple[Answer, str, int]] = []
+    refused = 0
+    clients = [
+        Identity(f"10.0.0.{n % 2}", chance.choice(["k", None]), chance.choice(["u", "v", None]), chance.choice("ab"))
+        for n in range(10)
+    ]
+    async with AsyncExitStack() as open_nodes:
+        nodes = [await open_nodes.enter_async_context(node_of(redis_url, *LIMITS, nodes=2)) for _ in range(2)]
+        for step in range(2_500):
+            who, node, cost = chance.choice(clients), chance.choice(nodes), chance.choice([1, 1, 1, 2, 5])
+            peek = chance.random() < 0.1
+            answer = await node.check(Request("GET", "/", who, cost=cost, peek=peek))
+            assert answer.allowed == plain.fits(who, cost), (step, answer)
+            refused += not answer.allowed
+            if answer.allowed and chance.random() < 0.1:
+                assert await node.refund(answer)  # of a look, too: it took nothing
+            elif answer.allowed and not peek:
+                plain.take(who, cost)
+                held += [(answer, str(who.user), cost)] if answer.slots else []
+            if held and chance.random() < 0.3:
+                done, user, slots = held.pop(chance.randrange(len(held)))
+                assert await chance.choice(nodes).release(done)
+                plain.used["slots", user] -= slots
+            if step % 10 == 0:
+                await asyncio.sleep(0.001)  # lots come meanwhile
+        assert refused > 100
+        assert nodes[0].mode is Mode.SHARED
+    for limit in LIMITS:  # and what is left in Redis, now that the nodes gave back what they held
+        async with node_of(redis_url, limit) as node:
+            for _, name in filter(lambda key: key[0] == limit.name, tuple(plain.used)):
+                field = "key_id" if limit.per == Per.KEY else str(limit.per)
+                told = await node.check(Request("GET", "/", Identity(**{field: name}), peek=True))
+                assert told.remaining == limit.shape.limit - plain.used[limit.name, name], (limit.name, name)
+
+
+async def test_who_takes_nothing_is_given_nobody_elses_answer(redis_url: str) -> None:
+    small = Limit("small", Per.USER, shape_of("fixed_window", 1, LONG_US))
+    large = Limit("large", Per.IP, shape_of("sliding_log", 100, LONG_US))
+    ann = Request("GET", "/", Identity("192.0.2.1", user="ann"))
+    unlimited = Answer("allow", "/", "default", 1, Mode.MEMORY)
+    async with node_of(redis_url, small, large) as other, node_of(redis_url, small, large) as node:
+        assert (await other.check(ann)).allowed
+        for n in range(98, 90, -1):
+            bob = replace(ann, identity=Identity("192.0.2.1", user=f"user-{n}"))
+            whole = replace(ann, identity=Identity("192.0.2.1"), peek=True)
+            looked, nothing, answer, told = await asyncio.gather(
+                node.check(replace(ann, peek=True)),  # the one refuses, the other has nothing to undo
+                node.refund(unlimited),
+                node.check(bob),
+                node.check(whole),
+            )
+            assert (looked.allowed, nothing) == (False, True)
+            assert (answer.mode, answer.allowed, answer.remaining) == (Mode.SHARED, True, 0)
+            assert (told.mode, told.policy, told.remaining) == (Mode.SHARED, "large", n)

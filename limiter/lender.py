@@ -1,4 +1,4 @@
-"""Keeps leases filled and gives back what they no longer need: in the background, in no check's way."""
+"""Keeps leases filled and gives back what they, or nobody, need any more: in the background, in no check's way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Lender:
         self, leases: Leases, shared: SharedLimits, clock_ms: Callable[[], int], failed: Callable[[Exception], None]
     ) -> None:
         self._leases = leases
-        leases.ran_low = self.wake
+        leases.ran_low = shared.has_unheld = self.wake
         self._shared = shared
         self._clock_ms = clock_ms
         self._failed = failed
@@ -32,11 +32,15 @@ class Lender:
         self._sweeping: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
-        """Some leases ran low, or the first was opened."""
+        """Some leases ran low, or the first was opened, or a slot was given to nobody."""
         if self._leases.low and (self._filling is None or self._filling.done()):
             self._filling = asyncio.create_task(self._fill(), name="limiter-lender-fill")
-        if len(self._leases) and (self._sweeping is None or self._sweeping.done()):
+        if self._has_work and (self._sweeping is None or self._sweeping.done()):
             self._sweeping = asyncio.create_task(self._sweep(), name="limiter-lender-sweep")
+
+    @property
+    def _has_work(self) -> bool:
+        return len(self._leases) > 0 or self._shared.unheld > 0
 
     async def aclose(self) -> None:
         """Gives back everything, as far as Redis takes it in `STOPPING_S`."""
@@ -47,6 +51,7 @@ class Lender:
         self._leases.clear()
         try:
             async with asyncio.timeout(STOPPING_S):
+                await self._shared.free()
                 await self._shared.return_lots()
         except AWAY as error:
             log.info("lots_not_returned", reason=reason_of(error))
@@ -61,10 +66,11 @@ class Lender:
                 self._failed(error)
 
     async def _sweep(self) -> None:
-        while len(self._leases):
+        while self._has_work:
             await asyncio.sleep(SWEEP_EVERY_S)
             self._leases.lapse(self._clock_ms() * 1000)
             try:
+                await self._shared.free()
                 await self._shared.return_lots()
             except AWAY as error:
                 self._failed(error)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha1
+from itertools import islice
 from typing import Any, Final, assert_never
 
 from limiter.algorithms import concurrency
@@ -28,6 +31,7 @@ from limiter.verdict import Slot
 from schemas.keys import Keys
 
 SETTLED_AT_ONCE: Final = 256
+UNHELD_MAX: Final = 10_000
 _LOT: Final = "lot"
 _TEXTS: Final = algorithms.SCRIPTS | {_LOT: LOT_SCRIPT}
 _SHAS: Final = {name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXTS.items()}
@@ -78,13 +82,29 @@ class SharedLimits:
         self._nodes = nodes
         self._name = secrets.token_hex(8)  # slots are named after this node's life, so that no other releases them
         self._slots = 0
+        self._unheld: OrderedDict[str, Slot] = OrderedDict()
+        self.has_unheld: Callable[[], None] = lambda: None
+
+    @property
+    def unheld(self) -> int:
+        """Slots that Redis may have given to checks that did not wait for them; `free` releases them."""
+        return len(self._unheld)
 
     async def take(self, applied: Sequence[Applied]) -> list[Taken | Exception]:
         """Takes what each of `applied` costs where there is enough; from those that only look, nothing.
 
         Who asks often gets a lot on lease with it. Never raises: what was not answered has the error in its place.
         """
-        return await self._answers([self._taking(one) for one in applied], self._within_s(len(applied)))
+        calls = [self._taking(one) for one in applied]
+        try:
+            answers = await self._answers(calls, self._within_s(len(calls)))
+        except asyncio.CancelledError:
+            self._nobody_holds(calls)
+            raise
+        late = [isinstance(its, Exception) and not isinstance(its, AwayError) for its in answers]
+        if any(late):
+            self._nobody_holds([call for call, is_late in zip(calls, late, strict=True) if is_late])
+        return answers
 
     async def give_back(self, given: Sequence[tuple[Applied, Taken]]) -> None:
         """Undoes what an earlier `take` answered."""
@@ -101,6 +121,13 @@ class SharedLimits:
             arguments = any_slots.arguments(-slot.cost, slot.id)
             commands.append((key, packed("EVALSHA", _SHAS[Slots.algorithm], "1", key, *arguments)))
         _raised(await self._link.ask(commands, self._within_s(len(slots))))
+
+    async def free(self) -> None:
+        """Releases what nobody holds: after a moment of a slow Redis those slots would be gone for their lease."""
+        while slots := list(islice(self._unheld.values(), SETTLED_AT_ONCE)):
+            await self.release(slots)
+            for slot in slots:
+                self._unheld.pop(slot.id, None)
 
     async def refill(self, due: Sequence[tuple[Lease, int]]) -> None:
         """Asks for the next lot of each lease, of the size it wants."""
@@ -135,6 +162,15 @@ class SharedLimits:
             return _call(one, one.cost, "")
         self._slots += 1
         return _call(one, one.cost, f"{self._name}{self._slots:x}")
+
+    def _nobody_holds(self, calls: Sequence[_Call]) -> None:
+        for call in calls:
+            if call.slot:
+                self._unheld[call.slot] = Slot(call.one.limit.name, call.one.identity, call.slot, call.cost)
+        while len(self._unheld) > UNHELD_MAX:
+            self._unheld.popitem(last=False)
+        if self._unheld:
+            self.has_unheld()
 
     def _within_s(self, calls: int) -> float:
         return self._deadline_s + calls // 16 * 0.001  # a batch may take its own work longer

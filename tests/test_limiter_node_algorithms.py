@@ -200,6 +200,36 @@ async def test_slots_given_without_redis_are_released_in_memory(server: Server) 
         assert passed([await one.node.check(ask()) for _ in range(6)]) == 3
 
 
+async def test_slots_that_redis_gave_too_late_are_free_again_when_it_answers(server: Server) -> None:
+    async with service(server.url, Limit("ip", Per.IP, Slots(4, DAY_US)), redis_deadline_ms=50) as one:
+        server.pause()
+        late = [await one.node.check(ask()) for _ in range(4)]
+        assert {answer.mode for answer in late} == {Mode.LOCAL}
+        assert all([await one.node.release(answer) for answer in late])
+        server.resume()
+
+        async def whole() -> bool:
+            answer = await one.node.check(ask(peek=True))
+            return (answer.mode, answer.remaining) == (Mode.SHARED, 4)
+
+        await eventually(whole)
+
+
+async def test_a_client_that_leaves_while_it_is_asked_about_keeps_no_slot(redis_url: str) -> None:
+    async with service(redis_url, Limit("ip", Per.IP, Slots(4, DAY_US))) as one:
+        for _ in range(4):
+            leaving = asyncio.create_task(one.node.check(ask()))
+            await asyncio.sleep(0)  # its question is on its way to Redis
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            assert leaving.cancelled()
+
+        async def whole() -> bool:
+            return (await one.node.check(ask(peek=True))).remaining == 4
+
+        await eventually(whole)
+
+
 async def test_a_limit_that_changes_its_algorithm_begins_anew(redis_url: str) -> None:
     async with service(redis_url) as one:
         for algorithm in ALGORITHMS:

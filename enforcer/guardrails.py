@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
+from schemas import networks
 from schemas.action import Action, ActionKind, Target, TargetKind
 from schemas.targets import plain
 
@@ -98,7 +99,7 @@ def network_of(target: Target) -> Network | None:
     if target.kind is not TargetKind.IP:
         return None
     try:
-        return ip_network(target.value, strict=False)
+        return networks.network(target.value)
     except ValueError:
         return None
 

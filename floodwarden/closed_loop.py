@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from ipaddress import ip_address
 from typing import Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from floodwarden.formats_trace import Labelled
 from schemas.action import Action, ActionKind, ActionStatus, TargetKind
 from schemas.alert import Alert, Status
 from schemas.decision import VERDICTS
+from schemas.networks import address
 from schemas.settings import Settings
 from stream.combine import combine
 from stream.pipeline import Config, Pipeline
@@ -213,7 +213,7 @@ def _beyond(mine: NDArray[np.bool_], at_ms: NDArray[np.int64], per_minute: int) 
 def _spelt(kind: TargetKind, value: str | None) -> str:
     if kind is TargetKind.IP and value and ":" in value:
         try:
-            return str(ip_address(value))
+            return str(address(value))
         except ValueError:
             return value
     return value or ""

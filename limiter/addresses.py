@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
+
+from schemas import networks
 
 HOPS_MAX: Final = 20
 HEADER_CHARS_MAX: Final = 4096  # of a header, from its right
@@ -32,12 +34,9 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        found = ip_address(text.partition("%")[0])
+        return networks.address(text.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        return found.ipv4_mapped
-    return found
 
 
 def listed(value: str) -> Iterator[str]:
@@ -95,7 +94,7 @@ class Proxies:
     """Whose word counts. Raises ValueError for a list of CIDRs that is none."""
 
     def __init__(self, cidrs: str) -> None:
-        self._trusted = tuple(ip_network(part.strip(), strict=False) for part in cidrs.split(",") if part.strip())
+        self._trusted = tuple(networks.network(part.strip()) for part in cidrs.split(",") if part.strip())
         self._known = lru_cache(maxsize=1_000)(self._is_trusted)
 
     def trust(self, peer: str | None) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import Final, assert_never
 
 import numpy as np
@@ -19,6 +18,7 @@ from limiter.entries import AUTOMATIC, BY_PERSON, KEPT, NONE, SEEN, STATIC, Entr
 from limiter.matcher import Identity
 from limiter.orders import NewRate, Order, order
 from limiter.policy import PPM
+from schemas import networks
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.exempt import Known
 
@@ -208,7 +208,7 @@ class Overrides:
 
     def _number(self, ip: str) -> tuple[int, int] | None:
         try:
-            address = ip_address(ip)
+            address = networks.address(ip)
         except ValueError:
             return None
         if len(self._numbers) >= _NUMBERS_MAX:
@@ -337,7 +337,7 @@ def _spelt(kind: TargetKind, value: str) -> str:
         return EVERYBODY
     if kind is TargetKind.IP:
         try:
-            return str(ip_address(value))
+            return str(networks.address(value))
         except ValueError:
             return value
     return value
@@ -347,7 +347,7 @@ def _network(kind: TargetKind, value: str) -> tuple[int, int, int] | None:
     if kind is not TargetKind.IP or "/" not in value:
         return None
     try:
-        network = ip_network(value, strict=False)
+        network = networks.network(value)
     except ValueError:
         return None
     bits = _ADDRESS_BITS[network.version] - network.prefixlen

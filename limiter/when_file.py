@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import ip_network
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,6 +14,7 @@ from limiter.documents import Map
 from limiter.errors import meant
 from limiter.lists import Entry
 from limiter.reading import At
+from schemas.networks import network
 
 OWN: Final = ("tenant", "user", "key", "tier")
 NAMES_FIX: Final = (
@@ -83,7 +83,7 @@ def entry(at: At, rule: str) -> Entry:
     """One client on a list."""
     text = at.text().strip()
     try:
-        return Entry(rule, "ip", str(ip_network(text.removeprefix("ip:"), strict=False)))
+        return Entry(rule, "ip", str(network(text.removeprefix("ip:"))))
     except ValueError as error:
         kind, separator, value = text.partition("=")
         if not separator:
@@ -113,7 +113,7 @@ def _networks(at: At) -> Networks:
     found: set[Network] = set()
     for item in at.one_or_more():
         try:
-            found.add(at_of(ip_network(item.text().strip(), strict=False)))
+            found.add(at_of(network(item.text().strip())))
         except ValueError as error:
             raise item.wrong(f"{item.text()[:80]!r} is no address or network", "write 203.0.113.0/24") from error
     return Networks(found) if found else NOWHERE

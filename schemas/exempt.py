@@ -21,6 +21,7 @@ import xxhash
 from pydantic import Field, field_validator
 
 from schemas.alert import Frozen
+from schemas.networks import address, network
 
 MARKS_MAX: Final = 65_536
 NETWORKS_MAX: Final = 64
@@ -82,11 +83,11 @@ class Known:
 
     def _inside(self, ip: str) -> bool:
         try:
-            address = ip_address(ip)
+            asked = ip_address(ip)
         except ValueError:
             return False
-        number = int(address)
-        return any(version == address.version and number >> bits == network for version, bits, network in self.networks)
+        number = int(asked)
+        return any(version == asked.version and number >> bits == inside for version, bits, inside in self.networks)
 
 
 def mark(ip: str, user: str | None = None) -> int:
@@ -103,11 +104,11 @@ def exempt_addresses(texts: Iterable[str]) -> Exempt:
     marks: set[int] = set()
     networks: set[str] = set()
     for text in texts:
-        network = ip_network(text.strip(), strict=False)
-        if network.prefixlen == network.max_prefixlen:
-            marks.add(mark(str(network.network_address)))
+        found = network(text.strip())
+        if found.prefixlen == found.max_prefixlen:
+            marks.add(mark(str(found.network_address)))
         else:
-            networks.add(str(network))
+            networks.add(str(found))
     if len(networks) > NETWORKS_MAX:
         raise ValueError(f"{len(networks)} networks, at most {NETWORKS_MAX}")
     return Exempt(by=ExemptBy.IP, networks=tuple(sorted(networks)), marks=packed(marks))
@@ -119,7 +120,7 @@ def exempt_pairs(pairs: Iterable[tuple[str, str]]) -> Exempt:
     Raises:
         ValueError: an address is none, or there are too many pairs; the message names it.
     """
-    return Exempt(by=ExemptBy.USER_IP, marks=packed({mark(str(ip_address(ip)), user) for user, ip in pairs}))
+    return Exempt(by=ExemptBy.USER_IP, marks=packed({mark(str(address(ip)), user) for user, ip in pairs}))
 
 
 def packed(marks: set[int]) -> str:
@@ -161,7 +162,7 @@ def _subscriber(ip: str) -> str:
     if ":" not in ip:
         return ip
     try:
-        address = ip_address(ip)
+        found = ip_address(ip)
     except ValueError:
         return ip
-    return f"{int(address) >> 64:x}/64" if isinstance(address, IPv6Address) else ip
+    return f"{int(found) >> 64:x}/64" if isinstance(found, IPv6Address) else ip

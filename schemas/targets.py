@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 
 from schemas.action import Target, TargetKind
 from schemas.errors import SettingsError
+from schemas.networks import network
 
 
 def parse_target(text: str) -> Target:
@@ -16,7 +17,7 @@ def parse_target(text: str) -> Target:
     """
     text = text.strip()
     try:
-        return Target(kind=TargetKind.IP, value=plain(ip_network(text, strict=False)))
+        return Target(kind=TargetKind.IP, value=plain(network(text)))
     except ValueError:
         kind, colon, value = text.partition(":")
     if not colon or not value or kind not in set(TargetKind):
@@ -36,7 +37,7 @@ def target(kind: str, value: str) -> Target:
     if not value or len(value) > 512:
         raise ValueError("a value has 1 to 512 characters")
     if kind == TargetKind.IP:
-        value = plain(ip_network(value, strict=False))
+        value = plain(network(value))
     elif kind == TargetKind.ASN:
         value = _asn(value)
     elif kind == TargetKind.COUNTRY:

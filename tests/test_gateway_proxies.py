@@ -1,4 +1,4 @@
-"""The real nginx in front of a real limiter, with the configuration that ships."""
+"""The real nginx and the real HAProxy in front of a real limiter, with the configuration that ships."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from servers import ROOT, free_port
 
 pytestmark = pytest.mark.integration
 
-NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
+HAPROXY = (ROOT / "deploy/haproxy/haproxy.cfg").read_text("utf-8")
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 PROBLEM = "application/problem+json"
 POLICY = """
 version: 1
@@ -31,7 +32,7 @@ routes: [ "/items/{id}" ]
 limits:
   - { name: ip, per: ip, rate: 3/h, burst: 3 }
 """
-CONFIG = """
+NGINX = """
 daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log {directory}/error.log;
 events {{ }}
 http {{
@@ -99,23 +100,62 @@ class World:
         return httpx.get(self.url + path, headers={"x-forwarded-for": ip} | headers, timeout=5)
 
 
-@pytest.fixture
-def world(redis_url: str, tmp_path: Path) -> Iterator[World]:
-    if NGINX is None:
-        pytest.skip("no nginx on this machine: apt-get install nginx-light")
-    app = ThreadingHTTPServer(("127.0.0.1", 0), _App)
-    threading.Thread(target=app.serve_forever, daemon=True).start()
-    port, limiter_port = free_port(), free_port()
-    (tmp_path / "p.yaml").write_text(POLICY)
+@dataclass(frozen=True)
+class Ports:
+    own: int
+    limiter: int
+    app: int
+
+
+def nginx(directory: Path, ports: Ports) -> subprocess.Popen[bytes]:
+    """nginx, as deploy/nginx has it."""
     upstream = (ROOT / "deploy/nginx/floodwarden.conf").read_text("utf-8")
     assert "127.0.0.1:8080" in upstream
-    (tmp_path / "floodwarden.conf").write_text(upstream.replace("127.0.0.1:8080", f"127.0.0.1:{limiter_port}"))
-    config = CONFIG.format(directory=tmp_path, port=port, app=app.server_address[1], nginx=ROOT / "deploy/nginx")
-    (tmp_path / "nginx.conf").write_text(config)
+    (directory / "floodwarden.conf").write_text(upstream.replace("127.0.0.1:8080", f"127.0.0.1:{ports.limiter}"))
+    config = NGINX.format(directory=directory, port=ports.own, app=ports.app, nginx=ROOT / "deploy/nginx")
+    (directory / "nginx.conf").write_text(config)
+    places = ["-e", str(directory / "error.log"), "-p", str(directory), "-c", str(directory / "nginx.conf")]
+    return subprocess.Popen([_binary("nginx"), *places])
+
+
+def haproxy(directory: Path, ports: Ports) -> subprocess.Popen[bytes]:
+    """HAProxy, as deploy/haproxy has it."""
+    return _haproxy(directory, ports, HAPROXY)
+
+
+def haproxy_elsewhere(directory: Path, ports: Ports) -> subprocess.Popen[bytes]:
+    """HAProxy that sends challenged clients elsewhere, as a comment there shows."""
+    assert "# http-request set-var" in HAPROXY
+    return _haproxy(directory, ports, HAPROXY.replace("# http-request set-var", "http-request set-var"))
+
+
+def _haproxy(directory: Path, ports: Ports, config: str) -> subprocess.Popen[bytes]:
+    (directory / "haproxy.cfg").write_text(config)
+    addresses = {"LISTEN": ports.own, "LIMITER": ports.limiter, "APP": ports.app}
+    environment = os.environ | {name: f"127.0.0.1:{port}" for name, port in addresses.items()}
+    return subprocess.Popen(
+        [_binary("haproxy"), "-db", "-f", str(directory / "haproxy.cfg")], cwd=ROOT, env=environment
+    )
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        pytest.skip(f"no {name} on this machine: apt-get install {name}")
+    return found
+
+
+@pytest.fixture(params=[nginx, haproxy], ids=["nginx", "haproxy"])
+def world(redis_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    app = ThreadingHTTPServer(("127.0.0.1", 0), _App)
+    ports = Ports(free_port(), free_port(), app.server_address[1])
+    proxy = request.param(tmp_path, ports)
+    threading.Thread(target=app.serve_forever, daemon=True).start()
+    (tmp_path / "p.yaml").write_text(POLICY)
     environment = {
         "FLOODWARDEN_REDIS": redis_url,
         "FLOODWARDEN_REDIS_DEADLINE_MS": "2000",
-        "FLOODWARDEN_PORT": str(limiter_port),
+        "FLOODWARDEN_PORT": str(ports.limiter),
         "FLOODWARDEN_KAFKA": "127.0.0.1:1",
         "FLOODWARDEN_DATA_DIR": str(tmp_path),
         "FLOODWARDEN_POLICIES": str(tmp_path / "p.yaml"),
@@ -124,18 +164,15 @@ def world(redis_url: str, tmp_path: Path) -> Iterator[World]:
     enforcer.create()
     program = "from limiter.http import run; from schemas.settings import load; run(load())"
     limiter = subprocess.Popen([sys.executable, "-c", program], env=os.environ | environment)
-    nginx = subprocess.Popen(
-        [NGINX, "-e", str(tmp_path / "error.log"), "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
-    )
     try:
-        made = World(f"http://127.0.0.1:{port}", port, f"http://127.0.0.1:{limiter_port}", limiter, enforcer)
+        made = World(f"http://127.0.0.1:{ports.own}", ports.own, f"http://127.0.0.1:{ports.limiter}", limiter, enforcer)
         _until(lambda: _answers(made.limiter_url + "/readyz"), 30)
-        _until(lambda: _connects(port))
+        _until(lambda: _connects(ports.own))
         yield made
     finally:
-        nginx.terminate()
+        proxy.terminate()
         limiter.kill()
-        nginx.wait(10)
+        proxy.wait(10)
         limiter.wait(10)
         app.shutdown()
 
@@ -178,21 +215,35 @@ def test_a_denied_client_gets_403_and_a_challenged_one_the_header(world: World) 
     assert challenged.json()["challenge"] == "required"
 
 
+@pytest.mark.parametrize("world", [haproxy_elsewhere], indirect=True, ids=["haproxy"])
+def test_a_challenged_client_may_be_sent_to_where_it_can_show_that_it_is_no_robot(world: World) -> None:
+    world.enforcer.put(action("deny", "ip:192.0.2.3", "a"))
+    world.enforcer.put(action("challenge", "ip:192.0.2.4", "b"))
+    _until(lambda: world.get(ip="192.0.2.4").status_code == 303)
+    assert world.get(ip="192.0.2.4").headers["location"] == "https://example.com/challenge"
+    assert world.get(ip="192.0.2.3").status_code == 403
+
+
 def test_a_limiter_that_is_gone_or_stuck_lets_requests_pass(world: World) -> None:
     world.limiter.send_signal(signal.SIGSTOP)
     began = time.monotonic()
     stuck = world.get(ip="192.0.2.5")
     assert (stuck.status_code, stuck.text) == (200, "the application's")
-    assert time.monotonic() - began < 4, "nginx waited longer than it is told to"
+    assert time.monotonic() - began < 4, "it waited longer than it is told to"
     assert "ratelimit" not in stuck.headers
     world.limiter.kill()
     world.limiter.wait(10)
     assert [world.get(ip="192.0.2.5").status_code for _ in range(5)] == [200] * 5
 
 
-def test_a_403_of_the_application_or_of_nginx_stays_its_own(world: World) -> None:
+def test_a_403_of_the_application_stays_its_own(world: World) -> None:
     mine = world.get("/items/mine")
     assert (mine.status_code, mine.text) == (403, "the application's")
+
+
+@pytest.mark.parametrize("world", [nginx], indirect=True, ids=["nginx"])
+def test_a_403_of_nginx_itself_stays_its_own_and_nobody_asks_from_outside(world: World) -> None:
+    assert world.get("/_floodwarden").status_code == 403
     own = world.get("/forbidden")
     assert own.status_code == 403
     assert PROBLEM not in own.headers["content-type"]
@@ -226,4 +277,3 @@ def test_no_client_speaks_to_the_limiter_in_the_proxy_s_name(world: World) -> No
     }
     answers = [world.get(ip=f"6.6.6.{n}, 192.0.2.9", **lies) for n in range(4)]
     assert [each.status_code for each in answers] == [200, 200, 200, 429]
-    assert world.get("/_floodwarden").status_code == 403

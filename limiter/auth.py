@@ -1,4 +1,4 @@
-"""`GET /v1/auth`: a proxy's sub-request (nginx `auth_request`) about a request it holds.
+"""`GET /v1/auth`: a proxy's sub-request (nginx `auth_request`, HAProxy) about a request it holds.
 
     X-Original-Method, X-Original-URI   the request's own
     X-Forwarded-For (`client_header`)   its client, as the proxy has it; its key, user and so on as in the request

@@ -111,7 +111,9 @@ def documents(
     else:
         found = list(_yaml(text, file, breathe))
     if not found:
-        raise PolicyError(file, 1, "file", "is empty", "start from deploy/policies/example.yaml")
+        raise PolicyError(
+            file, 1, "file", "is empty", "start from deploy/policies/example.yaml; docs/policies.md has every word"
+        )
     return found
 
 

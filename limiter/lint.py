@@ -48,6 +48,7 @@ def warnings(found: Reading, now_ms: int) -> list[Warned]:
     for each in (
         *(_of_limits(limits, own, now_ms) for limits in (found.limits, found.default)),
         _of_lists(found),
+        _of_default(found),
         _of_keys(found),
         _of_routes(found),
         _unlimited(found),
@@ -172,6 +173,24 @@ def _twice(entries: Iterable[tuple[Entry, At]]) -> Iterator[Warned]:
                 if ("ip", wider) in seen:
                     yield _warned(at, f"is within {wider}, which stands here, too", "remove it")
                     break
+
+
+def _of_default(found: Reading) -> Iterator[Warned]:
+    """Limits under `default` for which no request is left: whoever they count is under another limit anyway."""
+    always = [
+        (limit.name, _needs(limit.per))
+        for limit in (each.limit for each in found.limits)
+        if limit.scope == _EVERYWHERE and limit.when == ALWAYS and limit.state is State.ENABLED
+    ]
+    for each in found.default:
+        other = next((name for name, needs in always if needs <= _needs(each.limit.per)), None)
+        if other is not None:
+            yield _warned(each.at, f"never applies: {other!r} is for each of its requests", "remove it")
+
+
+def _needs(per: str) -> frozenset[str]:
+    """What a request must have to be counted by `per`."""
+    return frozenset("ip" if part == "network" else part for part in per.split("+")) - {"global"}
 
 
 def _of_keys(found: Reading) -> Iterator[Warned]:

@@ -1,7 +1,7 @@
 """Policy files -> `Policy`. Every error names file, line, field and the fix; nothing unknown is passed over.
 
 A policy is one file or a directory of them, read as one: limits, routes and lists add up, and what there is one of
-(tiers, brownout ...) stands in one of the files. deploy/policies/example.yaml documents every word.
+(tiers, brownout ...) stands in one of the files. docs/policies.md has every word.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ MADE_MAX: Final = 100_000  # objects; about 5,000 limits
 _SUMS: Final = ("limits", "default", "routes", "allow", "deny")
 _ONCE: Final = ("name", "tiers", "default_tier", "anonymous_tier", "brownout")
 _OWN: Final = ("version", "when")
+WORDS: Final = (*_OWN, *_ONCE, *_SUMS)
 MEMBERS: Final = ("keys", "users", "tenants")
 _LIMIT_FIX: Final = "the name of a limit under `limits` or `default`"
 
@@ -140,7 +141,7 @@ def _of_files(path: Path, breathe: Callable[[], None] = lambda: None, *, lines: 
 def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:
     at = At(document.file, "policy", document.tree, document.line)
     into.first = into.first or at
-    fields = at.fields(*_OWN, *_ONCE, *_SUMS, required={"version": "1"})
+    fields = at.fields(*WORDS, required={"version": "1"})
     if fields["version"].text() != "1":
         raise fields["version"].wrong(f"{fields['version'].text()[:40]!r} is not known", "write `version: 1`")
     for name in _ONCE:

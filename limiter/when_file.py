@@ -21,7 +21,7 @@ NAMES_FIX: Final = (
     "one of tenant, user, key, tier, service, ip, country, asn, hours, from, until, not, or header:NAME, "
     "descriptor:NAME, attribute:NAME; paths and methods stand in the limit's `route`"
 )
-_KNOWN: Final = (*OWN, *PLAIN, "ip", "hours", "from", "until", "not")
+KNOWN: Final = (*OWN, *PLAIN, "ip", "hours", "from", "until", "not")
 _VALUE_FIX: Final = {"country": "two letters: DE", "asn": "a number: 64500"}
 _OTHERS: Final = ("ip", "hours", "from", "until", "not")
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -98,7 +98,7 @@ def entry(at: At, rule: str) -> Entry:
 def _values(at: At, name: str) -> tuple[str, frozenset[str]]:
     plain = name if name in OWN else canonical_name(name)
     if plain is None:
-        raise at.wrong("is not known", meant(name, _KNOWN) + NAMES_FIX)
+        raise at.wrong("is not known", meant(name, KNOWN) + NAMES_FIX)
     values: set[str] = set()
     for item in at.one_or_more():
         text = item.text()

@@ -100,6 +100,14 @@ def test_a_policy_without_a_default_says_what_is_unlimited(tmp_path: Path) -> No
     assert lint(tmp_path, login, "default: [ { name: rest, per: ip, rate: 9/s } ]\n") == []
 
 
+def test_a_default_that_no_request_is_left_for_is_told(tmp_path: Path) -> None:
+    some = "default: [ { name: rest, per: network, rate: 9/s }, { name: keys, per: key, rate: 9/s } ]\n"
+    assert lint(tmp_path, EVERY, some) == [(4, "never applies: 'every' is for each of its requests")]
+    everybody = "  - { name: all, per: global, rate: 9/s }\n"
+    assert [line for line, _ in lint(tmp_path, everybody, some)] == [4, 4]
+    assert lint(tmp_path, EVERY.replace("}", ", route: /a }"), some) == []
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [

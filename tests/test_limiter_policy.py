@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,16 @@ from limiter import policy_file
 from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.fixed_window import FixedWindow
 from limiter.algorithms.leaky_bucket import Queue
-from limiter.algorithms.shape import ALGORITHMS, Shape
+from limiter.algorithms.shape import Shape
 from limiter.algorithms.sliding_counter import SlidingCounter
 from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.token_bucket import Bucket
 from limiter.errors import PolicyError
-from limiter.limit_file import WORDS
 from limiter.lint import warnings
-from limiter.policy import DEFAULT, PPM, Per, State
+from limiter.policy import DEFAULT, PPM, Per
 
 EXAMPLE = Path(__file__).parent.parent / "deploy" / "policies" / "example.yaml"
+NOW_MS = 1_764_000_000_000
 LIMIT = "version: 1\nlimits:\n  - name: a\n    per: ip\n    rate: 5/s\n"
 
 SLOTS = "version: 1\nlimits:\n  - name: a\n    per: ip\n    algorithm: concurrency\n    concurrent: 5\n    lease: 30s\n"
@@ -37,20 +36,9 @@ def test_the_documented_example_is_a_policy() -> None:
     assert policy.tier_of("unheard-of", "k", None, None).name == "standard"
 
 
-def test_the_limits_that_the_example_shows_in_comments_are_limits() -> None:
-    shown = [line.removeprefix("#") for line in EXAMPLE.read_text().splitlines() if line.startswith("#   - {")]
-    policy = policy_file.parse("\n".join(["version: 1", "limits:", *shown]).encode(), "p")
-    assert {limit.shape.algorithm for limit in policy.limits} == set(ALGORITHMS)
-    assert {limit.state for limit in policy.limits} == set(State)
-    assert {name for limit in policy.limits for name in limit.when.names} >= {"tenant", "service", "country", "asn"}
-
-
-def test_the_example_names_every_word_of_a_limit_and_has_nothing_doubtful() -> None:
-    text = EXAMPLE.read_text()
-    for word in (*WORDS, "hours", "from", "until", "not", "allow", "deny", "default"):
-        assert re.search(rf"\b{word}\b", text), word
+def test_the_example_has_nothing_doubtful() -> None:
     found = policy_file.examine(EXAMPLE)
-    assert (found.errors, warnings(found, 1_764_000_000_000)) == ([], [])
+    assert (found.errors, warnings(found, NOW_MS)) == ([], [])
 
 
 def test_a_brownout_reduces_by_route_then_tier_then_level_and_never_what_is_critical() -> None:

@@ -1,13 +1,28 @@
-"""Loops as machine code, by numba: compiled at first use, kept beside the source or in `NUMBA_CACHE_DIR` after that."""
+"""Loops as machine code, by numba: compiled at first use, kept beside the source or in `NUMBA_CACHE_DIR` after that.
+
+Groups and order of 64-bit words without comparing sorts: an open-addressing table, and a radix sort.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numba
+import numpy as np
+from numpy.typing import NDArray
 
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+Flag = NDArray[np.bool_]
 Call = TypeVar("Call", bound=Callable[..., Any])
+_DIGIT_BITS: Final = 11
+_U1: Final = np.uint64(1)
+_M1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_M2: Final = np.uint64(0x94D049BB133111EB)
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_S29, _S32, _S64 = (np.uint64(s) for s in (29, 32, 64))
 
 
 def compiled(function: Call) -> Call:
@@ -19,3 +34,135 @@ def compiled(function: Call) -> Call:
         return cast("Call", numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # no place for the cache
         return cast("Call", numba.njit(nogil=True)(function))
+
+
+@compiled
+def mixed_in(out: U64, column: U64) -> None:
+    """One round of `pairs.mix` (mutates `out`)."""
+    for i in range(len(out)):
+        x = (out[i] ^ column[i]) * _M1
+        x = (x ^ (x >> _S29)) * _M2
+        out[i] = x ^ (x >> _S32)
+
+
+@compiled
+def numbered(keys: U64) -> tuple[I32, U64]:
+    """The group of each row, in the order in which they come, and each group's key. Key 0 is nobody's: group -1.
+
+    Keys are well spread already: their low bits place them.
+    """
+    bits = 10
+    while 1 << bits < 2 * len(keys):
+        bits += 1
+    table, mask = np.full(1 << bits, -1, np.int32), np.uint64((1 << bits) - 1)
+    groups, uniques, count = np.empty(len(keys), np.int32), np.empty(len(keys), np.uint64), 0
+    for i in range(len(keys)):
+        key = keys[i]
+        if key == 0:
+            groups[i] = -1
+            continue
+        at = key & mask
+        g = table[at]
+        while g >= 0 and uniques[g] != key:
+            at = (at + _U1) & mask
+            g = table[at]
+        if g < 0:
+            g = np.int32(count)
+            table[at], uniques[count] = g, key
+            count += 1
+        groups[i] = g
+    return groups, uniques[:count]
+
+
+@compiled
+def firsts(keys: U64) -> Flag:
+    """Where each distinct key stands for the first time; any keys."""
+    bits = 10
+    while 1 << bits < 2 * len(keys):
+        bits += 1
+    table, shift = np.full(1 << bits, -1, np.int32), _S64 - np.uint64(bits)
+    mask = np.uint64((1 << bits) - 1)
+    out = np.zeros(len(keys), np.bool_)
+    for i in range(len(keys)):
+        at = (keys[i] * _GOLDEN) >> shift
+        while table[at] >= 0 and keys[table[at]] != keys[i]:
+            at = (at + _U1) & mask
+        if table[at] < 0:
+            table[at] = i
+            out[i] = True
+    return out
+
+
+@compiled
+def ordered(keys: U64) -> I64:
+    """The stable order of `keys`: digits from the lowest, those in which all keys agree left out."""
+    size = len(keys)
+    order, other = np.arange(size), np.empty(size, np.int64)
+    differ = np.uint64(0)
+    for i in range(size):
+        differ |= keys[i] ^ keys[0]
+    top = np.uint64((1 << _DIGIT_BITS) - 1)
+    for digit in range(0, 64, _DIGIT_BITS):
+        shift = np.uint64(digit)
+        if (differ >> shift) & top == 0:
+            continue
+        ends = np.zeros((1 << _DIGIT_BITS) + 1, np.int64)
+        for i in range(size):
+            ends[np.int64((keys[i] >> shift) & top) + 1] += 1
+        for e in range(1 << _DIGIT_BITS):
+            ends[e + 1] += ends[e]
+        for i in range(size):
+            d = np.int64((keys[order[i]] >> shift) & top)
+            other[ends[d]] = order[i]
+            ends[d] += 1
+        order, other = other, order
+    return order
+
+
+@compiled
+def merged(groups: I32, count: int, first_ms: I64, last_ms: I64, n: I64) -> tuple[I64, I64, I64, I64]:
+    """By group: a row of it, its first and last time, and its sum."""
+    row, total = np.empty(count, np.int64), np.zeros(count, np.int64)
+    low, high = np.empty(count, np.int64), np.empty(count, np.int64)
+    for i in range(len(groups)):
+        g = groups[i]
+        if total[g] == 0 or first_ms[i] < low[g]:
+            low[g] = first_ms[i]
+        if total[g] == 0 or last_ms[i] > high[g]:
+            high[g] = last_ms[i]
+        row[g] = i
+        total[g] += n[i]
+    return row, low, high, total
+
+
+@compiled
+def held(table: U64, shift: np.uint64, keys: U64) -> Flag:
+    """Which of `keys` (none is 0) are in `table`, placed by their high bits, then the next free place."""
+    mask = np.uint64(len(table) - 1)
+    out = np.zeros(len(keys), np.bool_)
+    for i in range(len(keys)):
+        at = keys[i] >> shift
+        while table[at] != 0 and table[at] != keys[i]:
+            at = (at + _U1) & mask
+        out[i] = table[at] != 0
+    return out
+
+
+@compiled
+def put(table: U64, shift: np.uint64, keys: U64) -> None:
+    """Put `keys` (distinct, absent, none 0) into `table` (mutated), which has room."""
+    mask = np.uint64(len(table) - 1)
+    for i in range(len(keys)):
+        at = keys[i] >> shift
+        while table[at] != 0:
+            at = (at + _U1) & mask
+        table[at] = keys[i]
+
+
+def unique(keys: U64) -> tuple[U64, I64]:
+    """`np.unique` with its inverse, of well spread keys of which none is 0."""
+    groups, uniques = numbered(keys)
+    order = ordered(uniques)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return uniques[order], rank[groups]

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import compiled
 from detectors.nulls import Z
 
 F64 = NDArray[np.float64]
@@ -37,7 +38,7 @@ class Control:
         `samples` are (route, pane, marked) of this run.
         """
         s_route, s_pane, s_mark = samples
-        routes, at = np.unique(np.concatenate([self.route, s_route]), return_inverse=True)
+        routes, at = compiled.unique(np.concatenate([self.route, s_route]))
         if not len(routes):
             return np.zeros(len(route))
         base = int(min(pane_s.min(initial=NEVER), s_pane.min(initial=NEVER)))
@@ -75,7 +76,7 @@ class Control:
     def advance(self, samples: tuple[U64, I64, F64], until_s: int) -> None:
         """Take in the samples of a run that ended at `until_s`."""
         s_route, s_pane, s_mark = samples
-        routes, at = np.unique(np.concatenate([self.route, s_route]), return_inverse=True)
+        routes, at = compiled.unique(np.concatenate([self.route, s_route]))
         sums = np.zeros((len(routes), 2))
         kept = len(self.route)
         sums[at[:kept]] = self.sums * np.exp((self.at_s - until_s) / TAU_S)
@@ -98,7 +99,7 @@ class Control:
 
 def distinct(route: U64, pane_s: I64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """A row of each (route, pane), and for each row which of these it is: there are few beside the rows."""
-    routes = np.unique(route)
+    routes = np.sort(route[compiled.firsts(route)])
     first_s = int(pane_s.min(initial=NEVER))
     panes = int(pane_s.max(initial=0)) - first_s + 1
     if len(routes) * panes > len(route):

@@ -235,16 +235,16 @@ def _accumulate(series: Series, rows: Rows, slots: Slots, c: Columns, model: Mod
     matters[seg[series.marks > 0]] = True
     s = np.zeros(len(seg))
     some = np.flatnonzero(matters[seg])
-    present, dense = np.unique(seg[some], return_inverse=True)
+    present, dense = _runs(seg[some])
     for kind in (0, 1):
         of_kind = rows.flows.kind[rows.starts[present]] == kind
         chosen = some if of_kind.all() else some[of_kind[dense]]
         if not len(chosen):
             continue
-        segs, dense_kind = np.unique(seg[chosen], return_inverse=True)
+        segs, dense_kind = _runs(seg[chosen])
         slot = slots[segs]
         s[chosen] = cusum.run(
-            dense_kind.astype(np.int64),
+            dense_kind,
             rows.t_ms[series.at[chosen]],
             series.x[chosen],
             c.s[slot, i],
@@ -255,6 +255,12 @@ def _accumulate(series: Series, rows: Rows, slots: Slots, c: Columns, model: Mod
             break
     s[s < NOTHING] = 0.0
     return Series(series.family, series.at, series.x, series.marks, series.tries, series.distinct, series.p0, s)
+
+
+def _runs(seg: I64) -> tuple[I64, I64]:
+    """The distinct numbers of an ascending column, and for each row which of them it has."""
+    heads = np.diff(seg, prepend=-1) != 0
+    return seg[heads], np.cumsum(heads) - 1
 
 
 def _crossings(series: Series, rows: Rows, slots: Slots, c: Columns, model: Model, sight: Sight) -> list[Crossing]:

@@ -159,7 +159,7 @@ def _markable(flows: Flows, memories: Memories) -> tuple[NDArray[np.intp], I64]:
     counts[new, fam.SWEEP.index] = 1
     counts[refused, fam.LIMIT.index] = 1
     counts[refused, fam.HAMMER.index] = flows.n[refused]
-    some = np.unique(np.concatenate([failed, new, refused]))
+    some = np.flatnonzero(counts.any(axis=1))
     return some, counts[some]
 
 

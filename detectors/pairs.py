@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import compiled
+
 U64 = NDArray[np.uint64]
 _BITS_MIN: Final = 10
-_M1: Final = np.uint64(0xBF58476D1CE4E5B9)
-_M2: Final = np.uint64(0x94D049BB133111EB)
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -19,18 +19,13 @@ def mix(*columns: U64) -> U64:
     """One well spread non-zero hash a row of the given columns (splitmix64 rounds, order matters)."""
     out = np.full(columns[0].shape, _GOLDEN)
     for column in columns:
-        out = (out ^ column) * _M1
-        out ^= out >> np.uint64(29)
-        out *= _M2
-        out ^= out >> np.uint64(32)
+        compiled.mixed_in(out, np.ascontiguousarray(column))
     return np.maximum(out, np.uint64(1))
 
 
 def firsts(keys: U64) -> NDArray[np.bool_]:
     """Where each distinct key stands for the first time."""
-    out = np.zeros(len(keys), np.bool_)
-    out[np.unique(keys, return_index=True)[1]] = True
-    return out
+    return compiled.firsts(keys)
 
 
 class PairSet:
@@ -60,8 +55,8 @@ class PairSet:
         """Remember `keys` (repeats allowed)."""
         if not len(keys):
             return
-        fresh = np.unique(keys)
-        fresh = fresh[~_find(self.young, fresh)]
+        fresh = keys[firsts(keys)]
+        fresh = np.sort(fresh[~_find(self.young, fresh)])
         if self.count + len(fresh) > self.size_max:
             self._turn()
             fresh = fresh[-self.size_max :]
@@ -99,31 +94,16 @@ class PairSet:
         self.born_s = int(arrays[f"{name}.born_s"])
 
 
-def _places(table: U64, keys: U64) -> NDArray[np.intp]:
-    bits = len(table).bit_length() - 1
-    return (keys >> np.uint64(64 - bits)).astype(np.intp)
+def _shift(table: U64) -> np.uint64:
+    return np.uint64(65 - len(table).bit_length())
 
 
 def _find(table: U64, keys: U64) -> NDArray[np.bool_]:
-    """Open addressing, linear probing; tables are at most half full, so the loop is short."""
-    found = np.zeros(len(keys), np.bool_)
-    rows = np.arange(len(keys))
-    at = _places(table, keys)
-    while len(rows):
-        there = table[at]
-        hit = there == keys[rows]
-        found[rows[hit]] = True
-        go = ~hit & (there != 0)
-        rows, at = rows[go], (at[go] + 1) & (len(table) - 1)
-    return found
+    """Open addressing, linear probing; tables are at most half full, so the way is short."""
+    return compiled.held(table, _shift(table), keys)
 
 
 def _insert(table: U64, keys: U64) -> U64:
-    """Put distinct absent `keys` into `table` (mutated); of those that race for a place the last wins, others go on."""
-    at = _places(table, keys)
-    while len(keys):
-        free = table[at] == 0
-        table[at[free]] = keys[free]
-        lost = table[at] != keys
-        keys, at = keys[lost], (at[lost] + 1) & (len(table) - 1)
+    """Put distinct absent `keys` into `table` (mutated)."""
+    compiled.put(table, _shift(table), keys)
     return table

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import compiled
 from detectors.columns import Flows
 from detectors.pairs import mix
 
@@ -39,48 +40,29 @@ def canonical(flows: Flows) -> Rows:
     owner = mix(flows.entity, flows.kind.astype(u))
     traits = flows.outcome.astype(u) << u(1) | flows.login.astype(u)
     content = mix(owner, flows.pane_s.astype(u), flows.route, flows.path, flows.user, flows.ip, traits)
-    flows, owner, content = _merged(flows, owner, content)
-    t_ms = np.clip(flows.first_ms, flows.pane_s * 1000, flows.pane_s * 1000 + 999)
-    owners, seg = np.unique(owner, return_inverse=True)
-    order = _order(seg, t_ms, content, len(owners))
-    seg = seg[order].astype(np.int64)
+    groups, contents = compiled.numbered(content)
+    row, first_ms, last_ms, n = compiled.merged(groups, len(contents), flows.first_ms, flows.last_ms, flows.n)
+    pane_ms = flows.pane_s[row] * 1000
+    t_ms = np.clip(first_ms, pane_ms, pane_ms + 999)
+    owners, seg = compiled.unique(owner[row])
+    order = _order(seg, t_ms, contents, len(owners))
+    seg = seg[order]
     starts = np.flatnonzero(np.diff(seg, prepend=-1))
-    return Rows(flows.take(order), seg, starts, owners, t_ms[order])
+    held = flows.take(row[order])
+    return Rows(
+        replace(held, first_ms=first_ms[order], last_ms=last_ms[order], n=n[order]), seg, starts, owners, t_ms[order]
+    )
 
 
-def _order(seg: NDArray[np.intp], t_ms: I64, content: U64, owners: int) -> NDArray[np.intp]:
+def _order(seg: I64, t_ms: I64, content: U64, owners: int) -> I64:
     """By owner, time, content. One 64-bit key where it fits (a run is at most an hour: 22 bits of time)."""
     if not len(seg):
-        return np.empty(0, np.intp)
+        return np.empty(0, np.int64)
     span = int(t_ms.max() - t_ms.min())
     if span >= 1 << 22 or owners >= 1 << 20:
         return np.lexsort((content, t_ms, seg))
     u = np.uint64
     key = seg.astype(u) << u(44) | (t_ms - t_ms.min()).astype(u) << u(22) | content >> u(42)
-    return np.argsort(key, kind="stable")
-
-
-def _merged(flows: Flows, owner: U64, content: U64) -> tuple[Flows, U64, U64]:
-    """Rows of one content as one row, ordered by content."""
-    order = np.argsort(content)
-    content = content[order]
-    starts = np.flatnonzero(np.diff(content, prepend=content[:1] ^ np.uint64(1)))
-    first = order[starts]
-    if len(starts) == len(content):
-        return flows.take(first), owner[first], content
-    kept = flows.take(first)
-    merged = Flows(
-        kept.kind,
-        kept.entity,
-        kept.pane_s,
-        np.minimum.reduceat(flows.first_ms[order], starts),
-        np.maximum.reduceat(flows.last_ms[order], starts),
-        kept.route,
-        kept.path,
-        kept.user,
-        kept.ip,
-        kept.outcome,
-        kept.login,
-        np.add.reduceat(flows.n[order], starts),
-    )
-    return merged, owner[first], content[starts]
+    order = compiled.ordered(key)
+    tied = key[order[1:]] == key[order[:-1]]  # in 22 bits of their content: one pair in millions
+    return np.lexsort((content, key)) if tied.any() else order

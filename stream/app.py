@@ -27,12 +27,12 @@ from schemas.errors import SettingsError
 from schemas.settings import Settings
 from stream import http
 from stream.blocks import Message
-from stream.combine import warm
 from stream.combiner import Arrived, Combiner
 from stream.detector import Detector
 from stream.driver import Group, Place, install
 from stream.metrics import Metrics
 from stream.sender import Sender
+from stream.warm import warm
 
 log = structlog.get_logger(__name__)
 INBOX_MESSAGES_MAX: Final = 2048
@@ -141,8 +141,9 @@ def run(settings: Settings) -> NoReturn:
 
 
 async def _serve(settings: Settings) -> NoReturn:
-    stream = create_app(settings)
-    await asyncio.to_thread(warm)
+    model = artifact.load(settings.model)
+    await asyncio.to_thread(warm, model)
+    stream = create_app(settings, model)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

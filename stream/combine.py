@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from detectors.compiled import numbered
 from schemas import codec
-from schemas.decision import TS_MS_MAX, TS_MS_MIN, VERDICTS, Decision
+from schemas.decision import VERDICTS
 from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, Block, Kind, Outcome
 from stream import compiled
 from stream.grouping import I64, U64, beyond, grouped, mixed
@@ -73,18 +74,6 @@ def combine(
     return [Block(partition, start, end, newest_ms, counts, flows) for counts, flows in parts]
 
 
-def warm() -> None:
-    """Have the compiled loops ready, which takes seconds the first time, before the first decision waits for them."""
-    one = codec.from_rows(
-        [
-            Decision(ts_ms=TS_MS_MIN, verdict="allow", ip="192.0.2.1"),
-            Decision(ts_ms=TS_MS_MAX, verdict="allow", ip="192.0.2.1"),
-        ]
-    )
-    for rows in (one.slice(0, 1), one):  # panes few, and many
-        combine(rows, partition=0, start=0, end=1, ts_ms_max=0, usage_partitions=1, login_globs=())
-
-
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=schema)
 
@@ -100,7 +89,8 @@ def _flows(rows: Requests) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
     texts = (rows.route.codes, rows.user.codes, rows.ip.codes)
     tables = (rows.route.table, rows.user.table, rows.ip.table)
     codes, ranks = compiled.flow_codes(of, rows.pane, panes, texts, tables, rows.path_hash, rows.classes)
-    row, n, first_ms, last_ms = compiled.spans(*compiled.numbered(codes, of), rows.ts_ms, rows.weight)
+    groups, uniques = numbered(codes)
+    row, n, first_ms, last_ms = compiled.spans(groups, len(uniques), rows.ts_ms, rows.weight)
     rank, place = ranks[row], of[row].astype(np.int64) * panes + rows.pane[row]
     places, owners = grouped(place, (ips + len(rows.key.values)) * panes)
     cut = beyond(places, len(owners), rank, FLOWS_PER_PANE_MAX)
@@ -189,7 +179,8 @@ def _grouped(rows: Requests, text: Text) -> tuple[NDArray[np.int32], int]:
     values = len(text.values)
     if values * rows.panes <= 4 * len(text.codes) + 1024:
         return compiled.placed(text.codes, rows.pane, rows.panes, values)
-    return compiled.numbered(compiled.places(text.codes, rows.pane, rows.panes), text.codes)
+    groups, uniques = numbered(compiled.places(text.codes, rows.pane, rows.panes))
+    return groups, len(uniques)
 
 
 _BY_CLASS: Final = (

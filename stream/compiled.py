@@ -77,7 +77,7 @@ def flow_codes(
     path: U64,
     classes: U8,
 ) -> tuple[U64, U64]:
-    """What makes requests alike, as one word with their owner and pane; and their rank (`grouping.flow_rank`).
+    """What makes requests alike, as one word with their owner and pane, 0 for nobody's; and their rank as flows.
 
     `texts` and `tables` are codes and hashes (0 behind the last, for absent) of route, user and address.
     """
@@ -90,34 +90,8 @@ def flow_codes(
         h = _mixed(_mixed(h + users[user[i]]) ^ ips[ip[i]])
         h = h | _TOP if trait == 0 else h & ~_TOP
         rank[i] = h
-        codes[i] = _mixed(h + _U1) ^ _mixed(np.uint64(np.int64(owner[i]) * panes + pane[i]))
+        codes[i] = 0 if owner[i] < 0 else _mixed(h + _U1) ^ _mixed(np.uint64(np.int64(owner[i]) * panes + pane[i]))
     return codes, rank
-
-
-@compiled
-def numbered(keys: U64, of: I32) -> tuple[I32, int]:
-    """The group of each row by its key, well mixed already, and how many groups; -1 for rows `of` nobody (-1)."""
-    bits = 12
-    while 1 << bits < 2 * len(keys):
-        bits += 1
-    table, mask = np.full(1 << bits, -1, np.int32), np.uint64((1 << bits) - 1)
-    groups, uniques, count = np.empty(len(keys), np.int32), np.empty(len(keys), np.uint64), 0
-    for i in range(len(keys)):
-        if of[i] < 0:
-            groups[i] = -1
-            continue
-        key = keys[i]
-        at = key & mask
-        g = table[at]
-        while g >= 0 and uniques[g] != key:
-            at = (at + _U1) & mask
-            g = table[at]
-        if g < 0:
-            g = np.int32(count)
-            table[at], uniques[count] = g, key
-            count += 1
-        groups[i] = g
-    return groups, count
 
 
 @compiled
@@ -141,10 +115,10 @@ def placed(code: I32, pane: I32, panes: int, values: int) -> tuple[I32, int]:
 
 @compiled
 def places(code: I32, pane: I32, panes: int) -> U64:
-    """Entity and pane as one well mixed word."""
+    """Entity and pane as one well mixed word; 0 where absent."""
     out = np.empty(len(code), np.uint64)
     for i in range(len(code)):
-        out[i] = _mixed(np.uint64(np.int64(code[i]) * panes + pane[i]))
+        out[i] = 0 if code[i] < 0 else _mixed(np.uint64(np.int64(code[i]) * panes + pane[i] + 1))
     return out
 
 

@@ -18,7 +18,7 @@ feed_bad_entries_total                            entries nobody could read, ski
 overrides                                         actions in force in this node's memory
 overrides_given_way_total                         actions not held, or no longer, because there is no room for more
 decisions_published_total                         rows the broker acknowledged
-decisions_lost_total             reason           rows not kept: queue_full, producer_full, bad_row, shutdown,
+decisions_lost_total             reason           rows not kept: queue_full, producer_full, bad_row, fault, shutdown,
                                                   spool_full, spool_damaged, or the broker's error
 decisions_waiting                                 rows in memory, queued or in flight
 decisions_spooled_total                           rows put on disk because the broker was away or slow

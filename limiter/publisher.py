@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
 from typing import Final
 
 import pyarrow as pa
@@ -53,6 +53,8 @@ class Publisher:
         self._lock = threading.Lock()
         self._rows: list[Decision] = []
         self._batches: list[pa.RecordBatch] = []
+        self._parts: deque[list[Decision] | pa.RecordBatch] = deque()  # of these, taken from there
+        self._in_hand = 0  # rows of the part that is being sent
         self._waiting = 0  # rows in memory
         self._arrived = threading.Event()
         self._full = threading.Event()
@@ -151,6 +153,7 @@ class Publisher:
             except Exception:  # the loop's outermost line: without it every later row would be lost
                 self._metrics.publisher_faults.inc()
                 log.exception("publisher_fault")
+                self._lose_in_hand()
                 self._arrived.wait(_POLL_S)
         self._drain()
 
@@ -179,18 +182,30 @@ class Publisher:
         with self._lock:
             rows, self._rows = self._rows, []
             batches, self._batches = self._batches, []
-        for at in range(0, len(rows), self._rows_max):
-            self._send_rows(rows[at : at + self._rows_max])
+        self._parts += [rows[at : at + self._rows_max] for at in range(0, len(rows), self._rows_max)]
         for batch in batches:
-            for at in range(0, batch.num_rows, self._rows_max):
-                self._send(batch.slice(at, self._rows_max))
+            self._parts += [batch.slice(at, self._rows_max) for at in range(0, batch.num_rows, self._rows_max)]
+        while self._parts:
+            part = self._parts.popleft()
+            self._in_hand = len(part)
+            if isinstance(part, list):
+                self._send_rows(part)
+            else:
+                self._send(part)
 
-    def _send_rows(self, rows: Sequence[Decision]) -> None:
+    def _lose_in_hand(self) -> None:
+        """What a fault of ours took is counted; the parts behind it are sent in the next turn."""
+        if self._in_hand:
+            self._lose(self._in_hand, "fault", waited=True)
+            self._in_hand = 0
+
+    def _send_rows(self, rows: list[Decision]) -> None:
         try:
             batch = codec.from_rows(rows)
         except BadMessageError as error:
             if len(rows) == 1:
                 log.warning("bad_row", field=error.field, why=error.reason)
+                self._in_hand -= 1
                 self._lose(1, "bad_row", waited=True)
                 return
             for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
@@ -206,6 +221,7 @@ class Publisher:
                 self._send(half)
             return
         self._outlet.send(Parcel(value, rows, int(batch.column("ts_ms")[rows - 1].as_py())))
+        self._in_hand -= rows
 
     def _drain(self) -> None:
         self._send_all()

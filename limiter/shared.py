@@ -158,7 +158,7 @@ class SharedLimits:
         asking = self._leases.asking(one, share, self._clock_ms() * 1000)
         if asking is not None:
             return _lot(one, one.cost, *asking, share)
-        if not isinstance(one.shape, Slots) or one.look:
+        if not isinstance(one.shape, Slots) or one.look or not one.cost:
             return _call(one, one.cost, "")
         self._slots += 1
         return _call(one, one.cost, f"{self._name}{self._slots:x}")

@@ -178,6 +178,12 @@ async def test_a_gateway_releases_the_slots_it_was_given(api: httpx.AsyncClient)
     assert [answer["allowed"] for answer in answers] == [True, False]
 
 
+async def test_a_request_that_costs_nothing_holds_no_slot(api: httpx.AsyncClient) -> None:
+    answer = (await api.post("/v1/check", json={"path": "/slots", "ip": "192.0.2.9", "cost": 0})).json()
+    assert answer["allowed"]
+    assert "slots" not in answer
+
+
 async def test_a_peek_takes_nothing_and_publishes_nothing(api: httpx.AsyncClient, service: Service) -> None:
     kept: list[object] = []
     service.publisher.offer = lambda row: kept.append(row) or True  # type: ignore[method-assign,func-returns-value]

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from servers import free_port
 
+from limiter.delivery import Parcel
 from limiter.metrics import Metrics
 from limiter.publisher import Publisher
 from schemas import codec, topics
@@ -169,3 +170,24 @@ def test_one_bad_row_is_counted_and_takes_no_other_with_it(installed: Settings, 
     publisher.stop()
     assert sum(map(count_rows, found)) == 9
     assert lost(metrics, "bad_row") == 1
+
+
+def test_a_fault_of_ours_is_counted_by_its_rows_and_takes_no_other_with_it(installed: Settings, reader: Reader) -> None:
+    metrics = Metrics()
+    publisher = Publisher(installed.model_copy(update={"publish_batch_rows": 3}), metrics)
+    send, faults = publisher._outlet.send, [RuntimeError("a fault of ours")]
+
+    def sending(parcel: Parcel) -> None:
+        if faults:
+            raise faults.pop()
+        send(parcel)
+
+    publisher._outlet.send = sending  # type: ignore[method-assign]
+    for row in rows(10):
+        publisher.offer(row)
+    publisher.start()
+    found = reader.read(7)
+    publisher.stop()
+    assert sum(map(count_rows, found)) == 7
+    assert lost(metrics, "fault") == 3
+    assert publisher.waiting == 0

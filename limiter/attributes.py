@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from schemas.errors import BadMessageError
-from schemas.privacy import cut
+from schemas.privacy import shortened
 
 Attributes = Mapping[str, str]
 NAMES_MAX: Final = 32
@@ -35,13 +35,13 @@ def canonical_name(name: str) -> str | None:
 
 
 def canonical_value(name: str, value: str) -> str | None:
-    """The one spelling of a value of `name`: `DE`, `64500`, other text cut to `VALUE_BYTES_MAX`; None: it is none."""
+    """The one spelling of a value of `name`: `DE`, `64500`, other text, hashed beyond `VALUE_BYTES_MAX`; None: none."""
     if name == "country":
         return value.upper() if _COUNTRY.fullmatch(value) else None
     if name == "asn":
         match = _ASN.fullmatch(value)
         return str(int(match[1])) if match and int(match[1]) <= _ASN_MAX else None
-    return cut(value, VALUE_BYTES_MAX)
+    return shortened(value, VALUE_BYTES_MAX)
 
 
 def checked(given: Mapping[str, str], at: str = "attributes") -> dict[str, str]:

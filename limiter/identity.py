@@ -101,7 +101,7 @@ class Identifier:
                 if plain is not None:
                     found[name] = plain
         for name in wanted:
-            value = cut(header(name), VALUE_BYTES_MAX)
+            value = shortened(_said(header(name)), VALUE_BYTES_MAX)
             if value is not None:
                 found[f"header:{name}"] = value
         return found or None

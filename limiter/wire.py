@@ -10,6 +10,7 @@ import msgspec
 from limiter import answers, attributes
 from limiter.addresses import address
 from limiter.algorithms.concurrency import TOKENS_MAX
+from limiter.facts import PARTS_MAX
 from limiter.identity import KEY_BYTES_MAX, VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
 from limiter.question import PATH_CHARS_MAX, PATH_CHARS_TAKEN, too_long
@@ -20,6 +21,7 @@ from schemas.errors import BadMessageError
 from schemas.privacy import cut, shortened
 
 CHECKS_MAX: Final = 1_000
+SLOT_CHARS_MAX: Final = PARTS_MAX * (VALUE_BYTES_MAX + len("256:,"))  # of a client that counts by several names
 T = TypeVar("T")
 
 
@@ -90,7 +92,7 @@ def release(body: bytes) -> list[Slot]:
         if not 1 <= slot.cost <= TOKENS_MAX:
             raise BadMessageError("bad_value", f"{at}.cost", f"{slot.cost} is out of range", f"1 to {TOKENS_MAX}")
         for name in ("limit", "identity", "id"):
-            if len(value := getattr(slot, name)) > TEXT_BYTES_MAX:
+            if len(value := getattr(slot, name)) > SLOT_CHARS_MAX:
                 raise BadMessageError("too_large", f"{at}.{name}", f"{len(value)} characters", "as it was given")
     if (held := sum(slot.cost for slot in found)) > TOKENS_MAX:  # Redis frees them one by one, and does nothing else
         raise BadMessageError("too_large", "slots", f"they hold {held} together", f"at most {TOKENS_MAX} at a time")

@@ -21,6 +21,10 @@ def identifier(**more: object) -> Identifier:
 SENT = {"x-country": "de", "x-asn": "AS64500", "x-plan": "gold"}
 
 
+def as_sent(text: str) -> str:
+    return text.encode().decode("latin-1")
+
+
 def test_country_and_network_count_only_from_a_trusted_proxy_and_headers_from_anybody() -> None:
     asked = identifier()
     assert asked.attributes("10.0.0.1", SENT.get, ["x-plan"]) == {
@@ -42,6 +46,14 @@ def test_a_node_says_its_service_unless_the_gateway_names_one() -> None:
     assert asked.attributes("198.51.100.1", SENT.get, []) == {"service": "shop"}
     assert asked.given({"service": "search"}) == {"service": "search"}
     assert asked.given(None) == {"service": "shop"}
+
+
+def test_a_header_is_the_text_it_says_and_long_ones_that_begin_alike_stay_two() -> None:
+    texts = ["caf\u00e9", *("p" * 300 + end for end in "ab")]
+    asked = [identifier().attributes("198.51.100.1", {"x-plan": as_sent(text)}.get, ["x-plan"]) for text in texts]
+    assert asked == [checked({"header:x-plan": text}) for text in texts]
+    assert len({str(found) for found in asked}) == 3
+    assert all(len(found["header:x-plan"]) < 40 for found in asked if found)
 
 
 def test_attributes_have_one_spelling() -> None:

@@ -199,7 +199,7 @@ async def test_a_peek_takes_nothing_and_publishes_nothing(api: httpx.AsyncClient
     [
         ({"slots": [{"limit": "slots"}]}, "slots[0].identity"),
         ({"slots": [{"limit": "slots", "identity": "a", "id": "b", "cost": 0}]}, "slots[0].cost"),
-        ({"slots": [{"limit": "slots", "identity": "a" * 600, "id": "b"}]}, "slots[0].identity"),
+        ({"slots": [{"limit": "slots", "identity": "a" * 1100, "id": "b"}]}, "slots[0].identity"),
         ({"slots": [{"limit": "slots", "identity": "a", "id": "b"}] * 1001}, "slots"),
         ({"slot": []}, "slot"),
     ],

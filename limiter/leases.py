@@ -259,7 +259,7 @@ class Leases:
 
     def _oldest(self, now_us: int) -> Iterator[Lease]:
         for lease in self._leases.values():
-            if now_us - lease.at_us < LIFE_US:
+            if 0 <= now_us - lease.at_us < LIFE_US:  # below 0: the clock stepped back
                 return
             yield lease
 

@@ -14,13 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.shape import Shape
 from limiter.conditions import ALWAYS, When
 from limiter.documents import Document, documents, files_of, read
 from limiter.errors import PolicyError, meant, one_of, place
 from limiter.limit_file import LimitAt, limit, shape_and_lease
 from limiter.lists import Entry
-from limiter.policy import DEFAULT, PPM, Brownout, Level, Policy, Scope, Tier
+from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Policy, Scope, Tier
 from limiter.reading import At
 from limiter.when_file import clients, entry, when
 
@@ -222,14 +223,25 @@ def _tier(name: At, at: At, limits: Mapping[str, LimitAt]) -> Tier:
     for each, said in (fields["limits"].fields() if "limits" in fields else {}).items():
         if each not in limits:
             raise said.wrong("is no limit of this policy", meant(each, limits) + _LIMIT_FIX)
-        parts = said.fields("rate", "burst", "queue", "concurrent", "lease")
-        own.append((each, shape_and_lease(said, parts, limits[each].limit.shape.algorithm)[0]))
+        own.append((each, _own_shape(said, limits[each].limit)))
     return Tier(
         name.name(),
         fields["factor"].factor_ppm(1000) if "factor" in fields else PPM,
         tuple(own),
         *(fields[kind].texts() if kind in fields else frozenset() for kind in MEMBERS),
     )
+
+
+def _own_shape(at: At, of: Limit) -> Shape:
+    slots = of.shape.algorithm == Slots.algorithm
+    parts = at.fields("rate", "burst", "queue", "concurrent", "lease")
+    if "lease" in parts and not slots:
+        raise parts["lease"].wrong("is the limit's own, for all tiers", "write it where the limit stands")
+    shape = shape_and_lease(at, parts, of.shape.algorithm)[0]
+    if of.cost > shape.limit:
+        reason = f"holds {shape.limit} at most, and a request costs {of.cost}"
+        raise at.wrong(reason, f"at least {of.cost}, or no request of the tier passes")
+    return shape
 
 
 def _tier_name(at: At | None, tiers: dict[str, Tier], otherwise: str) -> str:

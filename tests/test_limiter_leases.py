@@ -208,6 +208,14 @@ def test_a_lot_is_served_until_it_is_too_old_and_then_goes_back() -> None:
     assert len(leases) == 0
 
 
+def test_a_clock_that_steps_back_keeps_no_lot_from_going_back() -> None:
+    leases = Leases()
+    leased(leases, of())
+    leases.lapse(NOW_US - 3600 * SECOND_US)
+    assert leases.held == 0
+    assert leases.returns(10) == [(of(), LOT_FIRST * BUCKET.emission_us)]
+
+
 def test_a_limit_that_is_throttled_loses_its_lease_at_once() -> None:
     leases = Leases()
     leased(leases, of())

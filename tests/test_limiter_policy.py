@@ -130,6 +130,18 @@ def test_a_limit_with_its_lease_off_is_asked_of_redis_each_time() -> None:
             "the name of a limit",
         ),
         (LIMIT + "tiers:\n  gold: { factor: 0 }\n", 7, "policy.tiers.gold.factor", "above 0"),
+        (
+            LIMIT + "tiers:\n  gold: { limits: { a: { rate: 9/s, lease: off } } }\n",
+            7,
+            "policy.tiers.gold.limits.a.lease",
+            "where the limit stands",
+        ),
+        (
+            LIMIT + "    cost: 3\ntiers:\n  free: { limits: { a: { rate: 2/s } } }\n",
+            8,
+            "policy.tiers.free.limits.a",
+            "at least 3",
+        ),
         (LIMIT + "default_tier: gold\n", 6, "policy.default_tier", "one of default"),
         (LIMIT + "brownout:\n  levels:\n    2: { factor: 0.5 }\n", 8, "policy.brownout.levels.2", "without gaps"),
         (LIMIT + "brownout:\n  levels:\n    1: { factor: 1.5 }\n", 8, "policy.brownout.levels.1.factor", "at most 1"),

@@ -52,8 +52,8 @@ class Publisher:
         """Write what nobody could take to `dead-letter`, with why and from where."""
         metrics.DEAD_LETTERS.labels(origin.topic, error.code).inc()
         _log.warning("dead_letter", topic=origin.topic, offset=origin.offset, code=error.code, reason=str(error))
-        headers = dead_letter.headers(error, origin, topics.JSON)
-        await self._send([_Message(self._dead_letter, None, value or b"", None, headers)])
+        value, headers = dead_letter.letter(value or b"", error, origin, topics.JSON)
+        await self._send([_Message(self._dead_letter, None, value, None, headers)])
 
     def _message(self, action: Action, value: bytes | None) -> _Message:
         where = records.partition(action.target, self._partitions)

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from floodwarden.errors import CommandError
 from floodwarden.format_names import FORMATS
-from floodwarden.formats_access import (
+from floodwarden.formats_trace import ARROW_MAGIC, Labelled, labelled, read_arrow, rows_of_line
+from schemas.access_log import (
     LINE_BYTES_MAX,
     AccessLog,
     LineError,
@@ -26,7 +27,6 @@ from floodwarden.formats_access import (
     looks_like_access_log,
     looks_like_table,
 )
-from floodwarden.formats_trace import ARROW_MAGIC, Labelled, labelled, read_arrow, rows_of_line
 from schemas.decision import Decision
 from schemas.errors import BadMessageError
 from schemas.templates import Templates

@@ -1,7 +1,7 @@
 """An action as a limiter reads it: the fields of `schemas.action.Action` it goes by, decoded many at a time. Pure.
 
-A field it does not know is refused, like everywhere: it could narrow the action, and a denial must not reach further
-than it was meant to.
+A field it does not know is left out of account, and an action of a newer version refused: what would narrow an action
+raises its version, because a denial must not reach further than it was meant to (docs/adr/0023).
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Final
 import msgspec
 from pydantic import ValidationError
 
-from schemas.action import Action, ActionKind, ActionStatus, TargetKind
+from schemas.action import VERSION, Action, ActionKind, ActionStatus, TargetKind
 from schemas.errors import BadMessageError
 from schemas.exempt import ExemptBy
 
 _UNREAD: Final = msgspec.Raw(b"null")
 
 
-class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Aim(msgspec.Struct, frozen=True, gc=False):
     """Whom it is aimed at."""
 
     kind: TargetKind
     value: str
 
 
-class NewRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class NewRate(msgspec.Struct, frozen=True, gc=False):
     """What a limit is replaced by: `tokens` per `period_ms`."""
 
     tokens: int
@@ -34,7 +34,7 @@ class NewRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False)
     burst: int | None = None
 
 
-class Spared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Spared(msgspec.Struct, frozen=True, gc=False):
     """The known good, as they travel."""
 
     by: ExemptBy
@@ -42,7 +42,7 @@ class Spared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     marks: str = ""
 
 
-class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """One action. What stands last is for people and is not read."""
 
     uid: str
@@ -91,8 +91,10 @@ def decoded(body: bytes) -> Order:
         found = _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _explained(body, error) from error
-    if found.exempt is not None or found.factor is not None or found.rate is not None or found.level is not None:
-        _bounded(body)  # few have them, and their bounds are the schema's
+    if found.v > VERSION:
+        raise BadMessageError("future_version", "v", f"{found.v}, this reads up to {VERSION}", "upgrade the limiter")
+    if not _is_plain(found):
+        _bounded(body)  # few are not, and their bounds are the schema's
     return found
 
 
@@ -104,8 +106,11 @@ def decoded_lines(lines: bytes) -> Iterator[Order | BadMessageError]:
         yield from map(_one, lines.splitlines())
         return
     for one, line in zip(found, lines.split(b"\n"), strict=False):
-        plain = one.exempt is None and one.factor is None and one.rate is None and one.level is None
-        yield one if plain else _one(line)
+        yield one if one.v <= VERSION and _is_plain(one) else _one(line)
+
+
+def _is_plain(one: Order) -> bool:
+    return one.exempt is None and one.factor is None and one.rate is None and one.level is None
 
 
 def _one(line: bytes) -> Order | BadMessageError:
@@ -117,7 +122,7 @@ def _one(line: bytes) -> Order | BadMessageError:
 
 def _bounded(body: bytes) -> None:
     try:
-        Action.model_validate_json(body)
+        Action.model_validate_json(body, extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise BadMessageError("bad_value", ".".join(map(str, first["loc"])) or "body", first["msg"]) from error

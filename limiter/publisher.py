@@ -31,7 +31,6 @@ from schemas.errors import BadMessageError
 from schemas.settings import Settings
 
 _POLL_S: Final = 0.05
-_DEAD_BYTES_MAX: Final = 900_000
 log = structlog.get_logger("limiter.publisher")
 
 
@@ -115,9 +114,9 @@ class Publisher:
     ) -> None:
         """Puts a message nobody could take aside, its bytes untouched (but cut where no broker would take them)."""
         self._metrics.dead_letters.labels(error.code).inc()
-        headers = dead_letter.headers(error, origin, content_type)
+        value, headers = dead_letter.letter(value, error, origin, content_type)
         try:
-            self._outlet.raw(self._dead_topic, value[:_DEAD_BYTES_MAX], headers)
+            self._outlet.raw(self._dead_topic, value, headers)
         except (BufferError, KafkaException) as failure:
             log.warning("dead_letter_lost", why=str(failure), code=error.code)
         self._wake(full=False)

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from xxhash import xxh3_64_intdigest as _xxh
 
+from schemas import arrow_stream, topics, usage
 from schemas import decision as d
-from schemas import topics, usage
 from schemas.decision import Decision
 from schemas.errors import BadMessageError
 
@@ -29,8 +29,9 @@ _RANGES: Final = (
     ("cost", 0, d.COST_MAX, f"a whole number from 0 to {d.COST_MAX}"),
     ("status", 0, 599, "an HTTP status, 0 while unknown"),
     ("weight", 1, d.WEIGHT_MAX, f"a whole number from 1 to {d.WEIGHT_MAX}"),
+    ("latency_ms", 0, d.LATENCY_MS_MAX, f"milliseconds from 0 to {d.LATENCY_MS_MAX}"),
 )
-_READ: Final = pa.ipc.IpcReadOptions(use_threads=False)  # a thread per column costs more than a column of one message
+_ABSENT: Final = {"cost": 1, "status": 0}  # of columns that are never null, what a batch without them means
 
 
 def encode(batch: pa.RecordBatch, *, compress: bool = True) -> bytes:
@@ -53,9 +54,9 @@ def decode(value: bytes, content_type: str | None) -> pa.RecordBatch:
 
 def decisions_from_arrow(value: bytes) -> pa.RecordBatch:
     """An Arrow IPC stream as a batch of `decision.SCHEMA`: columns it lacks are null, those we do not know dropped."""
-    table = _validated(_read_stream(value))
-    _check_version(table.schema, d.VERSION_KEY, d.VERSION)
-    return check(_conform(table, d.SCHEMA))
+    table = arrow_stream.read(value, d.SCHEMA)
+    arrow_stream.check_version(table.schema, d.VERSION_KEY, d.VERSION)
+    return check(arrow_stream.conform(arrow_stream.validated(table), d.SCHEMA, _ABSENT))
 
 
 def decode_many(messages: Sequence[tuple[bytes, str | None]], columns: tuple[str, ...]) -> pa.RecordBatch:
@@ -67,7 +68,7 @@ def decode_many(messages: Sequence[tuple[bytes, str | None]], columns: tuple[str
     tables = [_light(value, content_type, schema) for value, content_type in messages]
     if not tables:
         return pa.RecordBatch.from_pylist([], schema=schema)
-    return check(_conform(_validated(pa.concat_tables(tables)), schema))
+    return check(arrow_stream.conform(arrow_stream.validated(pa.concat_tables(tables)), schema, _ABSENT))
 
 
 def rows_from_json(value: bytes) -> list[Decision]:
@@ -82,13 +83,18 @@ def rows_from_json(value: bytes) -> list[Decision]:
         named = _quoted(reason) if "field `" in reason else ""  # a missing or unknown field is named in the reason only
         field = ".".join(part for part in (where, named) if part) or "body"
         raise BadMessageError("bad_value", field, reason, "see the Decision columns in ARCHITECTURE.md") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessageError("bad_json", "body", str(error), "send one JSON object or an array of objects") from error
 
 
 def rows_to_json(rows: Sequence[Decision]) -> bytes:
     """Rows as a JSON array; absent columns are left out."""
     return _ENCODER.encode(rows)
+
+
+def json_of(value: object) -> bytes:
+    """A value of plain types as JSON."""
+    return _ENCODER.encode(value)
 
 
 def from_rows(rows: Sequence[Decision]) -> pa.RecordBatch:
@@ -135,13 +141,31 @@ def decode_block(value: bytes) -> usage.Block:
     if len(value) < _BLOCK.size:
         raise BadMessageError("bad_arrow", "header", f"{len(value)} bytes", "a usage block has a 40-byte header")
     version, partition, start, end, ts_ms_max, length = _BLOCK.unpack_from(value)
-    if version != usage.VERSION:
+    if version > usage.VERSION:
         raise BadMessageError(
-            "future_version", "version", f"{version}, this worker reads {usage.VERSION}", "upgrade it"
+            "future_version", "version", f"{version}, this worker reads up to {usage.VERSION}", "upgrade it"
         )
     view = memoryview(value)[_BLOCK.size :]
-    counts, flows = _validated(_read_stream(view[:length])), _validated(_read_stream(view[length:]))
-    return usage.Block(partition, start, end, ts_ms_max, _conform(counts, usage.COUNTS), _conform(flows, usage.FLOWS))
+    counts, flows = _rows_of_block(view[:length], usage.COUNTS), _rows_of_block(view[length:], usage.FLOWS)
+    return usage.Block(partition, start, end, ts_ms_max, counts, flows)
+
+
+def _rows_of_block(value: memoryview, schema: pa.Schema) -> pa.RecordBatch:
+    """A part of a block, without rows of kinds that only a newer worker knows; numbers it lacks are 0."""
+    table = arrow_stream.validated(arrow_stream.read(value, schema))
+    for name in usage.REQUIRED:
+        if name not in table.column_names:
+            raise BadMessageError("missing_field", name, "the column is missing", f"it is {schema.field(name).type}")
+    zeros = {f.name: 0 for f in schema if not pa.types.is_dictionary(f.type)}
+    batch = arrow_stream.conform(table, schema, zeros)
+    for name in zeros:
+        if batch.column(name).null_count:
+            raise BadMessageError("bad_value", name, "null", "every row needs a value")
+    if batch.num_rows:
+        _in_range(batch, "pane_s", d.TS_MS_MIN // 1000, d.TS_MS_MAX // 1000, "an epoch second")
+        if pc.max(batch.column("kind")).as_py() > max(usage.Kind):
+            batch = batch.filter(pc.less_equal(batch.column("kind"), int(max(usage.Kind))))
+    return batch
 
 
 def text_hashes(values: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
@@ -175,15 +199,18 @@ def _kind(value: bytes, content_type: str | None) -> str:
 
 def _light(value: bytes, content_type: str | None, schema: pa.Schema) -> pa.Table:
     """Some columns of one message, its values not looked at yet."""
+    if len(value) > topics.MESSAGE_BYTES_MAX:
+        fix = f"send at most {topics.MESSAGE_BYTES_MAX} bytes a message"
+        raise BadMessageError("too_large", "body", f"{len(value)} bytes", fix)
     if _kind(value, content_type) == topics.JSON:
         return pa.table(from_rows(rows_from_json(value)).select(schema.names))
-    table = _read_stream(value)
-    _check_version(table.schema, d.VERSION_KEY, d.VERSION)
+    table = arrow_stream.read(value, schema)
+    arrow_stream.check_version(table.schema, d.VERSION_KEY, d.VERSION)
     if set(schema.names) <= set(table.column_names):
         table = table.select(schema.names)
         if table.schema.equals(schema):
             return table.replace_schema_metadata(None)
-    return pa.table(_conform(_validated(table), schema)).replace_schema_metadata(None)
+    return pa.table(arrow_stream.conform(arrow_stream.validated(table), schema, _ABSENT)).replace_schema_metadata(None)
 
 
 def _column(field: pa.Field, values: list[Any]) -> pa.Array:
@@ -193,78 +220,6 @@ def _column(field: pa.Field, values: list[Any]) -> pa.Array:
         return pa.array(values, field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
         raise BadMessageError("bad_value", field.name, str(error), f"the column is {field.type}") from error
-
-
-def _read_stream(value: bytes | memoryview) -> pa.Table:
-    try:
-        with pa.ipc.open_stream(pa.py_buffer(value), options=_READ) as reader:
-            table = reader.read_all()
-            names = set(table.column_names)
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise BadMessageError(
-            "bad_arrow", "body", str(error) or type(error).__name__, "send one Arrow IPC stream"
-        ) from error
-    if len(names) < table.num_columns:
-        raise BadMessageError("bad_arrow", "schema", "a column stands in it twice", "name every column once")
-    return table
-
-
-def _validated(table: pa.Table) -> pa.Table:
-    """`table`, when every index points into its dictionary and every text is UTF-8; nothing may touch it before."""
-    try:
-        table.validate(full=True)
-    except (pa.ArrowException, ValueError) as error:  # a name that is no UTF-8 is a UnicodeDecodeError
-        raise BadMessageError("bad_arrow", "body", str(error), "send one Arrow IPC stream") from error
-    return table
-
-
-def _check_version(schema: pa.Schema, key: bytes, known: int) -> None:
-    stated = (schema.metadata or {}).get(key, str(known).encode())
-    if not stated.isdigit():
-        raise BadMessageError("bad_value", "version", f"{stated!r} is no number", f"schema metadata {key.decode()}")
-    if int(stated) > known:
-        raise BadMessageError(
-            "future_version", "version", f"{int(stated)}, this reads up to {known}", "upgrade the reader first"
-        )
-
-
-def _conform(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
-    columns: list[pa.Array] = []
-    for field in schema:
-        if field.name not in table.column_names:
-            columns.append(_absent(field, table.num_rows))
-            continue
-        columns.append(_cast(table.column(field.name), field))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _absent(field: pa.Field, n: int) -> pa.Array:
-    if field.nullable:
-        return pa.nulls(n, field.type)
-    if field.name == "cost":
-        return pa.array(np.ones(n, np.int32))
-    if field.name == "status":
-        return pa.array(np.zeros(n, np.int16))
-    raise BadMessageError("missing_field", field.name, "the column is missing", f"it is {field.type}")
-
-
-def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.Array:
-    try:
-        if column.type == field.type and column.num_chunks == 1:
-            return column.chunk(0)
-        if pa.types.is_dictionary(field.type):
-            merged = (
-                column.unify_dictionaries()
-                if pa.types.is_dictionary(column.type)
-                else column.cast(pa.utf8()).dictionary_encode()
-            )
-            array = merged.combine_chunks()
-            array = array.chunk(0) if isinstance(array, pa.ChunkedArray) and array.num_chunks else array
-            return pa.array([], field.type) if isinstance(array, pa.ChunkedArray) else array.cast(field.type)
-        array = column.cast(field.type).combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise BadMessageError("bad_value", field.name, str(error), f"the column is {field.type}") from error
-    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
 
 
 def _check_text(batch: pa.RecordBatch, name: str) -> None:
@@ -280,8 +235,10 @@ def _check_text(batch: pa.RecordBatch, name: str) -> None:
 def _in_range(batch: pa.RecordBatch, name: str, low: int, high: int, fix: str) -> None:
     bounds = pc.min_max(batch.column(name))
     for value in (bounds["min"].as_py(), bounds["max"].as_py()):
-        if value is not None and not low <= value <= high:
+        if value is not None and not low <= value <= high:  # what is no number compares to nothing
             raise BadMessageError("bad_value", name, f"{value} is out of range", fix)
+    if pa.types.is_floating(batch.column(name).type) and pc.any(pc.is_nan(batch.column(name))).as_py():
+        raise BadMessageError("bad_value", name, "is no number", fix)
 
 
 def _distinct(batch: pa.RecordBatch, name: str) -> list[str]:

@@ -22,6 +22,7 @@ PATH_BYTES_MAX: Final = 512
 TEXT_BYTES_MAX: Final = 512
 COST_MAX: Final = 1_000_000
 WEIGHT_MAX: Final = 10_000
+LATENCY_MS_MAX: Final = 86_400_000
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 VERSION: Final = 1
 VERSION_KEY: Final = b"floodwarden.usage"
+REQUIRED: Final = ("kind", "hash", "pane_s", "n")  # in both parts; any other number an older worker lacks is 0
 FLOWS_PER_PANE_MAX: Final = 64  # of one owner; the rest are counted in `flows_dropped` of its counts row
 
 

@@ -173,4 +173,5 @@ class Combiner:
         self._metrics.dead_letters.labels(error.code).inc()
         log.warning("dead letter", partition=partition, offset=message.offset, reason=str(error))
         origin = dead_letter.Origin(self._decisions, partition, message.offset)
-        return Outgoing(self._dead, message.value, headers=dead_letter.headers(error, origin, message.content_type))
+        value, headers = dead_letter.letter(message.value, error, origin, message.content_type)
+        return Outgoing(self._dead, value, headers=headers)

@@ -234,7 +234,8 @@ class Detector:
         self._metrics.dead_letters.labels(error.code).inc()
         log.error("no usage block", partition=partition, offset=offset, reason=str(error))
         origin = dead_letter.Origin(self._usage, partition, offset)
-        return Outgoing(self._dead, value, headers=dead_letter.headers(error, origin, topics.ARROW))
+        value, headers = dead_letter.letter(value, error, origin, topics.ARROW)
+        return Outgoing(self._dead, value, headers=headers)
 
 
 def _now_ms() -> int:

@@ -135,9 +135,9 @@ def test_text_hashes_are_stable_and_zero_only_for_absent() -> None:
 
 
 def test_a_usage_block_survives_its_encoding() -> None:
-    counts = pa.RecordBatch.from_pylist(
-        [{"kind": 0, "hash": 7, "entity": "192.0.2.1", "pane_s": 9, "n": 3}], usage.COUNTS
-    )
+    zeros = {f.name: 0 for f in usage.COUNTS}
+    counted = {"kind": 0, "hash": 7, "entity": "192.0.2.1", "pane_s": NOW_MS // 1000, "n": 3}
+    counts = pa.RecordBatch.from_pylist([zeros | counted], usage.COUNTS)
     flows = pa.RecordBatch.from_pylist([], usage.FLOWS)
     block = usage.Block(partition=2, start=10, end=12, ts_ms_max=NOW_MS, counts=counts, flows=flows)
     assert codec.decode_block(codec.encode_block(block)) == block

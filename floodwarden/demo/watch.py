@@ -67,7 +67,7 @@ class AlertTail:
             if message.error() or message.value() is None:
                 continue
             try:
-                alert = Alert.model_validate_json(message.value())
+                alert = Alert.model_validate_json(message.value(), extra="ignore")
             except ValidationError:
                 continue  # the enforcer dead-letters it; here it is only not shown
             if alert.uid in self.alerts or len(self.alerts) < ALERTS_KEPT:

@@ -77,7 +77,7 @@ class AccessLog:
         ip, user, time, request, status, _, _, agent = found.groups()
         asked = self.request(request)
         return _decision(
-            ts_ms=self._time_ms(time),
+            ts_ms=self.time_ms(time),
             ip=ip,
             user=user,
             asked=asked,
@@ -102,7 +102,7 @@ class AccessLog:
         path = rest.rpartition(" HTTP/")[0] or rest
         return _asked(method, path, self._templates(path))
 
-    def _time_ms(self, text: str) -> int:
+    def time_ms(self, text: str) -> int:
         """`10/Oct/2000:13:55:36 -0700` (or ISO 8601) as epoch milliseconds; an hour is worked out once."""
         hour, zone = text[:14], text[20:]
         base_ms = self._hours.get(hour + zone)

@@ -26,7 +26,7 @@ class GivingBack:
         self._failed = failed
 
     async def release(self, slots: Sequence[Slot]) -> bool:
-        """Frees `slots`; again does no harm. False: Redis could not be told, and their leases will free them."""
+        """Frees `slots`; again does no harm. False: Redis is told when it answers, else their leases free them."""
         for slot in slots:
             if slot.id == LOCAL_SLOT:
                 self._known.release(slot.limit, slot.identity, slot.cost)

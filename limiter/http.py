@@ -5,7 +5,7 @@
     POST /v1/decisions   decisions of a gateway: a JSON object or array, or an Arrow stream -> 202; rows nobody can take
                          go to the dead-letter topic and are named in a 422, after the good ones were published
     POST /v1/release     {"slots": [...]} of answers whose requests are done -> 200; again does no harm; 503 when Redis
-                         could not be told: their leases free them
+                         could not be told: it is when it answers
     GET  /v1/auth        a proxy's sub-request about the request it holds (`limiter.auth`)
     GET  /healthz  /readyz  /metrics
 

@@ -88,7 +88,7 @@ class AsyncLimiter:
         return answer
 
     async def release(self, answer: Answer) -> bool:
-        """Frees the slots of a concurrency limit that `answer` holds; False: their leases will."""
+        """Frees the slots of a concurrency limit that `answer` holds; False: not yet, Redis could not be told."""
         return await self.service.node.release(answer)
 
     async def refund(self, answer: Answer) -> bool:
@@ -170,7 +170,7 @@ class Limiter:
         return answer
 
     def release(self, answer: Answer) -> bool:
-        """Frees the slots of a concurrency limit that `answer` holds; False: their leases will."""
+        """Frees the slots of a concurrency limit that `answer` holds; False: not yet, Redis could not be told."""
         return bool(answer.slots) and self._told(answer, release=True)
 
     def refund(self, answer: Answer) -> bool:

@@ -130,7 +130,7 @@ class Node:
     async def release(self, held: Answer | Sequence[Slot]) -> bool:
         """Frees the slots that an answer holds, when its request is done; again does no harm. Never raises.
 
-        False: Redis could not be told, and their leases will free them.
+        False: Redis could not be told; it is when it answers, and their leases free them if this node ends before.
         """
         return await self._giving_back.release(held.slots if isinstance(held, Answer) else held)
 

@@ -20,7 +20,7 @@ from limiter.algorithms.sliding_counter import SlidingCounter
 from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.taken import Taken
 from limiter.algorithms.token_bucket import Bucket
-from limiter.guarded import PATIENCE_S, AwayError
+from limiter.guarded import AWAY, PATIENCE_S, AwayError
 from limiter.known import Known
 from limiter.leases import LOT_MIN, SHARE, Lease, Leases
 from limiter.leases import SCRIPT as LOT_SCRIPT
@@ -87,7 +87,7 @@ class SharedLimits:
 
     @property
     def unheld(self) -> int:
-        """Slots that Redis may have given to checks that did not wait for them; `free` releases them."""
+        """Slots nobody holds that Redis was not told of: given too late, or not released in time. `free` tells it."""
         return len(self._unheld)
 
     async def take(self, applied: Sequence[Applied]) -> list[Taken | Exception]:
@@ -109,10 +109,21 @@ class SharedLimits:
     async def give_back(self, given: Sequence[tuple[Applied, Taken]]) -> None:
         """Undoes what an earlier `take` answered."""
         calls = [_call(one, -one.cost, its.slot) for one, its in given if not one.look]
-        await self._ask(calls, self._within_s(len(calls)))
+        try:
+            await self._ask(calls, self._within_s(len(calls)))
+        except AWAY:
+            self._nobody_holds(calls)
+            raise
 
     async def release(self, slots: Sequence[Slot]) -> None:
-        """Frees `slots`, whose leases may be over."""
+        """Frees `slots`, whose leases may be over. What Redis could not be told of it is told when it answers."""
+        try:
+            await self._release(slots, self._within_s(len(slots)))
+        except AWAY:
+            self._remember(slots)
+            raise
+
+    async def _release(self, slots: Sequence[Slot], within_s: float) -> None:
         # As if there were no limit on slots and leases: what others hold stays as it is.
         any_slots = Slots(concurrency.TOKENS_MAX, concurrency.LEASE_US_MAX)
         commands = []
@@ -120,12 +131,12 @@ class SharedLimits:
             key = self._keys.limiter(f"{Slots.algorithm}:{slot.limit}", slot.identity)
             arguments = any_slots.arguments(-slot.cost, slot.id)
             commands.append((key, packed("EVALSHA", _SHAS[Slots.algorithm], "1", key, *arguments)))
-        _raised(await self._link.ask(commands, self._within_s(len(slots))))
+        _raised(await self._link.ask(commands, within_s))
 
     async def free(self) -> None:
         """Releases what nobody holds: after a moment of a slow Redis those slots would be gone for their lease."""
         while slots := list(islice(self._unheld.values(), SETTLED_AT_ONCE)):
-            await self.release(slots)
+            await self._release(slots, PATIENCE_S)
             for slot in slots:
                 self._unheld.pop(slot.id, None)
 
@@ -164,9 +175,12 @@ class SharedLimits:
         return _call(one, one.cost, f"{self._name}{self._slots:x}")
 
     def _nobody_holds(self, calls: Sequence[_Call]) -> None:
-        for call in calls:
-            if call.slot:
-                self._unheld[call.slot] = Slot(call.one.limit.name, call.one.identity, call.slot, call.cost)
+        self._remember(
+            [Slot(call.one.limit.name, call.one.identity, call.slot, abs(call.cost)) for call in calls if call.slot]
+        )
+
+    def _remember(self, slots: Sequence[Slot]) -> None:
+        self._unheld.update({slot.id: slot for slot in slots})
         while len(self._unheld) > UNHELD_MAX:
             self._unheld.popitem(last=False)
         if self._unheld:

@@ -215,6 +215,22 @@ async def test_slots_that_redis_gave_too_late_are_free_again_when_it_answers(ser
         await eventually(whole)
 
 
+async def test_slots_released_while_redis_does_not_answer_are_free_again_when_it_does(server: Server) -> None:
+    async with service(server.url, Limit("ip", Per.IP, Slots(4, DAY_US)), redis_deadline_ms=100) as one:
+        held = [await one.node.check(ask()) for _ in range(4)]
+        assert [answer.mode for answer in held] == [Mode.SHARED] * 4
+        server.pause()
+        assert not any([await one.node.release(answer) for answer in held[:2]])
+        assert not any([await one.node.refund(answer) for answer in held[2:]])
+        server.resume()
+
+        async def whole() -> bool:
+            answer = await one.node.check(ask(peek=True))
+            return (answer.mode, answer.remaining) == (Mode.SHARED, 4)
+
+        await eventually(whole)
+
+
 async def test_a_client_that_leaves_while_it_is_asked_about_keeps_no_slot(redis_url: str) -> None:
     async with service(redis_url, Limit("ip", Per.IP, Slots(4, DAY_US))) as one:
         for _ in range(4):

@@ -7,9 +7,11 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
-from limiter_world import settings
+import redis
+from limiter_world import KEYS, Server, eventually, settings
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -20,7 +22,7 @@ from limiter.matcher import Identity
 from limiter.metrics import Metrics
 from limiter.node import Node
 from limiter.overrides import Overrides
-from limiter.policy import Limit, Per, Policy, Tier
+from limiter.policy import Limit, Per, Policy, State, Tier
 from limiter.verdict import Answer, Mode, Request
 
 pytestmark = pytest.mark.integration
@@ -39,10 +41,10 @@ LIMITS = (
 
 
 @asynccontextmanager
-async def node_of(url: str, *limits: Limit, nodes: int = 1) -> AsyncIterator[Node]:
+async def node_of(url: str, *limits: Limit, nodes: int = 1, **more: object) -> AsyncIterator[Node]:
     policy = Policy("test", limits, {"default": Tier("default")}, "default", "default")
     client = Redis.from_url(url)
-    node = Node(settings(url), policy, client, Overrides(), Metrics(), nodes=lambda: nodes)
+    node = Node(settings(url, **more), policy, client, Overrides(), Metrics(), nodes=lambda: nodes)
     await node.warm()
     try:
         yield node
@@ -124,3 +126,63 @@ async def test_who_takes_nothing_is_given_nobody_elses_answer(redis_url: str) ->
             assert (looked.allowed, nothing) == (False, True)
             assert (answer.mode, answer.allowed, answer.remaining) == (Mode.SHARED, True, 0)
             assert (told.mode, told.policy, told.remaining) == (Mode.SHARED, "large", n)
+
+
+SECOND_US = 1_000_000
+BUSY = (
+    Limit("lent", Per.IP, Bucket.of(2_000, SECOND_US, 2_000)),
+    Limit("exact", Per.USER, Bucket.of(300, SECOND_US, 300), lease=False),
+    Limit("fixed", Per.USER, shape_of("fixed_window", 3_000, 10 * SECOND_US)),
+    Limit("log", Per.KEY, shape_of("sliding_log", 2_000, 10 * SECOND_US)),
+    Limit("queue", Per.KEY, shape_of("leaky_bucket", 500, SECOND_US, queue=100)),
+    Limit("slots", Per.USER, shape_of("concurrency", 40, DAY_US)),
+    Limit("tried", Per.IP, shape_of("fixed_window", 10, 10 * SECOND_US), state=State.SHADOW),
+)
+
+
+async def clients(node: Node, chance: random.Random, until: asyncio.Event) -> None:
+    while not until.is_set():
+        who = Identity("192.0.2.1", chance.choice(["k", None]), chance.choice(["u", "v", None]))
+        answer = await node.check(
+            Request("GET", "/", who, cost=chance.choice([None, 1, 3]), peek=chance.random() < 0.1)
+        )
+        if chance.random() < 0.1:
+            await node.refund(answer)
+        elif answer.slots:
+            await asyncio.sleep(chance.random() / 100)
+            await node.release(answer)
+        await asyncio.sleep(chance.random() / 100)
+
+
+async def test_whatever_happens_to_redis_no_check_raises_and_in_the_end_every_slot_is_free(tmp_path: Path) -> None:
+    server, over = Server(tmp_path), asyncio.Event()
+    try:
+        async with node_of(server.url, *BUSY, redis_deadline_ms=20) as node:
+            asking = [asyncio.create_task(clients(node, random.Random(n), over)) for n in range(6)]
+            with redis.Redis.from_url(server.url, socket_timeout=5) as operator:
+                for happens in (
+                    server.pause, server.resume, operator.script_flush,
+                    lambda: operator.client_kill_filter(_type="normal"),
+                    lambda: operator.config_set("maxmemory", 1), lambda: operator.config_set("maxmemory", 0),
+                    server.kill, server.start, server.pause, server.resume,
+                ):  # fmt: skip
+                    await asyncio.to_thread(happens)
+                    await asyncio.sleep(0.3)
+            over.set()
+            assert await asyncio.gather(*asking) == [None] * 6
+            assert node._metrics.registry.get_sample_value("floodwarden_limiter_check_faults_total") == 0
+
+            async def free(user: str) -> bool:
+                told = await node.check(Request("GET", "/", Identity(user=user), peek=True))
+                return told.mode is Mode.SHARED and not held_in(server.url, user)
+
+            for user in "uv":
+                await eventually(lambda user=user: free(user))  # type: ignore[misc]
+    finally:
+        server.resume()
+        server.kill()
+
+
+def held_in(url: str, user: str) -> int:
+    with redis.Redis.from_url(url) as client:
+        return int(client.zcard(KEYS.limiter("concurrency:slots", user)))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Kind = Annotated[str, typer.Argument(help="ip (also a network), key, user, route, tenant, asn, country")]
-Value = Annotated[str, typer.Argument(help="the address, network, key id, name ...")]
+Value = Annotated[str, typer.Argument(help="the address, network, key id (`floodwarden key-id` tells it), name ...")]
 For = Annotated[str, typer.Option("--for", metavar="DURATION", help="90s, 10m, 6h, 1d")]
 Reason = Annotated[str, typer.Option(help="why, for whoever undoes it")]
 By = Annotated[str, typer.Option(help="who asks", show_default="your login name")]

@@ -145,3 +145,18 @@ async def test_a_throttle_changes_just_the_limits_it_means(service: Service, wor
 
     assert await answers.limit(brownout, other) == 50
     assert await answers.limit(brownout, ask("192.0.2.22", "k-gold")) == 100
+
+
+async def test_who_passed_a_challenge_goes_on_wherever_the_challenge_came_from_and_nobody_else_does(
+    service: Service, world: World
+) -> None:
+    passed, other = (ask(f"192.0.2.{n}", path="/login", tenant="acme") for n in (7, 8))
+    for say in (deny("route", "/login", challenge=True), deny("tenant", "acme", challenge=True)):
+        standing = await asyncio.to_thread(say, world.settings)
+        assert [(await service.node.check(each)).verdict for each in (passed, other)] == ["challenge"] * 2
+        lifted = await asyncio.to_thread(
+            command.allow_add, world.settings, "ip", "192.0.2.7", 60, "passed the captcha", "ann"
+        )
+        assert [(await service.node.check(each)).verdict for each in (passed, other)] == ["allow", "challenge"]
+        for action in (*lifted.actions, *standing.actions):
+            await asyncio.to_thread(command.undo, world.settings, action.uid, "ann")

@@ -25,7 +25,12 @@ TOGETHER: Final = "Everything together"
 CARE: Final = "Look after it"
 _FIRST_PORT: Final = PORTS["limiter"]
 
-_PROGRAMS: Final = {"limiter": "limiter.http", "stream": "stream.app", "enforcer": "enforcer.consumer"}
+_PROGRAMS: Final = {
+    "limiter": "limiter.http",
+    "stream": "stream.app",
+    "enforcer": "enforcer.consumer",
+    "meter": "stream.metering.app",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +40,7 @@ def register(app: typer.Typer) -> None:
     app.command("limiter", rich_help_panel=SERVICES)(limiter)
     app.command("stream", rich_help_panel=SERVICES)(stream)
     app.command("enforcer", rich_help_panel=SERVICES)(enforcer)
+    app.command("meter", rich_help_panel=SERVICES)(meter)
     app.command("topics", rich_help_panel=CARE)(topics)
     app.command("settings", rich_help_panel=CARE)(list_settings)
     app.command("key-id", rich_help_panel=CARE)(key_id)
@@ -72,6 +78,13 @@ def enforcer() -> None:
     settings = settings_of.load()
     _make_topics(settings)
     _run("enforcer", settings)
+
+
+def meter() -> None:
+    """Run the meter: it keeps who used how much, which `floodwarden usage` shows. Two share the work."""
+    settings = settings_of.load()
+    _make_topics(settings)
+    _run("meter", settings)
 
 
 def topics(

@@ -29,7 +29,7 @@ from floodwarden.supervisor import Service, Supervisor, environment
 from floodwarden.topics import ensure_topics
 from schemas.alert import Status
 from schemas.redis_client import shown
-from schemas.settings import PREFIX, Settings
+from schemas.settings import PORTS, PREFIX, Settings
 
 READY_S: Final = 60.0
 LOOK_S: Final = 0.25
@@ -112,6 +112,7 @@ class _Up:
         body = """'{"method":"POST","path":"/login","ip":"203.0.113.7"}'"""
         self._screen.say(None, "try", f"curl -s {first}/v1/check -H 'content-type: application/json' -d {body}")
         self._screen.say(None, "try", f"{kafka} {redis} floodwarden deny add ip 203.0.113.7 --for 10m")
+        self._screen.say(None, "try", f"floodwarden usage top --by route --at {self._services['meter'].address}")
         self._screen.say(None, "logs", f"{self._directory}; Ctrl-C ends everything")
 
     async def _look(self, tail: AlertTail) -> None:
@@ -175,6 +176,7 @@ def _services(settings: Settings, nodes: int, port: int) -> list[Service]:
         return Service(name, "floodwarden", (program,), variables, f"{settings.host}:{at}")
 
     made = [service(n, n, embedded.free_port()) for n in ("stream", "enforcer")]
+    made.append(service("meter", "meter", embedded.free_port() if _taken(PORTS["meter"]) else PORTS["meter"]))
     for n in range(nodes):
         at = port + n if port and not _taken(port + n) else embedded.free_port()
         made.append(service(f"limiter-{n + 1}", "limiter", at))

@@ -23,6 +23,7 @@ _DECISION: Final = msgspec.json.Decoder(Decision)
 _DECISIONS: Final = msgspec.json.Decoder(list[Decision])
 _ENCODER: Final = msgspec.json.Encoder()
 _BLOCK: Final = struct.Struct("<IqqqqI")  # version, partition, start, end, ts_ms_max, length of counts
+_NO_FLOWS: Final = pa.RecordBatch.from_pylist([], schema=usage.FLOWS)
 _NAMES: Final = tuple(d.SCHEMA.names)
 _RANGES: Final = (
     ("ts_ms", d.TS_MS_MIN, d.TS_MS_MAX, "epoch milliseconds between 1980 and 2100"),
@@ -136,8 +137,8 @@ def encode_block(block: usage.Block) -> bytes:
     return head + counts + encode(block.flows, compress=block.flows.num_rows > 64)
 
 
-def decode_block(value: bytes) -> usage.Block:
-    """The inverse of `encode_block`."""
+def decode_block(value: bytes, *, flows: bool = True) -> usage.Block:
+    """The inverse of `encode_block`; without `flows` those are not read, and the block has none."""
     if len(value) < _BLOCK.size:
         raise BadMessageError("bad_arrow", "header", f"{len(value)} bytes", "a usage block has a 40-byte header")
     version, partition, start, end, ts_ms_max, length = _BLOCK.unpack_from(value)
@@ -146,8 +147,9 @@ def decode_block(value: bytes) -> usage.Block:
             "future_version", "version", f"{version}, this worker reads up to {usage.VERSION}", "upgrade it"
         )
     view = memoryview(value)[_BLOCK.size :]
-    counts, flows = _rows_of_block(view[:length], usage.COUNTS), _rows_of_block(view[length:], usage.FLOWS)
-    return usage.Block(partition, start, end, ts_ms_max, counts, flows)
+    counts = _rows_of_block(view[:length], usage.COUNTS)
+    read = _rows_of_block(view[length:], usage.FLOWS) if flows else _NO_FLOWS
+    return usage.Block(partition, start, end, ts_ms_max, counts, read)
 
 
 def _rows_of_block(value: memoryview, schema: pa.Schema) -> pa.RecordBatch:

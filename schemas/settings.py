@@ -16,8 +16,13 @@ from schemas.keys import Keys
 from schemas.targets import parse_targets
 
 PREFIX: Final = "FLOODWARDEN_"
-PORTS: Final = {"limiter": 8080, "stream": 8081, "enforcer": 8082}  # where a program listens unless `port` says
-_SECRET: Final = frozenset({"redis", "secret"})  # never shown, not even when malformed
+PORTS: Final = {
+    "limiter": 8080,
+    "stream": 8081,
+    "enforcer": 8082,
+    "meter": 8085,
+}  # where a program listens unless `port` says
+_SECRET: Final = frozenset({"redis", "secret", "usage_store"})  # never shown, not even when malformed
 
 
 class Settings(BaseSettings):
@@ -130,6 +135,22 @@ class Settings(BaseSettings):
     model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
     snapshot_every_ms: int = Field(2000, ge=100, description="how often a worker keeps its state, and commits")
     supervised_restart_ms: int = Field(500, ge=0, description="`up` starts a program that fell over after so long")
+
+    # Usage
+    meter: str = Field(f"127.0.0.1:{PORTS['meter']}", description="where `floodwarden usage` finds the meter")
+    usage_store: SecretStr = Field(
+        SecretStr(""),
+        description="where the meter keeps usage: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DB; "
+        "`usage.db` in `data_dir` when empty",
+    )
+    usage_heaviest: int = Field(
+        5000,
+        ge=10,
+        le=1_000_000,
+        description="clients of a kind kept a minute, of a usage partition; the rest is summed",
+    )
+    usage_by_minute_hours: int = Field(2, ge=1, le=168, description="usage older than this is kept by the hour")
+    usage_hours: int = Field(24, ge=1, le=168, description="usage older than this is deleted")
 
     # Enforcer
     allowlist: str = Field("", description="never acted on: `KIND:VALUE` or CIDR, comma separated")

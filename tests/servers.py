@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -112,3 +115,39 @@ def kafka(directory: Path) -> Iterator[Kafka]:
         yield node
     finally:
         node.kill()
+
+
+def why_no_postgres() -> str | None:
+    """The reason PostgreSQL cannot be started here, None when it can."""
+    if os.environ.get("FW_TEST_POSTGRES") or _postgres_bin() is not None:
+        return None
+    return "no PostgreSQL on this machine: install postgresql, or set FW_TEST_POSTGRES"
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL in which databases may be made; one of our own unless FW_TEST_POSTGRES names one."""
+    if url := os.environ.get("FW_TEST_POSTGRES"):
+        yield url
+        return
+    tools, port = _postgres_bin(), free_port()
+    assert tools
+    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+    with tempfile.TemporaryDirectory(prefix="floodwarden-postgres-", ignore_cleanup_errors=True) as scratch:
+        if user:
+            shutil.chown(scratch, user)
+        data = f"{scratch}/data"
+        run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, user=user)
+        run([tools / "initdb", "-A", "trust", "-U", "floodwarden", "-D", data], cwd=scratch)
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={scratch} -c fsync=off"
+        control = [tools / "pg_ctl", "-D", data, "-w", "-l", f"{scratch}/log"]
+        run([*control, "-o", options, "start"], cwd=scratch)
+        try:
+            yield f"postgresql+psycopg://floodwarden@127.0.0.1:{port}/postgres"
+        finally:
+            run([*control, "-m", "immediate", "stop"], cwd=scratch)
+
+
+def _postgres_bin() -> Path | None:
+    found = [*Path("/usr/lib/postgresql").glob("*/bin"), *(Path(p) for p in os.get_exec_path())]
+    return next((path for path in found if (path / "initdb").exists() and (path / "pg_ctl").exists()), None)

@@ -31,19 +31,20 @@ DEADLINE_S = 60
 
 @dataclass
 class Worker:
-    """`stream.app.run` in a process of its own; `kill` is SIGKILL."""
+    """A program's `run` in a process of its own; `kill` is SIGKILL."""
 
     settings: Settings
     directory: Path
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     environment: dict[str, str] = field(default_factory=dict)
+    program: str = "stream.app"
 
     def start(self) -> None:
         self.starts += 1
         names = ("kafka", "topic_prefix", "data_dir", "port", "decisions_partitions", "usage_partitions", "lateness_ms")
         given = {f"FLOODWARDEN_{n.upper()}": str(getattr(self.settings, n)) for n in (*names, "node")}
-        code = "from schemas.settings import load; from stream.app import run; run(load())"
+        code = f"from schemas.settings import load; from {self.program} import run; run(load())"
         with (self.directory / f"worker-{self.settings.port}-{self.starts}.log").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code],

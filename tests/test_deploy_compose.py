@@ -55,7 +55,7 @@ def test_each_target_and_service_runs_a_command_that_there_is() -> None:
     known = set(getattr(command, "commands", {}))
     run = re.findall(r'^CMD \["(\w+)"\]$', DOCKERFILE, re.MULTILINE)
     run += [service["command"][0] for name, service in SERVICES.items() if name in OURS and "command" in service]
-    assert {"limiter", "stream", "enforcer", "simulate"} == set(run)
+    assert {"limiter", "stream", "enforcer", "meter", "simulate"} == set(run)
     assert set(run) <= known
 
 

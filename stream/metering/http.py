@@ -1,0 +1,118 @@
+"""What the meter answers over HTTP: who used the most, one entity's time line, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from schemas.settings import PORTS
+from schemas.usage import Kind
+from stream.metering.metrics import Metrics
+from stream.metering.minutes import MEASURES, METERED
+from stream.metering.questions import Questions
+
+PORT: Final = PORTS["meter"]
+KINDS: Final = {kind.name.lower(): kind for kind in METERED}
+ORDERS: Final = {"requests": "n", **{name: name for name in MEASURES if name != "n"}}
+LAST_S_MAX: Final = 7 * 86_400
+LIMIT_MAX: Final = 10_000
+_PROBLEM: Final = "application/problem+json"
+T = TypeVar("T")
+
+
+class Server:
+    """`/v1/usage/top /v1/usage/timeline /healthz /readyz /metrics`."""
+
+    def __init__(
+        self, questions: Questions, metrics: Metrics, ready: Callable[[], bool], offsets: Callable[[], dict[int, int]]
+    ) -> None:
+        self._questions, self._metrics, self._ready = questions, metrics, ready
+        self._offsets = offsets
+        routes = web.Application(middlewares=[_problems])
+        routes.router.add_get("/healthz", self._healthz)
+        routes.router.add_get("/readyz", self._readyz)
+        routes.router.add_get("/metrics", self._scrape)
+        routes.router.add_get("/v1/usage/top", self._top)
+        routes.router.add_get("/v1/usage/timeline", self._timeline)
+        self._runner = web.AppRunner(routes, access_log=None)
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; afterwards `port` is the one it got."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        ready = self._ready()
+        offsets = {str(partition): offset for partition, offset in self._offsets().items()}
+        told = {"status": "ready" if ready else "starting", "usage_offsets": offsets}
+        return web.json_response(told, status=200 if ready else 503)
+
+    async def _scrape(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
+
+    async def _top(self, request: web.Request) -> web.Response:
+        query = request.query
+        kind = _chosen("by", query.get("by", "key"), KINDS)
+        order = _chosen("order", query.get("order", "requests"), ORDERS)
+        limit = _whole("limit", query.get("limit", "20"), 1, LIMIT_MAX)
+        answer = await asyncio.to_thread(self._questions.top, kind, order, *_time(query), limit)
+        return web.json_response(answer)
+
+    async def _timeline(self, request: web.Request) -> web.Response:
+        query = request.query
+        kind = _chosen("kind", query.get("kind", ""), KINDS)
+        entity = query.get("value", "*" if kind is Kind.GLOBAL else "")
+        if not entity:
+            raise _WrongError("value", "name the one you mean: its address, key id, route ...")
+        return web.json_response(await asyncio.to_thread(self._questions.timeline, kind, entity, *_time(query)))
+
+
+class _WrongError(ValueError):
+    """A parameter that cannot be taken."""
+
+    def __init__(self, name: str, fix: str) -> None:
+        super().__init__(f"{name}: {fix}")
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Any) -> web.StreamResponse:
+    try:
+        answer: web.StreamResponse = await handler(request)
+    except _WrongError as error:
+        problem = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": str(error)}
+        return web.json_response(problem, status=400, content_type=_PROBLEM)
+    return answer
+
+
+def _time(query: Any) -> tuple[int, int]:
+    """Half-open, in epoch seconds: the `last_s` seconds until `until_s`, or until now."""
+    until_s = _whole("until_s", query.get("until_s", str(int(time.time()) + 1)), 0, 1 << 33)
+    last_s = _whole("last_s", query.get("last_s", "3600"), 60, LAST_S_MAX)
+    return max(0, until_s - last_s), until_s
+
+
+def _chosen(name: str, given: str, known: dict[str, T]) -> T:
+    if given not in known:
+        raise _WrongError(name, f"one of {', '.join(known)}")
+    return known[given]
+
+
+def _whole(name: str, given: str, low: int, high: int) -> int:
+    if not (given.isascii() and given.isdigit() and len(given) < 12 and low <= int(given) <= high):
+        raise _WrongError(name, f"a whole number from {low} to {high}")
+    return int(given)

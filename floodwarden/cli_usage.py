@@ -17,7 +17,7 @@ from schemas import settings as settings_of
 
 USAGE: Final = "Who used how much"
 _TIMEOUT_S: Final = 60.0
-_BAR_CHARS: Final = 24
+_BAR_CHARS: Final = 10
 _MEASURES: Final = {
     "requests": "n", "allowed": "allowed", "limited": "limited", "denied": "denied", "challenged": "challenged",
     "cost": "cost",
@@ -55,11 +55,11 @@ def top(
         shown.append({"entity": "(all lighter ones)", **found["other"]})
     measure = _MEASURES[order]
     cells = [
-        (row["entity"], *(f"{row[name]:,}" for name in _MEASURES.values()), _share(row[measure], total[measure]))
+        (*(f"{row[name]:,}" for name in _MEASURES.values()), _share(row[measure], total[measure]), row["entity"])
         for row in shown
     ]
-    cells += [("total", *(f"{total[name]:,}" for name in _MEASURES.values()), "")] if cells else []
-    table((by, *_MEASURES, f"of {order}"), cells, f"nothing used from {_clock(found['from_s'])} on, or not yet counted")
+    cells += [(*(f"{total[name]:,}" for name in _MEASURES.values()), "", "total")] if cells else []
+    table((*_MEASURES, "share", by), cells, f"no {by} in the minutes that are over, from {_clock(found['from_s'])} on")
     _tell_holes(found["holes"])
 
 

@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 SESSION_MS: Final = 6000
 WRITE_S: Final = 2.0  # late rows wait so long for company
 UPKEEP_S: Final = 600
-_CONSUME_MAX: Final = 64
-_CONSUME_S: Final = 0.2
+_CONSUME_MAX: Final = 128
+_CONSUME_S: Final = 1.0  # minutes do not hurry, and one step for many blocks costs less than many
 _ANSWER_S: Final = 10.0
 
 

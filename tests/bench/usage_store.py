@@ -27,7 +27,7 @@ from stream.metering.minutes import ORDERS, Batch, Progress
 from stream.metering.questions import Questions
 from stream.metering.store import HOUR_S, Store
 
-CLIENTS, MINUTES = 100_000, 5
+CLIENTS, MINUTES = 100_000, 2
 FIRST_S = 1_700_000_400
 _PIPELINE = 2000
 

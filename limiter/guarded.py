@@ -71,18 +71,18 @@ class Guarded:
             raise AwayError("away")
         until_s = asyncio.get_running_loop().time() + within_s
         try:
-            replies = await self.line.ask(b"".join(commands), len(commands), within_s, hear_late)
-            lacking = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if lacking:
-                await self._again(commands, replies, lacking, until_s, hear_late)
+            packed_all = commands[0] if len(commands) == 1 else b"".join(commands)
+            replies = await self.line.ask(packed_all, len(commands), within_s, hear_late)
+            errors = [reply for reply in replies if isinstance(reply, ResponseError)]
+            if errors:
+                errors = await self._mended(commands, replies, until_s, hear_late)
         except AWAY as error:
             self._failed(error)
             raise
-        bad = next((reply for reply in replies if isinstance(reply, ResponseError) and not self._follows(reply)), None)
-        if bad is None:
-            self._breaker.succeeded()
+        if errors:
+            self._failed(errors[0])
         else:
-            self._failed(bad)
+            self._breaker.succeeded()
         return replies
 
     async def probe(self, connecting_s: float = PATIENCE_S) -> None:
@@ -115,6 +115,15 @@ class Guarded:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
         await self.line.aclose()
+
+    async def _mended(
+        self, commands: Sequence[bytes], replies: list[Any], until_s: float, hear_late: Hear | None
+    ) -> list[ResponseError]:
+        """Asks again what lacked its script; the errors in `replies` that are left then, and are no redirection."""
+        lacking = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if lacking:
+            await self._again(commands, replies, lacking, until_s, hear_late)
+        return [reply for reply in replies if isinstance(reply, ResponseError) and not self._follows(reply)]
 
     async def _again(
         self, commands: Sequence[bytes], replies: list[Any], lacking: list[int], until_s: float, hear_late: Hear | None

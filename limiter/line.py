@@ -1,7 +1,8 @@
 """One connection to Redis for all checks: written to as they come, answered in order, heard also when it is late.
 
 A pool would give each check a connection and close it when the check stops waiting: the next would have to connect
-within its own deadline, and whether the script ran would never be known.
+within its own deadline, and whether the script ran would never be known. redis-py makes the connection (TLS, ACL,
+protocol); after that its bytes are ours: reading them where they arrive halves what a check costs this process.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from redis.exceptions import RedisError, ResponseError
+from hiredis import PushNotification, Reader
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse
 
 SILENT_S: Final = 1.0  # a line that owes a reply for so long is given up
 ASKED_MAX: Final = 10_000
 _GRACE: Final = 0.2  # of a wait: run once the rest is over, so that a stall of our own loop is not taken for Redis'
+_NOT_YET: Final = object()
 Hear = Callable[[list[Any]], None]
 
 
@@ -24,6 +28,8 @@ Hear = Callable[[list[Any]], None]
 class _Asked:
     replies_due: int
     at_s: float
+    nearly_s: float  # when most of the wait is over
+    grace_s: float  # the rest of it
     answer: asyncio.Future[list[Any]]
     hear_late: Hear | None
     replies: list[Any] = field(default_factory=list)
@@ -40,12 +46,11 @@ class Line:
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self._connection: Any = None
+        self._wire: _Wire | None = None
         self._tls: Any = None  # loading certificates takes milliseconds of the loop: once
         self._opening: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._sending: asyncio.Task[None] | None = None
         self._asked: deque[_Asked] = deque()
+        self._watch: asyncio.TimerHandle | None = None  # at the first of those who wait
         self._unsent: list[bytes] = []  # what is asked while others wait: together in one write
 
     async def ask(self, commands: bytes, replies: int, within_s: float, hear_late: Hear | None = None) -> list[Any]:
@@ -62,35 +67,43 @@ class Line:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         if self._asked and now_s - self._asked[0].at_s > SILENT_S:
-            self._lost(self._connection, TimeoutError("silent"))
-        if self._connection is None:
+            self._lost(self._wire, TimeoutError("silent"))
+        if self._wire is None:
             await self._open(within_s)
         if len(self._asked) >= ASKED_MAX:
             raise TimeoutError("too many wait")
-        asked = _Asked(replies, now_s, loop.create_future(), hear_late)
+        grace_s = within_s * _GRACE
+        asked = _Asked(replies, now_s, now_s + within_s - grace_s, grace_s, loop.create_future(), hear_late)
         self._asked.append(asked)
-        timer = loop.call_later(within_s * (1 - _GRACE), self._nearly, asked, within_s * _GRACE)
-        try:
-            if len(self._asked) == 1:
-                await self._connection.send_packed_command([commands], check_health=False)
-            else:
-                self._unsent.append(commands)
-                if self._sending is None or self._sending.done():
-                    self._sending = asyncio.create_task(self._send(), name="limiter-line-send")
-            return await asked.answer
-        finally:
-            timer.cancel()
+        self._send(commands, loop)
+        if self._watch is None or self._watch.when() > asked.nearly_s:
+            self._watch_until(asked.nearly_s, loop)
+        return await asked.answer
 
     async def aclose(self) -> None:
         """Closes it; whoever waits is told."""
-        tasks = [task for task in (self._opening, self._reading, self._sending) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._lost(self._connection, ConnectionError("closed"))
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        self._lost(self._wire, ConnectionError("closed"))
 
-    def _nearly(self, asked: _Asked, grace_s: float) -> None:
-        asyncio.get_running_loop().call_later(grace_s, _expire, asked)
+    def _watch_until(self, at_s: float, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer watches all who wait: setting and cancelling one for each would cost more than asking."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = loop.call_at(at_s, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watch = None
+        now_s, next_s = loop.time(), None
+        for asked in self._asked:
+            if asked.nearly_s <= now_s:
+                loop.call_later(asked.grace_s, _expire, asked)
+                asked.nearly_s = float("inf")
+            elif next_s is None or asked.nearly_s < next_s:
+                next_s = asked.nearly_s
+        if next_s is not None and next_s != float("inf"):
+            self._watch_until(next_s, loop)
 
     async def _open(self, within_s: float) -> None:
         if self._opening is None or self._opening.done():
@@ -98,38 +111,36 @@ class Line:
             self._opening.add_done_callback(_seen)
         async with asyncio.timeout(within_s):
             await asyncio.shield(self._opening)  # who stops waiting leaves it to the next
+        if self._wire is None:
+            raise RedisConnectionError("lost as soon as it was made")
 
     async def _connect(self) -> None:
         connection = self._make()
         if hasattr(connection, "ssl_context"):
             self._tls = connection.ssl_context = self._tls or connection.ssl_context
-        connection.socket_timeout = None  # it is read all the time; the deadline is each check's own
         async with asyncio.timeout(SILENT_S):
             await connection.connect()
-        self._connection = connection
-        self._reading = asyncio.create_task(self._read(connection), name="limiter-line")
+        self._wire = _Wire(connection, self._heard, self._lost)
 
-    async def _send(self) -> None:
-        connection = self._connection
-        try:
-            while self._unsent and connection is self._connection:
-                unsent, self._unsent = self._unsent, []
-                await connection.send_packed_command(unsent, check_health=False)
-        except (RedisError, OSError) as error:
-            self._lost(connection, error)
+    def _send(self, commands: bytes, loop: asyncio.AbstractEventLoop) -> None:
+        if self._wire is not None and len(self._asked) == 1:
+            self._wire.write(commands)
+            return
+        self._unsent.append(commands)
+        if len(self._unsent) == 1:
+            loop.call_soon(self._send_rest)
 
-    async def _read(self, connection: Any) -> None:
-        try:
-            while True:
-                try:
-                    reply = await connection.read_response()
-                except ResponseError as error:
-                    reply = error
-                self._heard(reply)
-        except (RedisError, OSError) as error:
-            self._lost(connection, error)
+    def _send_rest(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._wire is not None and unsent:
+            self._wire.write(b"".join(unsent))
 
-    def _heard(self, reply: Any) -> None:
+    def _heard(self, wire: _Wire, reply: Any) -> None:
+        if wire is not self._wire:
+            return
+        if not self._asked:
+            self._lost(wire, InvalidResponse("a reply to nothing"))
+            return
         asked = self._asked[0]
         asked.replies.append(reply)
         if len(asked.replies) < asked.replies_due:
@@ -140,18 +151,52 @@ class Line:
         elif asked.hear_late is not None:
             asked.hear_late(asked.replies)
 
-    def _lost(self, connection: Any, error: Exception) -> None:
-        if connection is None or connection is not self._connection:
+    def _lost(self, wire: _Wire | None, error: Exception) -> None:
+        if wire is None or wire is not self._wire:
             return
-        self._connection = None
+        self._wire = None
         self._unsent = []
-        if self._reading is not None and self._reading is not asyncio.current_task():
-            self._reading.cancel()
         waiting, self._asked = self._asked, deque()
         for asked in waiting:
             if not asked.answer.done():
                 asked.answer.set_exception(error)
-        closing = asyncio.ensure_future(connection.disconnect(nowait=True))
+        wire.close()
+
+
+class _Wire(asyncio.Protocol):
+    """A connection that redis-py made: what it says, reply by reply, in the turn of the loop in which it arrives."""
+
+    def __init__(
+        self, connection: Any, heard: Callable[[_Wire, Any], None], lost: Callable[[_Wire, Exception], None]
+    ) -> None:
+        self._connection = connection
+        self._heard = heard
+        self._lost = lost
+        error = connection._parser.parse_error  # noqa: SLF001 - redis-py has no other way to hand over what it made
+        self._reader = Reader(notEnoughData=_NOT_YET, protocolError=InvalidResponse, replyError=error)
+        self._transport = connection._writer.transport  # noqa: SLF001 - the same
+        self._transport.set_protocol(self)
+        self.write = self._transport.write
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of replies."""
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _NOT_YET:
+                if not isinstance(reply, PushNotification):
+                    self._heard(self, reply)
+        except InvalidResponse as error:
+            self._lost(self, error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed, by whomever."""
+        self._lost(self, exc or RedisConnectionError("closed by Redis"))
+
+    def close(self) -> None:
+        """Closes it; what is left to be sent is dropped."""
+        self._transport.abort()
+        closing = asyncio.ensure_future(self._connection.disconnect(nowait=True))
         closing.add_done_callback(_seen)
 
 

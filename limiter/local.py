@@ -31,7 +31,7 @@ class _Plan:
     def __init__(self, placed: Placed, takes: tuple[tuple[Lease, int], ...], changes: int) -> None:
         self.placed, self.takes, self.changes, self.until_ms = placed, takes, changes, placed.until_ms
         self.route, self.tier, self.cost = placed.route, placed.tier, placed.cost
-        self.given = tuple((one, _HELD) for one in placed.applied)
+        self.given = tuple((one, _HELD) for one in placed.applied) if takes else ()
 
 
 class Local:
@@ -75,17 +75,17 @@ class Local:
         except TypeError:  # attributes have no hash: such a request has no plan
             return self._judged(None, self._placing.place(request, now_ms), now_ms)
         if plan is None or plan.changes != self._overrides.changes or now_ms >= plan.until_ms:
-            return self._judged(request, self._placing.place(request, now_ms), now_ms)
+            placed = self._placing.place(request, now_ms)
+            self._keep(request, placed, ())
+            return self._judged(request, placed, now_ms)
         return self._judged(request, plan.placed, now_ms)
 
     def _judged(self, request: Request | None, placed: Placed, now_ms: int) -> Answer | Placed:
-        """The whole way; `request` gets a plan, unless it is None."""
+        """The whole way; where leases suffice the plan of `request` says so, unless it is None."""
         if placed.listed is not None:
-            self._keep(request, placed, ())
             allowed, rule = placed.listed
             return by_list(placed, rule, allowed=allowed)
         if placed.ruling.refusal is not None:
-            self._keep(request, placed, ())
             return refused(placed, placed.ruling.refusal, now_ms)
         if not placed.applied and not placed.shadowed:
             return combined(placed, (), (), _MEMORY)
@@ -98,7 +98,6 @@ class Local:
         taken = self._known.refuses(asking, now_us)
         if taken is None:
             return placed
-        self._keep(request, placed, ())
         return combined(placed, [one.shape for one in placed.applied], together(held, taken, now_us), _MEMORY)
 
     def _keep(self, request: Request | None, placed: Placed, takes: tuple[tuple[Lease, int], ...]) -> _Plan:
@@ -129,7 +128,7 @@ class Local:
         reset_us = shown.tat_us - now_us - shown.left * shown.emission_us
         return Answer(
             "allow", plan.route, plan.tier, plan.cost, _MEMORY, None, None, shown.name, shown.burst, shown.window_ms,
-            least, -(-reset_us // 1000) if reset_us > 0 else 0, None, None, None, None, None, plan.given,
+            least, -(-reset_us // 1000) if reset_us > 0 else 0, given=plan.given,
         )  # fmt: skip
 
 

@@ -6,9 +6,9 @@ A `Matcher` never changes what it answers: a new policy is a new one, put in the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import xxhash
 
 from limiter.algorithms.shape import Shape
@@ -26,8 +26,7 @@ _CACHED_MAX: Final = 20_000
 _SHAPES_MAX: Final = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """One limit as it applies to one client: whose state, of which shape now, and what a request takes from it.
 
     With `look` it takes nothing and is only told what it would be.
@@ -46,12 +45,11 @@ class Applied:
         return self.limit.name if algorithm == "token_bucket" else f"{algorithm}:{self.limit.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(msgspec.Struct, frozen=True):
     """The limits of a request: those in force, those in shadow, and until when that is so for the same request."""
 
-    applied: list[Applied] = field(default_factory=list)
-    shadowed: list[Applied] = field(default_factory=list)
+    applied: list[Applied]
+    shadowed: list[Applied]
     until_ms: int = FOREVER_MS
 
 

@@ -68,6 +68,7 @@ class Node:
         self._link = link_to(redis, SCRIPTS, settings.redis_deadline_ms / 1000, clock_ms, self.modes)
         self._leases = Leases()
         self._local = Local(self._placing, overrides, self._known, self._leases, clock_ms)
+        self._served = self._local.served
         self._shared = SharedLimits(
             self._link, settings.keys, settings.redis_deadline_ms, self._known, self._leases, clock_ms, self._sharers
         )
@@ -104,12 +105,18 @@ class Node:
 
         For the thread of the event loop. Never raises; what it answers is counted as a check.
         """
-        answer = self._local.served(request) or self._from_memory(request)
+        served = self._served(request)
+        if served is not None:
+            return served
+        answer = self._from_memory(request)
         return None if isinstance(answer, Placed) else answer
 
     async def check(self, request: Request) -> Answer:
         """What to do with `request`. Never raises (but for cancellation); a fault of our own allows and is counted."""
-        answer = self._local.served(request) or self._from_memory(request)
+        served = self._served(request)
+        if served is not None:
+            return served
+        answer = self._from_memory(request)
         return (await self._from_redis((answer,)))[0] if isinstance(answer, Placed) else answer
 
     async def check_many(self, requests: Sequence[Request]) -> list[Answer]:
@@ -118,7 +125,7 @@ class Node:
 
     def begin(self, requests: Sequence[Request]) -> list[Answer | Placed]:
         """What memory alone answers, at once; what Redis must be asked for is left to `finish`, which must follow."""
-        served = self._local.served
+        served = self._served
         return [served(request) or self._from_memory(request) for request in requests]
 
     async def finish(self, begun: Sequence[Answer | Placed]) -> list[Answer]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from limiter.matcher import Matcher
 from limiter.overrides import FOREVER_MS, NOTHING, Overrides, Ruling

@@ -13,7 +13,8 @@ from schemas.privacy import cut, masked
 def row(request: Request, answer: Answer, ts_ms: int, node: str) -> Decision:
     """What `decisions` says of a request answered at `ts_ms`; the upstream's part is added by `completed`."""
     identity, attributes = request.identity, request.attributes
-    return Decision(
+    # Python calls with more than 15 named arguments by way of a dictionary, which takes five times as long.
+    told = Decision(
         ts_ms=ts_ms,
         verdict=answer.verdict,
         node=node,
@@ -24,12 +25,17 @@ def row(request: Request, answer: Answer, ts_ms: int, node: str) -> Decision:
         method=cut(request.method.upper(), 16),
         route=cut(answer.route, TEXT_BYTES_MAX),
         path=masked(request.path),
-        shadow=answer.shadow,
-        shadow_rule=answer.shadow_rule,
         rule=answer.rule,
         tier=answer.tier,
         cost=answer.cost,
         ua=request.ua,
+    )
+    if answer.shadow is None and not attributes:
+        return told
+    return msgspec.structs.replace(
+        told,
+        shadow=answer.shadow,
+        shadow_rule=answer.shadow_rule,
         country=attributes.get("country") if attributes else None,
         asn=asn_of(attributes),
     )

@@ -6,10 +6,12 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha1
 from itertools import islice
 from typing import Any, Final, assert_never
+
+import msgspec
 
 from limiter.algorithms import concurrency
 from limiter.algorithms import shape as algorithms
@@ -32,14 +34,14 @@ from schemas.keys import Keys
 
 SETTLED_AT_ONCE: Final = 256
 UNHELD_MAX: Final = 10_000
+PACKED_MAX: Final = 20_000
 _LOT: Final = "lot"
 _TEXTS: Final = algorithms.SCRIPTS | {_LOT: LOT_SCRIPT}
 _SHAS: Final = {name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXTS.items()}
 SCRIPTS: Final = tuple(_TEXTS.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     """One script on the state of one limit for one identity: what it costs (negative: gives back), by which slot.
 
     With a `lease`, a lot comes for that beside.
@@ -82,6 +84,7 @@ class SharedLimits:
         self._nodes = nodes
         self._name = secrets.token_hex(8)  # slots are named after this node's life, so that no other releases them
         self._slots = 0
+        self._packed: dict[tuple[str, str, tuple[str, ...]], Command] = {}
         self._unheld: OrderedDict[str, Slot] = OrderedDict()
         self.has_unheld: Callable[[], None] = lambda: None
 
@@ -207,7 +210,7 @@ class SharedLimits:
         taken = self._leases.beside(call.one, known)
         charged = late and taken.allowed and call.cost > 0 and not call.one.look
         self._known.heard(call.one, known, reply[-1], now_us, late=charged)
-        return replace(taken, slot=call.slot) if call.slot and taken.allowed else taken
+        return msgspec.structs.replace(taken, slot=call.slot) if call.slot and taken.allowed else taken
 
     def _late(self, calls: list[_Call]) -> Hear:
         def hear(replies: list[Any]) -> None:
@@ -219,11 +222,21 @@ class SharedLimits:
         return hear
 
     def _commands(self, calls: list[_Call]) -> list[Command]:
-        keys = [self._keys.limiter(call.one.state, call.one.identity) for call in calls]
-        return [
-            (key, packed("EVALSHA", _SHAS[call.script], "1", key, *call.arguments))
-            for key, call in zip(keys, calls, strict=True)
-        ]
+        return [self._command(call) for call in calls]
+
+    def _command(self, call: _Call) -> Command:
+        """`call` packed; kept, for who asks every time asks the same."""
+        one = call.one
+        of = (one.state, one.identity, call.arguments)
+        command = self._packed.get(of)
+        if command is None:
+            key = self._keys.limiter(one.state, one.identity)
+            command = key, packed("EVALSHA", _SHAS[call.script], "1", key, *call.arguments)
+            if call.cost == one.cost and call.lease is None and not call.slot:
+                if len(self._packed) >= PACKED_MAX:
+                    self._packed.clear()
+                self._packed[of] = command
+        return command
 
 
 def _told(call: _Call, reply: Sequence[int]) -> Taken:

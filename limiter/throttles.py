@@ -7,8 +7,9 @@ then the lowest factor multiplies it. Lowest, so that what one action gives does
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from limiter.algorithms import concurrency, sliding_log
 from limiter.algorithms.concurrency import Slots

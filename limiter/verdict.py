@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -103,8 +102,7 @@ class Answer(msgspec.Struct, frozen=True):
         return self.verdict == "allow"
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """A request with everything memory knows of it: its route, tier, what is in force, the limits that apply."""
 
     route: str

@@ -100,10 +100,8 @@ def json_of(value: object) -> bytes:
 
 def from_rows(rows: Sequence[Decision]) -> pa.RecordBatch:
     """Rows as a checked batch of `decision.SCHEMA`."""
-    columns: list[pa.Array] = []
-    for field in d.SCHEMA:
-        values = [getattr(row, field.name) for row in rows]
-        columns.append(_column(field, values))
+    values = zip(*map(msgspec.structs.astuple, rows), strict=True) if rows else [()] * len(_NAMES)
+    columns = [_column(field, each) for field, each in zip(d.SCHEMA, values, strict=True)]
     return check(pa.RecordBatch.from_arrays(columns, schema=d.SCHEMA))
 
 
@@ -215,7 +213,7 @@ def _light(value: bytes, content_type: str | None, schema: pa.Schema) -> pa.Tabl
     return pa.table(arrow_stream.conform(arrow_stream.validated(table), schema, _ABSENT)).replace_schema_metadata(None)
 
 
-def _column(field: pa.Field, values: list[Any]) -> pa.Array:
+def _column(field: pa.Field, values: Sequence[Any]) -> pa.Array:
     try:
         if pa.types.is_dictionary(field.type):
             return pa.array(values, pa.utf8()).dictionary_encode()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What a client may know of one limit, after its request.
 
     `tat_us` is when `shape.local()`, the bucket that stands in for this limit, would be full again. `retry_after_us` is

@@ -186,12 +186,12 @@ class _Wire(asyncio.Protocol):
             while (reply := reader.gets()) is not _NOT_YET:
                 if not isinstance(reply, PushNotification):
                     self._heard(self, reply)
-        except InvalidResponse as error:
-            self._lost(self, error)
+        except (InvalidResponse, TypeError, ValueError) as error:  # it answers something else than was asked
+            self._lost(self, InvalidResponse(str(error)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by whomever."""
-        self._lost(self, exc or RedisConnectionError("closed by Redis"))
+        self._lost(self, exc if isinstance(exc, OSError) else RedisConnectionError("closed by Redis"))
 
     def close(self) -> None:
         """Closes it; what is left to be sent is dropped."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
@@ -230,9 +231,9 @@ def test_a_limit_that_another_policy_no_longer_lends_loses_its_lease_at_once(now
     leases = Leases()
     leased(leases, of())
     before = of()
-    same = replace(before, limit=replace(before.limit))
+    same = msgspec.structs.replace(before, limit=replace(before.limit))
     assert leases.holding(same, NOW_US) is not None
-    assert leases.holding(replace(before, limit=replace(before.limit, **now)), NOW_US) is None
+    assert leases.holding(msgspec.structs.replace(before, limit=replace(before.limit, **now)), NOW_US) is None
     assert leases.held == 0
     assert leases.returns(10) == [(same, LOT_FIRST * BUCKET.emission_us)]
 

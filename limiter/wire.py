@@ -60,7 +60,7 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _TEXTS: Final = ("path", "method", "key_id", "user", "tenant", "route", "tier")
-_TOLD: Final = tuple(
+TOLD: Final = tuple(
     "rule reason policy limit remaining reset_ms retry_after_ms delay_ms action shadow shadow_rule".split()  # noqa: SIM905 - as a list it is ten lines
 )
 _CHECK: Final = msgspec.json.Decoder(Check)
@@ -131,7 +131,7 @@ def reply(answer: Answer, decision: Decision | None) -> dict[str, Any]:
         "mode": answer.mode,
         "headers": dict(answers.headers(answer)),
     }
-    found.update({name: value for name in _TOLD if (value := getattr(answer, name)) is not None})
+    found.update({name: value for name in TOLD if (value := getattr(answer, name)) is not None})
     if slots := answer.slots:
         found["slots"] = slots
     if decision is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,15 +15,17 @@ from typing import Any
 import httpx
 import pytest
 from limiter_world import Enforcer, action, eventually, settings
-from servers import free_port
+from servers import ROOT, free_port
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from limiter import wire
 from limiter.asgi import RateLimitMiddleware
 from limiter.http import BODY_BYTES_MAX, create_app
 from limiter.service import Service
+from limiter.verdict import Answer, Mode
 from schemas import codec
 from schemas.decision import Decision
 
@@ -353,3 +356,11 @@ async def test_json_that_nests_without_end_is_named_like_any_other(api: httpx.As
     for path in ("/v1/decisions", "/v1/check", "/v1/checks", "/v1/release"):
         answer = await api.post(path, content=b"[" * 100_000)
         assert (answer.status_code, answer.json()["field"]) == (400, "body")
+
+
+def test_the_documents_name_every_field_of_a_question_and_of_an_answer() -> None:
+    page = (ROOT / "docs" / "gateways.md").read_text("utf-8").partition("## HTTP check")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    told = Answer("allow", "/", "t", 1, Mode.MEMORY, **dict.fromkeys(wire.TOLD, 1))  # type: ignore[arg-type]
+    assert named == {*wire.Check.__struct_fields__, *wire.reply(told, None), "slots"}

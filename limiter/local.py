@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from limiter.algorithms.taken import Taken
+from limiter.conditions import FOREVER_MS
 from limiter.known import Known
 from limiter.leases import Lease, Leases
 from limiter.matcher import Applied
-from limiter.overrides import FOREVER_MS, Overrides
+from limiter.overrides import Overrides
 from limiter.placing import Placing
 from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused
 

@@ -7,17 +7,18 @@ one for each prefix length in use. Allow always wins. `entries` says how a milli
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from limiter.conditions import FOREVER_MS
 from limiter.entries import AUTOMATIC, BY_PERSON, KEPT, NONE, SEEN, STATIC, Entries, Shards, Table, Terms, new_seen
 from limiter.matcher import Identity
-from limiter.orders import NewRate, Order, order
+from limiter.orders import Order, order
 from limiter.policy import PPM
+from limiter.ruling import NOTHING, Entry, Ruling, combined
 from schemas import networks
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.exempt import Known
@@ -25,7 +26,6 @@ from schemas.exempt import Known
 ENTRIES_MAX: Final = 1_250_000
 PER_TARGET_MAX: Final = 32
 MARKS_MAX: Final = 4_000_000
-FOREVER_MS: Final = 1 << 53
 EVERYBODY: Final = "*"
 SLICE: Final = 50  # actions taken in or dropped without letting a check in between: about a millisecond
 _ADDRESS_BITS: Final = {4: 32, 6: 128}
@@ -38,46 +38,6 @@ _AT: Final = {
 }  # fmt: skip
 _Heads = list[tuple[int, int | None, str]]  # first row, and what proves it: a network's number, else the text
 _RANK: Final = {ActionKind.ALLOW: KEPT, ActionKind.BROWNOUT: KEPT}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An action as a check needs it. A throttle has a factor or a rate; of `limit` alone, where that is set."""
-
-    uid: str
-    kind: ActionKind
-    route: str | None
-    factor_ppm: int
-    level: int
-    rule: str | None
-    expires_ms: int
-    tier: str | None = None
-    limit: str | None = None
-    rate: NewRate | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What the actions in force say about a request: a refusal, or what is done to its limits.
-
-    `refusal` is a denial (or, where there is none, a challenge). `throttles` are all in force, the strictest factor
-    first; `limiter.throttles` makes limits of them.
-    """
-
-    refusal: Entry | None = None
-    throttles: tuple[Entry, ...] = ()
-    level: int = 0
-    allowed: Entry | None = None
-
-    def throttling(self, limit: str) -> Entry | None:
-        """The foremost throttle that holds down the limit of that name, or None: a factor above 1 raises it."""
-        for entry in self.throttles:
-            if entry.limit in (None, limit) and (entry.factor_ppm < PPM or entry.rate is not None):
-                return entry
-        return None
-
-
-NOTHING: Final = Ruling()
 
 
 class Overrides:
@@ -227,7 +187,7 @@ class Overrides:
                     if _covers(terms, identity, route, tier):
                         matching.append(_entry(entries.uid(row), terms, entries.expires_ms[row]))
                 row = entries.next[row]
-        return _combined(matching) if matching else NOTHING
+        return combined(matching) if matching else NOTHING
 
     def _has_room(self, terms: Terms, key: int, check: int, ends_ms: int, rank: int) -> bool:
         if terms.known is not None and self._entries.marks + len(terms.known.marks) > MARKS_MAX:
@@ -287,31 +247,6 @@ def _covers(terms: Terms, identity: Identity, route: str, tier: str | None) -> b
         and (terms.tier is None or terms.tier == tier)
         and (terms.known is None or not terms.known.spares(identity.ip, identity.user))
     )
-
-
-def _combined(matching: list[Entry]) -> Ruling:
-    refusal: Entry | None = None
-    throttles: list[Entry] = []
-    level = 0
-    for entry in matching:
-        match entry.kind:
-            case ActionKind.ALLOW:
-                return Ruling(allowed=entry)
-            case ActionKind.DENY | ActionKind.CHALLENGE:
-                refusal = entry if refusal is None else max(refusal, entry, key=_severity)
-            case ActionKind.THROTTLE:
-                throttles.append(entry)
-            case ActionKind.BROWNOUT:
-                level = max(level, entry.level)
-            case ActionKind.NOTICE:
-                pass
-            case _:
-                assert_never(entry.kind)
-    return Ruling(refusal, tuple(sorted(throttles, key=lambda entry: (entry.factor_ppm, entry.uid))), level)
-
-
-def _severity(entry: Entry) -> tuple[bool, int, str]:
-    return entry.kind is ActionKind.DENY, entry.expires_ms, entry.uid
 
 
 def _entry(uid: str, terms: Terms, expires_ms: int) -> Entry:

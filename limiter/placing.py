@@ -6,9 +6,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from limiter.conditions import FOREVER_MS
 from limiter.matcher import Matcher
-from limiter.overrides import FOREVER_MS, NOTHING, Overrides, Ruling
+from limiter.overrides import Overrides
 from limiter.policy import PPM
+from limiter.ruling import NOTHING, Ruling
 from limiter.throttles import throttled
 from limiter.verdict import Placed, Reason, Request
 

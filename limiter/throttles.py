@@ -21,8 +21,8 @@ from limiter.algorithms.sliding_log import SlidingLog
 from limiter.algorithms.token_bucket import CAPACITY_US_MAX, Bucket
 from limiter.matcher import Applied
 from limiter.orders import NewRate
-from limiter.overrides import Entry
 from limiter.policy import PPM
+from limiter.ruling import Entry
 
 
 def throttled(applied: Sequence[Applied], throttles: Sequence[Entry], factor_ppm: int) -> list[Applied]:

@@ -11,8 +11,9 @@ import msgspec
 from limiter.algorithms.shape import Shape
 from limiter.algorithms.taken import Taken
 from limiter.attributes import Attributes
+from limiter.conditions import FOREVER_MS
 from limiter.matcher import Applied, Identity
-from limiter.overrides import FOREVER_MS, Entry, Ruling
+from limiter.ruling import Entry, Ruling
 from schemas.action import ActionKind
 from schemas.decision import Verdict
 

@@ -34,6 +34,7 @@ from limiter.placing import Placing
 from limiter.policy import PPM, Policy
 from limiter.shadow import reported, to_give_back
 from limiter.shared import SCRIPTS, SharedLimits
+from limiter.taking import Taking
 from limiter.verdict import Answer, Mode, Placed, Request, Slot, combined
 from schemas.decision import VERDICTS
 from schemas.settings import Settings
@@ -73,6 +74,7 @@ class Node:
             self._link, settings.keys, settings.redis_deadline_ms, self._known, self._leases, clock_ms, self._sharers
         )
         self._lender = Lender(self._leases, self._shared, clock_ms, self._failed)
+        self._taking = Taking(self._shared, settings.redis_deadline_ms / 1000, self._failed)
         self._giving_back = GivingBack(self._shared, self._known, self._sharers, self._failed)
         self._known_nodes = settings.known_nodes
         self._nodes = nodes
@@ -80,8 +82,6 @@ class Node:
         self._metrics = metrics
         self._counts = {(verdict, mode): 0 for verdict in VERDICTS for mode in Mode}
         metrics.before_read(self._count)
-        self._deadline_s = settings.redis_deadline_ms / 1000
-        self._giving: set[asyncio.Task[None]] = set()
         self._settling: asyncio.Task[None] | None = None
 
     @property
@@ -155,7 +155,7 @@ class Node:
     async def aclose(self) -> None:
         """Gives back what is held, and stops asking for Redis."""
         await self._lender.aclose()
-        await asyncio.gather(*self._giving, return_exceptions=True)
+        await self._taking.aclose()
         if self._settling is not None:
             self._settling.cancel()
             await asyncio.gather(self._settling, return_exceptions=True)
@@ -196,7 +196,7 @@ class Node:
         now_ms = self._clock_ms()
         held = self._reserved(asking, now_ms)
         groups = [rest(one, leases) for one, leases in zip(asking, held, strict=True)]
-        taken = await self._take_shared(groups + [[each] for one in asking for each in one.shadowed], began_s)
+        taken = await self._taking.groups(groups + [[each] for one in asking for each in one.shadowed], began_s)
         self._lender.wake()
         answers: list[Answer] = []
         back: list[tuple[Applied, Taken]] = []
@@ -210,7 +210,7 @@ class Node:
             back += to_give_back(answer, one.shadowed, told)
             answers.append(self._reported(answer, one, told))
         if back:
-            await self._give_back(back, began_s)
+            await self._taking.give_back(back, began_s)
         return answers
 
     def _locally(self, one: Placed, now_ms: int) -> Answer:
@@ -251,41 +251,6 @@ class Node:
 
     def _sharers(self) -> int:
         return max(self._known_nodes, self._nodes(), 1)
-
-    async def _take_shared(self, asking: list[list[Applied]], began_s: float) -> list[list[Taken] | None]:
-        """What Redis says to each group, None where it did not say all of it in time.
-
-        A group that is not answered, or that one of its limits refuses, gets back what the others took.
-        """
-        flat = [one for applied in asking for one in applied]
-        replies = iter(await self._shared.take(flat) if flat else ())
-        groups: list[list[Taken] | None] = []
-        back: list[tuple[Applied, Taken]] = []
-        for applied in asking:
-            told = [(one, next(replies)) for one in applied]
-            taken = [its for _, its in told if isinstance(its, Taken)]
-            failed = next((its for _, its in told if isinstance(its, Exception)), None)
-            if failed is not None:
-                self._failed(failed)
-            if failed is not None or not all(its.allowed for its in taken):
-                back += [(one, its) for one, its in told if isinstance(its, Taken) and its.allowed]
-            groups.append(taken if failed is None else None)
-        if back:
-            await self._give_back(back, began_s)
-        return groups
-
-    async def _give_back(self, back: list[tuple[Applied, Taken]], began_s: float) -> None:
-        """Waits for it no longer than the check may take; then it goes on alone."""
-        giving = asyncio.create_task(self._given_back(back), name="limiter-give-back")
-        self._giving.add(giving)
-        giving.add_done_callback(self._giving.discard)
-        await asyncio.wait((giving,), timeout=max(0.0, self._deadline_s - (time.perf_counter() - began_s)))
-
-    async def _given_back(self, back: list[tuple[Applied, Taken]]) -> None:
-        try:
-            await self._shared.give_back(back)
-        except AWAY as error:  # refused all the same, and a little poorer
-            self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         self._metrics.redis_errors.labels(reason_of(error)).inc()

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from detectors import artifact
 from detectors.errors import ArtifactError
-from floodwarden import embedded, topics
+from floodwarden import clocks, embedded, topics
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
 from limiter.errors import PolicyError
@@ -26,6 +26,7 @@ from limiter.spool_directory import nearest, writable
 from schemas import redis_client
 from schemas.redis_url import Kind, parse
 from schemas.settings import Settings
+from schemas.topics import DECISIONS
 
 TIMEOUT_S: Final = 3.0
 SLOW_REDIS_MS: Final = 2.0
@@ -59,6 +60,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _model(settings)
     yield _kafka(settings)
     yield _topics(settings)
+    yield _clocks(settings)
     yield from _redis(settings)
     yield _embedded("embedded broker", embedded.why_no_broker)
     yield _embedded("embedded Redis", embedded.why_no_redis)
@@ -155,6 +157,25 @@ def _topics(settings: Settings) -> Check:
         fix = "set FLOODWARDEN_DECISIONS_PARTITIONS and FLOODWARDEN_USAGE_PARTITIONS to what is there"
         return Check("topics", Level.FAIL, "; ".join(other), fix)
     return Check("topics", Level.OK, f"all {len(states)} there under {settings.topic_prefix}*")
+
+
+def _clocks(settings: Settings) -> Check:
+    try:
+        skews = clocks.skews_ms(settings)
+    except UnreachableError as error:
+        return Check("clocks", Level.FAIL, str(error), "first make Kafka and its topics reachable")
+    if skews is None:
+        fix = (
+            f"where nodes are on several machines: message.timestamp.type=LogAppendTime on {settings.topic(DECISIONS)}"
+        )
+        return Check("clocks", Level.WARN, "decisions are stamped by who sends them: a wrong clock goes unnoticed", fix)
+    wrong = {node: ahead_ms for node, ahead_ms in sorted(skews.items()) if abs(ahead_ms) > settings.skew_ms}
+    if wrong:
+        seen = ", ".join(f"{n} {abs(ms) / 1000:.1f} s {'ahead' if ms > 0 else 'behind'}" for n, ms in wrong.items())
+        return Check("clocks", Level.WARN, f"{seen} of the broker's", "their rows are set right; let them ask NTP")
+    return Check(
+        "clocks", Level.OK, f"{len(skews)} node{'s' * (len(skews) != 1)} within {settings.skew_ms} ms of the broker"
+    )
 
 
 def _redis(settings: Settings) -> Iterator[Check]:

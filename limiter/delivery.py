@@ -129,7 +129,7 @@ class Delivery:
             self._producer.produce(
                 self._topic,
                 parcel.value,
-                headers=_HEADERS,
+                headers=[*_HEADERS, (topics.SENT, str(time.time_ns() // 1_000_000).encode())],
                 on_delivery=lambda error, _: self._answered(number, error),
             )
         except BufferError:

@@ -65,11 +65,32 @@ def decode_many(messages: Sequence[tuple[bytes, str | None]], columns: tuple[str
 
     Raises `BadMessageError` when any of them is bad, without telling which: then judge each by `decode`.
     """
+    return decode_each(messages, columns)[0]
+
+
+def decode_each(
+    messages: Sequence[tuple[bytes, str | None]], columns: tuple[str, ...]
+) -> tuple[pa.RecordBatch, list[int]]:
+    """`decode_many`, and how many rows of it each message holds."""
     schema = pa.schema([d.SCHEMA.field(name) for name in columns])
-    tables = [_light(value, content_type, schema) for value, content_type in messages]
-    if not tables:
-        return pa.RecordBatch.from_pylist([], schema=schema)
-    return check(arrow_stream.conform(arrow_stream.validated(pa.concat_tables(tables)), schema, _ABSENT))
+    tables: list[pa.Table] = []
+    lengths: list[int] = []
+    rows: list[Decision] = []  # of JSON messages one after the other: columns are made of them together
+    for value, content_type in messages:
+        _sized(value)
+        if _kind(value, content_type) == topics.JSON:
+            found = rows_from_json(value)
+            rows += found
+            lengths.append(len(found))
+            continue
+        if rows:
+            tables.append(_columns(rows, schema))
+            rows = []
+        tables.append(_light(value, schema))
+        lengths.append(tables[-1].num_rows)
+    if rows or not tables:
+        tables.append(_columns(rows, schema))
+    return check(arrow_stream.conform(arrow_stream.validated(pa.concat_tables(tables)), schema, _ABSENT)), lengths
 
 
 def rows_from_json(value: bytes) -> list[Decision]:
@@ -197,13 +218,19 @@ def _kind(value: bytes, content_type: str | None) -> str:
     return kind
 
 
-def _light(value: bytes, content_type: str | None, schema: pa.Schema) -> pa.Table:
-    """Some columns of one message, its values not looked at yet."""
+def _sized(value: bytes) -> None:
     if len(value) > topics.MESSAGE_BYTES_MAX:
         fix = f"send at most {topics.MESSAGE_BYTES_MAX} bytes a message"
         raise BadMessageError("too_large", "body", f"{len(value)} bytes", fix)
-    if _kind(value, content_type) == topics.JSON:
-        return pa.table(from_rows(rows_from_json(value)).select(schema.names))
+
+
+def _columns(rows: Sequence[Decision], schema: pa.Schema) -> pa.Table:
+    """Some columns of rows, all of whose values are judged."""
+    return pa.table(from_rows(rows).select(schema.names)).replace_schema_metadata(None)
+
+
+def _light(value: bytes, schema: pa.Schema) -> pa.Table:
+    """Some columns of one message in Arrow, its values not looked at yet."""
     table = arrow_stream.read(value, schema)
     arrow_stream.check_version(table.schema, d.VERSION_KEY, d.VERSION)
     if set(schema.names) <= set(table.column_names):

@@ -129,6 +129,15 @@ class Settings(BaseSettings):
         2000, ge=0, description="how far behind the newest event one may come and still be in time"
     )
     idle_ms: int = Field(3000, ge=100, description="a silent partition holds the watermark back this long")
+    skew_ms: int = Field(
+        2000, ge=100, description="a node's clock may be off from the broker's by so much; beyond it its rows are moved"
+    )
+    shed_behind_ms: int = Field(
+        60_000,
+        ge=0,
+        description="who is further behind than this and falls further behind samples, with weights, and says so; 0 = "
+        "never: windows stay exact, and late without limit",
+    )
     login_routes: str = Field(
         "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth", description="route globs that take a credential"
     )

@@ -8,6 +8,7 @@ from typing import Final
 JSON: Final = "application/json"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 CONTENT_TYPE: Final = "content-type"
+SENT: Final = "sent-ms"  # header: epoch milliseconds by the sender's clock when it sent the message, for its skew
 MESSAGE_BYTES_MAX: Final = 1 << 20
 
 
@@ -26,7 +27,10 @@ class Topic:
 
 _HOUR_MS: Final = 3_600_000
 
-DECISIONS: Final = Topic("decisions", 4, {"retention.ms": str(24 * _HOUR_MS)})
+# The broker's clock stamps every message: nodes' clocks are held to it (docs/adr/0022).
+DECISIONS: Final = Topic(
+    "decisions", 4, {"retention.ms": str(24 * _HOUR_MS), "message.timestamp.type": "LogAppendTime"}
+)
 # A row per entity and one-second pane; every block of a decisions partition goes to every partition (docs/adr/0005).
 # A block is of many decision messages, so its message may be larger than theirs.
 USAGE_BYTES_MAX: Final = 16 << 20
@@ -36,5 +40,6 @@ ACTIONS: Final = Topic("actions", 1, {"cleanup.policy": "compact"})
 DEAD_LETTER: Final = Topic("dead-letter", 1, {"retention.ms": str(7 * 24 * _HOUR_MS)})
 # Holds no messages: its committed offsets say which block of a decisions partition is open (docs/adr/0005).
 INTENTS: Final = Topic("intents", DECISIONS.partitions, {})
+TERMS: Final = Topic("terms", DECISIONS.partitions, {})  # the same for what that block depends on (docs/adr/0022)
 
-TOPICS: Final = (DECISIONS, USAGE, ALERTS, ACTIONS, DEAD_LETTER, INTENTS)
+TOPICS: Final = (DECISIONS, USAGE, ALERTS, ACTIONS, DEAD_LETTER, INTENTS, TERMS)

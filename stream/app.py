@@ -3,7 +3,8 @@
     decisions --agent--> inbox --drain--> Combiner --> usage
     usage     --agent--> inbox --drain--> Detector --> alerts
 
-An inbox empties whole into one step: a step under load is a large one, a step while idle is one message, at once.
+An inbox empties whole into one step: a step under load is a large one, a step while idle is one message, at once. It is
+bounded in messages and bytes; while it is full Faust's queue fills, while that is full Faust fetches no more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import os
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -36,9 +38,16 @@ from stream.warm import warm
 
 log = structlog.get_logger(__name__)
 INBOX_MESSAGES_MAX: Final = 2048
-LINGER_S: Final = 0.002  # more of what arrives together goes into one step
+INBOX_BYTES_MAX: Final = 64 << 20
+FAUST_MESSAGES_MAX: Final = 1024  # read and not yet in an inbox, by topic
+LINGER_STEP_MESSAGES: Final = 8  # after a step of so many the next one waits for company: larger steps cost less a row
+LINGER_SHARE: Final = 0.25  # of what the last step took
+LINGER_S_MAX: Final = 0.02
 TICK_S: Final = 0.02
+WATCH_EVERY_S: Final = 1.0
 EXIT_CRASHED: Final = 3
+LOG_APPEND_TIME: Final = 1  # of a message's timestamp: the broker's, not its producer's
+MS_DIGITS_MAX: Final = 13  # of epoch milliseconds until 2286
 _WATCH_S: Final = 0.1
 _STOP_S: Final = 5.0
 _SAVE_S: Final = 30.0
@@ -59,34 +68,59 @@ class Stream:
 class Inbox:
     """Messages between an agent and its step: bounded, so that a slow step stops Faust from fetching."""
 
-    def __init__(self, step: Callable[[list[Arrived]], Awaitable[None]]) -> None:
+    def __init__(self, step: Callable[[list[Arrived]], Awaitable[None]], bytes_max: int = INBOX_BYTES_MAX) -> None:
         self._step = step
         self._queue: asyncio.Queue[Arrived] = asyncio.Queue(INBOX_MESSAGES_MAX)
+        self._bytes, self._bytes_max = 0, bytes_max
+        self._room = asyncio.Event()
+        self._room.set()
 
     async def fill(self, events: AsyncIterable[Any]) -> None:
         """Take what Faust delivers, without end."""
         async for event in events:
-            await self._queue.put(arrived(event.message))
+            await self._room.wait()
+            one = arrived(event.message)
+            self._bytes += len(one.message.value)
+            if self._bytes >= self._bytes_max:
+                self._room.clear()
+            await self._queue.put(one)
 
     async def drain(self) -> None:
-        """Hand on all there is in one step, again and again."""
+        """Hand on all there is in one step, again and again: at once while idle, with company under load."""
+        linger_s = 0.0
         while True:
             batch = [await self._queue.get()]
-            await asyncio.sleep(LINGER_S)
+            if linger_s:
+                await asyncio.sleep(linger_s)
             while not self._queue.empty():
                 batch.append(self._queue.get_nowait())
+            self._bytes -= sum(len(one.message.value) for one in batch)
+            if self._bytes < self._bytes_max:
+                self._room.set()
+            began_s = time.perf_counter()
             await self._step(batch)
+            linger_s = linger(len(batch), time.perf_counter() - began_s)
+
+
+def linger(messages: int, took_s: float) -> float:
+    """How long a step waits for more messages, after one that had so many and took so long."""
+    return min(LINGER_S_MAX, took_s * LINGER_SHARE) if messages >= LINGER_STEP_MESSAGES else 0.0
 
 
 def arrived(message: Any) -> Arrived:
     """A Faust message by name."""
     headers = dict(message.headers or ())
-    content_type = headers.get(topics.CONTENT_TYPE)
-    return Arrived(
-        message.partition,
-        message.generation_id,
-        Message(message.offset, message.value or b"", content_type.decode("latin-1") if content_type else None),
+    content_type, sent = headers.get(topics.CONTENT_TYPE), headers.get(topics.SENT)
+    kept = Message(
+        message.offset,
+        message.value or b"",
+        content_type.decode("latin-1") if content_type else None,
+        message.follows,
+        round(message.timestamp * 1000) if message.timestamp and message.timestamp > 0 else None,
+        message.timestamp_type == LOG_APPEND_TIME,
+        int(sent) if sent and sent.isdigit() and len(sent) <= MS_DIGITS_MAX else None,
     )
+    return Arrived(message.partition, message.generation_id, kept)
 
 
 def create_app(settings: Settings, model: Model | None = None) -> Stream:
@@ -105,6 +139,7 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
         consumer_max_fetch_size=8 << 20,
         consumer_group_instance_id=settings.node or None,  # static membership: back at once, without a rebalance
         stream_wait_empty=False,
+        stream_buffer_maxsize=FAUST_MESSAGES_MAX,
         broker_request_timeout=10,
         broker_session_timeout=6,
         broker_heartbeat_interval=1,
@@ -153,7 +188,8 @@ async def _serve(settings: Settings) -> NoReturn:
     await server.start(settings.host, settings.port or http.PORT)
     log.info("listening", host=settings.host, port=server.port)
     work = [asyncio.create_task(inbox.drain()) for inbox in stream.inboxes.values()]
-    work += [asyncio.create_task(_tick(stream.detector)), asyncio.create_task(_host(stream.faust))]
+    work += [asyncio.create_task(run(stream)) for run in (_tick, _watch)]
+    work.append(asyncio.create_task(_host(stream.faust)))
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopping, *work], return_when=asyncio.FIRST_COMPLETED)
     crashed = [error for task in done if task is not stopping and (error := task.exception())]
@@ -189,10 +225,17 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def _tick(detector: Detector) -> None:
+async def _tick(stream: Stream) -> None:
     while True:
         await asyncio.sleep(TICK_S)
-        await detector.tick()
+        await stream.detector.tick()
+
+
+async def _watch(stream: Stream) -> None:
+    while True:
+        await asyncio.sleep(WATCH_EVERY_S)
+        await stream.combiner.watch()
+        await stream.detector.watch()
 
 
 async def _host(app: faust.App) -> None:
@@ -204,7 +247,11 @@ async def _host(app: faust.App) -> None:
 
 
 async def _check_topics(settings: Settings, sender: Sender) -> None:
-    wanted = ((topics.DECISIONS, settings.decisions_partitions), (topics.USAGE, settings.usage_partitions))
+    wanted = (
+        (topics.DECISIONS, settings.decisions_partitions),
+        (topics.USAGE, settings.usage_partitions),
+        (topics.TERMS, settings.decisions_partitions),
+    )
     for topic, count in wanted:
         found = await sender.partitions(settings.topic(topic))
         if found != count:

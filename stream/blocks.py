@@ -7,7 +7,8 @@
 so that a block is wholly new or wholly repeated.
 
 The record is a committed offset of a topic that holds no messages, `a << 16 | length`, because every broker keeps
-committed offsets and only some keep the text that may stand beside them. See docs/adr/0005.
+committed offsets and only some keep the text that may stand beside them. Beside it stand the block's terms: how far
+event time had come before it, and how much of it is taken. See docs/adr/0005 and 0022.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LENGTH_MAX: Final = (1 << LENGTH_BITS) - 1
 MESSAGES_MAX: Final = 1024
 BYTES_MAX: Final = 4 << 20
 NOTHING: Final = b"[]"  # a message without decisions
+LEVEL_BITS: Final = 8
 
 
 def intent(start: int, end: int) -> int:
@@ -38,21 +40,53 @@ def recorded(offset: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a block depends on beside its messages.
+
+    `ts_ms_max`: the newest event time of its partition before it (0: none). `level`: how much of it is taken, as
+    `stream.sampling` counts (0: all).
+    """
+
+    ts_ms_max: int = 0
+    level: int = 0
+
+    @property
+    def offset(self) -> int:
+        """The terms as the offset that records them."""
+        return self.ts_ms_max << LEVEL_BITS | self.level
+
+    @classmethod
+    def recorded(cls, offset: int) -> Terms:
+        """The terms that an offset records."""
+        return cls(offset >> LEVEL_BITS, offset & ((1 << LEVEL_BITS) - 1))
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """A message of a decisions partition as it came."""
+    """A message of a decisions partition as it came.
+
+    The log holds no message in [`follows`, `offset`), transaction markers apart; None: that is not known. `stamp_ms` is
+    when the broker appended it (`by_broker`) or its producer made it, `sent_ms` when its producer's clock said it was
+    sent; None where not stated.
+    """
 
     offset: int
     value: bytes
     content_type: str | None
+    follows: int | None = None
+    stamp_ms: int | None = None
+    by_broker: bool = False
+    sent_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A block about to be written: the messages of [start, end)."""
+    """A block about to be written: the messages of [start, end), and the terms."""
 
     start: int
     end: int
     messages: tuple[Message, ...]
+    terms: Terms = Terms()
 
 
 class Offered(Enum):
@@ -68,14 +102,16 @@ class Lease:
     """One decisions partition as one generation of the group holds it.
 
     `next` is where the next block begins; `redo` where it must end, when its record was found and not made here.
+    `terms` are those of the next block: its level only where it is redone.
     """
 
     partition: int
     generation: int
     next: int
     redo: int | None = None
-    ts_ms_max: int = 0
+    terms: Terms = Terms()
     pending: deque[Message] = field(default_factory=deque)
+    skipped: int = 0
 
     @property
     def due(self) -> int:
@@ -83,27 +119,39 @@ class Lease:
         return self.pending[-1].offset + 1 if self.pending else self.next
 
     def offer(self, message: Message) -> Offered:
-        """Take a message when it is the one that is due."""
-        if message.offset < self.due:
+        """Take a message when it is the one that is due: nothing that could be read lies before it.
+
+        Offsets without messages (transaction markers, aborted transactions) are counted in `skipped`.
+        """
+        due = self.due
+        if message.offset < due:
             return Offered.REPEATED
-        if message.offset > self.due:
-            return Offered.EARLY
+        if message.offset > due:
+            if message.follows is None or message.follows > due:
+                return Offered.EARLY
+            self.skipped += message.offset - due
+            ends = range(due + LENGTH_MAX, message.offset + 1, LENGTH_MAX)  # a block cannot be longer
+            self.pending.extend(Message(end - 1, NOTHING, None) for end in ends)
         self.pending.append(message)
         return Offered.KEPT
 
-    def cut(self) -> Cut | None:
-        """The next block, when it can be written: bounded in messages and bytes; None while there is none."""
+    def cut(self, level: int = 0) -> Cut | None:
+        """The next block, when it can be written: bounded in messages and bytes; None while there is none.
+
+        A new one is taken at `level`, one that is redone at the level it was recorded with.
+        """
         if self.redo is not None:
             if self.due < self.redo:
                 return None
             messages = tuple(m for m in self.pending if m.offset < self.redo)
-            return Cut(self.next, self.redo, messages)
+            return Cut(self.next, self.redo, messages, self.terms)
         messages = self._bounded()
-        return Cut(self.next, messages[-1].offset + 1, messages) if messages else None
+        terms = Terms(self.terms.ts_ms_max, level)
+        return Cut(self.next, messages[-1].offset + 1, messages, terms) if messages else None
 
     def written(self, cut: Cut, ts_ms_max: int) -> None:
         """The block is acknowledged everywhere."""
-        self.next, self.redo, self.ts_ms_max = cut.end, None, max(self.ts_ms_max, ts_ms_max)
+        self.next, self.redo, self.terms = cut.end, None, Terms(max(self.terms.ts_ms_max, ts_ms_max))
         while self.pending and self.pending[0].offset < cut.end:
             self.pending.popleft()
 

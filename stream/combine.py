@@ -54,15 +54,17 @@ def combine(
     ts_ms_max: int,
     usage_partitions: int,
     login_globs: tuple[str, ...],
+    judged_s: I64 | None = None,
 ) -> list[Block]:
     """Blocks [start, end) of decisions `partition`, one for each usage partition, empty ones too.
 
     `batch` has at least `COLUMNS`, checked; `ts_ms_max` is the newest event time the partition has shown before it.
+    Each row is counted in its own second and is evidence in `judged_s` (`stream.event_time`), its own unless given.
     """
     if batch.num_rows == 0:
         counts, flows = _empty(COUNTS), _empty(FLOWS)
         return [Block(partition, start, end, ts_ms_max, counts, flows) for _ in range(usage_partitions)]
-    rows = Requests.read(batch, login_globs)
+    rows = Requests.read(batch, login_globs, judged_s)
     newest_ms = max(ts_ms_max, int(rows.ts_ms.max()))
     flow_rows, dropped = _flows(rows)
     count_rows = _counts(rows, dropped)
@@ -88,13 +90,14 @@ def _flows(rows: Requests) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
     of = compiled.owners(rows.ip.codes, rows.key.codes, rows.classes, rows.status, ips)
     texts = (rows.route.codes, rows.user.codes, rows.ip.codes)
     tables = (rows.route.table, rows.user.table, rows.ip.table)
-    codes, ranks = compiled.flow_codes(of, rows.pane, panes, texts, tables, rows.path_hash, rows.classes)
+    codes, ranks = compiled.flow_codes(of, rows.judged, panes, texts, tables, rows.path_hash, rows.classes)
     groups, uniques = numbered(codes)
     row, n, first_ms, last_ms = compiled.spans(groups, len(uniques), rows.ts_ms, rows.weight)
-    rank, place = ranks[row], of[row].astype(np.int64) * panes + rows.pane[row]
+    rank, place = ranks[row], of[row].astype(np.int64) * panes + rows.judged[row]
     places, owners = grouped(place, (ips + len(rows.key.values)) * panes)
     cut = beyond(places, len(owners), rank, FLOWS_PER_PANE_MAX)
-    dropped = _dropped(place[cut], n[cut], ips * panes)
+    counted = of[row[cut]].astype(np.int64) * panes + rows.pane[row[cut]]  # counts stand in the rows' own second
+    dropped = _dropped(counted, n[cut], ips * panes)
     kept = np.flatnonzero(~cut)
     row, owner = row[kept], place[kept] // panes
     by_key = owner >= ips

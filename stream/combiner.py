@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 
 from schemas import codec, dead_letter, topics
 from schemas.settings import Settings
-from stream import intake
-from stream.blocks import Cut, Lease, Message, Offered, intent, recorded
+from stream import intake, overload
+from stream.blocks import Cut, Lease, Message, Offered, Terms, intent, recorded
 from stream.combine import combine
 from stream.driver import Group, Place
 from stream.errors import LeaseLostError, NameTakenError
-from stream.metrics import Metrics
+from stream.event_time import Rule
+from stream.metrics import NODES_MAX, Metrics
 from stream.sender import Outgoing, Sender
+from stream.shedding import Shedding
 
 log = structlog.get_logger(__name__)
-REJOIN_PAUSE_S = 1.0
+COMPLAIN_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,12 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What a block became: usage messages in partition order, rows, newest time, and what could not be taken."""
+    """What a block became: usage messages in partition order, what was taken of it, and the time of either part."""
 
     usage: list[bytes]
-    rows: int
-    ts_ms_max: int
-    rejected: list[intake.Rejected]
+    taken: intake.Taken
+    decode_s: float
+    combine_s: float
 
 
 class Combiner:
@@ -49,9 +51,14 @@ class Combiner:
         self._settings, self._sender, self._metrics = settings, sender, metrics
         self._decisions = settings.topic(topics.DECISIONS)
         self._intents = settings.topic(topics.INTENTS)
+        self._terms = settings.topic(topics.TERMS)
+        self._alerts = settings.topic(topics.ALERTS)
         self._usage = settings.topic(topics.USAGE)
         self._dead = settings.topic(topics.DEAD_LETTER)
         self._globs = settings.login_globs
+        self._rule = Rule(settings.lateness_ms, settings.skew_ms)
+        self._complained: dict[str, float] = {}  # of the nodes whose clocks were wrong: when to say so again
+        self._shedding = Shedding(settings.shed_behind_ms)
         self._leases: dict[int, Lease] = {}
         self._group: Group | None = None
         self._membership = (-1, "")
@@ -70,8 +77,9 @@ class Combiner:
         """Keep what is due and write every block that can be written."""
         async with self._lock:
             early = self._offer(arrived)
+            level = await self._level()
             try:
-                while cuts := [(lease, cut) for lease in self._leases.values() if (cut := lease.cut())]:
+                while cuts := [(lease, cut) for lease in self._leases.values() if (cut := lease.cut(level))]:
                     await self._write(cuts)
             except LeaseLostError as error:
                 log.warning("partitions lost", reason=str(error))
@@ -89,17 +97,41 @@ class Combiner:
         """Decisions partitions held."""
         return sorted(self._leases)
 
+    async def watch(self) -> None:
+        """Say how far behind we are; to be called now and then."""
+        async with self._lock:
+            ends = {p: self._group.end((self._decisions, p)) for p in self._leases} if self._group else {}
+            lags = {p: max(0, end - self._leases[p].due) for p, end in ends.items() if end is not None}
+            self._metrics.lags("combine", lags)
+            if not any(lags.values()):
+                await self._level()
+
+    async def _level(self) -> int:
+        """The level at which blocks are taken now; a change of it is told."""
+        now_ms = time.time_ns() // 1_000_000
+        waiting = [lease.pending[0].stamp_ms for lease in self._leases.values() if lease.pending]
+        behind_ms = max([now_ms - stamp_ms for stamp_ms in waiting if stamp_ms is not None], default=0)
+        self._metrics.behind_ms.set(max(0, behind_ms))
+        since_ms, before = self._shedding.since_ms, self._shedding.level
+        level = self._shedding.judge(behind_ms, now_ms)
+        if level != before:
+            alert = overload.alert(self._settings.node or self._membership[1], level, since_ms, behind_ms, now_ms)
+            log.warning("overload", status=alert.status.value, level=level, behind_ms=behind_ms)
+            self._metrics.sampling(level)
+            await self._sender.send([Outgoing(self._alerts, alert.model_dump_json().encode(), key=alert.uid.encode())])
+        return level
+
     async def _lease(self, group: Group, ours: set[int]) -> None:
         intents = await group.committed((self._intents, p) for p in ours)
+        terms = await group.committed((self._terms, p) for p in ours)
         plain = await group.committed((self._decisions, p) for p in ours)
         bounds = await group.bounds((self._decisions, p) for p in ours)
-        newest = {p: lease.ts_ms_max for p, lease in self._leases.items()}
         self._join(group)
         for p in sorted(ours):
             earliest, _ = bounds[self._decisions, p]
             if (found := intents.get((self._intents, p))) is not None:
                 start, end = recorded(found)
-                lease = Lease(p, group.generation, start, end, newest.get(p, 0))
+                lease = Lease(p, group.generation, start, end, Terms.recorded(terms.get((self._terms, p), 0)))
             else:
                 lease = Lease(p, group.generation, plain.get((self._decisions, p), earliest))
             if gone := lease.truncated(earliest):
@@ -124,49 +156,80 @@ class Combiner:
                 continue
             if lease.offer(one.message) is Offered.EARLY:
                 early.add(one.partition)
+            if lease.skipped:
+                self._metrics.skipped_offsets.inc(lease.skipped)
+                lease.skipped = 0
         return early
 
     async def _write(self, cuts: list[tuple[Lease, Cut]]) -> None:
         began_s = time.perf_counter()
         made, _ = await asyncio.gather(asyncio.to_thread(self._make, cuts), self._record(cuts))
+        made_s = time.perf_counter()
         outgoing = [
             Outgoing(self._usage, value, partition=u)
             for u in range(self._settings.usage_partitions)
             for value in (block.usage[u] for block in made)
         ]
         for (lease, _), block in zip(cuts, made, strict=True):
-            outgoing += [self._dead_letter(lease.partition, rejected) for rejected in block.rejected]
+            outgoing += [self._dead_letter(lease.partition, rejected) for rejected in block.taken.rejected]
         await self._sender.send(outgoing)
         for (lease, cut), block in zip(cuts, made, strict=True):
-            lease.written(cut, block.ts_ms_max)
-            self._metrics.decisions.inc(block.rows)
-            self._metrics.messages.inc(len(cut.messages))
+            lease.written(cut, block.taken.newest_ms)
+            self._metrics.took(block.taken, len(cut.messages))
+            self._complain(block.taken.clocks)
+        ended_s = time.perf_counter()
         self._metrics.blocks.labels("combine").inc(len(cuts))
-        self._metrics.step_seconds.labels("combine").observe(time.perf_counter() - began_s)
+        self._metrics.step_seconds.labels("combine").observe(ended_s - began_s)
+        self._metrics.step_messages.labels("combine").observe(sum(len(cut.messages) for _, cut in cuts))
+        self._metrics.stage("decode", sum(block.decode_s for block in made))
+        self._metrics.stage("combine", sum(block.combine_s for block in made))
+        self._metrics.stage("write", ended_s - made_s)
+
+    def _complain(self, clocks: Iterable[intake.Clock]) -> None:
+        """Of each node whose clock is wrong now and then in the log."""
+        now_s = time.monotonic()
+        for clock in clocks:
+            known = clock.node in self._complained or len(self._complained) < NODES_MAX
+            if known and now_s >= self._complained.get(clock.node, now_s):
+                self._complained[clock.node] = now_s + COMPLAIN_EVERY_S
+                log.warning(
+                    "wrong clock",
+                    node=clock.node,
+                    ahead_ms=clock.ahead_ms,
+                    fix="its rows were set right; let it ask NTP",
+                )
 
     async def _record(self, cuts: list[tuple[Lease, Cut]]) -> None:
         if self._group is None:
             raise LeaseLostError("not in the group")
-        offsets: Mapping[Place, int] = {
-            (self._intents, lease.partition): intent(cut.start, cut.end) for lease, cut in cuts
-        } | {(self._decisions, lease.partition): cut.start for lease, cut in cuts}
+        offsets: dict[Place, int] = {}
+        for lease, cut in cuts:
+            offsets[self._intents, lease.partition] = intent(cut.start, cut.end)
+            offsets[self._terms, lease.partition] = cut.terms.offset
+            offsets[self._decisions, lease.partition] = cut.start
+        began_s = time.perf_counter()
         await self._group.commit(cuts[0][0].generation, self._membership[1], offsets)
+        self._metrics.stage("record", time.perf_counter() - began_s)
 
     def _make(self, cuts: list[tuple[Lease, Cut]]) -> list[_Made]:
         return [self._combine(lease, cut) for lease, cut in cuts]
 
     def _combine(self, lease: Lease, cut: Cut) -> _Made:
-        batch, rejected = intake.take(cut.messages)
+        began_s = time.perf_counter()
+        taken = intake.take(cut, lease.partition, self._rule, self._globs)
+        taken_s = time.perf_counter()
         blocks = combine(
-            batch,
+            taken.batch,
             partition=lease.partition,
             start=cut.start,
             end=cut.end,
-            ts_ms_max=lease.ts_ms_max,
+            ts_ms_max=taken.newest_ms,
             usage_partitions=self._settings.usage_partitions,
             login_globs=self._globs,
+            judged_s=taken.judged_s,
         )
-        return _Made([codec.encode_block(b) for b in blocks], batch.num_rows, blocks[0].ts_ms_max, rejected)
+        usage = [codec.encode_block(b) for b in blocks]
+        return _Made(usage, taken, taken_s - began_s, time.perf_counter() - taken_s)
 
     def _dead_letter(self, partition: int, rejected: intake.Rejected) -> Outgoing:
         message, error = rejected.message, rejected.error

@@ -19,6 +19,7 @@ from schemas.errors import BadMessageError
 from schemas.settings import Settings
 from schemas.usage import MEASURES, Block, Kind
 from stream import storage
+from stream.blocks import Message
 from stream.combine import entity_hash
 from stream.combiner import Arrived
 from stream.driver import Group, Place
@@ -45,6 +46,15 @@ class Held:
     peek_due_s: float = 0.0
     tick_due_s: float = 0.0
     snapshot_offset: int = -1
+
+    def take(self, message: Message) -> bool:
+        """Take a message where it is the one that is due; False where something that could be read lies before it."""
+        due = self.due
+        if message.offset > due and (message.follows is None or message.follows > due):
+            return False
+        if message.offset >= due:
+            self.waiting.append((message.offset, message.value))
+        return True
 
     @property
     def due(self) -> int:
@@ -103,12 +113,10 @@ class Detector:
             early: set[int] = set()
             for one in arrived:
                 held = self._held.get(one.partition)
-                if held is None or one.generation != self._generation or one.message.offset < held.due:
+                if held is None or one.generation != self._generation:
                     continue
-                if one.message.offset > held.due:
+                if not held.take(one.message):
                     early.add(one.partition)
-                else:
-                    held.waiting.append((one.message.offset, one.message.value))
             for held in self._held.values():
                 if held.waiting:
                     await self._apply(held)
@@ -127,6 +135,17 @@ class Detector:
                 held.rest(began_s, peeked=peek)
                 await self._send(alerts)
                 await self._snapshot(held)
+
+    async def watch(self) -> None:
+        """Say how far behind we are; to be called now and then."""
+        now_ms = _now_ms()
+        async with self._lock:
+            ends = {p: self._group.end((self._usage, p)) for p in self._held} if self._group else {}
+            self._metrics.lags("detect", {p: max(0, e - self._held[p].due) for p, e in ends.items() if e is not None})
+            for p, held in self._held.items():
+                if held.pipeline.watermark_ms:
+                    self._metrics.watermark_ms.labels(str(p)).set(held.pipeline.watermark_ms)
+                    self._metrics.watermark_lag_ms.labels(str(p)).set(now_ms - held.pipeline.watermark_ms)
 
     async def save(self) -> None:
         """Snapshots of everything, for a quick start."""
@@ -159,6 +178,7 @@ class Detector:
         repeated = held.pipeline.progress.repeated_blocks
         late = held.pipeline.progress.late_rows
         stepped = await asyncio.to_thread(self._step, held.pipeline, waiting, peek)
+        judged_s = time.perf_counter()
         held.rest(began_s, peeked=peek)
         await self._sender.send([self._dead_letter(held.partition, *bad) for bad in stepped.rejected])
         await self._send(stepped.alerts)
@@ -166,7 +186,11 @@ class Detector:
         self._metrics.blocks.labels("detect").inc(stepped.blocks)
         self._metrics.repeated.inc(held.pipeline.progress.repeated_blocks - repeated)
         self._metrics.late_rows.inc(held.pipeline.progress.late_rows - late)
-        self._metrics.step_seconds.labels("detect").observe(time.perf_counter() - began_s)
+        ended_s = time.perf_counter()
+        self._metrics.step_seconds.labels("detect").observe(ended_s - began_s)
+        self._metrics.step_messages.labels("detect").observe(len(waiting))
+        self._metrics.stage("judge", judged_s - began_s)
+        self._metrics.stage("tell", ended_s - judged_s)
         await self._snapshot(held)
 
     @staticmethod
@@ -199,7 +223,6 @@ class Detector:
         self._metrics.snapshot_seconds.observe(took_s)
         label = str(held.partition)
         self._metrics.snapshot_bytes.labels(label).set(size)
-        self._metrics.watermark_ms.labels(label).set(held.pipeline.watermark_ms)
         for what, count in held.pipeline.sizes().items():
             self._metrics.held.labels(label, what).set(count)
 

@@ -4,7 +4,8 @@ Pinned by tests/test_stream_driver.py, which says what moved when a new version 
 `Consumer.perform_seek` (Faust calls it after every rebalance that left us something, and nothing else sets positions
 after it), `App.on_rebalance_complete` (sent also when it left us nothing),
 `Consumer._new_consumer_thread`, `AIOKafkaConsumerThread._create_worker_consumer`, `ConsumerThread.thread_loop`,
-`AIOKafkaConsumer._coordinator` and `_fetch_max_wait_ms`, `GroupCoordinator._send_req`, `generation`, `member_id`.
+`AIOKafkaConsumer._coordinator`, `_fetch_max_wait_ms` and `_isolation_level`, `GroupCoordinator._send_req`,
+`generation`, `member_id`, `AIOKafkaConsumerThread._fetch_records` and `_seek_wait`, `SubscriptionState.subscription`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import faust
 from aiokafka import TopicPartition
@@ -67,6 +69,11 @@ class Group:
         last = await self._in_thread(self._kafka.end_offsets, wanted)
         return {(tp.topic, tp.partition): (first[tp], last[tp]) for tp in wanted}
 
+    def end(self, place: Place) -> int | None:
+        """Next offset of a partition of ours, as of the last fetch; None before that."""
+        found = self._kafka.highwater(TopicPartition(*place)) if place in self.assigned() else None
+        return int(found) if found is not None and found >= 0 else None
+
     async def seek(self, positions: Mapping[Place, int]) -> None:
         """Read on from here; what Faust has read before is forgotten."""
         if positions:
@@ -112,6 +119,46 @@ class Group:
         return await asyncio.wrap_future(future)
 
 
+class Thread(faust_driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Reads, and says of each record which offset it `follows`: what lies between holds nothing that could be read.
+
+    A position moves on by reading, or we put it somewhere; a rebalance begins a new state, of which nothing is known.
+    Offsets without records are transaction markers, what was aborted, and what retention took meanwhile.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - what was aborted was not decided
+        self.read_to: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # by state of an assigned partition
+        return consumer
+
+    async def _fetch_records(self, consumer: Any, active_partitions: Any, **limits: Any) -> Any:
+        records = await super()._fetch_records(consumer, active_partitions, **limits)
+        for tp, found in records.items():
+            state = _state(consumer, tp)
+            read_to = self.read_to.get(state) if state is not None else None
+            for record in found:
+                record.follows = record.offset if read_to is None else min(read_to, record.offset)
+                read_to = record.offset + 1
+            if state is not None and read_to is not None:
+                self.read_to[state] = read_to
+        return records
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        for tp, offset in partitions.items():
+            if (state := _state(consumer, tp)) is not None:
+                self.read_to[state] = offset
+        await super()._seek_wait(consumer, partitions)
+
+
+def _state(consumer: Any, tp: Any) -> Any:
+    """Position and state of a partition as long as it is assigned; another object after each rebalance."""
+    subscription = consumer._subscription.subscription  # noqa: SLF001
+    assignment = subscription.assignment if subscription else None
+    return assignment.state_value(tp) if assignment else None
+
+
 async def _run(call: Callable[..., Awaitable[Any]], *args: object) -> Any:
     return await call(*args)
 
@@ -125,15 +172,14 @@ def install(app: faust.App, on_assigned: Callable[[Group], Awaitable[Mapping[Pla
 
     app.on_rebalance_complete.connect(on_complete)
 
-    class Thread(faust_driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-        def _create_worker_consumer(self, transport: Any) -> Any:
-            consumer = super()._create_worker_consumer(transport)
-            consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
-            return consumer
-
     class Consumer(faust_driver.Consumer):  # type: ignore[misc]
         def _new_consumer_thread(self) -> Any:
             return Thread(self, loop=self.loop, beacon=self.beacon)
+
+        def _to_message(self, tp: TP, record: Any) -> Any:
+            message = super()._to_message(tp, record)
+            message.follows = getattr(record, "follows", None)
+            return message
 
         async def perform_seek(self) -> None:
             group = Group(app, self)

@@ -7,6 +7,11 @@
 
 An early alert that the close of its pane does not bear out is `withdrawn`. Everything else follows from closed panes
 alone, so the same decisions give the same alerts however they came.
+
+An incident is named by the twenty minutes its evidence crossed in. Two of one entity and family lie at least that far
+apart, so the name is its own; and what an open pane shows early, before all rows of it and of those before it are
+there, has the name that the closed panes will give it, whichever of them it then began in. Where the oldest open pane
+lies in the twenty minutes before, it may have begun there: so long nothing is told early.
 """
 
 from __future__ import annotations
@@ -23,8 +28,10 @@ from schemas.alert import Alert, Answer, Contribution, Entity, EntityKind, Evide
 from schemas.usage import Kind
 
 QUIET_MS: Final = 20 * 60_000
+SLOT_S: Final = QUIET_MS // 1000
 UPDATE_EVERY_MS: Final = 10_000
 EPISODES_MAX: Final = 65_536
+DIGITS: Final = 6
 _EXAMPLES_MAX: Final = 3
 _VALUE_CHARS_MAX: Final = 512
 
@@ -77,12 +84,13 @@ class Episodes:
                 said.append(self._end(uid, Status.WITHDRAWN, until_ms))
             elif episode.canonical and episode.finding.last_ms + QUIET_MS <= until_ms:
                 said.append(self._end(uid, Status.CLOSED, episode.finding.last_ms + QUIET_MS))
-        said.sort(key=lambda s: s.at_ms)
+        said.sort(key=lambda s: (s.at_ms, s.uid))
         return [self._alert(s) for s in said]
 
-    def peeked(self, findings: Sequence[Finding], names: Names) -> list[Alert]:
-        """What open panes already say: incidents not yet known open at once."""
-        new = {uid: f for f in findings if (uid := uid_of(f)) not in self._open}
+    def peeked(self, findings: Sequence[Finding], names: Names, oldest_s: int) -> list[Alert]:
+        """What open panes, of which `oldest_s` is the oldest, already say: incidents not yet known open at once."""
+        since = oldest_s // SLOT_S
+        new = {uid: f for f in findings if f.pane_s // SLOT_S == since and (uid := uid_of(f)) not in self._open}
         if not new:
             return []
         texts = self._texts(list(new.values()), names)
@@ -95,7 +103,7 @@ class Episodes:
     def finish(self) -> list[Alert]:
         """End of input: every incident closes."""
         said = [self._end(uid, Status.CLOSED, e.finding.last_ms + QUIET_MS) for uid, e in list(self._open.items())]
-        said.sort(key=lambda s: s.at_ms)
+        said.sort(key=lambda s: (s.at_ms, s.uid))
         return [self._alert(s) for s in said]
 
     def dump(self) -> bytes:
@@ -116,8 +124,7 @@ class Episodes:
             said += self._room()
             said.append(self._begin(uid, finding, texts, canonical=True))
         elif not episode.canonical:
-            restated = _restated(episode, finding, finding.last_ms, texts)
-            self._open[uid] = restated
+            restated = self._begin(uid, finding, texts, canonical=True).episode  # nothing of the early word stays
             if _evidence(restated.finding) != _evidence(episode.finding):
                 said.append(_Said(finding.last_ms, uid, Status.UPDATE, restated))
         elif finding.last_ms >= episode.told_ms + UPDATE_EVERY_MS:
@@ -162,18 +169,37 @@ class Episodes:
             last_ms=finding.last_ms,
             crossed_ms=finding.crossed_ms,
             crossed_after=finding.crossed_after,
-            score=min(1.0, max(0.0, finding.score)),
+            score=_told(min(1.0, max(0.0, finding.score))),
             rule=f"{finding.family}/{finding.version}",
             model=self._model,
             summary=said.episode.summary,
-            evidence=tuple(Evidence(**fact._asdict()) for fact in finding.facts),
-            contributions=tuple(Contribution(**share._asdict()) for share in finding.contributions),
+            evidence=tuple(
+                Evidence(
+                    name=fact.name,
+                    value=_told(fact.value),
+                    baseline=None if fact.baseline is None else _told(fact.baseline),
+                    sentence=fact.sentence,
+                )
+                for fact in finding.facts
+            ),
+            contributions=tuple(
+                Contribution(
+                    feature=part.feature, value=_told(part.value), share=_told(part.share), sentence=part.sentence
+                )
+                for part in finding.contributions
+            ),
         )
 
 
+def _told(number: float) -> float:
+    """Without the digits that the order of additions, and so batching, moves."""
+    return round(number, DIGITS)
+
+
 def uid_of(finding: Finding) -> str:
-    """The alert's identity: what it is about and the pane it began in, never when it was noticed."""
-    return xxh3_128_hexdigest(f"{finding.kind}:{finding.entity:016x}:{finding.family}:{finding.pane_s}".encode())
+    """The alert's identity: what it is about and the twenty minutes it began in, never when it was noticed."""
+    began = finding.pane_s // SLOT_S
+    return xxh3_128_hexdigest(f"{finding.kind}:{finding.entity:016x}:{finding.family}:{began}".encode())
 
 
 def _restated(episode: Episode, finding: Finding, told_ms: int, texts: Mapping[int, str]) -> Episode:

@@ -24,7 +24,7 @@ from detectors.columns import Flows
 from detectors.evidence import Engine
 from detectors.outlook import Outlook
 from schemas import codec
-from schemas.alert import Alert
+from schemas.alert import Alert, Status
 from schemas.settings import Settings
 from schemas.usage import MEASURES, Block, Kind
 from stream import flows as flow_rows
@@ -102,7 +102,8 @@ class Pipeline:
         """Time passes without blocks: silent partitions stop holding event time back."""
         alerts = self._close_to(self._watermark_ms(now_ms) // 1000)
         if peek and self._open.unseen:
-            alerts += self._episodes.peeked(self._engine.look(self._open), self._names)
+            found = self._engine.look(self._open)
+            alerts += self._episodes.peeked(found, self._names, self._oldest_s()) if found else []
         return self._counted(alerts)
 
     def finish(self) -> list[Alert]:
@@ -228,6 +229,10 @@ class Pipeline:
         newest_ms = max(s.ts_ms_max for s in all_of)
         return newest_ms + now_ms - heard_ms - idle_ms - self._config.lateness_ms if newest_ms else 0
 
+    def _oldest_s(self) -> int:
+        """The oldest pane that may still change: of one that has closed none, the oldest it has rows of."""
+        return self._at.closed_s or min(int(part.pane_s.min()) for part in self._open.parts)
+
     def _close_to(self, until_s: int) -> list[Alert]:
         if until_s <= self._at.closed_s:
             return []
@@ -240,7 +245,7 @@ class Pipeline:
         if not alerts:
             return alerts
         live = self._windows.live()
-        return [alert.model_copy(update={"live_clients": live}) for alert in alerts]
+        return [a if a.status is Status.CLOSED else a.model_copy(update={"live_clients": live}) for a in alerts]
 
 
 __all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

@@ -60,10 +60,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """A batch of decisions; `pane` counts from its first pane, of `panes`; `weight` is empty where every row is one."""
+    """A batch of decisions; `pane` counts from its first pane, of `panes`, and so does `judged`, where it is evidence.
+
+    `weight` is empty where every row is one.
+    """
 
     ts_ms: I64
     pane: I32
+    judged: I32
     panes: int
     pane_first_s: int
     ip: Text
@@ -81,18 +85,21 @@ class Requests:
     weight: I64
 
     @staticmethod
-    def read(batch: pa.RecordBatch, login_globs: tuple[str, ...]) -> Requests:
+    def read(batch: pa.RecordBatch, login_globs: tuple[str, ...], judged_s: I64 | None = None) -> Requests:
         """`batch` has at least `combine.COLUMNS`, checked, and a row or more."""
         ts_ms = batch.column("ts_ms").to_numpy(zero_copy_only=False)
         pane_s = ts_ms // 1000
         first_s = int(pane_s.min())
+        last_s = int(pane_s.max() if judged_s is None else judged_s.max())
+        pane = (pane_s - first_s).astype(np.int32)
         status = batch.column("status").to_numpy(zero_copy_only=False)
         path = Text.read(batch.column("path"))
         verdict = batch.column("verdict")
         return Requests(
             ts_ms=ts_ms,
-            pane=(pane_s - first_s).astype(np.int32),
-            panes=int(pane_s.max()) - first_s + 1,
+            pane=pane,
+            judged=pane if judged_s is None else (judged_s - first_s).astype(np.int32),
+            panes=last_s - first_s + 1,
             pane_first_s=first_s,
             ip=Text.read(batch.column("ip")),
             key=Text.read(batch.column("key_id")),
@@ -107,7 +114,7 @@ class Requests:
                 verdict.indices.to_numpy(zero_copy_only=False),
                 _verdicts(verdict),
                 status,
-                _logins(batch, login_globs),
+                logins(batch, login_globs),
                 _OUTCOME,
             ),
             cost=batch.column("cost").to_numpy(zero_copy_only=False),
@@ -144,7 +151,8 @@ def _paths(path: Text, given: pa.Array) -> U64:
     return np.where(path.codes >= 0, hashed, given.fill_null(0).to_numpy(zero_copy_only=False))
 
 
-def _logins(batch: pa.RecordBatch, globs: tuple[str, ...]) -> NDArray[np.bool_]:
+def logins(batch: pa.RecordBatch, globs: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Rows that present a credential on a login route."""
     route, method = batch.column("route"), batch.column("method")
     route_names, method_names = [*route.dictionary.to_pylist(), None], [*method.dictionary.to_pylist(), None]
     r = route.indices.fill_null(len(route_names) - 1).to_numpy(zero_copy_only=False)
@@ -153,8 +161,8 @@ def _logins(batch: pa.RecordBatch, globs: tuple[str, ...]) -> NDArray[np.bool_]:
     for i, name in enumerate(route_names):
         if routes.is_login(name, None, globs):
             takes[i] = [routes.is_login(name, verb, globs) for verb in method_names]
-    logins: NDArray[np.bool_] = takes[r, m]
-    return logins
+    found: NDArray[np.bool_] = takes[r, m]
+    return found
 
 
 def _outcomes() -> U8:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.blocks import LENGTH_MAX, MESSAGES_MAX, NOTHING, Lease, Message, Offered, intent, recorded
+from schemas.decision import TS_MS_MAX
+from stream.blocks import LENGTH_MAX, MESSAGES_MAX, NOTHING, Lease, Message, Offered, Terms, intent, recorded
 
 
 def message(offset: int) -> Message:
@@ -48,6 +52,59 @@ def test_what_was_seen_is_dropped_and_what_comes_too_early_is_asked_for_again() 
     assert lease.offer(message(10)) is Offered.KEPT
     assert lease.offer(message(10)) is Offered.REPEATED
     assert lease.due == 11
+
+
+def test_offsets_that_hold_no_message_are_passed_over_and_the_chain_stays_whole() -> None:
+    lease = Lease(0, 1, next=10)
+    assert lease.offer(replace(message(10), follows=10)) is Offered.KEPT
+    assert lease.offer(replace(message(13), follows=11)) is Offered.KEPT
+    assert lease.offer(replace(message(20), follows=16)) is Offered.EARLY, "something at 14 or 15 is missing"
+    assert lease.skipped == 2
+    cut = lease.cut()
+    assert cut is not None
+    assert (cut.start, cut.end, len(cut.messages)) == (10, 14, 2)
+
+
+@pytest.mark.parametrize("gap", [1, LENGTH_MAX - 1, LENGTH_MAX, LENGTH_MAX + 1, 3 * LENGTH_MAX, 200_000])
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_gap_longer_than_a_block_is_bridged_and_redone_alike(gap: int, before: int) -> None:
+    def lease(**given: Any) -> Lease:
+        made = Lease(0, 1, **({"next": 0} | given))
+        for offset in range(made.next, before):
+            made.offer(message(offset))
+        made.offer(replace(message(before + gap), follows=min(made.due, before)))
+        return made
+
+    spans, one = [], lease()
+    while cut := one.cut():
+        intent(cut.start, cut.end)
+        spans.append((cut.start, cut.end))
+        again = lease(next=cut.start, redo=cut.end).cut()
+        assert again is not None
+        assert [m for m in again.messages if m.value != NOTHING] == [m for m in cut.messages if m.value != NOTHING]
+        one.written(cut, 0)
+    assert [a for a, _ in spans] == [0, *(b for _, b in spans[:-1])]
+    assert spans[-1][1] == before + gap + 1
+
+
+@given(ts_ms=st.integers(0, TS_MS_MAX), level=st.integers(0, 255))
+def test_the_terms_of_a_block_read_back_and_fit_a_signed_offset(ts_ms: int, level: int) -> None:
+    terms = Terms(ts_ms, level)
+    assert Terms.recorded(terms.offset) == terms
+    assert terms.offset < 1 << 63
+
+
+def test_a_block_is_redone_on_the_terms_it_was_recorded_with_and_the_next_on_new_ones() -> None:
+    lease = Lease(0, 2, next=10, redo=12, terms=Terms(5000, 3))
+    for offset in range(10, 14):
+        lease.offer(message(offset))
+    redone = lease.cut(level=7)
+    assert redone is not None
+    assert redone.terms == Terms(5000, 3)
+    lease.written(redone, 6000)
+    following = lease.cut(level=7)
+    assert following is not None
+    assert following.terms == Terms(6000, 7)
 
 
 def test_a_block_is_bounded() -> None:

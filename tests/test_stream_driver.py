@@ -6,7 +6,9 @@ from __future__ import annotations
 import inspect
 
 import aiokafka
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.protocol.commit import OffsetCommitRequest
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer, ConsumerThread
@@ -37,6 +39,27 @@ def test_the_generation_of_an_assignment_is_on_the_app_and_on_each_message() -> 
     listener = inspect.getsource(driver.ConsumerRebalanceListener.on_partitions_assigned)
     assert "app.consumer_generation_id = generation" in listener
     assert "generation_id=self.app.consumer_generation_id" in inspect.getsource(driver.Consumer._to_message)
+
+
+def test_records_and_seeks_pass_where_we_note_what_was_read_up_to() -> None:
+    fetch = inspect.getsource(driver.AIOKafkaConsumerThread._fetch_records)
+    assert "return await fetcher.fetched_records(" in fetch
+    assert "self._fetch_records," in inspect.getsource(driver.AIOKafkaConsumerThread.getmany)
+    assert "consumer.seek(tp, offset)" in inspect.getsource(driver.AIOKafkaConsumerThread._seek_wait)
+    drained = inspect.getsource(Fetcher.fetched_records)
+    assert drained.index("getall(") < drained.index("await asyncio.wait(")  # nothing is awaited after it
+    assert "return drained" in drained
+    assert "position != self._partition_records.next_fetch_offset" in inspect.getsource(FetchResult.check_assignment)
+    assert "is_control_batch" in inspect.getsource(PartitionRecords._unpack_records)
+
+
+def test_a_rebalance_begins_a_new_state_of_each_partition() -> None:
+    assert "self._tp_state" in inspect.getsource(Assignment.state_value)
+    assert "TopicPartitionState(" in inspect.getsource(Assignment.__init__)
+
+
+def test_what_a_consumer_reads_is_set_before_it_starts() -> None:
+    assert "isolation_level=self._isolation_level" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
 
 
 def test_the_coordinator_sends_commits_with_the_generation_given() -> None:

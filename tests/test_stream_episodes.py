@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from detectors.columns import Fact, Finding
 from schemas.alert import Alert, Status
-from stream.episodes import QUIET_MS, Episodes
+from stream.episodes import QUIET_MS, SLOT_S, Episodes
 
 PANE_S = 1_700_000_000
 NAMES = {7: "203.0.113.7", 9: "/login", 11: "/wp-admin"}
@@ -54,8 +54,8 @@ def test_an_alert_names_whom_where_and_why_in_words() -> None:
 
 def test_an_early_alert_borne_out_by_its_pane_is_not_opened_twice() -> None:
     episodes = Episodes("m1")
-    assert statuses(episodes.peeked([finding()], names)) == [Status.OPEN]
-    assert episodes.peeked([finding()], names) == []
+    assert statuses(episodes.peeked([finding()], names, PANE_S)) == [Status.OPEN]
+    assert episodes.peeked([finding()], names, PANE_S) == []
     assert episodes.closed([finding()], until(1), names) == []
     [restated] = episodes.closed([finding(3, score=0.9)], until(4), names) or [None]
     assert restated is None, "within ten seconds"
@@ -64,24 +64,49 @@ def test_an_early_alert_borne_out_by_its_pane_is_not_opened_twice() -> None:
 
 def test_evidence_that_changed_when_the_pane_closed_is_restated() -> None:
     episodes = Episodes("m1")
-    episodes.peeked([finding(score=0.6)], names)
+    episodes.peeked([finding(score=0.6)], names, PANE_S)
     [restated] = episodes.closed([finding(score=0.8)], until(1), names)
     assert (restated.status, restated.score) == (Status.UPDATE, 0.8)
 
 
 def test_an_early_alert_that_its_pane_does_not_bear_out_is_withdrawn() -> None:
     episodes = Episodes("m1")
-    [early] = episodes.peeked([finding()], names)
+    [early] = episodes.peeked([finding()], names, PANE_S)
     [withdrawn] = episodes.closed([], until(1), names)
     assert (withdrawn.status, withdrawn.uid) == (Status.WITHDRAWN, early.uid)
 
 
-def test_crossing_in_an_earlier_pane_than_seen_early_is_another_incident() -> None:
+def test_an_incident_that_the_closed_panes_begin_elsewhere_than_an_open_one_did_has_the_same_name() -> None:
     episodes = Episodes("m1")
-    [early] = episodes.peeked([finding(1, began_s=1)], names)
-    alerts = episodes.closed([finding(0)], until(2), names)
-    assert statuses(alerts) == [Status.OPEN, Status.WITHDRAWN]
-    assert alerts[1].uid == early.uid != alerts[0].uid
+    [early] = episodes.peeked([finding(1, began_s=1)], names, PANE_S)
+    [restated] = episodes.closed([finding(0)], until(1), names)
+    assert (restated.status, restated.uid) == (Status.UPDATE, early.uid)
+    assert restated.crossed_ms < early.crossed_ms
+
+
+def test_nothing_of_the_early_word_stays_once_the_panes_have_closed() -> None:
+    early, plain = Episodes("m1"), Episodes("m1")
+    early.peeked([replace(finding(1, began_s=1), route=11, answer="throttle", examples=())], names, PANE_S)
+    for episodes in (early, plain):
+        episodes.closed([finding(0)], until(2), names)
+    assert early.finish() == plain.finish()
+
+
+def test_what_may_have_begun_in_the_twenty_minutes_before_is_not_told_early() -> None:
+    episodes, turn = Episodes("m1"), SLOT_S - PANE_S % SLOT_S
+    assert episodes.peeked([finding(turn, began_s=turn)], names, PANE_S + turn - 1) == []
+    [opened] = episodes.closed([finding(turn - 1, began_s=turn - 1)], until(turn), names)
+    assert opened.status is Status.OPEN
+    [later] = episodes.peeked([finding(turn, began_s=turn)], names, PANE_S + turn)
+    assert later.uid != opened.uid
+
+
+def test_two_incidents_of_one_client_and_family_have_two_names() -> None:
+    episodes = Episodes("m1")
+    later = SLOT_S + 1
+    alerts = episodes.closed([finding(0), finding(later, began_s=later)], until(later + 1), names)
+    assert statuses(alerts) == [Status.OPEN, Status.CLOSED, Status.OPEN]
+    assert alerts[0].uid != alerts[2].uid
 
 
 def test_alerts_do_not_depend_on_how_closes_were_batched() -> None:

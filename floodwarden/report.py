@@ -89,14 +89,15 @@ class Findings:
         at_ms = batch.column("ts_ms").to_numpy()
         touched = judged.effects > 0
         status = batch.column("status").to_numpy()
-        wrong = status >= 400
+        stands_for = batch.column("weight").fill_null(1).to_numpy(zero_copy_only=False)  # of a sample: so many requests
+        weights = stands_for, stands_for * (status >= 400), stands_for * touched
         self.first_ms = min(self.first_ms or int(at_ms[0]), int(at_ms[0]))
         self.last_ms = max(self.last_ms, int(at_ms[-1]))
         self.decisions += batch.num_rows
         for effect in Effect:
             self.effects[effect] += int((judged.effects == effect).sum())
         minutes, at = np.unique(at_ms // 60_000, return_inverse=True)
-        sums = [np.bincount(at, weights=w, minlength=len(minutes)) for w in (None, wrong, touched)]
+        sums = [np.bincount(at, weights=w, minlength=len(minutes)) for w in weights]
         for minute, *counts in zip(minutes.tolist(), *(s.tolist() for s in sums), strict=True):
             held = self._minutes.setdefault(minute, [0, 0, 0])
             for number, count in enumerate(counts):
@@ -104,9 +105,7 @@ class Findings:
         for column in ("ip", "key_id"):
             texts = batch.column(column)
             codes = texts.indices.fill_null(len(texts.dictionary)).to_numpy(zero_copy_only=False)
-            totals = [
-                np.bincount(codes, weights=w, minlength=len(texts.dictionary) + 1) for w in (None, wrong, touched)
-            ]
+            totals = [np.bincount(codes, weights=w, minlength=len(texts.dictionary) + 1) for w in weights]
             for value, *counts in zip(texts.dictionary.to_pylist(), *(t[:-1].tolist() for t in totals), strict=True):
                 client = self._clients.setdefault(value, Client())
                 client.requests += int(counts[0])

@@ -149,6 +149,17 @@ def test_the_terminal_is_shown_no_escape_sequence_of_an_attacker(tmp_path: Path)
     assert "203.0.113.9" in shown
 
 
+def test_a_row_of_a_sample_counts_for_the_requests_it_stands_for(tmp_path: Path) -> None:
+    log = tmp_path / "sample.jsonl"
+    rows = [{"ts_ms": 1_764_000_000_000 + n, "verdict": "allow", "ip": "192.0.2.1", "status": 200} for n in range(3)]
+    rows += [{"ts_ms": 1_764_000_000_003, "verdict": "allow", "ip": "192.0.2.2", "status": 404, "weight": 10}]
+    log.write_text("\n".join(map(json.dumps, rows)))
+    found = replay([log], ReplayOptions(form="jsonl"), Settings())
+    clients = {name: (client.requests, client.errors) for name, client in found.top_clients(5)}
+    assert clients == {"192.0.2.2": (10, 10), "192.0.2.1": (3, 0)}
+    assert found.decisions == 4
+
+
 def test_an_empty_log_is_reported_and_not_an_error(tmp_path: Path) -> None:
     empty = tmp_path / "empty.log"
     empty.write_text("")

@@ -29,6 +29,10 @@ class Kind(IntEnum):
     GLOBAL = 4
     TENANT = 5
     COUNTRY = 6
+    NETWORK = 7  # an address's /24, or /64
+    ASN = 8
+    AGENT = 9  # a user agent, as it was sent
+    TENANT_ROUTE = 10  # "tenant route"
 
 
 class Outcome(IntEnum):

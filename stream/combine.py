@@ -21,15 +21,15 @@ from schemas.decision import VERDICTS
 from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, Block, Kind, Outcome
 from stream import compiled
 from stream.grouping import I64, U64, beyond, grouped, mixed
+from stream.kinds import kinds
 from stream.requests import CLASSES, OUTCOMES, Requests, Text
 from stream.rows import Named, split
 
 COLUMNS: Final = (
     "ts_ms", "verdict", "ip", "user", "key_id", "method", "route", "path", "path_hash", "cost", "status", "latency_ms",
-    "weight", "tenant", "country",
+    "weight", "tenant", "country", "ua", "asn",
 )  # fmt: skip
 """What combine reads of a decision."""
-EVERYTHING: Final = "*"
 PATH_NAME_CHARS_MAX: Final = 128
 _ALLOW, _LIMIT, _DENY, _CHALLENGE = range(len(VERDICTS))
 _SALTS: Final = mixed(np.arange(1, len(Kind) + 1, dtype=np.uint64))
@@ -133,25 +133,20 @@ def _dropped(place: I64, n: I64, first_key: int) -> dict[Kind, tuple[I64, I64]]:
 
 
 def _counts(rows: Requests, dropped: dict[Kind, tuple[I64, I64]]) -> Named:
-    everything = Text.of(np.zeros(len(rows.ts_ms), np.int32), pa.array([EVERYTHING], pa.utf8()))
-    kinds = {
-        Kind.IP: rows.ip, Kind.KEY: rows.key, Kind.USER: rows.user, Kind.ROUTE: rows.route, Kind.GLOBAL: everything,
-        Kind.TENANT: rows.tenant, Kind.COUNTRY: rows.country,
-    }  # fmt: skip
-    kinds = {kind: text for kind, text in kinds.items() if len(text.values)}  # a column nobody fills costs nothing
     parts: list[dict[str, NDArray[np.generic]]] = []
     offset = 0
-    for kind, text in kinds.items():
+    texts = kinds(rows)
+    for kind, text in texts.items():
         parts.append(_counts_of(rows, kind, text, dropped.get(kind), offset))
         offset += len(text.values)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in COUNTS.names}
-    return Named(columns, {"entity": pa.concat_arrays([text.values for text in kinds.values()])})
+    return Named(columns, {"entity": pa.concat_arrays([text.values for text in texts.values()])})
 
 
 def _counts_of(
     rows: Requests, kind: Kind, text: Text, dropped: tuple[I64, I64] | None, offset: int
 ) -> dict[str, NDArray[np.generic]]:
-    groups, count = _grouped(rows, text)
+    groups, count = compiled.grouped(text.codes, rows.pane, rows.panes, len(text.values))
     row, _, first_ms, last_ms = compiled.spans(groups, count, rows.ts_ms, rows.weight)
     by_class, cost, timed, latency_ms = compiled.tallied(
         groups, count, rows.classes, CLASSES, rows.cost, rows.latency_ms, rows.weight
@@ -176,14 +171,6 @@ def _counts_of(
         "last_ms": last_ms,
     }
     return columns | {name: measures[:, i] for i, name in enumerate(_BY_CLASS)}
-
-
-def _grouped(rows: Requests, text: Text) -> tuple[NDArray[np.int32], int]:
-    values = len(text.values)
-    if values * rows.panes <= 4 * len(text.codes) + 1024:
-        return compiled.placed(text.codes, rows.pane, rows.panes, values)
-    groups, uniques = numbered(compiled.places(text.codes, rows.pane, rows.panes))
-    return groups, len(uniques)
 
 
 _BY_CLASS: Final = (

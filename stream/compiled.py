@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.compiled import compiled
+from detectors.compiled import compiled, numbered
 
 I16 = NDArray[np.int16]
 I32 = NDArray[np.int32]
@@ -155,3 +155,11 @@ def tallied(
             timed[g] += by
             latency[g] += latency_ms[i] * by
     return by_class, spent, timed, latency
+
+
+def grouped(code: I32, pane: I32, panes: int, values: int) -> tuple[I32, int]:
+    """The group of each row by its code, one of `values`, and pane, one of `panes`; how many. -1 where absent."""
+    if values * panes <= 4 * len(code) + 1024:
+        return placed(code, pane, panes, values)
+    groups, uniques = numbered(places(code, pane, panes))
+    return groups, len(uniques)

@@ -76,6 +76,8 @@ class Requests:
     route: Text
     tenant: Text
     country: Text
+    asn: Text
+    agent: Text
     path: Text
     path_hash: U64
     status: NDArray[np.int16]
@@ -107,6 +109,8 @@ class Requests:
             route=Text.read(batch.column("route"), NO_ROUTE),
             tenant=Text.read(batch.column("tenant")),
             country=Text.read(batch.column("country")),
+            asn=Text.read(_numbers(batch.column("asn"))),
+            agent=Text.read(batch.column("ua")),
             path=path,
             path_hash=_paths(path, batch.column("path_hash")),
             status=status,
@@ -136,6 +140,12 @@ def _weights(column: pa.Array) -> I64:
         return np.empty(0, np.int64)
     weights: I64 = column.fill_null(1).to_numpy(zero_copy_only=False).astype(np.int64)
     return weights
+
+
+def _numbers(column: pa.Array) -> pa.DictionaryArray:
+    """Numbers as text."""
+    encoded = column.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices, encoded.dictionary.cast(pa.utf8()))
 
 
 def _verdicts(column: pa.DictionaryArray) -> U8:

@@ -204,6 +204,8 @@ def counted(settings: Settings) -> Counter[Cell]:
             rows = reader.read_all().select(["ts_ms", *_COLUMNS.values()]).to_pydict()
         panes = [ts_ms // 1000 for ts_ms in rows["ts_ms"]]
         cells.update((int(Kind.GLOBAL), "*", pane) for pane in panes)
+        addresses = [(ip, pane) for ip, pane in zip(rows["ip"], panes, strict=True) if ip is not None]
+        cells.update((int(Kind.NETWORK), ip.rpartition(".")[0] + ".0/24", pane) for ip, pane in addresses)
         for kind, column in _COLUMNS.items():
             cells.update((int(kind), v, p) for v, p in zip(rows[column], panes, strict=True) if v is not None)
     return cells

@@ -150,3 +150,15 @@ def test_a_truncated_usage_block_is_an_error(cut: int) -> None:
     )
     with pytest.raises(BadMessageError):
         codec.decode_block(codec.encode_block(empty)[:cut])
+
+
+def test_streams_that_begin_alike_are_read_alike_and_others_each_by_its_own_schema() -> None:
+    rows = [Decision(ts_ms=NOW_MS, verdict="allow", ip=f"192.0.2.{i}", ua="x", status=200) for i in range(3)]
+    batch = codec.from_rows(rows)
+    turned = batch.select(batch.schema.names[::-1])
+    columns = ("status", "ip", "ts_ms")
+    for each in (batch, batch, turned, turned, batch.drop_columns(["ip"])):
+        took = codec.decode_many([(codec.encode(each), topics.ARROW)] * 2, columns)
+        assert took.schema.names == list(columns)
+        assert took.column("ip").to_pylist() == 2 * ([r.ip for r in rows] if "ip" in each.schema.names else [None] * 3)
+        assert took.column("ts_ms").to_pylist() == [NOW_MS] * 6

@@ -3,13 +3,19 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stream_traffic import NOW_MS, blocks, crowd, row
 
 from schemas import codec
 from schemas.usage import FLOWS_PER_PANE_MAX, MEASURES, Block, Kind, Outcome
 from stream.combine import entity_hash
+from stream.networks import network, networks
+
+LATER = (Kind.NETWORK, Kind.ASN, Kind.AGENT, Kind.TENANT_ROUTE)
 
 
 def counts_of(block: Block) -> dict[tuple[Kind, str, int], dict[str, object]]:
@@ -23,7 +29,14 @@ def test_every_decision_counts_once_for_each_entity_it_belongs_to() -> None:
     wanted: Counter[tuple[Kind, str, int]] = Counter()
     for r in rows:
         pane_s = r.ts_ms // 1000
-        named = {Kind.IP: r.ip, Kind.KEY: r.key_id, Kind.USER: r.user, Kind.ROUTE: r.route, Kind.GLOBAL: "*"}
+        named = {
+            Kind.IP: r.ip,
+            Kind.KEY: r.key_id,
+            Kind.USER: r.user,
+            Kind.ROUTE: r.route,
+            Kind.GLOBAL: "*",
+            Kind.NETWORK: network(r.ip or ""),
+        }
         wanted.update((kind, value, pane_s) for kind, value in named.items() if value is not None)
     assert {key: c["n"] for key, c in counted.items()} == wanted
     everything = [c for (kind, *_), c in counted.items() if kind is Kind.GLOBAL]
@@ -137,3 +150,52 @@ def test_latency_adds_up_to_the_same_in_any_order() -> None:
             for order in (rows, rows[::-1])]  # fmt: skip
     assert sums[0] == sums[1] == counts_of(blocks(rows)[0])[Kind.GLOBAL, "*", NOW_MS // 1000]["latency_ms_sum"]
     assert np.isclose(sums[0], sum(0.1 * i for i in range(50)), atol=0.05)
+
+
+def test_a_request_counts_for_its_network_its_asn_its_user_agent_and_its_tenants_route() -> None:
+    rows = [
+        row(tenant="acme", asn=64500, ua="curl/8"),
+        row(tenant="acme", asn=64500, ua="curl/8", ip="192.0.2.77"),
+        row(tenant="zeta", asn=64501, ip="2001:db8::1", route="/login"),
+        row(ip="no address"),
+    ]
+    counted = {(kind, value): c["n"] for (kind, value, _), c in counts_of(blocks(rows)[0]).items()}
+    assert {who: n for who, n in counted.items() if who[0] in LATER} == {
+        (Kind.NETWORK, "192.0.2.0/24"): 2,
+        (Kind.NETWORK, "2001:db8::/64"): 1,
+        (Kind.ASN, "64500"): 2,
+        (Kind.ASN, "64501"): 1,
+        (Kind.AGENT, "curl/8"): 2,
+        (Kind.TENANT_ROUTE, "acme /items/{id}"): 2,
+        (Kind.TENANT_ROUTE, "zeta /login"): 1,
+    }
+    assert not {kind for kind, _, _ in counts_of(blocks([row()])[0])} & {Kind.ASN, Kind.AGENT, Kind.TENANT_ROUTE}
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.ip_addresses(v=4).map(str),
+            st.ip_addresses(v=6).map(str),
+            st.ip_addresses(v=4).map(lambda ip: f"::ffff:{ip}"),
+            st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,4}){2,4}", fullmatch=True),
+            st.text(max_size=12),
+        ),
+        unique=True,
+    )
+)
+def test_addresses_in_bulk_are_of_the_networks_they_are_of_one_by_one(addresses: list[str]) -> None:
+    codes, names = networks(pa.array(addresses, pa.utf8()))
+    assert [names[c].as_py() if c >= 0 else None for c in codes.tolist()] == [network(a) for a in addresses]
+    assert len(set(names.to_pylist())) == len(names)
+
+
+def test_many_entities_over_many_panes_are_counted_like_few() -> None:
+    rows = [
+        row(i * 1000, ip=f"10.{i % 7}.{i % 11}.{i % 251}", tenant=f"t{i % 40}", route=f"/r{i % 60}") for i in range(900)
+    ]
+    [whole], parts = blocks(rows), [blocks(rows[i : i + 30])[0] for i in range(0, 900, 30)]
+    each: Counter[tuple[Kind, str, int]] = Counter()
+    for part in parts:
+        each.update({key: c["n"] for key, c in counts_of(part).items()})  # type: ignore[misc]
+    assert {key: c["n"] for key, c in counts_of(whole).items()} == each

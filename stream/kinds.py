@@ -1,0 +1,56 @@
+"""Which entities a request belongs to, of every kind that is counted: a code per row into the kind's distinct values.
+
+What derives from a value (the network of an address) is looked up once per distinct value, what joins two columns (a
+tenant's route) once per distinct pair. A column nobody fills gives no entities and costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.usage import Kind
+from stream import compiled
+from stream.networks import networks
+from stream.requests import Requests, Text
+
+EVERYTHING: Final = "*"
+
+
+def kinds(rows: Requests) -> dict[Kind, Text]:
+    """The kinds that have entities among these requests."""
+    every = {
+        Kind.IP: rows.ip,
+        Kind.KEY: rows.key,
+        Kind.USER: rows.user,
+        Kind.ROUTE: rows.route,
+        Kind.GLOBAL: Text.of(np.zeros(len(rows.ts_ms), np.int32), pa.array([EVERYTHING], pa.utf8())),
+        Kind.TENANT: rows.tenant,
+        Kind.COUNTRY: rows.country,
+        Kind.NETWORK: _networks(rows.ip),
+        Kind.ASN: rows.asn,
+        Kind.AGENT: rows.agent,
+        Kind.TENANT_ROUTE: _tenant_routes(rows.tenant, rows.route),
+    }
+    return {kind: text for kind, text in every.items() if len(text.values)}
+
+
+def _networks(ip: Text) -> Text:
+    if not len(ip.values):
+        return ip
+    of_value, names = networks(ip.values)
+    return Text.of(np.append(of_value, np.int32(-1))[ip.codes], names)
+
+
+def _tenant_routes(tenant: Text, route: Text) -> Text:
+    if not len(tenant.values):
+        return tenant
+    groups, count = compiled.grouped(tenant.codes, route.codes, len(route.values), len(tenant.values))
+    row = np.zeros(count, np.int64)
+    known = np.flatnonzero(groups >= 0)
+    row[groups[known]] = known
+    pair = (text.values.take(pa.array(text.codes[row])) for text in (tenant, route))
+    return Text.of(groups, pc.binary_join_element_wise(*pair, " "))

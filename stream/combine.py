@@ -149,11 +149,11 @@ def _counts_of(
     groups, count = compiled.grouped(text.codes, rows.pane, rows.panes, len(text.values))
     row, _, first_ms, last_ms = compiled.spans(groups, count, rows.ts_ms, rows.weight)
     by_class, cost, timed, latency_ms = compiled.tallied(
-        groups, count, rows.classes, CLASSES, rows.cost, rows.latency_ms, rows.weight
+        groups, count, rows.told, len(rows.present), rows.cost, rows.latency_ms, rows.weight
     )
     code, pane = text.codes[row].astype(np.int64), rows.pane[row]
     place = code * rows.panes + pane
-    measures = by_class @ _MEASURED
+    measures = by_class @ _MEASURED[rows.present]
     flows_dropped = np.zeros(count, np.int64)
     if dropped is not None and len(dropped[0]):
         order = np.argsort(place)

@@ -21,6 +21,7 @@ U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 _LATE: Final = np.int64(1 << 62)
+_NOBODY: Final = np.uint64(0)  # typed: an int beside unsigned words would make floats of them
 _U1: Final = np.uint64(1)
 _TOP: Final = np.uint64(1 << 63)
 _M1: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -90,7 +91,9 @@ def flow_codes(
         h = _mixed(_mixed(h + users[user[i]]) ^ ips[ip[i]])
         h = h | _TOP if trait == 0 else h & ~_TOP
         rank[i] = h
-        codes[i] = 0 if owner[i] < 0 else _mixed(h + _U1) ^ _mixed(np.uint64(np.int64(owner[i]) * panes + pane[i]))
+        codes[i] = (
+            _NOBODY if owner[i] < 0 else _mixed(h + _U1) ^ _mixed(np.uint64(np.int64(owner[i]) * panes + pane[i]))
+        )
     return codes, rank
 
 
@@ -118,7 +121,7 @@ def places(code: I32, pane: I32, panes: int) -> U64:
     """Entity and pane as one well mixed word; 0 where absent."""
     out = np.empty(len(code), np.uint64)
     for i in range(len(code)):
-        out[i] = 0 if code[i] < 0 else _mixed(np.uint64(np.int64(code[i]) * panes + pane[i] + 1))
+        out[i] = _NOBODY if code[i] < 0 else _mixed(np.uint64(np.int64(code[i]) * panes + pane[i] + 1))
     return out
 
 

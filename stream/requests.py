@@ -82,6 +82,8 @@ class Requests:
     path_hash: U64
     status: NDArray[np.int16]
     classes: U8  # each row's place in (verdict, outcome, login)
+    told: U8  # the same, as its place among `present`
+    present: I64  # the classes there are
     cost: I32
     latency_ms: F64  # in whole 1/1024, so that sums are exact in any order; NaN: none
     weight: I64
@@ -97,6 +99,16 @@ class Requests:
         status = batch.column("status").to_numpy(zero_copy_only=False)
         path = Text.read(batch.column("path"))
         verdict = batch.column("verdict")
+        classes = compiled.told(
+            verdict.indices.to_numpy(zero_copy_only=False),
+            _verdicts(verdict),
+            status,
+            logins(batch, login_globs),
+            _OUTCOME,
+        )
+        present = np.flatnonzero(np.bincount(classes, minlength=CLASSES))
+        place = np.zeros(CLASSES, np.uint8)
+        place[present] = np.arange(len(present))
         return Requests(
             ts_ms=ts_ms,
             pane=pane,
@@ -114,13 +126,9 @@ class Requests:
             path=path,
             path_hash=_paths(path, batch.column("path_hash")),
             status=status,
-            classes=compiled.told(
-                verdict.indices.to_numpy(zero_copy_only=False),
-                _verdicts(verdict),
-                status,
-                logins(batch, login_globs),
-                _OUTCOME,
-            ),
+            classes=classes,
+            told=place[classes],
+            present=present,
             cost=batch.column("cost").to_numpy(zero_copy_only=False),
             latency_ms=_latencies(batch.column("latency_ms")),
             weight=_weights(batch.column("weight")),

@@ -122,7 +122,8 @@ def json_of(value: object) -> bytes:
 def from_rows(rows: Sequence[Decision]) -> pa.RecordBatch:
     """Rows as a checked batch of `decision.SCHEMA`."""
     values = zip(*map(msgspec.structs.astuple, rows), strict=True) if rows else [()] * len(_NAMES)
-    columns = [_column(field, each) for field, each in zip(d.SCHEMA, values, strict=True)]
+    # Not strict: a labelled row has one more.
+    columns = [_column(field, each) for field, each in zip(d.SCHEMA, values, strict=False)]
     return check(pa.RecordBatch.from_arrays(columns, schema=d.SCHEMA))
 
 

@@ -7,6 +7,7 @@ one for each prefix length in use. Allow always wins. `entries` says how a milli
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -84,6 +85,9 @@ class Overrides:
         if row and self._entries.renew(row, terms, key, check, one.expires_ms):
             return True
         self.remove(one.uid)
+        if row:  # it may have been the last of its table, which is forgotten then
+            table, key, check = self._place(one.target.kind, one.target.value)
+            terms = replace(terms, table=table)
         rank = _RANK.get(one.kind, AUTOMATIC if one.owner == "auto" else BY_PERSON)
         if not self._has_room(terms, key, check, one.expires_ms, rank):
             self.given_way += 1

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from limiter.matcher import Identity
 from limiter.overrides import PER_TARGET_MAX, Overrides
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
+from schemas.exempt import exempt_addresses
 from schemas.targets import parse_targets
 
 NOW_MS = 1_764_000_000_000
@@ -72,6 +73,17 @@ def test_the_configured_allowlist_outlives_snapshots() -> None:
     assert overrides.judge(Identity(ip="2001:db8::1"), "/", NOW_MS).refusal is None
     assert overrides.judge(Identity(ip="198.51.100.1", key_id="k1"), "/", NOW_MS).refusal is None
     assert overrides.judge(Identity(ip="198.51.100.1"), "/", NOW_MS).refusal is not None
+
+
+def test_a_network_denial_that_is_put_again_otherwise_stays_in_force() -> None:
+    overrides, sparing = Overrides(), exempt_addresses(["192.0.2.9"])
+    for expires_ms in (NOW_MS + 5000, NOW_MS + 9000):
+        overrides.put(action("deny", "ip:192.0.2.0/24", expires_ms=expires_ms, exempt=sparing), NOW_MS)
+        assert overrides.judge(Identity(ip="192.0.2.1"), "/", NOW_MS).refusal is not None
+    same = action("deny", "ip:192.0.2.0/24", expires_ms=NOW_MS + 9000, exempt=sparing)
+    overrides.replace([same], NOW_MS)  # as a snapshot that is read again
+    assert overrides.judge(Identity(ip="192.0.2.1"), "/", NOW_MS).refusal is not None
+    assert overrides.judge(Identity(ip="192.0.2.9"), "/", NOW_MS).refusal is None
 
 
 def test_an_action_on_a_route_leaves_other_routes_alone() -> None:

@@ -106,7 +106,7 @@ def test_a_message_of_a_node_that_knows_no_weight_counts_each_row_once() -> None
     assert batch.schema.equals(SCHEMA)
     [block] = combine(batch, partition=0, start=0, end=1, ts_ms_max=0, usage_partitions=1, login_globs=GLOBS)
     assert {r["n"] for r in block.counts.to_pylist()} == {2}
-    assert {r["kind"] for r in block.counts.to_pylist()} == {Kind.IP, Kind.ROUTE, Kind.GLOBAL}
+    assert {r["kind"] for r in block.counts.to_pylist()} >= {Kind.IP, Kind.ROUTE, Kind.GLOBAL}
 
 
 def test_a_reader_that_knows_no_weight_takes_a_row_of_a_sample_for_an_ordinary_one() -> None:

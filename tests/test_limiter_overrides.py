@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +11,7 @@ from limiter.matcher import Identity
 from limiter.overrides import PER_TARGET_MAX, Overrides
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.exempt import exempt_addresses
+from schemas.networks import address
 from schemas.targets import parse_targets
 
 NOW_MS = 1_764_000_000_000
@@ -142,10 +143,10 @@ def test_an_address_is_denied_just_when_a_denied_network_holds_it(
     nets: list[tuple[object, int]], asked: object
 ) -> None:
     overrides = Overrides()
-    networks = [ip_network(f"{address}/{length}", strict=False) for address, length in nets]
+    networks = [ip_network(f"{one}/{length}", strict=False) for one, length in nets]
     for n, network in enumerate(networks):
         overrides.put(action("deny", f"ip:{network}", f"u{n}"), NOW_MS)
-    inside = any(ip_address(str(asked)) in network for network in networks)
+    inside = any(address(str(asked)) in network for network in networks)
     assert (overrides.judge(Identity(ip=str(asked)), "/", NOW_MS).refusal is not None) is inside
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 IP: Final = 0
 KEY: Final = 1
+GLOBAL: Final = 4
+EVERYBODY: Final = 0x79D03016B7AEED0D  # hash of `*`, whom findings of kind GLOBAL are about
 
 OK: Final = 0
 AUTH_FAILED: Final = 1

@@ -84,7 +84,7 @@ class Control:
         np.add.at(sums, at[kept:], np.stack([weight, weight * s_mark], axis=1))
         keep = sums[:, 0] > 1e-3
         if keep.sum() > self.routes_max:
-            keep &= sums[:, 0] >= np.partition(sums[:, 0], -self.routes_max)[-self.routes_max]
+            keep[np.lexsort((routes, -sums[:, 0]))[self.routes_max :]] = False
         self.route, self.sums, self.at_s = routes[keep], sums[keep], until_s
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:

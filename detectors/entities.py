@@ -1,4 +1,4 @@
-"""What is kept about each owner: evidence, own history, counts. Plain arrays, a slot an owner, the idle evicted."""
+"""What is kept about each owner: evidence, own history, counts. Plain arrays, a slot an owner, and not too many."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import eviction
 from detectors.columns import IP, KEY
 from detectors.families import HOUR_S, N
 from detectors.features import COUNTS, TAUS_S
@@ -34,6 +35,7 @@ class Columns:
     born_ms: I64
     last_ms: I64
     seen: I64  # requests in this life
+    weight: I64  # of them, what purges did not take off: who weighs something is a heavy hitter
     good: I64  # of them answered below 400
     established: NDArray[np.bool_]
     alarmed: NDArray[np.bool_]  # since the last commit
@@ -64,7 +66,7 @@ class Columns:
         i8, f8, flag = np.int64, np.float64, np.bool_
         one = {
             name: np.zeros(size, i8)
-            for name in ("born_ms", "last_ms", "seen", "good", "fail_ms", "refused_s", "odd_minute", "hop")
+            for name in ("born_ms", "last_ms", "seen", "weight", "good", "fail_ms", "refused_s", "odd_minute", "hop")
         }
         by = {
             name: np.zeros((size, N), i8)
@@ -96,7 +98,7 @@ class Columns:
 
 
 class Entities:
-    """Slots by owner hash: a sorted index beside the columns. At most `size_max` owners; then the longest idle go."""
+    """Slots by owner hash: a sorted index beside the columns. More than `size_max` only until `purge`, after a pane."""
 
     def __init__(self, size_max: int) -> None:
         self.size_max = size_max
@@ -123,9 +125,6 @@ class Entities:
         new = np.flatnonzero(slots < RESERVED)
         if not len(new):
             return slots
-        if self.used + len(new) > self.size_max:
-            self._make_room(len(new), owners)
-            slots = self.find(owners, kinds)
         self._reserve(self.used + len(new))
         made = np.arange(self.used, self.used + len(new))
         self.used += len(new)
@@ -134,7 +133,8 @@ class Entities:
         c.born_ms[made] = c.last_ms[made] = first_ms[new]
         c.p0[made] = c.p0[kinds[new]]
         slots[new] = made
-        self._index()
+        at = np.searchsorted(self._keys, owners[new])
+        self._keys, self._slots = np.insert(self._keys, at, owners[new]), np.insert(self._slots, at, made)
         return slots
 
     def drop_idle(self, now_ms: int) -> None:
@@ -144,17 +144,17 @@ class Entities:
         if not keep.all():
             self._keep(np.flatnonzero(keep))
 
-    def _make_room(self, wanted: int, present: U64) -> None:
-        """Evict the longest idle, a quarter at least, never those now present."""
-        last = self.c.last_ms[: self.used].copy()
-        last[np.isin(self.c.key[: self.used], present)] = np.iinfo(np.int64).max
-        last[:RESERVED] = np.iinfo(np.int64).max
-        leave = min(max(wanted, self.size_max // 4), self.used - RESERVED)
-        order = np.argsort(last, kind="stable")
-        gone = order[:leave]
-        gone = gone[last[gone] < np.iinfo(np.int64).max]
-        self.evicted += len(gone)
-        self._keep(np.setdiff1d(np.arange(self.used), gone))
+    def purge(self, evidence: F64) -> None:
+        """Let those least worth keeping go where there are more than `size_max`, given the evidence of each slot."""
+        if self.used <= self.size_max:
+            return
+        who, c = slice(RESERVED, self.used), self.c
+        by_worth = eviction.order(
+            c.key[who], c.weight[who], c.last_ms[who], evidence[who], c.established[who], self.size_max
+        )
+        stay = by_worth[: int(self.size_max * eviction.LEAVE)]
+        self.evicted += len(by_worth) - len(stay)
+        self._keep(np.concatenate([np.arange(RESERVED), np.sort(stay) + RESERVED]))
 
     def _keep(self, rows: Slots) -> None:
         kept = self.c.take(rows)
@@ -168,7 +168,7 @@ class Entities:
         have = len(self.c.key)
         if size <= have:
             return
-        grown = Columns.blank(max(size, 2 * have))
+        grown = Columns.blank(max(size, have + have // 4))
         for f in fields(Columns):
             getattr(grown, f.name)[:have] = getattr(self.c, f.name)
         self.c = grown

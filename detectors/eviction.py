@@ -1,7 +1,7 @@
-"""Who stays when there are too many to hold: attackers alive, heavy hitters, regulars, then the newest.
+"""Who stays when there are too many to hold: suspects, heavy hitters, regulars, then the newest.
 
-    |-- alive --|-- heavy --|-- regulars --|-------- newest --------|........ gone
-       a quarter   a quarter  half the rest                        size
+    |-- evidence --|-- heavy --|-- regulars --|------ newest ------|........ gone
+        a quarter    a quarter   half the rest           3/4 of size
 
 Heavy is meant as Misra and Gries (Finding repeated elements, 1982) mean it, purged in bulk: every purge takes the same
 off all weights, as much as the heaviest beyond a quarter of `size` has. So whoever makes more than 4/size of all
@@ -20,7 +20,7 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 Flag = NDArray[np.bool_]
-ALIVE: Final = 0.5  # evidence, as a share of the threshold, from which on somebody counts as an attacker alive
+ALIVE: Final = 0.5  # of the threshold: evidence from which on others who hold something of a suspect hold on to it
 QUARTER: Final = 4
 LEAVE: Final = 0.75  # of the bound is left after a purge, so that the next one is some way off
 
@@ -32,15 +32,15 @@ def order(ids: U64, weight: I64, last: I64, evidence: F64, regular: Flag, size: 
     bound; the caller keeps as many of the first as it has room for.
     """
     quarter = max(1, size // QUARTER)
-    alive = np.flatnonzero(evidence >= ALIVE)
-    if len(alive) > quarter:
-        alive = alive[np.lexsort((ids[alive], -last[alive], -evidence[alive]))[:quarter]]
+    suspects = np.flatnonzero(evidence > 0)
+    if len(suspects) > quarter:
+        suspects = suspects[np.lexsort((ids[suspects], -last[suspects], -evidence[suspects]))[:quarter]]
     if len(weight) > quarter:
         weight -= np.partition(weight, -quarter - 1)[-quarter - 1]
         np.maximum(weight, 0, out=weight)
     tier = np.full(len(ids), 3)
     tier[weight > 0] = 1
-    tier[alive] = 0
+    tier[suspects] = 0
     light = np.flatnonzero((tier == 3) & regular)
     room = max(0, int(size * LEAVE) - int((tier < 3).sum())) // 2
     tier[light[np.lexsort((ids[light], -last[light]))[:room]]] = 2

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -12,19 +11,22 @@ from numpy.typing import NDArray
 from detectors import families as fam
 from detectors import odd
 from detectors.artifact import Model, forests_of
+from detectors.cardinality import STRANGER_MS, Cardinality
 from detectors.columns import OK, Finding, Flows
 from detectors.control import Control
-from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, Entities, Slots
+from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, RESERVED, Entities, Slots
 from detectors.errors import ArtifactError
+from detectors.eviction import ALIVE
 from detectors.explain import findings
 from detectors.judge import NOTHING, WARM_KEY, Crossing, Judged, Series, judge, write_track
 from detectors.learn import refresh
 from detectors.outlook import Outlook
 from detectors.pairs import mix
 from detectors.rows import Rows, canonical
-from detectors.sight import Memories
+from detectors.runs import RUN_S, pieces, runs
+from detectors.sight import SIZE_MAX, Memories
+from detectors.standing import standing
 
-RUN_S = 600  # a run is at most so long: prefix sums in scaled time keep their digits
 ENTITIES_MAX = 1 << 17
 
 
@@ -41,18 +43,26 @@ class Watch(Protocol):
 class Engine:
     """Evidence about every owner of one usage partition.
 
-    The same flows give the same findings, live or replayed, however calls are batched: canonical order is made inside,
-    runs are cut at event-time boundaries, and own histories are committed on the event-time hour. Three bounds bend
-    that: owners evicted when there are more than `ENTITIES_MAX`, a memory of pairs that overflows within the hour, and
-    float rounding.
+    The same flows give the same findings, live or replayed, however calls are batched, float rounding aside: canonical
+    order is made inside, runs are cut at event-time boundaries, and own histories are committed on the event-time hour.
+    At most `entities_max` owners are held after a pane, and `pairs_max` pairs in each memory (paths: four times that).
+    Who goes, and which memory turns over, is settled after each pane that could bring it about, so that hangs on the
+    flows alone as well.
     """
 
-    def __init__(self, model: Model, entities_max: int = ENTITIES_MAX, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        entities_max: int = ENTITIES_MAX,
+        watch: Watch | None = None,
+        pairs_max: int = SIZE_MAX,
+    ) -> None:
         self.model = model
         self.watch = watch
         self.forests = forests_of(model)
         self.entities = Entities(entities_max)
-        self.memories = Memories()
+        self.memories = Memories(pairs_max)
+        self.cardinality = Cardinality(entities_max)
         self.control = Control()
         self.closed_s = 0
         self.hour_s = 0  # the hour that has flows not yet committed; 0: none
@@ -65,16 +75,21 @@ class Engine:
         Every flow of these panes must be in this call; flows of later panes must not.
         """
         out: list[Finding] = []
-        for run in _runs(flows):
+        for run in runs(flows):
             first_s = int(run.pane_s.min())
             out += self._commit_before(first_s)
-            last_s = min(until_s, (first_s // RUN_S + 1) * RUN_S)
-            out += self._run(run, last_s)
+            for piece, end_s in pieces(run, min(until_s, (first_s // RUN_S + 1) * RUN_S), self._fits):
+                out += self._run(piece, end_s)
             self.hour_s = first_s // fam.HOUR_S * fam.HOUR_S
         out += self._odd(None, np.empty(0, np.intp), until_s)
         out += self._commit_before(until_s)
+        out += self.cardinality.close(until_s)
         self.closed_s = max(self.closed_s, until_s)
         return out
+
+    def _fits(self, rows: int) -> bool:
+        """Whether so many more rows push nobody and nothing out."""
+        return self.entities.used + rows <= self.entities.size_max and self.memories.fits(rows)
 
     def peek(self, flows: Flows) -> list[Finding]:
         """Who crosses in these open panes: of what `close` of these flows, and no others, would say, what is new.
@@ -140,6 +155,7 @@ class Engine:
         heads = rows.starts
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
+        self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
         self._count(rows, slots)
         for series in judged.series:
             self._write(series, rows, slots)
@@ -148,11 +164,34 @@ class Engine:
         self._remember(judged, slots, until_s)
         if self.watch is not None:
             self.watch.take(judged)
-        return told + self._odd(judged, slots, until_s)
+        told += self._odd(judged, slots, until_s)
+        if self.entities.used > self.entities.size_max:
+            self.entities.purge(standing(self.entities.c, np.arange(self.entities.used), self.model, until_s * 1000))
+        return told
+
+    def worth(self, flows: Flows) -> tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Of each row its owner, the evidence that stands against it, and whether it is a regular."""
+        owner = mix(flows.entity, flows.kind.astype(np.uint64))
+        slots = self.entities.find(owner, flows.kind)
+        return owner, self._standing(slots), self.entities.c.established[slots]
+
+    def held(self) -> NDArray[np.uint64]:
+        """Entities of whom something is held."""
+        return self.entities.c.entity[RESERVED : self.entities.used]
+
+    def alive(self, kind: int) -> NDArray[np.uint64]:
+        """Entities of a kind that are attackers alive, to whom everybody who keeps something of them holds on."""
+        used = np.flatnonzero(self.entities.c.kind[: self.entities.used] == kind)
+        return self.entities.c.entity[used[self._standing(used) >= ALIVE]]
+
+    def _standing(self, slots: Slots) -> NDArray[np.float64]:
+        return standing(self.entities.c, slots, self.model, self.closed_s * 1000)
 
     def _count(self, rows: Rows, slots: Slots) -> None:
         c, f = self.entities.c, rows.flows
-        c.seen[slots] += np.add.reduceat(f.n, rows.starts)
+        n = np.add.reduceat(f.n, rows.starts)
+        c.seen[slots] += n
+        c.weight[slots] += n
         c.good[slots] += np.add.reduceat(np.where(f.outcome == OK, f.n, 0), rows.starts)
         c.last_ms[slots] = np.maximum(c.last_ms[slots], np.maximum.reduceat(rows.t_ms, rows.starts))
 
@@ -194,12 +233,14 @@ class Engine:
 
     def _remember(self, judged: Judged, slots: Slots, until_s: int) -> None:
         c, rows, sight, memories = self.entities.c, judged.rows, judged.sight, self.memories
-        memories.paths.add(sight.pair[sight.new_path])
-        memories.anyone.add(mix(rows.flows.path[sight.novel]))
-        memories.failed.add(sight.logins.failed_pairs)
-        memories.good.add(sight.logins.good_pairs)
+        logins = sight.logins
+        stranger = rows.flows.pane_s - c.born_ms[slots[rows.seg]] // 1000 < STRANGER_MS // 1000
+        memories.paths.add(sight.pair[sight.new_path], stranger[sight.new_path])
+        memories.anyone.add(mix(rows.flows.path[sight.novel]), stranger[sight.novel])
+        memories.failed.add(logins.failed_pairs, stranger[logins.failed_at])
+        memories.good.add(logins.good_pairs, stranger[logins.good_at])
         memories.sampled.add(judged.sampled)
-        failed = sight.logins.at[sight.logins.failed]
+        failed = logins.at[logins.failed]
         np.maximum.at(c.fail_ms, slots[rows.seg[failed]], rows.t_ms[failed])
         refused = np.flatnonzero(rows.flows.outcome == 4)
         np.maximum.at(c.refused_s, slots[rows.seg[refused]], rows.flows.pane_s[refused])
@@ -243,10 +284,22 @@ class Engine:
             "model": np.frombuffer(self.model.version.encode(), np.uint8),
             "clock": np.array([self.closed_s, self.hour_s, self.seen_n], np.int64),
         }
-        return out | self.entities.arrays() | self.memories.arrays() | self.control.arrays("control")
+        return (
+            out
+            | self.entities.arrays()
+            | self.memories.arrays()
+            | self.control.arrays("control")
+            | (self.cardinality.arrays("cardinality"))
+        )
 
     @classmethod
-    def restore(cls, model: Model, arrays: Mapping[str, NDArray[np.generic]]) -> Engine:
+    def restore(
+        cls,
+        model: Model,
+        arrays: Mapping[str, NDArray[np.generic]],
+        entities_max: int = ENTITIES_MAX,
+        pairs_max: int = SIZE_MAX,
+    ) -> Engine:
         """An engine that goes on exactly where `arrays` were taken.
 
         Raises:
@@ -255,22 +308,10 @@ class Engine:
         was = arrays["model"].tobytes().decode()
         if was != model.version:
             raise ArtifactError(f"this state was kept under model {was}, not {model.version}; start it anew")
-        engine = cls(model)
+        engine = cls(model, entities_max, pairs_max=pairs_max)
         engine.closed_s, engine.hour_s, engine.seen_n = (int(v) for v in arrays["clock"])
         engine.entities.restore(arrays)
         engine.memories.restore(arrays)
         engine.control.restore("control", arrays)
+        engine.cardinality.restore("cardinality", arrays)
         return engine
-
-
-def _runs(flows: Flows) -> Iterator[Flows]:
-    """Flows by stretches of `RUN_S`; in a stretch their order does not matter."""
-    number = flows.pane_s // RUN_S
-    if not len(flows) or number.min() == number.max():
-        yield from [flows] if len(flows) else []
-        return
-    order = np.argsort(number, kind="stable")
-    flows = flows.take(order)
-    cuts = np.flatnonzero(np.diff(flows.pane_s // RUN_S, prepend=-1))
-    for begin, end in pairwise([*cuts.tolist(), len(flows)]):
-        yield flows.take(slice(begin, end))

@@ -78,7 +78,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.02 else f"{100 * share:.1f} %"
 
 
-def _span(first_ms: int, last_ms: int) -> str:
+def span(first_ms: int, last_ms: int) -> str:
+    """A time as people say it."""
     seconds = max(1, round((last_ms - first_ms) / 1000))
     if seconds < 120:
         return f"{seconds} s"
@@ -87,45 +88,45 @@ def _span(first_ms: int, last_ms: int) -> str:
 
 def _facts(family: fam.Family, event: Event, p0: float, h: float) -> tuple[Fact, ...]:
     track = event.track
-    span = _span(track.first_ms, track.last_mark_ms)
+    over = span(track.first_ms, track.last_mark_ms)
     seconds = max(1.0, (track.last_mark_ms - track.first_ms) / 1000)
     what, usual, share = track.marks, p0, track.marks / max(track.tries, 1)
     if family is fam.GUESS and 2 * track.distinct < what:  # the evidence is the repeating: say what is usual of that
         again = what - track.distinct
         usual, share = fam.REPEAT_P0, again / what
         first = (
-            f"{what} failed logins in {span}, {again} of them on an account that had just failed there; "
+            f"{what} failed logins in {over}, {again} of them on an account that had just failed there; "
             f"good clients try again after {_percent(usual)} of their failures"
         )
     elif family is fam.GUESS:
         whom = f" against {track.distinct} accounts" if track.distinct < what else ""
         first = (
-            f"{what} failed logins{whom} in {span}; good clients' logins here fail up to {_percent(usual)} of the time"
+            f"{what} failed logins{whom} in {over}; good clients' logins here fail up to {_percent(usual)} of the time"
         )
     elif family is fam.PROBE:
         first = (
-            f"{what} of {track.tries} answers in {span} were errors on paths it had never asked for; "
+            f"{what} of {track.tries} answers in {over} were errors on paths it had never asked for; "
             f"good clients meet that up to {_percent(usual)} of the time"
         )
     elif family is fam.NOVEL:
         first = (
-            f"{what} of {track.tries} requests in {span} were for paths nobody had ever asked for; "
+            f"{what} of {track.tries} requests in {over} were for paths nobody had ever asked for; "
             f"good clients do that up to {_percent(usual)} of the time"
         )
     elif family is fam.SWEEP:
         first = (
-            f"{what} of {track.tries} requests in {span} were for paths it had not asked for before: it does not come "
+            f"{what} of {track.tries} requests in {over} were for paths it had not asked for before: it does not come "
             f"back to anything; good clients at this point ask for something new up to {_percent(usual)} of the time"
         )
     elif family is fam.LIMIT:
         first = (
-            f"refused again in {what} of {track.tries} seconds in which a refusal stood, within {span}; "
+            f"refused again in {what} of {track.tries} seconds in which a refusal stood, within {over}; "
             f"good clients run on like that {_percent(usual)} of the time"
         )
     elif family is fam.HAMMER:
         rate = what / seconds
         return (
-            Fact("refusals", float(what), None, f"{what} requests refused by a limit in {span}"),
+            Fact("refusals", float(what), None, f"{what} requests refused by a limit in {over}"),
             Fact("refusals_per_s", rate, p0, f"{rate:.1f} refusals a second; good clients' bursts stay below {p0:.1f}"),
             _evidence(track.s, h),
         )

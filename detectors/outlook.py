@@ -5,16 +5,19 @@
     reach   owners with new marks whose standing evidence and all their open marks, each at its highest, come to h
     close   the panes leave, and what was counted for them
 
+There may be more open rows than we have room for: `thin` lets owners go, those least worth keeping (`eviction`) first.
 Counts stand in a table of fixed size by a part of the owner's hash: who shares a place only looks worse than he is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import eviction
 from detectors import families as fam
 from detectors.artifact import POSITIONS, Model
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, Finding, Flows
@@ -81,6 +84,28 @@ class Outlook:
                 self._marks.append((place[~gone], pane_s[~gone], counts[~gone]))
         self.told = {who: pane_s for who, pane_s in self.told.items() if pane_s >= until_s}
         return done
+
+    def thin(self, rows_max: int, worth: Callable[[Flows], tuple[U64, F64, NDArray[np.bool_]]]) -> Flows:
+        """Let owners go until three quarters of `rows_max` rows are left; gives the rows that went.
+
+        `worth` tells the owner of each row, the evidence that stands against it, and whether it is a regular.
+        """
+        old, new = Flows.concat(self.parts[: self._seen]), Flows.concat(self.parts[self._seen :])
+        held = Flows.concat([old, new])
+        owner, evidence, regular = worth(held)
+        ids, at, which = np.unique(owner, return_index=True, return_inverse=True)
+        rows = np.bincount(which)
+        weight = np.zeros(len(ids), np.int64)
+        np.add.at(weight, which, held.n)
+        size = len(ids) * rows_max // max(1, len(held))
+        by_worth = eviction.order(ids, weight, np.zeros(len(ids), np.int64), evidence[at], regular[at], size)
+        stays = np.zeros(len(ids), np.bool_)
+        stays[by_worth[np.cumsum(rows[by_worth]) <= rows_max * eviction.LEAVE]] = True
+        kept = stays[which]
+        parts = [old.take(kept[: len(old)]), new.take(kept[len(old) :])]
+        self._seen = int(len(parts[0]) > 0)
+        self.parts = [part for part in parts if len(part)]
+        return held.take(~kept)
 
     def fresh(self) -> Flows:
         """Rows that came since the last look, which this is."""

@@ -1,4 +1,4 @@
-"""What was seen before: bounded sets of 64-bit hashes that age by generations."""
+"""What was seen before: bounded sets of 64-bit hashes that age by generations, strangers' apart from regulars'."""
 
 from __future__ import annotations
 
@@ -65,6 +65,14 @@ class PairSet:
         self.young = _insert(self.young, fresh)
         self.count += len(fresh)
 
+    def places(self) -> int:
+        """Places in its tables, which are what takes memory."""
+        return len(self.young) + len(self.old)
+
+    def fits(self, keys: int) -> bool:
+        """Whether so many more keys let it overflow in no case."""
+        return self.count + keys <= self.size_max
+
     def age(self, now_s: int) -> None:
         """Turn over when the young generation is older than `age_s`."""
         if self.born_s == 0:
@@ -92,6 +100,48 @@ class PairSet:
         self._turn()
         self.add(arrays[f"{name}.young"].astype(np.uint64))
         self.born_s = int(arrays[f"{name}.born_s"])
+
+
+class Memory:
+    """What strangers brought and what all others did, in a set each: a crowd of strangers overflows only its own."""
+
+    def __init__(self, size_max: int, age_s: int) -> None:
+        self.regulars = PairSet(size_max // 2, age_s)
+        self.strangers = PairSet(size_max // 2, age_s)
+
+    def contains(self, keys: U64) -> NDArray[np.bool_]:
+        """Which of `keys` are remembered."""
+        found = self.regulars.contains(keys)
+        missing = np.flatnonzero(~found)
+        found[missing] = self.strangers.contains(keys[missing])
+        return found
+
+    def add(self, keys: U64, stranger: NDArray[np.bool_]) -> None:
+        """Remember `keys` (repeats allowed), given which of them strangers brought."""
+        self.strangers.add(keys[stranger])
+        self.regulars.add(keys[~stranger])
+
+    def fits(self, keys: int) -> bool:
+        """Whether so many more keys let it overflow in no case."""
+        return self.strangers.fits(keys) and self.regulars.fits(keys)
+
+    def age(self, now_s: int) -> None:
+        """On the hour."""
+        self.strangers.age(now_s)
+        self.regulars.age(now_s)
+
+    def places(self) -> int:
+        """Places in its tables, which are what takes memory."""
+        return self.strangers.places() + self.regulars.places()
+
+    def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
+        """State under names that begin with `name`."""
+        return self.strangers.arrays(f"{name}.strangers") | self.regulars.arrays(f"{name}.regulars")
+
+    def restore(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take up what `arrays` gave."""
+        self.strangers.restore(f"{name}.strangers", arrays)
+        self.regulars.restore(f"{name}.regulars", arrays)
 
 
 def _shift(table: U64) -> np.uint64:

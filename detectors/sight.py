@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, OK
 from detectors.entities import Columns, Slots
 from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS
-from detectors.pairs import PairSet, firsts, mix
+from detectors.pairs import Memory, PairSet, firsts, mix
 from detectors.rows import Rows
 
 U64 = NDArray[np.uint64]
@@ -22,21 +22,29 @@ SIZE_MAX: Final = 1 << 18
 
 
 class Memories:
-    """The pairs one engine remembers, each set bounded and ageing."""
+    """The pairs one engine remembers, each set bounded and ageing; 256 * `size_max` bytes when all are full."""
 
     def __init__(self, size_max: int = SIZE_MAX) -> None:
-        self.paths = PairSet(4 * size_max, 12 * HOUR_S)  # owner, path
-        self.anyone = PairSet(size_max, 48 * HOUR_S)  # path
-        self.failed = PairSet(size_max, 24 * HOUR_S)  # address, account that failed there
-        self.good = PairSet(size_max, 24 * HOUR_S)  # address, account good there; and the same with the hour
+        self.paths = Memory(4 * size_max, 12 * HOUR_S)  # owner, path
+        self.anyone = Memory(size_max, 48 * HOUR_S)  # path
+        self.failed = Memory(size_max, 24 * HOUR_S)  # address, account that failed there
+        self.good = Memory(size_max, 24 * HOUR_S)  # address, account good there; and the same with the hour
         self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
+
+    def fits(self, rows: int) -> bool:
+        """Whether so many more rows let none of them overflow; a row adds two keys to one at most."""
+        return all(part.fits(2 * rows) for part in self._parts().values())
+
+    def bytes(self) -> int:
+        """What their tables take."""
+        return 8 * sum(part.places() for part in self._parts().values())
 
     def age(self, now_s: int) -> None:
         """On the hour."""
         for part in self._parts().values():
             part.age(now_s)
 
-    def _parts(self) -> dict[str, PairSet]:
+    def _parts(self) -> dict[str, Memory | PairSet]:
         return {
             "paths": self.paths,
             "anyone": self.anyone,
@@ -68,7 +76,9 @@ class Logins:
     fine: I64
     failed: Flag
     failed_pairs: U64
+    failed_at: NDArray[np.intp]  # their rows
     good_pairs: U64
+    good_at: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +158,9 @@ def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
         fine=fine,
         failed=failed,
         failed_pairs=pair[failed & named],
+        failed_at=at[failed & named],
         good_pairs=np.concatenate([pair[~failed & named], hourly[ok_named]]),
+        good_at=np.concatenate([at[~failed & named], at[ok_named]]),
     )
 
 

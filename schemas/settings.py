@@ -138,6 +138,14 @@ class Settings(BaseSettings):
         description="who is further behind than this and falls further behind samples, with weights, and says so; 0 = "
         "never: windows stay exact, and late without limit",
     )
+    entities_max: int = Field(
+        300_000, ge=100, description="entities of each kind whose windows are held, in one usage partition"
+    )
+    state_bytes_max: int = Field(
+        1 << 30,
+        ge=16 << 20,
+        description="memory for the state of one usage partition; when full, who matters least goes",
+    )
     login_routes: str = Field(
         "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth", description="route globs that take a credential"
     )

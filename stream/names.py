@@ -1,28 +1,44 @@
-"""Text of hashes that flew by, for alerts: the newest ones, bounded, looked up in bulk when an alert is due."""
+"""Text of hashes that flew by, for alerts: the newest ones and those of who is watched, looked up in bulk when due."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+from detectors.columns import EVERYBODY
 from schemas.usage import Block, Kind
+from stream.combine import EVERYTHING
 from stream.grouping import I64, U64, first_rows
 
 NAMES_MAX: Final = 262_144
 _SEGMENTS_MAX: Final = 32
 
 
+Watched = Callable[[], U64]
+"""Hashes whose text must stay: of owners of whom something is held."""
+
+
+def nobody() -> U64:
+    """No text has to stay."""
+    return np.empty(0, np.uint64)
+
+
 class Names:
-    """At most `names_max` texts by hash; the oldest go first."""
+    """At most `names_max` texts by hash beside those that are watched; the oldest go first."""
 
     def __init__(self, names_max: int = NAMES_MAX) -> None:
         self._names_max = names_max
         self._segments: list[tuple[U64, pa.StringArray]] = []  # oldest first
+        self._new = 0  # texts since they were merged
 
-    def add(self, blocks: Sequence[Block]) -> None:
+    def __len__(self) -> int:
+        """Number of texts held, some of them twice."""
+        return sum(len(hashes) for hashes, _ in self._segments)
+
+    def add(self, blocks: Sequence[Block], watched: Watched = nobody) -> None:
         """Learn the texts of owners, routes, paths and users in these blocks."""
         hashes: list[U64] = []
         texts: list[pa.StringArray] = []
@@ -40,13 +56,14 @@ class Names:
                 texts.append(t)
         if sum(map(len, hashes)):
             self._segments.append((np.concatenate(hashes), pa.concat_arrays(texts)))
-        if len(self._segments) > _SEGMENTS_MAX:
-            self._segments = [self.merged()]
+            self._new += len(self._segments[-1][0])
+        if len(self._segments) > _SEGMENTS_MAX or self._new > self._names_max:
+            self.load(*self.merged(watched))
 
     def __call__(self, wanted: Iterable[int]) -> Mapping[int, str]:
         """Texts of those that are known."""
         open_ = np.array(sorted(wanted), np.uint64)
-        found: dict[int, str] = {}
+        found = {EVERYBODY: EVERYTHING} if np.isin(EVERYBODY, open_) else {}
         for hashes, texts in reversed(self._segments):
             at = np.flatnonzero(np.isin(hashes, open_))
             for h, text in zip(hashes[at].tolist(), texts.take(pa.array(at)).to_pylist(), strict=True):
@@ -55,19 +72,23 @@ class Names:
                 break
         return found
 
-    def merged(self) -> tuple[U64, pa.StringArray]:
+    def merged(self, watched: Watched = nobody) -> tuple[U64, pa.StringArray]:
         """All names once, the newest last, no more than may be kept."""
         if not self._segments:
             return np.empty(0, np.uint64), pa.array([], pa.utf8())
         hashes = np.concatenate([h for h, _ in self._segments])
         texts = pa.concat_arrays([t for _, t in self._segments])
         _, last = np.unique(hashes[::-1], return_index=True)
-        keep = np.sort(len(hashes) - 1 - last)[-self._names_max :]
+        keep = np.sort(len(hashes) - 1 - last)
+        if len(keep) > self._names_max:
+            stays = np.isin(hashes[keep], watched())
+            stays[-self._names_max :] = True
+            keep = keep[stays]
         return hashes[keep], texts.take(pa.array(keep))
 
     def load(self, hashes: U64, texts: pa.StringArray) -> None:
         """The inverse of `merged`."""
-        self._segments = [(hashes, texts)]
+        self._segments, self._new = [(hashes, texts)], 0
 
 
 def _distinct(text: pa.DictionaryArray, hashes: pa.Array, rows: I64 | None) -> tuple[U64, pa.StringArray]:

@@ -22,6 +22,7 @@ class Panes:
     window_s: int
     pane_s: int
     parts: dict[int, list[tuple[I64, I64]]] = field(default_factory=dict)  # pane -> (slots, measures)
+    whole: set[int] = field(default_factory=set)  # panes with one row a slot
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -36,6 +37,7 @@ class Panes:
         first = self.first_pane(end_s, self.window_s)
         for pane in [p for p in self.parts if p < first]:
             del self.parts[pane]
+            self.whole.discard(pane)
 
     def add(self, slots: I64, pane_s: I64, measures: I64, end_s: int) -> None:
         """Rows in their own panes; those before the window are left out."""
@@ -70,7 +72,9 @@ class Panes:
         """Rows of each of `count` slots, merged to one a slot and pane."""
         out = np.zeros(count, np.int64)
         for pane, parts in self.parts.items():
-            self.parts[pane] = [merged(parts)]
+            if pane not in self.whole:
+                self.parts[pane] = [merged(parts)]
+                self.whole.add(pane)
             out += np.bincount(self.parts[pane][0][0], minlength=count)
         return out
 
@@ -83,6 +87,7 @@ class Panes:
         """Rows of one slot are added up once as many came as there are: seldom, and memory stays bounded."""
         parts = self.parts.setdefault(pane, [])
         parts.append((slots, measures))
+        self.whole.discard(pane)
         late = sum(len(s) for s, _ in parts[1:])
         if late > max(len(parts[0][0]), MERGE_ROWS_MIN) or len(parts) > MERGE_PARTS_MAX:
             self.parts[pane] = [merged(parts)]

@@ -10,7 +10,7 @@ so the same alerts; only early ones depend on when somebody looked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Self
 
@@ -29,27 +29,44 @@ from schemas.settings import Settings
 from schemas.usage import MEASURES, Block, Kind
 from stream import flows as flow_rows
 from stream import snapshot
+from stream.bounds import Bounds
 from stream.episodes import Episodes
 from stream.errors import LostBlockError, SnapshotError
+from stream.grouping import U64
 from stream.names import Names
 from stream.windows import WINDOWS_S, Usage, Windows, measured
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How event time moves on, and the bounds. `source_partitions` is the number of decisions partitions."""
+    """How event time moves on, and the bounds (`stream.bounds`), which hold for one usage partition.
+
+    `source_partitions` is the number of decisions partitions.
+    """
 
     source_partitions: int = 1
     lateness_ms: int = 2000
     idle_ms: int = 3000
-    entities_max: int = 200_000
+    entities_max: int = 300_000
+    state_bytes_max: int = 1 << 30
+
+    @property
+    def bounds(self) -> Bounds:
+        """What may be held at most."""
+        return Bounds.of(self.entities_max, self.state_bytes_max)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """What the settings say."""
-        return cls(settings.decisions_partitions, settings.lateness_ms, settings.idle_ms)
+        return cls(
+            settings.decisions_partitions,
+            settings.lateness_ms,
+            settings.idle_ms,
+            settings.entities_max,
+            settings.state_bytes_max,
+        )
 
 
 class Source(msgspec.Struct):
@@ -70,6 +87,7 @@ class Progress(msgspec.Struct):
     since_ms: int | None = None
     late_rows: int = 0
     repeated_blocks: int = 0
+    unheld_rows: int = 0  # requests in flows of open panes that nobody had room for
 
 
 class Pipeline:
@@ -77,10 +95,11 @@ class Pipeline:
 
     def __init__(self, model: Model, config: Config | None = None) -> None:
         self._config = config or Config()
-        self._engine = Engine(model)
-        self._windows = Windows(self._config.entities_max)
+        self._bounds = self._config.bounds
+        self._engine = Engine(model, self._bounds.owners, pairs_max=self._bounds.pairs)
+        self._windows = Windows(self._bounds.entities, self._bounds.rows)
         self._episodes = Episodes(model.version)
-        self._names = Names()
+        self._names = Names(self._bounds.names)
         self._open = Outlook()
         self._at = Progress(model=model.version)
 
@@ -90,13 +109,41 @@ class Pipeline:
         Raises:
             LostBlockError: a block is missing; nothing of this call has been applied.
         """
-        fresh = self._chained(blocks, now_ms)
-        if fresh:
-            self._windows.add([b.counts for b in fresh], max(b.ts_ms_max for b in fresh))
-            self._names.add(fresh)
-            for block in fresh:
-                self._open.add(self._in_time(flow_rows.read(block.flows)))
-        return self.tick(now_ms, peek=peek)
+        alerts: list[Alert] = []
+        for group in self._groups(self._chained(blocks)):
+            self._take(group, now_ms)
+            alerts += self._close_to(self._watermark_ms(now_ms) // 1000)
+        return self._counted(alerts) + self.tick(now_ms, peek=peek)
+
+    def _groups(self, blocks: list[Block]) -> Iterator[list[Block]]:
+        """All blocks at once where nothing has to go for them, else one by one: what goes hangs on them alone."""
+        counts, flows = sum(b.counts.num_rows for b in blocks), sum(b.flows.num_rows for b in blocks)
+        if self._windows.fits(counts) and len(self._open) + flows <= self._bounds.flows:
+            yield from [blocks] if blocks else []
+        else:
+            yield from ([block] for block in blocks)
+
+    def _take(self, blocks: list[Block], now_ms: int) -> None:
+        for block in blocks:
+            before = self._at.sources.get(block.partition)
+            newest_ms = max(block.ts_ms_max, before.ts_ms_max if before else 0)
+            self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms)
+        self._windows.add([b.counts for b in blocks], max(b.ts_ms_max for b in blocks), self._engine.alive)
+        for block in blocks:
+            self._open.add(self._in_time(flow_rows.read(block.flows)))
+        if len(self._open) > self._bounds.flows:
+            self._thin()
+        self._names.add(blocks, self._watched)
+
+    def _thin(self) -> None:
+        """Open panes hold more than may be: those go of whom least is to be feared, and are counted."""
+        gone = self._open.thin(self._bounds.flows, self._engine.worth)
+        self._at.unheld_rows += int(gone.n.sum())
+        self._engine.cardinality.missed(gone)
+
+    def _watched(self) -> U64:
+        """Of whom evidence is held, or may come to be."""
+        return np.concatenate([self._engine.held(), *(part.entity for part in self._open.parts)])
 
     def tick(self, now_ms: int, *, peek: bool = True) -> list[Alert]:
         """Time passes without blocks: silent partitions stop holding event time back."""
@@ -115,6 +162,10 @@ class Pipeline:
     def usage(self, kind: Kind, value: str, window_s: int) -> Usage:
         """What the entity did in the last `window_s` seconds (10, 60 or 600) of event time."""
         return self._windows.usage(kind, codec.text_hash(value), window_s)
+
+    def rest(self, kind: Kind, window_s: int) -> Usage:
+        """What all entities of a kind did that had to go, before they went: with those held it adds up."""
+        return self._windows.rest(kind, window_s)
 
     def totals(self) -> dict[Kind, dict[str, int | float]]:
         """Exact sums over all entities of a kind, since the beginning."""
@@ -142,12 +193,18 @@ class Pipeline:
         return held | {
             "open_flows": len(self._open),
             "episodes": len(self._episodes),
+            "window_rows": self._windows.rows(),
+            "owners": self._engine.entities.used,
+            "pair_bytes": self._engine.memories.bytes(),
+            "names": len(self._names),
             "evicted": sum(self._windows.evicted().values()),
+            "owners_evicted": self._engine.entities.evicted,
+            "unheld_rows": self._at.unheld_rows,
         }
 
     def snapshot(self) -> bytes:
         """Everything, from which `restore` goes on as if nothing had happened."""
-        hashes, texts = self._names.merged()
+        hashes, texts = self._names.merged(self._watched)
         arrays: dict[str, NDArray[np.generic]] = {"names": hashes}
         arrays |= {f"windows.{name}": array for name, array in self._windows.arrays().items()}
         arrays |= {f"engine.{name}": array for name, array in self._engine.arrays().items()}
@@ -174,8 +231,10 @@ class Pipeline:
             if (made._at.version, made._at.model) != (VERSION, model.version):
                 raise SnapshotError(f"of version {made._at.version} and model {made._at.model}")
             made._episodes.load(words["episodes"])
-            made._windows = Windows.restore(made._config.entities_max, snapshot.under(arrays, "windows."))
-            made._engine = Engine.restore(model, snapshot.under(arrays, "engine."))
+            bounds = made._bounds
+            windows, engine = snapshot.under(arrays, "windows."), snapshot.under(arrays, "engine.")
+            made._windows = Windows.restore(bounds.entities, windows, bounds.rows)
+            made._engine = Engine.restore(model, engine, bounds.owners, bounds.pairs)
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
             with pa.ipc.open_stream(words["texts"]) as reader:
@@ -185,7 +244,7 @@ class Pipeline:
         made._at.since_ms = None
         return made
 
-    def _chained(self, blocks: Sequence[Block], now_ms: int) -> list[Block]:
+    def _chained(self, blocks: Sequence[Block]) -> list[Block]:
         """Blocks not applied before, when none is missing."""
         ends = {p: s.end for p, s in self._at.sources.items()}
         fresh = []
@@ -198,10 +257,6 @@ class Pipeline:
                 raise LostBlockError(block.partition, end, block.start, block.end)
             ends[block.partition] = block.end
             fresh.append(block)
-        for block in fresh:
-            before = self._at.sources.get(block.partition)
-            newest_ms = max(block.ts_ms_max, before.ts_ms_max if before else 0)
-            self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms)
         return fresh
 
     def _in_time(self, flows: Flows) -> Flows:

@@ -33,10 +33,8 @@ _ARRAYS: Final = ("slot", "pane", "rows")
 LATENCY_STEPS: Final = 1024  # latency is summed in whole 1/1024 ms, so that order does not matter
 _LATENCY: Final = MEASURES.index("latency_ms_sum")
 NEVER: Final = np.iinfo(np.int64).min
-ROW_BYTES: Final = 8 * (1 + len(MEASURES))
 _FULL: Final = 7 / 8  # of the bound: when those idle have gone and more are still held, others go too
-_SLACK: Final = 9 / 8  # rows over the bound before they are merged and counted
-ROWS_EACH: Final = 8  # rows an entity may have on average, where nothing else is said
+ROWS_MAX: Final = 4_000_000
 
 Alive = Callable[[Kind], U64]
 """Hashes of the entities of a kind that must stay: attackers."""
@@ -59,15 +57,14 @@ class Usage:
 class KindWindows:
     """Windows of all entities of one kind."""
 
-    def __init__(self, entities_max: int, rows_max: int) -> None:
+    def __init__(self, entities_max: int) -> None:
         self._entities_max = entities_max
-        self._rows_max = rows_max
         self._hashes = np.empty(0, np.uint64)  # ascending
         self._slots = np.empty(0, np.int64)  # of each of them
         self._last_s = np.array([NEVER])  # by slot: the newest pane of its rows
         self._weight = np.zeros(1, np.int64)  # by slot: requests, less what purges took off
         self._panes = [Panes(w, p) for w, p in _HELD]
-        self._rows = 0  # held at most; told exactly by `_evict` alone, so that it follows from what was added
+        self.rows_at_most = 0  # told exactly by `evict` alone, so that it follows from what was added
         self.evicted = 0
 
     def __len__(self) -> int:
@@ -77,11 +74,6 @@ class KindWindows:
     def rows(self) -> int:
         """Rows held, of all panes."""
         return sum(map(len, self._panes))
-
-    def fits(self, rows: int) -> bool:
-        """Whether so many more rows can push nobody out."""
-        more = len(self._panes) * rows
-        return len(self) + rows <= self._entities_max and self._rows + more <= self._rows_max * _SLACK
 
     def add(self, hashes: U64, pane_s: I64, measures: I64, end_s: int, alive: Callable[[], U64]) -> None:
         """Rows of entities that are inside the longest window."""
@@ -94,9 +86,9 @@ class KindWindows:
         np.add.at(self._weight, slots, measures[:, 0])
         for panes in self._panes:
             panes.add(slots, pane_s, measures, end_s)
-        self._rows += len(self._panes) * len(slots)
-        if len(self) > self._entities_max or self._rows > self._rows_max * _SLACK:
-            self._evict(end_s, alive())
+        self.rows_at_most += len(self._panes) * len(slots)
+        if len(self) > self._entities_max:
+            self.evict(end_s, alive(), self.rows_at_most)
 
     def usage(self, entity: int, window_s: int, end_s: int) -> Usage:
         """The window of one entity; all zero for one not seen in it."""
@@ -130,23 +122,25 @@ class KindWindows:
         self._weight = np.append(self._weight, np.zeros(len(new), np.int64))
         return self._slots[np.searchsorted(self._hashes, hashes)]
 
-    def _evict(self, end_s: int, alive: U64) -> None:
+    def evict(self, end_s: int, alive: U64, rows_max: int) -> None:
         """Let those idle past every window go, and where that gives too little room, those least worth keeping."""
         rows = np.sum([panes.each(len(self._last_s)) for panes in self._panes], axis=0)[self._slots]
         last_s = self._last_s[self._slots]
         kept = last_s >= end_s - WINDOWS_S[-1] - PANE_S[-1]
         live = np.flatnonzero(kept)
-        if len(live) > self._entities_max * _FULL or int(rows[live].sum()) > self._rows_max:
+        full = len(self) > self._entities_max and len(live) > self._entities_max * _FULL
+        if full or int(rows[live].sum()) > rows_max:
             weight = self._weight[self._slots[live]]
             evidence = np.isin(self._hashes[live], alive).astype(np.float64)
             none = np.zeros(len(live), np.bool_)
-            by_worth = eviction.order(self._hashes[live], weight, last_s[live], evidence, none, self._entities_max)
+            size = min(self._entities_max, len(live) * rows_max // max(1, int(rows[live].sum())))
+            by_worth = eviction.order(self._hashes[live], weight, last_s[live], evidence, none, size)
             self._weight[self._slots[live]] = weight
-            fits = int(np.searchsorted(np.cumsum(rows[live][by_worth]), self._rows_max * eviction.LEAVE, "right"))
+            fits = int(np.searchsorted(np.cumsum(rows[live][by_worth]), rows_max, "right"))
             kept[live[by_worth[min(fits, int(self._entities_max * eviction.LEAVE)) :]]] = False
             self.evicted += len(live) - int(kept.sum())
         self._keep(kept)
-        self._rows = self.rows()
+        self.rows_at_most = self.rows()
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         stay = np.sort(self._slots[kept])
@@ -162,7 +156,7 @@ class KindWindows:
         """Everything, for a snapshot."""
         arrays: dict[str, NDArray[np.generic]] = {
             "hashes": self._hashes, "slots": self._slots, "last_s": self._last_s, "weight": self._weight,
-            "evicted": np.array([self.evicted, self._rows]),
+            "evicted": np.array([self.evicted, self.rows_at_most]),
         }  # fmt: skip
         for window in self._panes:
             parts = [(p, s, m) for p, rows in sorted(window.parts.items()) for s, m in rows]
@@ -176,14 +170,12 @@ class KindWindows:
         return arrays
 
     @classmethod
-    def restore(
-        cls, entities_max: int, rows_max: int, arrays: dict[str, NDArray[np.generic]], end_s: int
-    ) -> KindWindows:
+    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]], end_s: int) -> KindWindows:
         """The inverse of `arrays`."""
-        made = cls(entities_max, rows_max)
+        made = cls(entities_max)
         made._hashes, made._slots = arrays["hashes"].astype(np.uint64), arrays["slots"].astype(np.int64)
         made._last_s, made._weight = arrays["last_s"].astype(np.int64), arrays["weight"].astype(np.int64)
-        made.evicted, made._rows = (int(v) for v in arrays["evicted"])
+        made.evicted, made.rows_at_most = (int(v) for v in arrays["evicted"])
         for panes in made._panes:
             slots, pane_s, rows = (arrays[f"{name}{panes.window_s}"].astype(np.int64) for name in _ARRAYS)
             panes.add(slots, pane_s, rows, end_s)
@@ -193,16 +185,18 @@ class KindWindows:
 class Windows:
     """Windows of every kind, the newest event time they have seen, and exact totals since the beginning."""
 
-    def __init__(self, entities_max: int, rows_max: int | None = None) -> None:
-        """At most so many entities of each kind, and rows of each kind."""
-        self._bounds = entities_max, ROWS_EACH * entities_max if rows_max is None else rows_max
-        self._kinds = {kind: KindWindows(*self._bounds) for kind in Kind}
+    def __init__(self, entities_max: int, rows_max: int = ROWS_MAX) -> None:
+        """At most so many entities of each kind, and rows of all kinds."""
+        self._entities_max, self._rows_max = entities_max, rows_max
+        self._kinds = {kind: KindWindows(entities_max) for kind in Kind}
         self._end_s = 0
         self.totals = np.zeros((len(Kind), len(MEASURES)), np.int64)
 
     def fits(self, rows: int) -> bool:
         """Whether so many more rows can push nobody out: then it does not matter how they are dealt out over calls."""
-        return all(windows.fits(rows) for windows in self._kinds.values())
+        return self._most_rows() + len(_HELD) * rows <= self._rows_max and all(
+            len(windows) + rows <= self._entities_max for windows in self._kinds.values()
+        )
 
     def add(self, blocks: Sequence[pa.RecordBatch], ts_ms_max: int, alive: Alive = nobody) -> None:
         """Count rows (`schemas.usage.COUNTS`) of several blocks, and how far event time has come."""
@@ -215,6 +209,22 @@ class Windows:
             self.totals[each] += measures[of_kind].sum(axis=0)
             at = np.flatnonzero(recent & of_kind)
             windows.add(hashes[at], pane_s[at], measures[at], self._end_s, partial(alive, each))
+        self._bound_rows(alive)
+
+    def _bound_rows(self, alive: Alive) -> None:
+        """Merge and count the rows of kinds, and where that gives too little room, let entities go: most rows first."""
+        if self._most_rows() <= self._rows_max:
+            return
+        for kind, windows in self._kinds.items():
+            windows.evict(self._end_s, alive(kind), windows.rows_at_most)
+        while (held := self._most_rows()) > self._rows_max * _FULL:
+            kind = max(Kind, key=lambda k: self._kinds[k].rows_at_most)
+            rows = self._kinds[kind].rows_at_most
+            too_many = held - int(self._rows_max * eviction.LEAVE)
+            self._kinds[kind].evict(self._end_s, alive(kind), max(rows - too_many, rows // 2))
+
+    def _most_rows(self) -> int:
+        return sum(windows.rows_at_most for windows in self._kinds.values())
 
     def live(self) -> int:
         """Addresses and keys with a decision in the longest window."""
@@ -248,14 +258,14 @@ class Windows:
         return arrays
 
     @classmethod
-    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]], rows_max: int | None = None) -> Windows:
+    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]], rows_max: int = ROWS_MAX) -> Windows:
         """The inverse of `arrays`."""
         made = cls(entities_max, rows_max)
         made.totals, made._end_s = arrays["totals"].astype(np.int64), int(arrays["end_s"][0])
         for kind in Kind:
             prefix = f"{kind.name}."
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            made._kinds[kind] = KindWindows.restore(*made._bounds, own, made._end_s)
+            made._kinds[kind] = KindWindows.restore(entities_max, own, made._end_s)
         return made
 
 

@@ -125,7 +125,7 @@ def test_what_the_evicted_did_stays_in_the_rest_so_that_windows_add_up() -> None
 def test_whatever_the_stream_the_bound_holds_and_heavy_hitters_and_attackers_alive_stay(
     size: int, steps: list[list[tuple[int, int]]], alive: int
 ) -> None:
-    windows, sent = KindWindows(size, 10**9), Counter[int]()
+    windows, sent = KindWindows(size), Counter[int]()
     attacker = np.array([alive + 1], np.uint64)
     for second, step in enumerate(steps):
         hashes = np.array([who + 1 for who, _ in step], np.uint64)
@@ -149,7 +149,7 @@ def test_rows_are_bounded_too_and_the_longest_idle_go_for_them() -> None:
     kept = [n(windows, f"10.0.{third}.1", 600) for third in range(10)]
     assert kept[-1] == 3
     assert kept[0] == 0
-    assert windows.rows() <= 400 * len(Kind)
+    assert windows.rows() <= 400
     assert rested(windows) + sum(n(windows, f"10.0.{a}.{i}", 600) for a in range(10) for i in range(20)) == 600
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +13,12 @@ from detectors.artifact import Model, forests_of
 from detectors.cardinality import STRANGER_MS, Cardinality
 from detectors.columns import OK, Finding, Flows
 from detectors.control import Control
-from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, RESERVED, Entities, Slots
+from detectors.entities import RESERVED, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.eviction import ALIVE
 from detectors.explain import findings
 from detectors.judge import NOTHING, WARM_KEY, Crossing, Judged, Series, judge, write_track
-from detectors.learn import refresh
+from detectors.learn import Watch, refresh, settle
 from detectors.outlook import Outlook
 from detectors.pairs import mix
 from detectors.rows import Rows, canonical
@@ -28,16 +27,6 @@ from detectors.sight import SIZE_MAX, Memories
 from detectors.standing import standing
 
 ENTITIES_MAX = 1 << 17
-
-
-class Watch(Protocol):
-    """Who is handed each run as it was judged: training learns by it."""
-
-    def take(self, judged: Judged) -> None:
-        """A run of flows."""
-
-    def take_asked(self, asked: odd.Asked) -> None:
-        """What the forest was, or would have been, asked."""
 
 
 class Engine:
@@ -267,13 +256,7 @@ class Engine:
         now_s = self.hour_s + fam.HOUR_S
         told = self._odd(None, np.empty(0, np.intp), now_s)
         self.hour_s = 0
-        c, used = self.entities.c, slice(2, self.entities.used)
-        c.established[used] |= (c.good[used] >= ESTABLISHED_N) & (c.last_ms[used] - c.born_ms[used] > ESTABLISHED_MS)
-        refresh(self.entities, self.model.prior)
-        over = c.episode[used] & (c.last_mark_ms[used] <= now_s * 1000 - fam.QUIET_MS)
-        c.s[used] = np.where(over, np.minimum(c.s[used], self.model.h[c.kind[used]] / 2), c.s[used])
-        c.episode[used] &= ~over
-        c.alarmed[used] = c.episode[used].any(axis=1)
+        settle(self.entities, self.model, now_s * 1000)
         self.entities.drop_idle(now_s * 1000)
         self.memories.age(now_s)
         return told

@@ -33,18 +33,19 @@ class Memories:
 
     def fits(self, rows: int) -> bool:
         """Whether so many more rows let none of them overflow; a row adds two keys to one at most."""
-        return all(part.fits(2 * rows) for part in self._parts().values())
+        return all(part.fits(2 * rows) for part in self.parts().values())
 
     def bytes(self) -> int:
         """What their tables take."""
-        return 8 * sum(part.places() for part in self._parts().values())
+        return 8 * sum(part.places() for part in self.parts().values())
 
     def age(self, now_s: int) -> None:
         """On the hour."""
-        for part in self._parts().values():
+        for part in self.parts().values():
             part.age(now_s)
 
-    def _parts(self) -> dict[str, Memory | PairSet]:
+    def parts(self) -> dict[str, Memory | PairSet]:
+        """Each by its name."""
         return {
             "paths": self.paths,
             "anyone": self.anyone,
@@ -56,13 +57,13 @@ class Memories:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """State as plain arrays."""
         out: dict[str, NDArray[np.generic]] = {}
-        for name, part in self._parts().items():
+        for name, part in self.parts().items():
             out |= part.arrays(f"memory.{name}")
         return out
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take up what `arrays` gave."""
-        for name, part in self._parts().items():
+        for name, part in self.parts().items():
             part.restore(f"memory.{name}", arrays)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,11 +11,13 @@ from detectors import families as fam
 from detectors.artifact import Model
 from detectors.entities import Columns, Slots
 
+DIGITS: Final = 3
+
 
 def standing(c: Columns, slots: Slots, model: Model, now_ms: int) -> NDArray[np.float64]:
     """The evidence against each owner by `now_ms`, of all families the most, as a share of the threshold.
 
-    In an episode that is not over it is above 1.
+    In an episode that is not over it is above 1. Rounded, as panes judged together and one by one differ by rounding.
     """
     kind = c.kind[slots]
     idle_ms = np.maximum(0, now_ms - c.t_ms[slots])
@@ -21,5 +25,5 @@ def standing(c: Columns, slots: Slots, model: Model, now_ms: int) -> NDArray[np.
     i = fam.HAMMER.index
     faded[:, i] = np.maximum(0.0, c.s[slots, i] - model.lambda0_per_s[kind] * idle_ms[:, i] / 1000.0)
     alive = (c.episode[slots] & (now_ms - c.last_mark_ms[slots] <= fam.QUIET_MS)).any(axis=1)
-    out: NDArray[np.float64] = (faded / model.h[kind]).max(axis=1) + alive
+    out: NDArray[np.float64] = np.round((faded / model.h[kind]).max(axis=1), DIGITS) + alive
     return out

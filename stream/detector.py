@@ -161,6 +161,11 @@ class Detector:
             held = self._held.get(partition)
             return held.pipeline.usage(kind, value, window_s) if held else None
 
+    async def rests(self, kind: Kind, window_s: int) -> dict[int, Usage]:
+        """What the entities of a kind did that were evicted, by partition held here."""
+        async with self._lock:
+            return {p: held.pipeline.rest(kind, window_s) for p, held in sorted(self._held.items())}
+
     async def totals(self) -> dict[Kind, dict[str, int | float]]:
         """Exact sums since the beginning over the partitions held here."""
         async with self._lock:

@@ -13,7 +13,7 @@ from schemas.usage import MEASURES, Kind
 from stream.combiner import Combiner
 from stream.detector import Detector
 from stream.metrics import Metrics
-from stream.windows import WINDOWS_S
+from stream.windows import WINDOWS_S, Usage
 
 PORT: Final = PORTS["stream"]
 _PROBLEM: Final = "application/problem+json"
@@ -21,7 +21,7 @@ _KINDS: Final = ", ".join(kind.name.lower() for kind in Kind)
 
 
 class Server:
-    """`/healthz /readyz /metrics /v1/usage /v1/totals` of one worker."""
+    """`/healthz /readyz /metrics /v1/usage /v1/rest /v1/totals` of one worker."""
 
     def __init__(self, combiner: Combiner, detector: Detector, metrics: Metrics, ready: Callable[[], bool]) -> None:
         self._combiner, self._detector, self._metrics, self._ready = combiner, detector, metrics, ready
@@ -30,6 +30,7 @@ class Server:
         routes.router.add_get("/readyz", self._readyz)
         routes.router.add_get("/metrics", self._scrape)
         routes.router.add_get("/v1/usage", self._usage)
+        routes.router.add_get("/v1/rest", self._rest)
         routes.router.add_get("/v1/totals", self._totals)
         self._runner = web.AppRunner(routes, access_log=None)
         self.port = 0
@@ -70,15 +71,20 @@ class Server:
         usage = await self._detector.usage(kind, value, window_s)
         if usage is None:
             return _refused(421, "another worker holds this entity's partition; ask the others")
-        answer = {
-            "kind": kind.name.lower(),
-            "value": value,
-            "window_s": window_s,
-            "from_s": usage.from_s,
-            "until_s": usage.until_s,
-            "measures": dict(zip(MEASURES, usage.measures, strict=True)),
-        }
-        return web.json_response(answer)
+        return web.json_response({"kind": kind.name.lower(), "value": value, **_told(usage, window_s)})
+
+    async def _rest(self, request: web.Request) -> web.Response:
+        """What the entities of a kind did that were evicted, by partition held here."""
+        try:
+            kind = Kind[request.query.get("kind", "").upper()]
+            window_s = int(request.query.get("window_s", "60"))
+        except (ValueError, KeyError):
+            return _refused(400, f"give kind ({_KINDS}), and window_s (10, 60, 600)")
+        if window_s not in WINDOWS_S:
+            return _refused(400, f"window_s is one of {WINDOWS_S}")
+        rests = await self._detector.rests(kind, window_s)
+        each = {str(partition): _told(rest, window_s) for partition, rest in rests.items()}
+        return web.json_response({"kind": kind.name.lower(), "partitions": each})
 
     async def _totals(self, _: web.Request) -> web.Response:
         """Add up over all workers: each answers for the usage partitions it holds."""
@@ -90,6 +96,11 @@ class Server:
                 "kinds": {kind.name.lower(): measures for kind, measures in totals.items()},
             }
         )
+
+
+def _told(usage: Usage, window_s: int) -> dict[str, object]:
+    measures = dict(zip(MEASURES, usage.measures, strict=True))
+    return {"window_s": window_s, "from_s": usage.from_s, "until_s": usage.until_s, "measures": measures}
 
 
 def _refused(status: int, detail: str) -> web.Response:

@@ -24,7 +24,7 @@
 | snapshot_seconds | histogram | | one snapshot, writing included |
 | snapshot_bytes | gauge | partition | size of the last snapshot |
 | watermark_ms | gauge | partition | event time before which panes are closed |
-| held | gauge | partition, what | entities by kind, open flows, episodes, entities evicted |
+| held | gauge | partition, what | what is held in memory, by kind of thing, and what had to go from it |
 """
 
 from __future__ import annotations

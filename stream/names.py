@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from detectors.columns import EVERYBODY
 from schemas.usage import Block, Kind
-from stream.combine import EVERYTHING
 from stream.grouping import I64, U64, first_rows
+from stream.kinds import EVERYTHING
 
 NAMES_MAX: Final = 262_144
 _SEGMENTS_MAX: Final = 32

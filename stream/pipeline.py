@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -34,9 +34,8 @@ from stream.episodes import Episodes
 from stream.errors import LostBlockError, SnapshotError
 from stream.grouping import U64
 from stream.names import Names
+from stream.progress import VERSION, Progress, Source
 from stream.windows import WINDOWS_S, Usage, Windows, measured
-
-VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +66,6 @@ class Config:
             settings.entities_max,
             settings.state_bytes_max,
         )
-
-
-class Source(msgspec.Struct):
-    """What is known of one decisions partition: applied up to offset `end`, newest event time, when it last spoke."""
-
-    end: int
-    ts_ms_max: int
-    seen_ms: int
-
-
-class Progress(msgspec.Struct):
-    """Where a pipeline stands; what a snapshot keeps beside arrays."""
-
-    version: int = VERSION
-    model: str = ""
-    closed_s: int = 0
-    sources: dict[int, Source] = msgspec.field(default_factory=dict)
-    since_ms: int | None = None
-    late_rows: int = 0
-    repeated_blocks: int = 0
-    unheld_rows: int = 0  # requests in flows of open panes that nobody had room for
 
 
 class Pipeline:
@@ -231,10 +209,9 @@ class Pipeline:
             if (made._at.version, made._at.model) != (VERSION, model.version):
                 raise SnapshotError(f"of version {made._at.version} and model {made._at.model}")
             made._episodes.load(words["episodes"])
-            bounds = made._bounds
-            windows, engine = snapshot.under(arrays, "windows."), snapshot.under(arrays, "engine.")
-            made._windows = Windows.restore(bounds.entities, windows, bounds.rows)
-            made._engine = Engine.restore(model, engine, bounds.owners, bounds.pairs)
+            of, windows, engine = made._bounds, snapshot.under(arrays, "windows."), snapshot.under(arrays, "engine.")
+            made._windows = Windows.restore(of.entities, windows, of.rows)
+            made._engine = Engine.restore(model, engine, of.owners, of.pairs)
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
             with pa.ipc.open_stream(words["texts"]) as reader:

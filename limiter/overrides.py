@@ -85,14 +85,14 @@ class Overrides:
         if row and self._entries.renew(row, terms, key, check, one.expires_ms):
             return True
         self.remove(one.uid)
-        if row:  # it may have been the last of its table, which is forgotten then
-            table, key, check = self._place(one.target.kind, one.target.value)
-            terms = replace(terms, table=table)
         rank = _RANK.get(one.kind, AUTOMATIC if one.owner == "auto" else BY_PERSON)
         if not self._has_room(terms, key, check, one.expires_ms, rank):
             self.given_way += 1
             self._forget_network(table)
             return False
+        if not table.size:  # what made room for it may have been the last of that table, which is forgotten then
+            table, key, check = self._place(one.target.kind, one.target.value)
+            terms = replace(terms, table=table)
         self._entries.add(one.uid, terms, key, check, one.expires_ms, rank)
         self.changes += 1
         if table.size == 1:

@@ -87,6 +87,14 @@ def test_a_network_denial_that_is_put_again_otherwise_stays_in_force() -> None:
     assert overrides.judge(Identity(ip="192.0.2.9"), "/", NOW_MS).refusal is None
 
 
+def test_a_network_denial_for_which_the_last_of_its_size_gave_way_is_in_force() -> None:
+    overrides = Overrides(entries_max=1)
+    overrides.put(action("deny", "ip:192.0.2.0/24", "one", expires_ms=NOW_MS + 5000), NOW_MS)
+    assert overrides.put(action("deny", "ip:198.51.100.0/24", "two", expires_ms=NOW_MS + 9000), NOW_MS)
+    assert overrides.judge(Identity(ip="192.0.2.1"), "/", NOW_MS).refusal is None
+    assert overrides.judge(Identity(ip="198.51.100.1"), "/", NOW_MS).refusal is not None
+
+
 def test_an_action_on_a_route_leaves_other_routes_alone() -> None:
     overrides = Overrides()
     overrides.put(action("deny", "ip:192.0.2.7", route="/login"), NOW_MS)

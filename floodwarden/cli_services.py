@@ -15,6 +15,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from floodwarden import cli_ingest
 from floodwarden.cli_output import Json, console, table, write_json
 from floodwarden.errors import CommandError
 from schemas import settings as settings_of
@@ -29,6 +30,7 @@ _PROGRAMS: Final = {
     "limiter": "limiter.http",
     "stream": "stream.app",
     "enforcer": "enforcer.consumer",
+    "ingest": "limiter.ingest.app",
     "meter": "stream.metering.app",
 }
 
@@ -40,6 +42,7 @@ def register(app: typer.Typer) -> None:
     app.command("limiter", rich_help_panel=SERVICES)(limiter)
     app.command("stream", rich_help_panel=SERVICES)(stream)
     app.command("enforcer", rich_help_panel=SERVICES)(enforcer)
+    app.command("ingest", rich_help_panel=SERVICES)(cli_ingest.ingest)
     app.command("meter", rich_help_panel=SERVICES)(meter)
     app.command("topics", rich_help_panel=CARE)(topics)
     app.command("settings", rich_help_panel=CARE)(list_settings)
@@ -85,6 +88,12 @@ def meter() -> None:
     settings = settings_of.load()
     _make_topics(settings)
     _run("meter", settings)
+
+
+def run_ingest(settings: Settings) -> None:
+    """The service behind `ingest`."""
+    _make_topics(settings)
+    _run("ingest", settings)
 
 
 def topics(

@@ -12,6 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from enforcer import records
 from floodwarden.errors import CommandError, UnreachableError
 from floodwarden.topics import reason
+from limiter.identity import Identifier
+from limiter.ingest import mapping_file
+from limiter.ingest.reader import reader
 from limiter.rows import cleaned
 from schemas import codec, dead_letter, decision, topics
 from schemas.dead_letter import Letter, Origin, Retried
@@ -171,9 +174,11 @@ def _again(settings: Settings, letter: Letter) -> _Again:
         reason = f"only {len(value)} of {letter.cut_from} bytes were kept"
         raise BadMessageError("too_large", "body", reason, "send it from where it came, in parts")
     content_type = letter.content_type or ""
-    if origin.topic == settings.topic(topics.DECISIONS) and not origin.source:
+    if origin.topic == settings.topic(topics.DECISIONS):
         codec.decode_many([(value, letter.content_type)], tuple(decision.SCHEMA.names))
         return _Again(origin.topic, value, content_type)
+    if origin.source:
+        return _mapped(settings, letter)
     if origin.topic == _OVER_HTTP:
         rows = [cleaned(row) for row in codec.to_rows(codec.decode(value, letter.content_type))]
         return _Again(settings.topic(topics.DECISIONS), codec.encode(codec.from_rows(rows)), topics.ARROW)
@@ -188,8 +193,24 @@ def _again(settings: Settings, letter: Letter) -> _Again:
     if origin.topic == settings.topic(topics.USAGE):
         fix = "combine writes blocks again by itself: decisions are what is sent again"
         raise BadMessageError("bad_value", "origin-topic", "a usage block has its place in a chain", fix)
-    fix = "mend the mapping, and give the record to its source again: `dead-letter show --raw`"
-    raise BadMessageError("bad_value", "origin-topic", f"{origin.topic[:200]} is no topic of ours", fix)
+    raise BadMessageError("bad_value", "origin-topic", f"{origin.topic[:200]} is no topic of ours", "send it yourself")
+
+
+def _mapped(settings: Settings, letter: Letter) -> _Again:
+    """What a source of `ingest` could not take, by its mapping of today."""
+    name = letter.origin.source
+    if settings.ingest is None:
+        fix = "set FLOODWARDEN_INGEST to the mapping it is in"
+        raise BadMessageError("bad_value", "origin-source", f"{name} is a source of ingest", fix)
+    known = {source.name: source for source in mapping_file.load(settings.ingest)}
+    if name not in known:
+        raise BadMessageError("bad_value", "origin-source", f"{name} is not in {settings.ingest}", "add it")
+    read = reader(known[name], Identifier(settings).key_id).read([letter.value])
+    if read.bad:
+        raise read.bad[0][2]
+    if len(read.batches) != 1:
+        raise BadMessageError("too_large", "body", f"{read.rows} rows", "give it to its source again, in parts")
+    return _Again(settings.topic(topics.DECISIONS), codec.encode(read.batches[0]), topics.ARROW)
 
 
 def _publish(producer: Any, message: _Again) -> Origin:

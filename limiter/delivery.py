@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
+from prometheus_client import Counter
 
-from limiter.metrics import Metrics
 from limiter.spool_directory import Place
 from schemas import topics
 from schemas.settings import Settings
@@ -50,6 +50,15 @@ class Parcel:
     place: Place | None = None
     replayed: bool = False
     handed_s: float = 0.0
+    topic: str | None = None  # None: decisions
+    headers: list[tuple[str, bytes]] | None = None
+
+
+class Counters(Protocol):
+    """What deliveries count."""
+
+    delivery_errors: Counter
+    in_doubt: Counter
 
 
 def producer_config(settings: Settings, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
@@ -78,7 +87,7 @@ class Delivery:
     `on_end(parcel, error)` hears of each parcel once: None when it is in the topic, else why it never will be.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, on_end: Callable[[Parcel, str | None], None]) -> None:
+    def __init__(self, settings: Settings, metrics: Counters, on_end: Callable[[Parcel, str | None], None]) -> None:
         self._settings = settings
         self._metrics = metrics
         self._on_end = on_end
@@ -127,9 +136,9 @@ class Delivery:
         number = self._number
         try:
             self._producer.produce(
-                self._topic,
+                parcel.topic or self._topic,
                 parcel.value,
-                headers=[*_HEADERS, (topics.SENT, str(time.time_ns() // 1_000_000).encode())],
+                headers=parcel.headers or [*_HEADERS, (topics.SENT, str(time.time_ns() // 1_000_000).encode())],
                 on_delivery=lambda error, _: self._answered(number, error),
             )
         except BufferError:

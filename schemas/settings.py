@@ -20,6 +20,7 @@ PORTS: Final = {
     "limiter": 8080,
     "stream": 8081,
     "enforcer": 8082,
+    "ingest": 8083,
     "meter": 8085,
 }  # where a program listens unless `port` says
 _SECRET: Final = frozenset({"redis", "secret", "usage_store"})  # never shown, not even when malformed
@@ -123,6 +124,9 @@ class Settings(BaseSettings):
         description="share of the allowed rows that is published, each with the weight of those it stands for; never "
         "of refusals, errors and logins. Sums stay right on average, distinct counts do not: for very high rates",
     )
+
+    # Ingest
+    ingest: Path | None = Field(None, description="mapping file of `floodwarden ingest` (YAML, docs/ingest.md)")
 
     # Stream
     lateness_ms: int = Field(

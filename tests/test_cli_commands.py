@@ -36,8 +36,20 @@ def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.Comp
 def test_help_names_every_command_and_the_exit_codes() -> None:
     told = run("--help")
     assert told.returncode == 0
-    commands = "demo up limiter stream enforcer replay simulate evaluate train deny allow brownout undo alerts actions"
-    for word in (*commands.split(), "throttle", "meter", "usage", "bench", "doctor", "topics", "Exit codes"):
+    commands = (
+        "demo up limiter stream enforcer ingest replay simulate evaluate train deny allow brownout undo alerts actions"
+    )
+    for word in (
+        *commands.split(),
+        "throttle",
+        "meter",
+        "usage",
+        "dead-letter",
+        "bench",
+        "doctor",
+        "topics",
+        "Exit codes",
+    ):
         assert word in told.stdout
 
 

@@ -28,6 +28,10 @@ from schemas.settings import Settings
 NOW_MS = 1_760_000_000_000
 ROWS = [Decision(ts_ms=NOW_MS + i, verdict="allow", ip=f"192.0.2.{i}", path="/a?token=x") for i in range(3)]
 GOOD = batch(ROWS)
+MAPPING = """
+sources:
+  edge: {kafka: {topic: t}, columns: {ts_ms: {from: at, time: ms}, path: path, verdict: {constant: allow}}}
+"""
 FUTURE = BadMessageError("future_version", "version", "2, this reads up to 1", "upgrade the reader first")
 BAD = BadMessageError("bad_arrow", "body", "ends early", "send one Arrow IPC stream")
 
@@ -73,6 +77,7 @@ class Post:
     """A broker with letters in its dead-letter topic, and the command line pointed at it."""
 
     settings: Settings
+    mapping: Path
 
     def put(self, value: bytes, error: BadMessageError, origin: Origin, content_type: str | None) -> None:
         producer = Producer({"bootstrap.servers": self.settings.kafka})
@@ -82,6 +87,7 @@ class Post:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         given = {f"FLOODWARDEN_{n.upper()}": str(getattr(self.settings, n)) for n in ("kafka", "topic_prefix")}
+        given |= {"FLOODWARDEN_INGEST": str(self.mapping)} if self.mapping.exists() else {}
         told = subprocess.run(
             [sys.executable, "-m", "floodwarden", "dead-letter", *arguments],
             capture_output=True,
@@ -109,13 +115,14 @@ class Post:
 
 @contextmanager
 def post(broker: str, prefix: str, directory: Path) -> Iterator[Post]:
-    made = Post(make_settings(broker, prefix, directory))
+    made = Post(make_settings(broker, prefix, directory), directory / "ingest.yaml")
     decisions = made.settings.topic(topics.DECISIONS)
     made.put(GOOD, FUTURE, Origin(decisions, 3, 7), topics.ARROW)  # of a version this reader has learned by now
     made.put(GOOD[:200], BAD, Origin(decisions, 1, 8), topics.ARROW)
     made.put(b"x" * 2_000_000, BAD, Origin(decisions, 1, 9), None)
     made.put(codec.rows_to_json(ROWS), FUTURE, Origin("/v1/decisions", 0, 0), topics.JSON)
-    made.put(b'{"uid":1}', BAD, Origin("gateway.events", 0, 5, "edge"), topics.JSON)
+    mapped = b'{"at":1760000000000,"path":"/mapped"}'  # by a mapping that has been mended since
+    made.put(mapped, BAD, Origin("gateway.events", 0, 5, "edge"), topics.JSON)
     yield made
 
 
@@ -148,6 +155,12 @@ def test_letters_are_listed_shown_and_sent_again_once(broker: str, topic_prefix:
         noted = made.objects("list")
         assert noted[0]["retried"]["by"] == "ann"
         assert noted[0]["retried"]["topic"] == made.settings.topic(topics.DECISIONS)
+        (unmapped,) = made.objects("retry", "--topic", "edge", code=1)
+        assert "FLOODWARDEN_INGEST" in unmapped["why_not"]
+        made.mapping.write_text(MAPPING, "utf-8")
+        assert made.objects("retry", "--topic", "edge")[0]["state"] == "sent"
+        rows = [row for value, _ in made.decisions(3) for row in codec.to_rows(codec.decode(value, None))]
+        assert "/mapped" in {row.path for row in rows}
         (again,) = made.objects("retry", "0:0", code=1)
         assert "--again" in again["why_not"]
         assert made.objects("retry", "0:0", "--again")[0]["state"] == "sent"
@@ -155,7 +168,7 @@ def test_letters_are_listed_shown_and_sent_again_once(broker: str, topic_prefix:
 
 @pytest.mark.integration
 def test_what_is_not_there_is_said(embedded_address: str, topic_prefix: str, tmp_path: Path) -> None:
-    made = Post(make_settings(embedded_address, topic_prefix, tmp_path))
+    made = Post(make_settings(embedded_address, topic_prefix, tmp_path), tmp_path / "none.yaml")
     assert "no dead letters" in made.run("list")
     made.run("show", "0:5", code=1)
     made.run("show", "five", code=1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from limiter.ingest.files import FilesSource
+from limiter.ingest.mapping import Mapping, Source
+from limiter.ingest.metrics import Metrics
+from limiter.ingest.outlet import Ticket
+from limiter.ingest.reader import Read
 from limiter.ingest.tail import GRACE_S, LINE_BYTES_MAX, Place, Tail
+from schemas.dead_letter import Origin
+from schemas.settings import Settings
 
 
 class Log:
@@ -239,3 +247,39 @@ def test_whatever_happens_between_two_looks_no_line_is_lost_or_repeated(
                 pass
     log.poll()
     assert log.read == log.written
+
+
+class Kept:
+    """An intake that keeps the lines it is given; each is delivered at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.metrics = Metrics()
+
+    def take(self, values: Sequence[bytes], origin: Callable[[int], Origin]) -> tuple[Read, Ticket]:
+        self.lines += values
+        assert all(origin(at).offset >= 0 for at in range(len(values)))
+        return Read(), Ticket(0, lambda: None)
+
+
+def test_a_quiet_file_is_let_go_and_goes_on_where_it_was_when_it_grows(tmp_path: Path) -> None:
+    logs = [tmp_path / f"day-{day}.log" for day in range(3)]
+    for log in logs:
+        log.write_bytes(b"first\n")
+    kept = Kept()
+    source = Source("days", Mapping({}), files=(f"{tmp_path}/*.log",))
+    files = FilesSource(Settings(data_dir=tmp_path), source, kept)  # type: ignore[arg-type]
+    files._turn(0.0)
+    files._turn(1.5)
+    assert (len(kept.lines), len(files._tails)) == (3, 3)
+    files._turn(70.0)
+    assert files._tails == {}, "what is quiet holds no file open"
+    logs[0].unlink()
+    with logs[1].open("ab") as file:
+        file.write(b"second\n")
+    logs[2].rename(tmp_path / "day-2.log.1")
+    logs[2].write_bytes(b"third\n")
+    for now_s in (72.0, 74.0, 76.0, 78.0):
+        files._turn(now_s)
+    assert sorted(kept.lines[3:]) == [b"second", b"third"]
+    assert len(files._tails) == 2

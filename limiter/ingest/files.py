@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ _FIND_EVERY_S: Final = 1.0
 _KEEP_EVERY_S: Final = 0.2
 _COMPLAIN_EVERY_S: Final = 10.0
 _SETTLE_S: Final = 5.0
+_IDLE_S: Final = 60.0  # then a file is let go, and taken up again where it grows
 _PACKED: Final = (".gz", ".bz2", ".xz", ".zst")
 _PLACES: Final = msgspec.json.Decoder(dict[str, Place])
 log = structlog.get_logger("ingest.files")
@@ -39,6 +41,7 @@ class FilesSource:
         self._state = settings.data_dir / "ingest" / f"{source.name}.json"
         self._places = self._kept()
         self._tails: dict[str, Tail] = {}
+        self._grew_s: dict[str, float] = {}
         self._pending: deque[tuple[Ticket, str, Place]] = deque()
         self._changed = False
         self._looked = False
@@ -65,7 +68,8 @@ class FilesSource:
         """Whether there was anything to read."""
         if now_s >= self._find_due_s:
             self._find_due_s = now_s + _FIND_EVERY_S
-            self._find()
+            self._let_go(now_s)
+            self._find(now_s)
         busy = False
         for name, tail in self._tails.items():
             busy |= self._read(name, tail, now_s)
@@ -91,6 +95,7 @@ class FilesSource:
             log.error("file_lost", path=name, fix="keep rotated files uncompressed beside it for a while")
         if lines is None:
             return False
+        self._grew_s[name] = now_s
 
         def origin(at: int) -> Origin:
             return Origin(name, 0, lines.offsets[at], self._source.name)
@@ -99,13 +104,37 @@ class FilesSource:
         self._pending.append((ticket, name, lines.place))
         return True
 
-    def _find(self) -> None:
+    def _let_go(self, now_s: float) -> None:
+        """Files that are read and grow no more; of those that are gone nothing is kept."""
+        under_way = {name for _, name, _ in self._pending}
+        for name in [n for n, grew_s in self._grew_s.items() if now_s - grew_s > _IDLE_S and n not in under_way]:
+            self._tails.pop(name).close()
+            del self._grew_s[name]
+            if not Path(name).exists():
+                self._changed |= self._places.pop(name, None) is not None
+
+    def _is_new(self, name: str) -> bool:
+        """Whether a file holds anything that was not read."""
+        if name in self._tails or name.endswith(_PACKED):
+            return False
+        try:
+            status = Path(name).stat()
+        except OSError:
+            return False
+        place = self._places.get(name)
+        read = place is not None and (place.inode, place.offset) == (status.st_ino, status.st_size)
+        return stat.S_ISREG(status.st_mode) and not read
+
+    def _find(self, now_s: float) -> None:
         found = sorted({str(path) for pattern in self._source.files for path in Path("/").glob(pattern.lstrip("/"))})
-        fresh = [n for n in found if n not in self._tails and not n.endswith(_PACKED) and not Path(n).is_dir()]
+        fresh = [name for name in found if self._is_new(name)]
+        if len(fresh) > FILES_MAX - len(self._tails):
+            log.warning("too_many_files", source=self._source.name, waiting=len(fresh), limit=FILES_MAX)
         # `latest` is meant for what was there at the first start: a file that appears later is read from its beginning.
         latest = self._source.latest and not self._looked
         for name in fresh[: FILES_MAX - len(self._tails)]:
             self._tails[name] = Tail(Path(name), self._places.get(name), latest=latest)
+            self._grew_s[name] = now_s
             log.info("file_followed", source=self._source.name, path=name)
         if not found and not self._looked:
             log.warning("no_files_yet", source=self._source.name, files=list(self._source.files))

@@ -31,6 +31,7 @@ class Place:
     offset: int
     head: int
     mark: str
+    written_ns: int = 0  # when the file had last been written to
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +103,32 @@ class Tail:
         old = self._sibling()
         if old is None:
             self.lost += 1
-            self._begin(file, 0)
+            self._go_on_with(file)
             return True
         file.close()
-        self._file, self._copy = old, True
-        old.seek(self._place.offset)
+        self._resume(old, self._place)
         return True
+
+    def _resume(self, old: BinaryIO, place: Place) -> None:
+        """Reads on in our log where it stands under another name, or in its copy."""
+        self._file, self._copy = old, True
+        self._place = replace(place, inode=os.fstat(old.fileno()).st_ino)
+        old.seek(place.offset)
+
+    def _go_on_with(self, fresh: BinaryIO) -> None:
+        """Begins what follows our log: one that was rotated since, else `fresh`, the one at the path."""
+        between = self._rotated_since()
+        if between is not None:
+            fresh.close()
+        self._begin(between or fresh, 0)
+        self._copy = between is not None
 
     def _begin(self, file: BinaryIO, offset: int) -> None:
         file.seek(offset)
         self._file = file
         self._latest = False
-        self._place = Place(os.fstat(file.fileno()).st_ino, offset, *_mark(file, offset))
+        status = os.fstat(file.fileno())
+        self._place = Place(status.st_ino, offset, *_mark(file, offset), status.st_mtime_ns)
 
     def _check_truncated(self) -> None:
         """A log that is shorter than it was, or begins anew, was copied away and cut: its end is in the copy."""
@@ -125,11 +140,10 @@ class Tail:
         self.close()
         old = self._sibling()
         if old is not None:
-            self._file, self._copy = old, True
-            old.seek(self._place.offset)
+            self._resume(old, self._place)
         else:
             self.lost += 1
-            self._begin(self.path.open("rb"), 0)
+            self._go_on_with(self.path.open("rb"))
 
     def _some(self) -> Lines | None:
         if self._file is None or self._place is None:
@@ -165,7 +179,7 @@ class Tail:
     def _moved(self, offset: int) -> Place:
         if self._place is None or self._file is None:
             raise RuntimeError("no file is open")
-        self._place = replace(self._place, offset=offset)
+        self._place = replace(self._place, offset=offset, written_ns=os.fstat(self._file.fileno()).st_mtime_ns)
         if self._place.head < min(offset, _MARK_BYTES):
             head, mark = _mark(self._file, offset)
             self._place = replace(self._place, head=head, mark=mark)
@@ -183,15 +197,10 @@ class Tail:
         if os.fstat(fresh.fileno()).st_ino == status.st_ino or not self._was_quiet(now_s):
             fresh.close()
             return None
-        between = self._rotated_after(status)
-        if between is not None:
-            fresh.close()
-            fresh = between
         last, at, skipped = self._rest, self._place.offset, self._skipping
         place = self._moved(at + len(last))
         self.close()
-        self._begin(fresh, 0)
-        self._copy = between is not None
+        self._go_on_with(fresh)
         # The place is the old log's until something of the next is read: whoever begins there finds the next by it.
         return Lines((last,), (at,), place) if last and not skipped else Lines((), (), place)
 
@@ -200,12 +209,15 @@ class Tail:
             self._quiet_since_s = now_s
         return now_s - self._quiet_since_s >= GRACE_S
 
-    def _rotated_after(self, ended: os.stat_result) -> BinaryIO | None:
-        """The log that was begun and rotated after the one that ended, where we missed a whole one."""
+    def _rotated_since(self) -> BinaryIO | None:
+        """The log that was begun and rotated after ours, where we missed a whole one."""
+        if self._place is None:
+            return None
         later = []
         for path in self._siblings():
             status = path.stat()
-            if status.st_mtime_ns > ended.st_mtime_ns and status.st_ino != ended.st_ino and not self._is_read(path):
+            is_later = status.st_mtime_ns > self._place.written_ns and status.st_ino != self._place.inode
+            if is_later and not self._is_read(path):
                 later.append((status.st_mtime_ns, path))
         return min(later)[1].open("rb") if later else None
 

@@ -114,11 +114,6 @@ def rows_to_json(rows: Sequence[Decision]) -> bytes:
     return _ENCODER.encode(rows)
 
 
-def json_of(value: object) -> bytes:
-    """A value of plain types as JSON."""
-    return _ENCODER.encode(value)
-
-
 def from_rows(rows: Sequence[Decision]) -> pa.RecordBatch:
     """Rows as a checked batch of `decision.SCHEMA`."""
     values = zip(*map(msgspec.structs.astuple, rows), strict=True) if rows else [()] * len(_NAMES)

@@ -169,14 +169,17 @@ def test_a_record_is_an_object_an_array_or_one_a_line(tmp_path: Path) -> None:
     found = read(made, one, json.dumps([one, two, {"u": "bad"}, 7]).encode(), lines, json.dumps(two, indent=1).encode())
     assert [row.user for row in rows(found)] == ["a", "a", "b", "a", "b", "b"]
     assert sorted(refused(found)) == [(1, "bad_value", "body"), (1, "missing_field", "ts_ms")]
-    assert {value for _, value, _ in found.bad} == {b"7", b'{"u":"bad"}'}, "of an array, only what is bad goes aside"
+    assert {value for _, value, _ in found.bad} == {b"7", b'{"u": "bad"}'}, "of an array, only what is bad goes aside"
+
+
+LARGE = b'{"at":1760000000000,"x":"' + b"x" * RECORD_BYTES_MAX + b'"}'
 
 
 @pytest.mark.parametrize(
     ("value", "code"),
     [(b"", "bad_json"), (b"\x00", "bad_json"), (b'{"at":', "bad_json"), (b"[" * 100_000, "bad_json"),
      (b'{"x":' * 100_000, "bad_json"), (b'{"at":"\xff"}', "bad_json"), (b'"text"', "bad_value"),
-     (b" " * (RECORD_BYTES_MAX + 1), "too_large"), (b'{"at":' + b"9" * 5000 + b"}", "bad_value")],
+     (b" " * (RECORD_BYTES_MAX + 1), "too_large"), (LARGE, "too_large"), (b'{"at":' + b"9" * 5000 + b"}", "bad_value")],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
 def test_a_record_that_is_none_is_put_aside_and_its_neighbours_taken(tmp_path: Path, value: bytes, code: str) -> None:
@@ -371,8 +374,6 @@ def test_the_example_can_be_taken() -> None:
 def test_a_deep_field_is_reached_and_its_neighbours_skipped() -> None:
     paths: list[FieldPath] = [("a", "b", "c"), ("a", "x"), ("d",)]
     fields = Fields(paths)
-    records, places, bad = fields.records(
-        [b'{"a":{"b":{"c":1,"z":[{}]},"x":"y"},"q":{"d":2}}', b'{"d":3,"a":{"b":null}}']
-    )
-    assert (places, bad) == ([0, 1], [])
-    assert fields.columns(records) == {("a", "b", "c"): [1, None], ("a", "x"): ["y", None], ("d",): [None, 3]}
+    found = fields.records([b'{"a":{"b":{"c":1,"z":[{}]},"x":"y"},"q":{"d":2}}', b'{"d":3,"a":{"b":null}}'])
+    assert (list(found.places), found.bad) == ([0, 1], [])
+    assert fields.columns(found.records) == {("a", "b", "c"): [1, None], ("a", "x"): ["y", None], ("d",): [None, 3]}

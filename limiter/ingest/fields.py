@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 
@@ -18,6 +19,16 @@ _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _FIX: Final = "send one JSON object, an array of objects, or an object a line"
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Records, for each the number of the value it stood in and its bytes; and what could not be read, with why."""
+
+    records: Sequence[Any]
+    places: Sequence[int]
+    parts: Sequence[bytes]
+    bad: list[tuple[int, bytes, BadMessageError]] = field(default_factory=list)
+
+
 class Fields:
     """Reads records for `paths`; no path may begin with another one. `exact`: a field that is not named is an error."""
 
@@ -26,12 +37,14 @@ class Fields:
         self._getters: dict[Path, Callable[[Any], Any]] = {path: attrgetter(".".join(names[path])) for path in paths}
         self._decode = msgspec.json.Decoder(_struct(paths, 0, exact=exact)).decode
 
-    def records(self, values: Sequence[bytes]) -> tuple[list[Any], list[int], list[tuple[int, bytes, BadMessageError]]]:
-        """Records of all `values`, for each the value it stood in, and what could not be read of which value."""
-        try:
-            return list(map(self._decode, values)), list(range(len(values))), []
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self._one_by_one(values)
+    def records(self, values: Sequence[bytes]) -> Decoded:
+        """Records of all `values`, and what could not be read of which."""
+        if max(map(len, values), default=0) <= RECORD_BYTES_MAX:
+            try:
+                return Decoded(list(map(self._decode, values)), range(len(values)), values)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass  # one of them is not one object
+        return self._one_by_one(values)
 
     def columns(self, records: Sequence[Any]) -> dict[Path, Column]:
         """The value of each path in each record; None where it is absent."""
@@ -43,25 +56,26 @@ class Fields:
                 found[path] = [_reached(get, record) for record in records]
         return found
 
-    def _one_by_one(
-        self, values: Sequence[bytes]
-    ) -> tuple[list[Any], list[int], list[tuple[int, bytes, BadMessageError]]]:
+    def _one_by_one(self, values: Sequence[bytes]) -> Decoded:
         records: list[Any] = []
         places: list[int] = []
+        parts: list[bytes] = []
         bad: list[tuple[int, bytes, BadMessageError]] = []
         for at, value in enumerate(values):
             try:
-                parts = _parts(value)
+                found = _parts(value)
             except BadMessageError as error:
                 bad.append((at, value, error))
                 continue
-            for part in parts:
+            for part in found:
                 try:
                     records.append(self._decode(part))
-                    places.append(at)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     bad.append((at, bytes(part), _named(error)))
-        return records, places, bad
+                else:
+                    places.append(at)
+                    parts.append(bytes(part))
+        return Decoded(records, places, parts, bad)
 
     @staticmethod
     def _attributes(path: Path, paths: Sequence[Path]) -> list[str]:
@@ -120,7 +134,7 @@ def _named(error: Exception) -> BadMessageError:
     reason, _, at = str(error).partition(" - at `$")
     if isinstance(error, msgspec.ValidationError):
         named = reason.split("`")[1] if "field `" in reason else "body"
-        field = at.rstrip("`").lstrip(".") or named
-        fix = f"map a field inside it: {field}.NAME" if "got `object`" in reason else "see the source's mapping"
-        return BadMessageError("bad_value", field, reason[:400], fix)
+        where = at.rstrip("`").lstrip(".") or named
+        fix = f"map a field inside it: {where}.NAME" if "got `object`" in reason else "see the source's mapping"
+        return BadMessageError("bad_value", where, reason[:400], fix)
     return BadMessageError("bad_json", "body", str(error)[:400], _FIX)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from limiter.ingest import texts
 from limiter.ingest.columns import Columns
-from limiter.ingest.fields import RECORD_BYTES_MAX, Column, Fields
+from limiter.ingest.fields import Column, Decoded, Fields
 from limiter.ingest.mapping import Format, Path, Source
 from limiter.ingest.seen import Seen
 from schemas import codec
@@ -67,19 +67,17 @@ class JsonReader:
 
     def read(self, values: Sequence[bytes]) -> Read:
         """Decisions of `values` in their order."""
-        records, places, bad = self._fields.records(values)
-        found = Read(bad=bad)
-        for at in range(0, len(records), ROWS_MAX):
-            self._take(records[at : at + ROWS_MAX], places[at : at + ROWS_MAX], values, found)
+        decoded = self._fields.records(values)
+        found = Read(bad=decoded.bad)
+        for at in range(0, len(decoded.records), ROWS_MAX):
+            self._take(decoded, slice(at, at + ROWS_MAX), found)
         return found
 
-    def _take(self, records: Sequence[Any], places: Sequence[int], values: Sequence[bytes], found: Read) -> None:
-        columns = self._fields.columns(records)
-        taken = self._columns.take(columns, len(records))
-        alone = set(places) if len(set(places)) == len(places) else set()
+    def _take(self, decoded: Decoded, rows: slice, found: Read) -> None:
+        columns = self._fields.columns(decoded.records[rows])
+        taken = self._columns.take(columns, len(decoded.records[rows]))
         for row, error in taken.bad:
-            place = places[row]
-            found.bad.append((place, values[place] if place in alone else _again(columns, row), error))
+            found.bad.append((decoded.places[rows][row], decoded.parts[rows][row], error))
         batch = taken.batch
         if self._event_id and batch.num_rows:
             batch = self._without_repeats(batch, columns, taken.kept, found)
@@ -147,9 +145,3 @@ def _of_line(error: LineError | BadMessageError) -> BadMessageError:
     if isinstance(error, BadMessageError):
         return error
     return BadMessageError("bad_line", "line", str(error), "see the source's `format`")
-
-
-def _again(columns: dict[Path, Column], row: int) -> bytes:
-    """A record of several in one value, as far as it was read."""
-    said = {".".join(path): values[row] for path, values in columns.items() if values[row] is not None}
-    return codec.json_of(said)[:RECORD_BYTES_MAX]

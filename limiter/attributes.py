@@ -24,6 +24,15 @@ _ASN: Final = re.compile(r"(?:[Aa][Ss])?(\d{1,10})")
 _ASN_MAX: Final = (1 << 32) - 1
 
 
+class Told(dict[str, str]):
+    """Attributes of a request, which nobody changes any more: what it comes to is remembered under them, too."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:  # type: ignore[override] # a dict has none because it may change
+        return hash(frozenset(self.items()))
+
+
 def canonical_name(name: str) -> str | None:
     """The one spelling of an attribute's name (headers in lower case); None: it is none."""
     if name in PLAIN:

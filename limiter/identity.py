@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from limiter.addresses import Proxies, forwarded, listed
-from limiter.attributes import Attributes, canonical_value, checked
+from limiter.attributes import Attributes, Told, canonical_value, checked
 from limiter.matcher import Identity
 from schemas.decision import TEXT_BYTES_MAX
 from schemas.errors import BadMessageError, SettingsError
@@ -104,7 +104,7 @@ class Identifier:
             value = shortened(_said(header(name)), VALUE_BYTES_MAX)
             if value is not None:
                 found[f"header:{name}"] = value
-        return found or None
+        return Told(found) if found else None
 
     def given(self, attributes: Mapping[str, str] | None) -> Attributes | None:
         """What a gateway itself says of its client, with this node's service where it names none.
@@ -114,7 +114,7 @@ class Identifier:
         found = checked(attributes) if attributes else {}
         if self._service:
             found.setdefault("service", self._service)
-        return found or None
+        return Told(found) if found else None
 
     def client_ip(self, peer: str | None, said: str | None) -> str | None:
         """The client's address, when `said` is the value of the header in which proxies name it."""

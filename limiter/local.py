@@ -19,7 +19,7 @@ from limiter.placing import Placing
 from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused
 
 PLANS_MAX: Final = 20_000
-PATH_CHARS_MAX: Final = 512  # of a request that gets a plan: what is remembered of clients has a bound
+CHARS_MAX: Final = 512  # of a request that gets a plan: what is remembered of clients has a bound
 _MEMORY: Final = Mode.MEMORY
 _HELD: Final = Taken(True, 0, 0, 0, 0)  # what a lease says to a refund: only that it gave
 
@@ -47,6 +47,7 @@ class Local:
         self._leases = leases
         self._clock_ms = clock_ms
         self._plans: dict[Request, _Plan] = {}
+        self._plan_of = self._plans.get
         self.count = 0  # of answers by `served`
 
     def forget(self) -> None:
@@ -56,7 +57,7 @@ class Local:
     def served(self, request: Request) -> Answer | None:
         """The answer of leases, where a plan says that they suffice: the way of nearly every check, kept short."""
         try:
-            plan = self._plans.get(request)
+            plan = self._plan_of(request)
         except TypeError:  # attributes have no hash: such a request has no plan
             return None
         if plan is None or plan.changes != self._overrides.changes:
@@ -103,7 +104,7 @@ class Local:
 
     def _keep(self, request: Request | None, placed: Placed, takes: tuple[tuple[Lease, int], ...]) -> _Plan:
         plan = _Plan(placed, takes, self._overrides.changes)
-        if request is not None and len(request.path) <= PATH_CHARS_MAX:
+        if request is not None and _chars(request) <= CHARS_MAX:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
             self._plans[request] = plan
@@ -115,12 +116,12 @@ class Local:
         shown = None
         for lease, cost in plan.takes:
             left = lease.left - cost
-            if left < 0 or now_us >= lease.until_us:
-                _undo(plan.takes, lease)
-                return None
-            lease.left = left
-            if left <= lease.low:
+            if left <= lease.low or now_us >= lease.until_us:  # `low` is -1 at the least
+                if left < 0 or now_us >= lease.until_us:
+                    _undo(plan.takes, lease)
+                    return None
                 self._leases.run_low(lease)
+            lease.left = left
             remaining = left + lease.spare
             if remaining < least:
                 least, shown = remaining, lease
@@ -131,6 +132,12 @@ class Local:
             "allow", plan.route, plan.tier, plan.cost, _MEMORY, None, None, shown.name, shown.burst, shown.window_ms,
             least, -(-reset_us // 1000) if reset_us > 0 else 0, given=plan.given,
         )  # fmt: skip
+
+
+def _chars(request: Request) -> int:
+    """What a client may have chosen at will, and so without end, of what a plan is kept under."""
+    told = request.attributes or {}
+    return len(request.path) + sum([len(name) + len(value) for name, value in told.items()])
 
 
 def _undo(takes: tuple[tuple[Lease, int], ...], until: Lease) -> None:

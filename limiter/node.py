@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from time import time_ns
 from typing import Final
 
 import structlog
 from redis.asyncio import Redis
 
 from limiter.algorithms.shape import Shape
-from limiter.algorithms.taken import Taken
+from limiter.algorithms.taken import Taken, all_allowed
 from limiter.giving_back import GivingBack
 from limiter.guarded import AWAY, PATIENCE_S, reason_of
 from limiter.known import Known
@@ -45,7 +46,7 @@ log = structlog.get_logger("limiter.node")
 
 def wall_clock_ms() -> int:
     """Epoch milliseconds."""
-    return time.time_ns() // 1_000_000
+    return time_ns() // 1_000_000
 
 
 class Node:
@@ -231,7 +232,7 @@ class Node:
     def _combined(
         self, one: Placed, held: Sequence[Lease | None], taken: Sequence[Taken], shapes: Sequence[Shape], mode: Mode
     ) -> Answer:
-        if not all(each.allowed for each in taken):
+        if not all_allowed(taken):
             self._leases.restore(one.applied, held)
         return combined(one, shapes, together(held, taken, self._clock_ms() * 1000), mode if taken else Mode.MEMORY)
 

@@ -47,7 +47,9 @@ class RateLimitService:
         self._node = service.node
         self._publisher = service.publisher
         self._reader = Reader(Identifier(service.settings), service.settings.envoy_descriptors)
-        self._calls = service.metrics.rls_calls
+        self._calls = {
+            code: service.metrics.rls_calls.labels(code) for code in ("OK", "OVER_LIMIT", "INVALID_ARGUMENT")
+        }
 
     def should_rate_limit(self, messages: Sequence[bytes]) -> Replies | Awaitable[Replies]:
         """What each `RateLimitRequest` is answered; at once, where memory suffices."""
@@ -96,14 +98,14 @@ class RateLimitService:
         try:
             return self._reader.read(message)
         except BadMessageError as error:
-            self._calls.labels("INVALID_ARGUMENT").inc()
+            self._calls["INVALID_ARGUMENT"].inc()
             return Failure(Code.INVALID_ARGUMENT, str(error))
 
     def _reply(self, call: Call, given: Sequence[Answer], ts_ms: int) -> bytes:
         decisive = given[replies.decisive(given)]
         if not all(request.peek for request in call.requests):
             self._publisher.offer(self._row(call, given, decisive, ts_ms))
-        self._calls.labels("OK" if decisive.allowed else "OVER_LIMIT").inc()
+        self._calls["OK" if decisive.allowed else "OVER_LIMIT"].inc()
         return replies.response(given)
 
     def _row(self, call: Call, given: Sequence[Answer], decisive: Answer, ts_ms: int) -> Decision:

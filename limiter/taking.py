@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from limiter.algorithms.taken import Taken
+from limiter.algorithms.taken import Taken, all_allowed
 from limiter.guarded import AWAY
 from limiter.matcher import Applied
 from limiter.shared import SharedLimits
@@ -27,17 +27,22 @@ class Taking:
         A group that is not answered, or that one of its limits refuses, gets back what the others took.
         """
         flat = [one for applied in asking for one in applied]
-        replies = iter(await self._shared.take(flat) if flat else ())
+        replies = await self._shared.take(flat) if flat else []
         groups: list[list[Taken] | None] = []
         back: list[tuple[Applied, Taken]] = []
+        at = 0
         for applied in asking:
-            told = [(one, next(replies)) for one in applied]
-            taken = [its for _, its in told if isinstance(its, Taken)]
-            failed = next((its for _, its in told if isinstance(its, Exception)), None)
+            its_replies = replies[at : at + len(applied)]
+            at += len(applied)
+            taken = [its for its in its_replies if isinstance(its, Taken)]
+            if len(taken) == len(its_replies) and all_allowed(taken):
+                groups.append(taken)
+                continue
+            told = list(zip(applied, its_replies, strict=True))
+            failed = next((its for its in its_replies if isinstance(its, Exception)), None)
             if failed is not None:
                 self._failed(failed)
-            if failed is not None or not all(its.allowed for its in taken):
-                back += [(one, its) for one, its in told if isinstance(its, Taken) and its.allowed]
+            back += [(one, its) for one, its in told if isinstance(its, Taken) and its.allowed]
             groups.append(taken if failed is None else None)
         if back:
             await self.give_back(back, began_s)

@@ -20,7 +20,7 @@ from schemas.decision import Verdict
 ANYBODY: Final = Identity()
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, cache_hash=True):
     """One request of a client. `path` is as asked for, with its query; `route`, `tier` and `cost` override our own.
 
     `attributes` are what policies may look at beside: `country`, `header:x-plan` and so on, in their one spelling. With
@@ -147,7 +147,7 @@ def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mo
     """One answer of several limits: refused when one refuses, and shown by the strictest."""
     if not taken:
         return Answer("allow", placed.route, placed.tier, placed.cost, mode)
-    at = min(range(len(taken)), key=lambda n: _strictness(taken[n]))
+    at = 0 if len(taken) == 1 else min(range(len(taken)), key=lambda n: _strictness(taken[n]))
     one, shape, limit = taken[at], shapes[at], placed.applied[at].limit
     throttle = None if one.allowed else placed.ruling.throttling(limit.name)
     reduced = Reason.ABUSE if throttle else placed.reduced
@@ -172,7 +172,7 @@ def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mo
 
 
 def _delay_ms(taken: Sequence[Taken]) -> int | None:
-    return -(-max(one.delay_us for one in taken) // 1000) or None
+    return -(-max([one.delay_us for one in taken]) // 1000) or None
 
 
 def _strictness(taken: Taken) -> tuple[bool, float, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from limiter import wire
-from limiter.attributes import NAMES_MAX, checked
+from limiter.attributes import NAMES_MAX, Told, checked
 from limiter.identity import Identifier
 from limiter.rows import row
 from limiter.verdict import Answer, Mode, Request
@@ -100,3 +100,12 @@ def test_a_row_tells_country_network_and_what_a_shadow_would_have_said() -> None
         "limit",
         "new-limit",
     )
+
+
+def test_requests_with_the_same_attributes_are_one_and_with_others_another() -> None:
+    one, same, other = (
+        Request("GET", "/", attributes=Told(found))
+        for found in ({"country": "DE", "asn": "1"}, {"asn": "1", "country": "DE"}, {"country": "DE"})
+    )
+    assert {one: 1} == {same: 1}
+    assert {one: 1} != {other: 1}

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from limiter.algorithms.token_bucket import Bucket
+from limiter.attributes import Told
 from limiter.matcher import Identity
 from limiter.metrics import Metrics
 from limiter.node import Node
@@ -91,12 +92,18 @@ async def test_a_client_that_keeps_asking_is_served_from_memory(redis_url: str) 
         assert counted == modes.count(Mode.MEMORY)
 
 
-async def test_what_is_remembered_of_clients_has_a_bound_however_long_their_paths(redis_url: str) -> None:
+async def test_what_is_remembered_of_clients_has_a_bound_however_much_they_say(redis_url: str) -> None:
     async with node_of(redis_url) as node:
         await checks(node, 20)
         for n in range(100):
             assert (await checks(node, 1, replace(ASK, path=f"/{n}/" + "a" * 8_000)))[0].allowed
         await checks(node, 20)
+        for n in range(100):
+            told = Told({f"header:x-{at}": f"{n}" + "a" * 200 for at in range(30)})
+            assert (await checks(node, 1, replace(ASK, attributes=told)))[0].allowed
+        assert not any(request.attributes for request in node._local._plans)
+        await checks(node, 1, replace(ASK, attributes=Told({"country": "DE"})))
+        assert any(request.attributes for request in node._local._plans)
         kept = [len(request.path) for request in node._local._plans]
         assert kept
         assert max(kept) < 600

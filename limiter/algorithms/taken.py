@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -20,3 +22,11 @@ class Taken(msgspec.Struct, frozen=True):
     reset_us: int
     delay_us: int = 0
     slot: str = ""
+
+
+def all_allowed(taken: Sequence[Taken]) -> bool:
+    """Whether none of them refused."""
+    for one in taken:  # noqa: SIM110 - a generator costs more than the few there are
+        if not one.allowed:
+            return False
+    return True

@@ -60,10 +60,10 @@ class Case:
 
 
 CASES = {
-    "one_key_leased": Case(1, True, 1_000, 1_000, 2_000, 8),
-    "one_key_exact": Case(1, False, 1_000, 1_000, 2_000, 8),
-    "10000_keys_leased": Case(10_000, True, 50, 200, 3_000, 8),
-    "10000_keys_exact": Case(10_000, False, 50, 200, 3_000, 8),
+    "one_key_leased": Case(1, True, 1_000, 1_000, 2_000, 5),
+    "one_key_exact": Case(1, False, 1_000, 1_000, 2_000, 5),
+    "10000_keys_leased": Case(10_000, True, 50, 200, 3_000, 5),
+    "10000_keys_exact": Case(10_000, False, 50, 200, 3_000, 5),
 }
 OUTAGE = Case(1, True, 1_000, 1_000, 2_000, 2 * OUTAGE_S, 50.0)
 

@@ -56,25 +56,21 @@ def run() -> dict[str, Any]:
 
 async def _measure(url: str) -> dict[str, Any]:
     client = Redis.from_url(url)
-    leased, exact = _node(url, client, lease=True), _node(url, client, lease=False)
+    leased = _node(url, client)
     await leased.warm()
-    await exact.warm()
-    rounds = _Rounds(leased, exact).all()
+    rounds = _Rounds(leased).all()
     taken: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(ROUNDS):
         for name, (checks, one) in rounds.items():
             gc.collect()
-            began, began_wall = time.process_time(), time.perf_counter()
+            began = time.process_time()
             await one()
-            waits = "exact" in name  # most of that is Redis
-            spent = time.perf_counter() - began_wall if waits else time.process_time() - began
-            taken[name].append(checks / spent)
+            taken[name].append(checks / (time.process_time() - began))
     leased._count()
     from_memory = leased._metrics.registry.get_sample_value(
         "floodwarden_limiter_checks_total", {"verdict": "allow", "mode": "memory"}
     )
     await leased.aclose()
-    await exact.aclose()
     await client.aclose()
     figures = {name: round(statistics.median(rates)) for name, rates in taken.items()}
     ours = figures.pop("local_check")
@@ -86,8 +82,6 @@ async def _measure(url: str) -> dict[str, Any]:
         "limit": f"{CLIENTS} clients, {LIMITS} limits, {DENIALS} denials, two leases a check, row queued; one thread",
         "ratios": {name: round(ours / figures[name], 2) for name in PEERS}
         | {
-            "batch_exact_to_single_exact": round(figures["batch_of_100_exact"] / figures["single_exact"], 2),
-            "batch_local_to_single_exact": round(figures["batch_of_100_local"] / figures["single_exact"], 2),
             "batch_local_to_single_local": round(figures["batch_of_100_local"] / figures["single_await_local"], 2),
         },
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -97,19 +91,22 @@ async def _measure(url: str) -> dict[str, Any]:
 class _Rounds:
     """What is measured of ours."""
 
-    def __init__(self, leased: Node, exact: Node) -> None:
-        self._leased, self._exact = leased, exact
+    def __init__(self, leased: Node) -> None:
+        self._leased = leased
         self._rows: deque[object] = deque(maxlen=2_000)
         self._identities = [Identity(f"192.0.2.{n}", f"key-{n}") for n in range(CLIENTS)]
         self._requests = [self._request(n) for n in range(CLIENTS)]
 
     def all(self) -> dict[str, tuple[int, Round]]:
         """name -> (checks in it, the round)."""
-        ours = (self.local_check, self.with_request_made, self.with_decision_made, self.single_await_local)
+        ours = (
+            self.local_check,
+            self.with_request_made,
+            self.with_decision_made,
+            self.single_await_local,
+            self.batch_of_100_local,
+        )
         rounds: dict[str, tuple[int, Round]] = {one.__name__: (CHECKS, one) for one in ours}
-        rounds["batch_of_100_local"] = CHECKS, lambda: self._batches(self._leased, CHECKS)
-        rounds["batch_of_100_exact"] = CHECKS // 4, lambda: self._batches(self._exact, CHECKS // 4)
-        rounds["single_exact"] = CHECKS // 20, self._single_exact
         return rounds | {name: (CHECKS, _peer(hit)) for name, hit in _peers().items()}
 
     def _request(self, n: int) -> Request:
@@ -148,14 +145,10 @@ class _Rounds:
             if n % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
-    async def _batches(self, node: Node, checks: int) -> None:
-        for _ in range(checks // 100):
-            await node.check_many(self._requests)
+    async def batch_of_100_local(self) -> None:
+        for _ in range(CHECKS // 100):
+            await self._leased.check_many(self._requests)
             await asyncio.sleep(0)
-
-    async def _single_exact(self) -> None:
-        for n in range(CHECKS // 20):
-            await self._exact.check(self._requests[n % CLIENTS])
 
 
 def _peer(hit: Callable[[str], object]) -> Round:
@@ -200,11 +193,11 @@ def _peers() -> dict[str, Callable[[str], object]]:
     }
 
 
-def _node(url: str, client: Redis, *, lease: bool) -> Node:
+def _node(url: str, client: Redis) -> Node:
     bucket = Bucket(1, 10**9)  # a million a second: nobody reaches it
     limits = (
-        Limit("ip", "ip", bucket, lease=lease),
-        *(Limit(f"r{n}", "key", bucket, Scope(f"/r{n}/items"), lease=lease) for n in range(LIMITS - 1)),
+        Limit("ip", "ip", bucket),
+        *(Limit(f"r{n}", "key", bucket, Scope(f"/r{n}/items")) for n in range(LIMITS - 1)),
     )
     policy = Policy("bench", limits, {"default": Tier("default")}, "default", "default")
     settings = Settings(redis=url, node="bench", redis_deadline_ms=1000)

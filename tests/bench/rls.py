@@ -12,19 +12,14 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
 import ngh2
+from limiter_process import limiter
 from redis.asyncio import Redis
-from servers import free_port
 
 from floodwarden import embedded
 from limiter.envoy.messages import RateLimitRequest, RateLimitResponse
@@ -36,7 +31,6 @@ ROUNDS: Final = 6  # taken in turn, so that whatever else the machine does meets
 CLIENTS: Final = 16
 KINDS: Final = ("exact", "leased")
 Probe = Callable[[int], Awaitable[object]]
-_PROGRAM: Final = "from limiter.http import run; from schemas.settings import load; run(load())"
 _POLICY: Final = """
 version: 1
 name: bench
@@ -48,7 +42,7 @@ limits:
 
 def run() -> dict[str, Any]:
     """p50 and p99 in microseconds of one call, and calls a second, at one client and at sixteen."""
-    with embedded.redis() as url, _limiter(url) as port:
+    with embedded.redis() as url, limiter(url, _POLICY) as (_, port):
         figures = asyncio.run(_measure(url, port))
     ratios = {
         f"{what}_{label}_at_{n}_to_ping": round(figures[f"{what}_{label}_at_{n}"] / figures[f"ping_{label}_at_{n}"], 2)
@@ -172,31 +166,3 @@ def _question(kind: str, n: int) -> bytes:
     entries.add(key="path", value=f"/{kind}/{n}?page=2")
     entries.add(key="api_key", value=f"key-{n}")
     return bytes(asked.SerializeToString())
-
-
-@contextmanager
-def _limiter(url: str) -> Iterator[int]:
-    """A limiter as people run it, with Kafka away: its rows wait, as far as there is room."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        policy = Path(directory) / "policy.yaml"
-        policy.write_text(_POLICY, "utf-8")
-        more = {
-            "FLOODWARDEN_REDIS": url,
-            "FLOODWARDEN_KAFKA": "127.0.0.1:1",
-            "FLOODWARDEN_PORT": str(free_port()),
-            "FLOODWARDEN_GRPC_PORT": str(port),
-            "FLOODWARDEN_POLICIES": str(policy),
-            "FLOODWARDEN_REDIS_DEADLINE_MS": "1000",
-            "FLOODWARDEN_LOG_LEVEL": "error",
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM], env=os.environ | more, stdout=subprocess.DEVNULL, cwd=directory
-        )
-        try:
-            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                grpc.channel_ready_future(channel).result(30)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(20)

@@ -26,9 +26,10 @@ class LoopThread:
     def ask(self, at_once: Callable[[], T | None], work: Callable[[], Coroutine[Any, Any, T]], within_s: float) -> T:
         """What `at_once` returns there, or what `work` does where that is None: a task costs more than most answers.
 
-        Raises TimeoutError when it takes longer.
+        Raises TimeoutError when it takes longer; the work is cancelled.
         """
         told: Future[T] = Future()
+        tasks: list[asyncio.Task[None]] = []  # the loop itself holds them weakly
 
         async def finish() -> None:
             told.set_result(await work())
@@ -36,13 +37,16 @@ class LoopThread:
         def begin() -> None:
             found = at_once()
             if found is None:
-                task = self._loop.create_task(finish())
-                told.add_done_callback(lambda _: task)  # the loop itself holds tasks weakly
+                tasks.append(self._loop.create_task(finish()))
             else:
                 told.set_result(found)
 
         self._loop.call_soon_threadsafe(begin)
-        return told.result(within_s)
+        try:
+            return told.result(within_s)
+        except TimeoutError:  # nobody will have the answer: nor shall it hold anything
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            raise
 
     def close(self) -> None:
         """Stops the loop; what still runs on it is cancelled."""

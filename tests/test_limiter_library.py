@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from limiter_world import Enforcer, action, now_ms
+from limiter_world import Enforcer, Server, action, now_ms
 from limiter_world import settings as limiter_settings
 from servers import ROOT
 
@@ -167,6 +168,22 @@ def test_without_redis_limits_are_local_and_nothing_raises(policies: Path) -> No
         answers = [limiter.check("/items/1", ip="192.0.2.1") for _ in range(4)]
     assert [answer.allowed for answer in answers] == [True] * 3 + [False]
     assert {answer.mode for answer in answers} <= {"local", "memory"}
+
+
+def test_a_caller_that_waited_long_enough_goes_on_and_holds_no_slot(policies: Path, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    try:
+        with Limiter.open(policies=policies, redis=server.url, redis_deadline_ms=30_000) as limiter:
+            assert limiter.check("/slow", ip="192.0.2.1", peek=True).remaining == 1
+            server.pause()
+            assert limiter.check("/slow", ip="192.0.2.1").slots == []
+            server.resume()
+            deadline = time.monotonic() + 8
+            while limiter.check("/slow", ip="192.0.2.1", peek=True).remaining != 1:
+                assert time.monotonic() < deadline
+    finally:
+        server.resume()
+        server.kill()
 
 
 def test_a_forked_process_has_a_limiter_of_its_own(limiter: Limiter) -> None:

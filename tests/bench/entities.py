@@ -1,0 +1,147 @@
+"""Nanoseconds of processor a decision costs the stream from 1,000 to 1,000,000 active addresses, and memory of each.
+
+Decode, combine, detect in one process without Kafka, a process for each size; half of the requests go round all
+addresses, half are of few. All kinds of entity, all families of evidence and the forest. The peer is the cost at the
+smallest size: cost should not grow with how many there are. `floodwarden bench entities` calls `run()`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from detectors.artifact import load
+from schemas import codec, topics
+from schemas import decision as d
+from stream.combine import COLUMNS, combine
+from stream.pipeline import Config, Pipeline
+from stream.warm import warm
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+ROWS, MESSAGES, PER_BLOCK = 2_000, 1_000, 100
+ROWS_PER_EVENT_S = 200_000
+START_MS = 1_760_000_000_000
+PEEK_EVERY = 5  # as a worker that is behind looks at open panes
+STAGES = ("decode", "combine", "detect")
+
+
+def run() -> dict[str, Any]:
+    """Cost by size, and what an active address takes."""
+    sizes = {size: _measured(size) for size in SIZES}
+    cost = {size: sum(told[stage] for stage in STAGES) for size, told in sizes.items()}
+    least = cost[SIZES[0]]
+    return {
+        "name": "entities",
+        "unit": "ns of processor a decision, 1,000,000 active addresses",
+        "ours": round(cost[SIZES[-1]]),
+        "peers": {f"at_{size}": round(ns) for size, ns in cost.items()},
+        "limit": "at most 1.3 times the cost at 1,000",
+        "ratios": {f"at_{size}": round(ns / least, 2) for size, ns in cost.items()},
+        "stages": {size: {stage: round(told[stage]) for stage in STAGES} for size, told in sizes.items()},
+        "bytes_per_active_address": {size: round(told["bytes_each"]) for size, told in sizes.items() if size > 10_000},
+        "decisions": ROWS * MESSAGES,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+
+
+def _measured(size: int) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-P", __file__, str(size)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent)},
+    )
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _one(size: int) -> dict[str, float]:
+    model = load()
+    warm(model)
+    pipeline = Pipeline(model, Config(entities_max=2 * size + 1000))
+    chance = np.random.default_rng(1)
+    spent_s = dict.fromkeys(STAGES, 0.0)
+    rests_bytes = 0
+    for start in range(0, MESSAGES, PER_BLOCK):
+        values = [(codec.encode(batch), topics.ARROW) for batch in _batches(chance, size, start)]
+        rests_bytes = rests_bytes or _resident_bytes()
+        with _timed(spent_s, "decode"):
+            batch = codec.decode_many(values, COLUMNS)
+        with _timed(spent_s, "combine"):
+            made = combine(
+                batch, partition=0, start=start, end=start + PER_BLOCK, ts_ms_max=0, usage_partitions=1, login_globs=()
+            )
+            sent = [codec.encode_block(block) for block in made]
+        with _timed(spent_s, "detect"):
+            peek = start // PER_BLOCK % PEEK_EVERY == PEEK_EVERY - 1
+            pipeline.step([codec.decode_block(value) for value in sent], START_MS, peek=peek)
+    each = (_resident_bytes() - rests_bytes) / pipeline.sizes()["ip"]
+    return {stage: s * 1e9 / (ROWS * MESSAGES) for stage, s in spent_s.items()} | {"bytes_each": each}
+
+
+@contextmanager
+def _timed(spent_s: dict[str, float], stage: str) -> Iterator[None]:
+    """Of all threads of this process: arrow and numpy have their own."""
+    began_s = time.process_time()
+    yield
+    spent_s[stage] += time.process_time() - began_s
+
+
+def _resident_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+
+def _batches(chance: np.random.Generator, size: int, first: int) -> Iterator[pa.RecordBatch]:
+    for message in range(first, first + PER_BLOCK):
+        at = np.arange(message * ROWS, (message + 1) * ROWS)
+        around = at * 7919 % size if size % 7919 else at % size
+        ip = np.where(chance.random(ROWS) < 0.5, chance.zipf(1.3, ROWS) % size, around)
+        key, keyless = ip // 7, chance.random(ROWS) < 0.5
+        route, page = chance.integers(0, 40, ROWS), chance.zipf(1.3, ROWS) % 500
+        none = np.zeros(ROWS, np.int64)
+        given = {
+            "ts_ms": pa.array(START_MS + at * 1000 // ROWS_PER_EVENT_S),
+            "verdict": _text(none, lambda _: "allow"),
+            "tenant": _text(key % 50, lambda v: f"tenant-{v}"),
+            "ip": _text(ip, lambda v: f"{11 + (v >> 24)}.{v >> 16 & 255}.{v >> 8 & 255}.{v & 255}"),
+            "key_id": _text(key, lambda v: f"key-{v}", keyless),
+            "user": _text(key, lambda v: f"user-{v}", keyless),
+            "method": _text(none, lambda _: "GET"),
+            "route": _text(route, lambda v: f"/v1/things-{v}/{{id}}"),
+            "path": _text(route * 1000 + page, lambda v: f"/v1/things/{v}"),
+            "cost": pa.array(np.ones(ROWS, np.int32)),
+            "status": pa.array(np.where(chance.random(ROWS) < 0.01, 404, 200).astype(np.int16)),
+            "latency_ms": pa.array(chance.gamma(2, 20, ROWS).astype(np.float32)),
+            "ua": _text(ip % 300, lambda v: f"Mozilla/5.0 (agent {v})"),
+            "asn": pa.array((ip % 500 + 64_500).astype(np.uint32)),
+        }
+        columns = [given.get(f.name, pa.nulls(ROWS, f.type)) for f in d.SCHEMA]
+        yield pa.RecordBatch.from_arrays(columns, schema=d.SCHEMA)
+
+
+def _text(codes: NDArray[np.int64], name: Callable[[int], str], absent: NDArray[np.bool_] | None = None) -> pa.Array:
+    distinct, at = np.unique(codes, return_inverse=True)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(at.astype(np.int32), mask=absent), pa.array([name(v) for v in distinct.tolist()])
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_one(int(sys.argv[1]))) + "\n")

@@ -94,6 +94,28 @@ def firsts(keys: U64) -> Flag:
 
 
 @compiled
+def within(keys: U64, among: U64) -> Flag:
+    """Which of `keys` stand in `among` too; any keys."""
+    bits = 10
+    while 1 << bits < 2 * len(among):
+        bits += 1
+    table, shift = np.full(1 << bits, -1, np.int32), _S64 - np.uint64(bits)
+    mask = np.uint64((1 << bits) - 1)
+    for i in range(len(among)):
+        at = (among[i] * _GOLDEN) >> shift
+        while table[at] >= 0 and among[table[at]] != among[i]:
+            at = (at + _U1) & mask
+        table[at] = i
+    out = np.zeros(len(keys), np.bool_)
+    for i in range(len(keys)):
+        at = (keys[i] * _GOLDEN) >> shift
+        while table[at] >= 0 and among[table[at]] != keys[i]:
+            at = (at + _U1) & mask
+        out[i] = table[at] >= 0
+    return out
+
+
+@compiled
 def ordered(keys: U64) -> I64:
     """The stable order of `keys`: digits from the lowest, those in which all keys agree left out."""
     size = len(keys)
@@ -161,8 +183,15 @@ def put(table: U64, shift: np.uint64, keys: U64) -> None:
 
 def unique(keys: U64) -> tuple[U64, I64]:
     """`np.unique` with its inverse, of well spread keys of which none is 0."""
+    uniques, _, inverse = unique_rows(keys)
+    return uniques, inverse
+
+
+def unique_rows(keys: U64) -> tuple[U64, I64, I64]:
+    """`np.unique` with the first row of each and its inverse, of well spread keys of which none is 0."""
     groups, uniques = numbered(keys)
     order = ordered(uniques)
-    rank = np.empty(len(order), np.int64)
+    rank, row = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    return uniques[order], rank[groups]
+    row[groups[::-1]] = np.arange(len(keys) - 1, -1, -1)
+    return uniques[order], row[order], rank[groups]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from detectors.columns import IP, KEY
+from detectors.compiled import ordered
 from detectors.families import HOUR_S, N
 from detectors.features import COUNTS, TAUS_S
 
@@ -175,7 +176,7 @@ class Entities:
 
     def _index(self) -> None:
         keys = self.c.key[RESERVED : self.used]
-        order = np.argsort(keys)
+        order = ordered(keys)
         self._keys, self._slots = keys[order], (order + RESERVED).astype(np.intp)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

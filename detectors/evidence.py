@@ -12,6 +12,7 @@ from detectors import odd
 from detectors.artifact import Model, forests_of
 from detectors.cardinality import STRANGER_MS, Cardinality
 from detectors.columns import OK, Finding, Flows
+from detectors.compiled import within
 from detectors.control import Control
 from detectors.entities import RESERVED, Entities, Slots
 from detectors.errors import ArtifactError
@@ -129,7 +130,7 @@ class Engine:
         owner = mix(near.entity, near.kind.astype(np.uint64))
         slots = self.entities.find(owner, near.kind)
         known = self.entities.c.established[slots] & ~self.entities.c.alarmed[slots]
-        suspect = np.isin(owner, mix(own.entity, own.kind.astype(np.uint64)))
+        suspect = within(owner, mix(own.entity, own.kind.astype(np.uint64)))
         return Flows.concat([own, near.take(known & ~suspect)])
 
     def _judge(self, rows: Rows) -> Judged:

@@ -149,7 +149,8 @@ def _accumulate(
     slot = asked.slot[rows]
     p = np.minimum(c.p0[slot, i], q1)
     x = np.where(marked, np.minimum(fam.MARK_MAX, np.log(q1 / p)), np.log((1 - q1) / (1 - p)))
-    owners, seg = np.unique(slot, return_inverse=True)
+    begins = np.diff(slot, prepend=-1) != 0
+    owners, seg = slot[begins], np.cumsum(begins) - 1
     t_ms = (asked.hop[rows] + 1) * HOP_S * 1000 - 1
     s = cusum.run(seg, t_ms, x, c.s[owners, i], c.t_ms[owners, i], Leak())
     active = np.unique(seg[(s >= h - 1e-5) | c.episode[slot, i]])

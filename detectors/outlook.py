@@ -21,6 +21,7 @@ from detectors import eviction
 from detectors import families as fam
 from detectors.artifact import POSITIONS, Model
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, Finding, Flows
+from detectors.compiled import firsts, unique_rows, within
 from detectors.entities import Columns, Entities, Slots
 from detectors.judge import LN2, bucket
 from detectors.nulls import upper
@@ -93,7 +94,7 @@ class Outlook:
         old, new = Flows.concat(self.parts[: self._seen]), Flows.concat(self.parts[self._seen :])
         held = Flows.concat([old, new])
         owner, evidence, regular = worth(held)
-        ids, at, which = np.unique(owner, return_index=True, return_inverse=True)
+        ids, at, which = unique_rows(owner)
         rows = np.bincount(which)
         weight = np.zeros(len(ids), np.int64)
         np.add.at(weight, which, held.n)
@@ -127,7 +128,7 @@ class Outlook:
 
     def reach(self, marked: Flows, entities: Entities, model: Model) -> tuple[U64, NDArray[np.uint8]]:
         """Entities and kinds of `marked` that could cross in some family, and have not been told of in it."""
-        owner, at = np.unique(mix(marked.entity, marked.kind.astype(np.uint64)), return_index=True)
+        owner, at, _ = unique_rows(mix(marked.entity, marked.kind.astype(np.uint64)))
         entity, kind = marked.entity[at], marked.kind[at]
         slots = entities.find(owner, kind)
         counts = self._counts[_places(entity)]
@@ -148,11 +149,11 @@ class Outlook:
         wanted[_places(entity)] = True
         near = Flows.concat([part.take(wanted[_places(part.entity)]) for part in self.parts])
         owners = mix(entity, kind.astype(np.uint64))
-        return near.take(np.isin(mix(near.entity, near.kind.astype(np.uint64)), owners))
+        return near.take(within(mix(near.entity, near.kind.astype(np.uint64)), owners))
 
     def on_routes(self, routes: U64) -> Flows:
         """All open rows on some routes."""
-        return Flows.concat([part.take(np.isin(part.route, routes)) for part in self.parts])
+        return Flows.concat([part.take(within(part.route, routes)) for part in self.parts])
 
     def is_new(self, finding: Finding) -> bool:
         """Whether it was not told before."""
@@ -202,10 +203,19 @@ def _gains(c: Columns, slots: Slots, kind: NDArray[np.uint8], counts: I64, model
 
 def _sweep_lowest(c: Columns, slots: Slots, kind: NDArray[np.uint8], new: I64, model: Model) -> F64:
     """The lowest null of `sweep` in the places of life an owner may come to in open panes (one in nine paths new)."""
-    own, seen = c.own[slots, fam.SWEEP.index].astype(np.float64), c.seen[slots]
-    both = model.position[kind] + own[:, None, :]
+    own, seen = c.own[slots, fam.SWEEP.index], c.seen[slots]
+    low, high = bucket(seen), bucket(seen + 8 * new + 64)
+    # Most have no history of their own: who is alike in the rest is asked about once.
+    alike = (kind.astype(np.int64) * POSITIONS + low) * POSITIONS + high
+    alike[own.any(axis=1)] = -1
+    one = np.flatnonzero((alike < 0) | firsts(alike.astype(np.uint64)))
+    both = model.position[kind[one]] + own[one, None, :].astype(np.float64)
     null = upper(both[..., 0], both[..., 1])
     place = np.arange(POSITIONS)
-    ahead = (place < bucket(seen)[:, None]) | (place > bucket(seen + 8 * new + 64)[:, None])
-    out: F64 = np.where(ahead, 1.0, null).min(axis=1)
+    ahead = (place < low[one, None]) | (place > high[one, None])
+    least = np.where(ahead, 1.0, null).min(axis=1)
+    by_alike = np.zeros(2 * POSITIONS * POSITIONS)
+    by_alike[alike[one]] = least  # -1, written by some, is read by none
+    out: F64 = by_alike[alike]
+    out[alike < 0] = least[alike[one] < 0]
     return out

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.compiled import ordered
 from schemas.usage import MEASURES
 from stream.grouping import I64
 
@@ -96,7 +97,7 @@ class Panes:
 def merged(parts: list[tuple[I64, I64]]) -> tuple[I64, I64]:
     """The rows of each slot added up, slots ascending."""
     slots = np.concatenate([s for s, _ in parts])
-    order = np.argsort(slots, kind="stable")
+    order = ordered(slots.astype(np.uint64))
     slots = slots[order]
     heads = np.flatnonzero(np.diff(slots, prepend=-1))
     return slots[heads], np.add.reduceat(np.concatenate([m for _, m in parts])[order], heads, axis=0)

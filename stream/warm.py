@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from detectors.artifact import Model
 from schemas import codec
 from schemas.decision import TS_MS_MAX, TS_MS_MIN, Decision
@@ -11,13 +13,18 @@ from stream.pipeline import Pipeline
 
 def warm(model: Model) -> None:
     """Take a request on every way it could go, and forget it."""
-    rows = [
-        Decision(ts_ms=ts_ms, verdict="allow", ip="192.0.2.1", method="POST", route="/login", path="/login", status=401)
-        for ts_ms in (TS_MS_MIN, TS_MS_MAX)
-    ]
-    batch = codec.from_rows(rows)
-    for some in (batch, batch.slice(0, 1)):  # panes many, and few
-        blocks = combine(some, partition=0, start=0, end=1, ts_ms_max=0, usage_partitions=1, login_globs=("/login",))
+    blocks = []
+    for part, ts_ms in enumerate((TS_MS_MIN, TS_MS_MIN, TS_MS_MAX)):
+        guess = Decision(
+            ts_ms=TS_MS_MIN, verdict="allow", ip="192.0.2.1", method="POST", route="/login", path="/login", status=401
+        )
+        rows = [msgspec.structs.replace(guess, user=f"{part}-{i}") for i in range(40)]
+        rows.append(Decision(ts_ms=ts_ms, verdict="limit", ip="192.0.2.2", path=f"/{part}"))  # panes few, and many
+        batch = codec.from_rows(rows)
+        blocks += combine(
+            batch, partition=0, start=part, end=part + 1, ts_ms_max=0, usage_partitions=1, login_globs=("/login",)
+        )
     pipeline = Pipeline(model)
-    pipeline.step(blocks, TS_MS_MIN)
+    for some in (blocks[:2], blocks[2:]):
+        pipeline.step(some, TS_MS_MIN)
     pipeline.finish()

@@ -22,6 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors import eviction
+from detectors.compiled import firsts
 from schemas.usage import MEASURES, Kind
 from stream.grouping import I64, U64
 from stream.panes import REST, Panes
@@ -113,7 +114,8 @@ class KindWindows:
         known = np.append(self._hashes, np.uint64(0))[at] == hashes  # no hash is 0
         if known.all():
             return self._slots[at]
-        new = np.unique(hashes[~known])
+        new = hashes[~known]
+        new = np.sort(new[firsts(new)])
         count = len(self._last_s)
         at = np.searchsorted(self._hashes, new)
         self._hashes = np.insert(self._hashes, at, new)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stream_traffic import NOW_MS, blocks, crowd
+
+import detectors.compiled
+import stream.compiled
+import stream.networks
+from detectors.artifact import load
+from detectors.compiled import U64, firsts, numbered, ordered, unique_rows, within
+from stream.pipeline import Pipeline
+from stream.warm import warm
+
+# Few distinct words, so that they repeat; some that differ in one bit, at either end.
+words = st.lists(st.sampled_from([1, 2, 3, 1 << 63, (1 << 63) + 1, (1 << 64) - 1]) | st.integers(1, 2**64 - 1))
+
+
+def column(values: list[int]) -> U64:
+    return np.array(values, np.uint64)
+
+
+@given(words)
+def test_groups_and_order_are_those_of_sorting(values: list[int]) -> None:
+    keys = column(values)
+    uniques, row, inverse = unique_rows(keys)
+    wanted = np.unique(keys, return_index=True, return_inverse=True)
+    for ours, theirs in zip((uniques, row, inverse), wanted, strict=True):
+        assert ours.tolist() == theirs.tolist()
+    assert ordered(keys).tolist() == np.argsort(keys, kind="stable").tolist()
+    first = np.zeros(len(keys), np.bool_)
+    first[wanted[1]] = True
+    assert firsts(keys).tolist() == first.tolist()
+
+
+@given(words, words)
+def test_what_stands_among_others_is_found(values: list[int], others: list[int]) -> None:
+    wanted = [value in set(others) for value in values]
+    assert within(column(values), column(others)).tolist() == wanted
+
+
+def test_rows_of_nobody_have_no_group() -> None:
+    groups, uniques = numbered(column([0, 7, 0, 9, 7]))
+    assert (groups.tolist(), uniques.tolist()) == ([-1, 0, -1, 1, 0], [7, 9])
+
+
+@pytest.mark.parametrize("size", [1, 2047, 2048, 70_000])
+def test_tables_and_digits_hold_at_any_size(size: int) -> None:
+    keys = np.random.default_rng(size).integers(1, 1 << 64, size, np.uint64)
+    assert ordered(keys).tolist() == np.argsort(keys, kind="stable").tolist()
+    assert len(unique_rows(keys)[0]) == size
+
+
+def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
+    def compiled() -> dict[str, int]:
+        rooms = (detectors.compiled, stream.compiled, stream.networks)
+        every = {f"{room.__name__}.{name}": it for room in rooms for name, it in vars(room).items()}
+        return {name: len(it.signatures) for name, it in every.items() if hasattr(it, "signatures")}
+
+    model = load()
+    warm(model)
+    before = compiled()
+    assert len(before) > 12
+    pipeline = Pipeline(model)
+    for i in range(3):
+        pipeline.step(blocks(crowd(i, 3000, span_ms=9000 * (i + 1)), start=i), NOW_MS)
+    pipeline.finish()
+    assert compiled() == before

@@ -248,16 +248,16 @@ async def _host(app: faust.App) -> None:
 
 async def _check_topics(settings: Settings, sender: Sender) -> None:
     wanted = (
-        (topics.DECISIONS, settings.decisions_partitions),
-        (topics.USAGE, settings.usage_partitions),
-        (topics.TERMS, settings.decisions_partitions),
+        (topics.DECISIONS, "DECISIONS", settings.decisions_partitions),
+        (topics.USAGE, "USAGE", settings.usage_partitions),
+        (topics.TERMS, "DECISIONS", settings.decisions_partitions),
     )
-    for topic, count in wanted:
+    for topic, name, count in wanted:
         found = await sender.partitions(settings.topic(topic))
         if found != count:
             raise SettingsError(
-                f"topic {settings.topic(topic)} has {found} partitions, FLOODWARDEN_{topic.name.upper()}_PARTITIONS "
-                f"says {count}: set it to {found}"
+                f"topic {settings.topic(topic)} has {found} partitions, FLOODWARDEN_{name}_PARTITIONS says {count}: give "
+                "one the number of the other"
             )
 
 

@@ -83,6 +83,7 @@ class Detector:
         self._settings, self._model, self._sender, self._metrics = settings, model, sender, metrics
         self._config = Config.of(settings)
         self._usage = settings.topic(topics.USAGE)
+        self._decisions = settings.topic(topics.DECISIONS)
         self._alerts = settings.topic(topics.ALERTS)
         self._dead = settings.topic(topics.DEAD_LETTER)
         self._held: dict[int, Held] = {}
@@ -146,6 +147,12 @@ class Detector:
                 if held.pipeline.watermark_ms:
                     self._metrics.watermark_ms.labels(str(p)).set(held.pipeline.watermark_ms)
                     self._metrics.watermark_lag_ms.labels(str(p)).set(now_ms - held.pipeline.watermark_ms)
+            silent = {source for held in self._held.values() for source in held.pipeline.silent(now_ms)}
+        if silent and self._group:
+            found = await self._group.ends((self._decisions, source) for source in silent)
+            async with self._lock:
+                for held in self._held.values():
+                    held.pipeline.awaits({source: end for (_, source), end in found.items()}, _now_ms())
 
     async def save(self) -> None:
         """Snapshots of everything, for a quick start."""

@@ -69,6 +69,15 @@ class Group:
         last = await self._in_thread(self._kafka.end_offsets, wanted)
         return {(tp.topic, tp.partition): (first[tp], last[tp]) for tp in wanted}
 
+    async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Next offset of partitions that may be others'; of none while the broker does not say."""
+        wanted = [TopicPartition(*place) for place in places]
+        try:
+            found = await self._in_thread(self._kafka.end_offsets, wanted)
+        except kafka_errors.KafkaError:
+            return {}
+        return {(tp.topic, tp.partition): int(end) for tp, end in found.items()}
+
     def end(self, place: Place) -> int | None:
         """Next offset of a partition of ours, as of the last fetch; None before that."""
         found = self._kafka.highwater(TopicPartition(*place)) if place in self.assigned() else None

@@ -10,7 +10,7 @@ so the same alerts; only early ones depend on when somebody looked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -42,7 +42,8 @@ from stream.windows import WINDOWS_S, Usage, Windows, measured
 class Config:
     """How event time moves on, and the bounds (`stream.bounds`), which hold for one usage partition.
 
-    `source_partitions` is the number of decisions partitions.
+    `source_partitions` is the number of decisions partitions. `stalled_ms`: so long one is waited for that has more to
+    say and does not, for its worker is being replaced.
     """
 
     source_partitions: int = 1
@@ -50,6 +51,7 @@ class Config:
     idle_ms: int = 3000
     entities_max: int = 300_000
     state_bytes_max: int = 1 << 30
+    stalled_ms: int = 30_000
 
     @property
     def bounds(self) -> Bounds:
@@ -105,7 +107,7 @@ class Pipeline:
         for block in blocks:
             before = self._at.sources.get(block.partition)
             newest_ms = max(block.ts_ms_max, before.ts_ms_max if before else 0)
-            self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms)
+            self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms, now_ms)
         self._windows.add([b.counts for b in blocks], max(b.ts_ms_max for b in blocks), self._engine.alive)
         for block in blocks:
             self._open.add(self._in_time(flow_rows.read(block.flows)))
@@ -130,6 +132,19 @@ class Pipeline:
             found = self._engine.look(self._open)
             alerts += self._episodes.peeked(found, self._names, self._oldest_s()) if found else []
         return self._counted(alerts)
+
+    def silent(self, now_ms: int) -> list[int]:
+        """Partitions that have not spoken for some time and will soon count as idle: does their log hold more?"""
+        half_ms, stalled_ms = self._config.idle_ms / 2, self._config.stalled_ms
+        sources = self._at.sources.items()
+        return [p for p, s in sources if now_ms - s.seen_ms > half_ms and now_ms - s.spoke_ms < stalled_ms]
+
+    def awaits(self, ends: Mapping[int, int], now_ms: int) -> None:
+        """Partitions whose log goes on beyond what was applied are not idle: event time waits for their blocks."""
+        for partition in set(self.silent(now_ms)) & ends.keys():
+            source = self._at.sources[partition]
+            if ends[partition] > source.end:
+                source.seen_ms = now_ms
 
     def finish(self) -> list[Alert]:
         """End of input: all panes and all incidents close."""
@@ -250,7 +265,7 @@ class Pipeline:
         if self._at.since_ms is None:
             self._at.since_ms = now_ms
             for source in self._at.sources.values():
-                source.seen_ms = now_ms
+                source.seen_ms = source.spoke_ms = now_ms
         sources, idle_ms = self._at.sources, self._config.idle_ms
         silent = Source(0, 0, self._at.since_ms)
         all_of = [sources.get(p, silent) for p in range(max(self._config.source_partitions, len(sources)))]

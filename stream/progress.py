@@ -10,11 +10,15 @@ VERSION: Final = 2  # of snapshots
 
 
 class Source(msgspec.Struct):
-    """What is known of one decisions partition: applied up to offset `end`, newest event time, when it last spoke."""
+    """What is known of one decisions partition: applied up to offset `end`, newest event time, when it last spoke.
+
+    `seen_ms` is when it was last known not to be idle.
+    """
 
     end: int
     ts_ms_max: int
     seen_ms: int
+    spoke_ms: int = 0
 
 
 class Progress(msgspec.Struct):

@@ -108,6 +108,36 @@ def test_a_pane_stays_open_until_every_speaking_partition_is_past_it(model: Mode
     assert pipeline.watermark_ms == NOW_MS + 60_000, "partition 1 is silent"
 
 
+def test_a_partition_whose_worker_is_being_replaced_is_waited_for_as_long_as_its_log_holds_more(model: Model) -> None:
+    pipeline = Pipeline(model, Config(source_partitions=2, lateness_ms=1000, idle_ms=3000, stalled_ms=10_000))
+    for p in (0, 1):
+        pipeline.step(blocks([row(5_000)], partition=p), NOW_MS)
+    for second in range(1, 9):
+        now_ms = NOW_MS + second * 1000
+        pipeline.step(blocks([row(5_000 + second * 1000)], partition=0, start=second), now_ms)
+        assert set(pipeline.silent(now_ms)) <= {1}
+        pipeline.awaits(dict.fromkeys(pipeline.silent(now_ms), 99), now_ms)
+    assert pipeline.watermark_ms == NOW_MS + 4_000
+    pipeline.step(blocks([row(5_500)], partition=1, start=1), NOW_MS + 8_500)
+    assert pipeline.progress.late_rows == 0
+    for second in range(9, 22):
+        now_ms = NOW_MS + second * 1000
+        pipeline.step(blocks([row(5_000 + second * 1000)], partition=0, start=second), now_ms)
+        pipeline.awaits(dict.fromkeys(pipeline.silent(now_ms), 99), now_ms)
+    assert pipeline.watermark_ms > NOW_MS + 20_000, "not for ever"
+
+
+def test_a_partition_that_has_said_all_it_holds_is_idle_soon(model: Model) -> None:
+    pipeline = Pipeline(model, Config(source_partitions=2, lateness_ms=1000, idle_ms=3000))
+    for p in (0, 1):
+        pipeline.step(blocks([row(5_000)], partition=p), NOW_MS)
+    for second in range(1, 6):
+        now_ms = NOW_MS + second * 1000
+        pipeline.step(blocks([row(5_000 + second * 1000)], partition=0, start=second), now_ms)
+        pipeline.awaits(dict.fromkeys(pipeline.silent(now_ms), 1), now_ms)
+    assert pipeline.watermark_ms == NOW_MS + 9_000
+
+
 def test_when_all_is_silent_event_time_goes_on_with_the_clock(model: Model) -> None:
     pipeline = Pipeline(model, Config(lateness_ms=1000, idle_ms=3000))
     pipeline.step(blocks([row(0)]), NOW_MS)

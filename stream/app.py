@@ -256,8 +256,8 @@ async def _check_topics(settings: Settings, sender: Sender) -> None:
         found = await sender.partitions(settings.topic(topic))
         if found != count:
             raise SettingsError(
-                f"topic {settings.topic(topic)} has {found} partitions, FLOODWARDEN_{name}_PARTITIONS says {count}: give "
-                "one the number of the other"
+                f"topic {settings.topic(topic)} has {found} partitions, FLOODWARDEN_{name}_PARTITIONS says {count}: "
+                "give one the number of the other"
             )
 
 

@@ -30,7 +30,11 @@ from stream.sender import Outgoing, Sender
 
 log = structlog.get_logger(__name__)
 REST: Final = 10  # a snapshot that took long comes so many times its length later
-PEEK_SHARE: Final = 4  # after a step that peeked, so many times its length without
+PEEK_SHARE: Final = 4  # after a step that peeked, so many times its length without; while there is time, much less
+PEEK_SHARE_IDLE: Final = 0.5
+BUSY_MESSAGES: Final = (
+    8  # a step of so many came late already: what costs the throughput less goes before looking early
+)
 TICK_S: Final = 0.2
 
 
@@ -46,6 +50,7 @@ class Held:
     peek_due_s: float = 0.0
     tick_due_s: float = 0.0
     snapshot_offset: int = -1
+    busy: bool = False
 
     def take(self, message: Message) -> bool:
         """Take a message where it is the one that is due; False where something that could be read lies before it."""
@@ -61,12 +66,13 @@ class Held:
         """Offset of the message it waits for."""
         return self.waiting[-1][0] + 1 if self.waiting else self.next
 
-    def rest(self, began_s: float, *, peeked: bool) -> None:
-        """A step is over: how soon to look at open panes again depends on how long it took."""
+    def rest(self, began_s: float, messages: int, *, peeked: bool) -> None:
+        """A step of `messages` is over: how soon to look at open panes again depends on how long it took."""
         now_s = time.perf_counter()
         self.tick_due_s = now_s + TICK_S
+        self.busy = messages >= BUSY_MESSAGES if messages else self.busy
         if peeked:
-            self.peek_due_s = now_s + PEEK_SHARE * (now_s - began_s)
+            self.peek_due_s = now_s + (PEEK_SHARE if self.busy else PEEK_SHARE_IDLE) * (now_s - began_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ class Detector:
                 if not peek and began_s < held.tick_due_s:
                     continue
                 alerts = await asyncio.to_thread(partial(held.pipeline.tick, _now_ms(), peek=peek))
-                held.rest(began_s, peeked=peek)
+                held.rest(began_s, 0, peeked=peek)
                 await self._send(alerts)
                 await self._snapshot(held)
 
@@ -191,7 +197,7 @@ class Detector:
         late = held.pipeline.progress.late_rows
         stepped = await asyncio.to_thread(self._step, held.pipeline, waiting, peek)
         judged_s = time.perf_counter()
-        held.rest(began_s, peeked=peek)
+        held.rest(began_s, len(waiting), peeked=peek)
         await self._sender.send([self._dead_letter(held.partition, *bad) for bad in stepped.rejected])
         await self._send(stepped.alerts)
         held.next = waiting[-1][0] + 1

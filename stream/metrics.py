@@ -8,7 +8,7 @@
 | repeated_blocks_total | counter | | blocks detect had applied before and dropped |
 | dead_letters_total | counter | code | messages nobody could take |
 | lost_offsets_total | counter | | decision offsets retention removed before they were read |
-| skipped_offsets_total | counter | | decision offsets that hold none: transaction markers, what was aborted |
+| skipped_offsets_total | counter | | decision offsets without one: markers, aborted, or removed meanwhile |
 | late_rows_total | counter | | requests whose second was closed when they came: evidence in the oldest open one |
 | clock_skew_ms | gauge | node | how far a node's clock was ahead of the broker's when last found wrong (behind: < 0) |
 | clock_rows_total | counter | node | decisions set right by the broker's clock |

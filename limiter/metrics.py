@@ -18,6 +18,7 @@ feed_bad_entries_total                            entries nobody could read, ski
 overrides                                         actions in force in this node's memory
 overrides_given_way_total                         actions not held, or no longer, because there is no room for more
 decisions_published_total                         rows the broker acknowledged
+published_bytes_total                             their batches on the wire
 decisions_lost_total             reason           rows not kept: queue_full, producer_full, bad_row, fault, shutdown,
                                                   spool_full, spool_damaged, or the broker's error
 decisions_waiting                                 rows in memory, queued or in flight
@@ -45,7 +46,7 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -101,6 +102,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # CPU seconds of the process, over checks: what one costs
         self._reading = _Reading()
         self.registry.register(self._reading)
         self.checks = self._counter("checks_total", "answers given", "verdict", "mode")
@@ -121,6 +123,7 @@ class Metrics:
         self.overrides = self._gauge("overrides", "actions in force")
         self.overrides_given_way = self._counter("overrides_given_way_total", "actions there was no room for")
         self.published = self._counter("decisions_published_total", "rows acknowledged by the broker")
+        self.published_bytes = self._counter("published_bytes_total", "batches acknowledged by the broker")
         self.lost = self._counter("decisions_lost_total", "rows that could not be kept", "reason")
         self.waiting = self._gauge("decisions_waiting", "rows queued or in flight")
         self.spooled = self._counter("decisions_spooled_total", "rows put on disk")

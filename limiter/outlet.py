@@ -150,6 +150,7 @@ class Outlet:
         else:
             self._on_memory(-parcel.rows)
             self._metrics.published.inc(parcel.rows)
+            self._metrics.published_bytes.inc(len(parcel.value))
             if parcel.replayed:
                 self._metrics.replayed.inc(parcel.rows)
         if parcel.place is not None:

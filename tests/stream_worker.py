@@ -65,8 +65,11 @@ class Worker:
         return self.process.wait(15)
 
     def get(self, path: str) -> Any:
+        return json.loads(self.text(path))
+
+    def text(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.port}{path}", timeout=5) as answer:
-            return json.loads(answer.read())
+            return str(answer.read().decode())
 
     def answers(self, path: str, good: Callable[[Any], bool], within_s: float = DEADLINE_S) -> Any:
         """The answer once it is good; fails with the worker's log when it does not become so."""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
+from sqlalchemy.exc import OperationalError
 
 from schemas.settings import PORTS
 from schemas.usage import Kind
@@ -16,6 +18,7 @@ from stream.metering.metrics import Metrics
 from stream.metering.minutes import MEASURES, METERED
 from stream.metering.questions import Questions
 
+log = structlog.get_logger(__name__)
 PORT: Final = PORTS["meter"]
 KINDS: Final = {kind.name.lower(): kind for kind in METERED}
 ORDERS: Final = {"requests": "n", **{name: name for name in MEASURES if name != "n"}}
@@ -94,9 +97,16 @@ async def _problems(request: web.Request, handler: Any) -> web.StreamResponse:
     try:
         answer: web.StreamResponse = await handler(request)
     except _WrongError as error:
-        problem = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": str(error)}
-        return web.json_response(problem, status=400, content_type=_PROBLEM)
+        return _problem(400, "Bad Request", str(error))
+    except OperationalError:
+        log.exception("the store does not answer")
+        return _problem(503, "Service Unavailable", "the store of usage does not answer; try again")
     return answer
+
+
+def _problem(status: int, title: str, detail: str) -> web.Response:
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return web.json_response(problem, status=status, content_type=_PROBLEM)
 
 
 def _time(query: Any) -> tuple[int, int]:

@@ -30,7 +30,8 @@ from stream.metering.store import HOUR_S, Store
 log = structlog.get_logger(__name__)
 SESSION_MS: Final = 6000
 WRITE_S: Final = 2.0  # late rows wait so long for company
-UPKEEP_S: Final = 600
+UPKEEP_S: Final = 600  # so often old minutes become hours, by one meter of several
+TIDY_S: Final = 30.0  # so often each looks whether it is due
 _CONSUME_MAX: Final = 128
 _CONSUME_S: Final = 1.0  # minutes do not hurry, and one step for many blocks costs less than many
 _ANSWER_S: Final = 10.0
@@ -52,7 +53,7 @@ class Meter:
         self._settings, self._store, self._metrics = settings, store, metrics
         self._topic = settings.topic(topics.USAGE)
         self._held: dict[int, Held] = {}
-        self._due_s = 0.0
+        self._due_s = self._tidy_due_s = 0.0
         self.ready = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -70,6 +71,8 @@ class Meter:
                 if time.monotonic() >= self._due_s:
                     self._due_s = time.monotonic() + WRITE_S
                     self._write(consumer)
+                if time.monotonic() >= self._tidy_due_s:
+                    self._tidy_due_s = time.monotonic() + TIDY_S
                     self._tidy()
                 self._metrics.cpu_seconds.inc(time.thread_time() - began_s)
             for held in self._held.values():
@@ -85,15 +88,14 @@ class Meter:
     def _take(self, messages: Sequence[KafkaMessage]) -> None:
         by_partition: dict[int, list[KafkaMessage]] = defaultdict(list)
         for message in messages:
-            error = message.error()
-            held = self._held.get(message.partition() or 0)
-            if error is None:
-                by_partition[message.partition() or 0].append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                if held is not None:
-                    held.at_end = not by_partition.get(message.partition() or 0)
-            elif error.fatal() or not error.retriable():
+            error, partition = message.error(), message.partition() or 0
+            at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - its public name
+            if error is not None and not at_end and (error.fatal() or not error.retriable()):
                 raise KafkaException(error)
+            if error is None:
+                by_partition[partition].append(message)
+            if (error is None or at_end) and partition in self._held:
+                self._held[partition].at_end = at_end
         for partition, some in by_partition.items():
             if (held := self._held.get(partition)) is not None:
                 self._add(held, some)

@@ -179,6 +179,8 @@ class Combiner:
             self._complain(block.taken.clocks)
         ended_s = time.perf_counter()
         self._metrics.blocks.labels("combine").inc(len(cuts))
+        self._metrics.bytes.labels("decisions").inc(sum(len(m.value) for _, cut in cuts for m in cut.messages))
+        self._metrics.bytes.labels("usage").inc(sum(len(value) for block in made for value in block.usage))
         self._metrics.step_seconds.labels("combine").observe(ended_s - began_s)
         self._metrics.step_messages.labels("combine").observe(sum(len(cut.messages) for _, cut in cuts))
         self._metrics.stage("decode", sum(block.decode_s for block in made))
@@ -212,7 +214,8 @@ class Combiner:
         self._metrics.stage("record", time.perf_counter() - began_s)
 
     def _make(self, cuts: list[tuple[Lease, Cut]]) -> list[_Made]:
-        return [self._combine(lease, cut) for lease, cut in cuts]
+        with self._metrics.cpu("combine"):
+            return [self._combine(lease, cut) for lease, cut in cuts]
 
     def _combine(self, lease: Lease, cut: Cut) -> _Made:
         began_s = time.perf_counter()

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -138,7 +137,7 @@ class Detector:
                 peek = held.pipeline.unseen and began_s >= held.peek_due_s
                 if not peek and began_s < held.tick_due_s:
                     continue
-                alerts = await asyncio.to_thread(partial(held.pipeline.tick, _now_ms(), peek=peek))
+                alerts = await asyncio.to_thread(self._look, held.pipeline, peek)
                 held.rest(began_s, 0, peeked=peek)
                 await self._send(alerts)
                 await self._snapshot(held)
@@ -211,16 +210,16 @@ class Detector:
         self._metrics.stage("tell", ended_s - judged_s)
         await self._snapshot(held)
 
-    @staticmethod
-    def _step(pipeline: Pipeline, waiting: Sequence[tuple[int, bytes]], peek: bool) -> _Stepped:  # noqa: FBT001 - to_thread
+    def _step(self, pipeline: Pipeline, waiting: Sequence[tuple[int, bytes]], peek: bool) -> _Stepped:  # noqa: FBT001 - to_thread
         blocks: list[Block] = []
         rejected: list[tuple[int, bytes, BadMessageError]] = []
-        for offset, value in waiting:
-            try:
-                blocks.append(codec.decode_block(value))
-            except BadMessageError as error:
-                rejected.append((offset, value, error))
-        return _Stepped(pipeline.step(blocks, _now_ms(), peek=peek), len(blocks), rejected)
+        with self._metrics.cpu("detect"):
+            for offset, value in waiting:
+                try:
+                    blocks.append(codec.decode_block(value))
+                except BadMessageError as error:
+                    rejected.append((offset, value, error))
+            return _Stepped(pipeline.step(blocks, _now_ms(), peek=peek), len(blocks), rejected)
 
     async def _send(self, alerts: Sequence[Alert]) -> None:
         await self._sender.send(
@@ -244,9 +243,14 @@ class Detector:
         for what, count in held.pipeline.sizes().items():
             self._metrics.held.labels(label, what).set(count)
 
+    def _look(self, pipeline: Pipeline, peek: bool) -> list[Alert]:  # noqa: FBT001 - to_thread
+        with self._metrics.cpu("detect"):
+            return pipeline.tick(_now_ms(), peek=peek)
+
     def _write(self, held: Held) -> int:
-        state = held.pipeline.snapshot()
-        storage.write(self._path(held.partition), held.next, state)
+        with self._metrics.cpu("snapshot"):
+            state = held.pipeline.snapshot()
+            storage.write(self._path(held.partition), held.next, state)
         return len(state)
 
     def _load(self, partition: int, bounds: tuple[int, int]) -> Held:

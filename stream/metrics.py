@@ -21,6 +21,8 @@
 | step_seconds | histogram | stage | one combine or detect step, sending included |
 | step_messages | histogram | stage | messages of one step: the batch size, which grows with the load |
 | stage_seconds | histogram | stage | parts of a step: decode, combine, record, write; judge, tell |
+| cpu_seconds_total | counter | stage | CPU time of combine, detect, snapshot; the rest of the process is delivery |
+| bytes_total | counter | topic | bytes of `decisions` combined and of `usage` written |
 | snapshot_seconds | histogram | | one snapshot, writing included |
 | snapshot_bytes | gauge | partition | size of the last snapshot |
 | watermark_ms | gauge | partition | event time before which panes are closed |
@@ -29,10 +31,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from stream.intake import Taken
 from stream.sampling import weights
@@ -48,6 +52,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.decisions = self._counter("decisions", "decisions combined into usage")
         self.messages = self._counter("messages", "decision messages combined")
         self.blocks = self._counter("blocks", "blocks written by combine, applied by detect", "stage")
@@ -67,6 +72,8 @@ class Metrics:
         self.step_seconds = self._histogram("step_seconds", "one combine or detect step", "stage")
         self.step_messages = self._histogram("step_messages", "messages of one step", "stage", buckets=_MESSAGES)
         self.stage_seconds = self._histogram("stage_seconds", "parts of a step", "stage")
+        self.cpu_seconds = self._counter("cpu_seconds", "CPU time of parts of the work", "stage")
+        self.bytes = self._counter("bytes", "bytes of decisions combined and of usage written", "topic")
         self.snapshot_seconds = self._histogram("snapshot_seconds", "one snapshot")
         self.snapshot_bytes = self._gauge("snapshot_bytes", "size of the last snapshot", "partition")
         self.watermark_ms = self._gauge("watermark_ms", "event time before which panes are closed", "partition")
@@ -101,6 +108,15 @@ class Metrics:
     def stage(self, name: str, seconds: float) -> None:
         """A part of a step took so long."""
         self.stage_seconds.labels(name).observe(seconds)
+
+    @contextmanager
+    def cpu(self, stage: str) -> Iterator[None]:
+        """What this thread spends inside is this part's."""
+        began_s = time.thread_time()
+        try:
+            yield
+        finally:
+            self.cpu_seconds.labels(stage).inc(time.thread_time() - began_s)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"floodwarden_stream_{name}", text, labels, registry=self.registry)

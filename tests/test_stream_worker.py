@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import signal
 import threading
 import time
@@ -66,6 +67,14 @@ def test_decisions_become_usage_windows_and_alerts_within_a_moment(
         assert alert.entity.value == "203.0.113.9"
         assert alert.route in (None, "/login")
         assert time.monotonic() - began < 2, "an early alert waits for no pane to close"
+        told = one.text("/metrics")
+        for what in (
+            'cpu_seconds_total{stage="combine"}',
+            'cpu_seconds_total{stage="detect"}',
+            'bytes_total{topic="usage"}',
+        ):
+            [value] = re.findall(rf"^floodwarden_stream_{re.escape(what)} (\S+)$", told, re.MULTILINE)
+            assert float(value) > 0
         assert one.stop() == 0
 
 

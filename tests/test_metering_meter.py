@@ -11,19 +11,17 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from confluent_kafka import Consumer, TopicPartition
 from metering_traffic import Cells, counted, traffic
-from servers import ROOT, free_port
+from metering_world import all_counted, meter
+from servers import ROOT
 from stream_traffic import NOW_MS
-from stream_worker import Worker, batch, make_settings, reading, send, worker
+from stream_worker import Worker, batch, make_settings, send, worker
 
-from schemas import topics
 from schemas.decision import Decision
 from schemas.settings import Settings
 from stream.metering import store
@@ -33,22 +31,6 @@ from stream.metering.tables import HOURS, MINUTES
 
 pytestmark = pytest.mark.integration
 SPAN_MS = 200_000
-
-
-@contextmanager
-def meter(settings: Settings, directory: Path) -> Iterator[Worker]:
-    """A meter with partitions dealt out to it, in the store beside the stream worker's snapshots."""
-    one = Worker(
-        settings.model_copy(update={"port": free_port(), "node": ""}), directory, program="stream.metering.app"
-    )
-    one.start()
-    try:
-        one.answers("/readyz", bool)
-        yield one
-    finally:
-        if one.process and one.process.poll() is None:
-            one.process.send_signal(signal.SIGCONT)
-            one.kill()
 
 
 def decisions(seed: int, count: int, ago_ms: int = 0) -> list[Decision]:
@@ -66,27 +48,6 @@ def stored(settings: Settings) -> Cells:
                 cells[row.kind, row.start_s, row.entity] = tuple(getattr(row, m) for m in MEASURES)
     engine.dispose()
     return cells
-
-
-def ends(consumer: Consumer, settings: Settings) -> dict[str, int]:
-    name = settings.topic(topics.USAGE)
-    places = [TopicPartition(name, p) for p in range(settings.usage_partitions)]
-    return {str(p.partition): consumer.get_watermark_offsets(p, timeout=10)[1] for p in places}
-
-
-def all_counted(settings: Settings, meters: list[Worker]) -> None:
-    """Waits until each block of the usage topic has been counted by who holds its partition now."""
-    with reading(settings, topics.USAGE) as consumer:
-        wanted = ends(consumer, settings)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        held: dict[str, int] = {}
-        for one in meters:
-            held |= one.answers("/readyz", bool)["usage_offsets"]
-        if held == wanted:
-            return
-        time.sleep(0.1)
-    raise AssertionError((held, wanted, [one.log() for one in meters]))
 
 
 def published(settings: Settings, stream: Worker, rows: list[Decision], before: int = 0) -> int:

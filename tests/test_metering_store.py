@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,16 +36,25 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    """An empty store."""
-    if request.param == "sqlite":
-        made = store.connect(f"sqlite:///{tmp_path / 'new' / 'usage.db'}")
-    else:
-        url = request.getfixturevalue("postgres_url")
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Where each time there is an empty database."""
+
+    def make() -> str:
         name = f"t{uuid.uuid4().hex}"
+        if request.param == "sqlite":
+            return f"sqlite:///{tmp_path / name / 'usage.db'}"
+        url = request.getfixturevalue("postgres_url")
         with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as at:
             at.execute(sa.text(f"CREATE DATABASE {name}"))
-        made = store.connect(sa.make_url(url).set(database=name).render_as_string(hide_password=False))
+        return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
+
+    return make
+
+
+@pytest.fixture
+def engine(new_url: Callable[[], str]) -> Iterator[sa.Engine]:
+    """An empty store."""
+    made = store.connect(new_url())
     yield made
     made.dispose()
 
@@ -92,6 +101,16 @@ def hourly(of: Cells) -> Cells:
         at = (kind, start_s // HOUR_S * HOUR_S, entity)
         made[at] = tuple(a + b for a, b in zip(made.get(at, (0,) * len(MEASURES)), sums, strict=True))
     return made
+
+
+def test_meters_that_start_together_on_an_empty_store_all_find_it(new_url: Callable[[], str]) -> None:
+    for _ in range(5):
+        with ThreadPoolExecutor(6) as pool:
+            engines = list(pool.map(store.connect, [new_url()] * 6))
+        put(opened(engines[0]), [row(0)])
+        for each in engines:
+            assert cells(each)
+            each.dispose()
 
 
 def test_what_is_stored_is_what_was_counted_and_late_rows_are_added(engine: sa.Engine) -> None:

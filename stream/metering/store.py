@@ -51,7 +51,8 @@ def connect(url: str) -> sa.Engine:
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare)
             sa.event.listen(engine, "begin", _begin)
-        tables.make(engine)
+        with engine.execution_options(writes=True).begin() as at:
+            tables.make(at)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, DBAPIError, OSError) as error:
         why = str(getattr(error, "orig", None) or error).strip()
         raise StoreError(f"{_shown(url)}: {why}; set FLOODWARDEN_USAGE_STORE") from error
@@ -172,7 +173,7 @@ def _sum(table: sa.Table, name: str) -> sa.Label[Any]:
 
 def _prepare(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions begin where `_begin` says, not where the driver guesses
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_LOCK_WAIT_MS}"):
+    for pragma in (f"busy_timeout={_LOCK_WAIT_MS}", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
 

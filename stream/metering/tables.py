@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from stream.metering.minutes import MEASURES
 
 _META: Final = sa.MetaData()
+_MAKING: Final = 0x666C6F6F64  # a lock of the database that nobody else asks for
 KEY: Final = ("kind", "start_s", "other", "entity")
 
 
@@ -54,9 +55,11 @@ UPKEEP: Final = sa.Table(
 )
 
 
-def make(engine: sa.Engine) -> None:
-    """The tables that are missing."""
-    _META.create_all(engine)
+def make(at: sa.Connection) -> None:
+    """The tables that are missing; of several meters that start together one makes them, and the others wait for it."""
+    if at.dialect.name == "postgresql":
+        at.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
+    _META.create_all(at)
 
 
 def insert(at: sa.Connection, table: sa.Table) -> Any:

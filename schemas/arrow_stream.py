@@ -23,6 +23,7 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"  # every zstd frame begins with it
 _READ: Final = pa.ipc.IpcReadOptions(use_threads=False)  # a thread per column costs more than a column of one message
 _LAYOUTS: Final[dict[tuple[bytes, tuple[str, ...]], pa.ipc.IpcReadOptions]] = {}
 _LAYOUTS_MAX: Final = 64
+_CONTINUES: Final = b"\xff\xff\xff\xff"
 _FIX: Final = "send one Arrow IPC stream"
 _U16, _I32, _I64 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<q")
 _DICTIONARY, _BATCH = 2, 3  # MessageHeader
@@ -33,7 +34,7 @@ _BUFFERS, _COMPRESSION = 2, 3  # slots of RecordBatch
 
 def read(value: bytes | memoryview, schema: pa.Schema) -> pa.Table:
     """The columns of `schema` that the stream has, of types we take, not yet validated; others are never looked at."""
-    layout = (bytes(value[: 8 + int.from_bytes(value[4:8], "little")]), tuple(schema.names))
+    layout = _begins(value), tuple(schema.names)
     try:
         check_size(value)
         with pa.ipc.open_stream(pa.py_buffer(value), options=_LAYOUTS.get(layout, _READ)) as reader:
@@ -53,9 +54,16 @@ def read(value: bytes | memoryview, schema: pa.Schema) -> pa.Table:
         if not takes(column.type):
             reason = f"the column is {str(column.type)[:80]}"
             raise BadMessageError("bad_value", column.name, reason, f"send {schema.field(column.name).type}")
-    if layout not in _LAYOUTS and known.num_columns < len(names):
+    if layout[0] and layout not in _LAYOUTS and known.num_columns < len(names):
         _remember(layout, [names.index(name) for name in known.column_names])
     return known
+
+
+def _begins(value: bytes | memoryview) -> bytes:
+    """The schema of a stream as it stands there; empty for the format of before 2020, whose length stands elsewhere."""
+    if value[:4] != _CONTINUES:
+        return b""
+    return bytes(value[: 8 + int.from_bytes(value[4:8], "little")])
 
 
 def _remember(layout: tuple[bytes, tuple[str, ...]], places: list[int]) -> None:

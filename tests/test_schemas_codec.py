@@ -162,3 +162,19 @@ def test_streams_that_begin_alike_are_read_alike_and_others_each_by_its_own_sche
         assert took.schema.names == list(columns)
         assert took.column("ip").to_pylist() == 2 * ([r.ip for r in rows] if "ip" in each.schema.names else [None] * 3)
         assert took.column("ts_ms").to_pylist() == [NOW_MS] * 6
+
+
+def test_streams_of_the_old_format_that_begin_alike_are_each_read_by_their_own_schema() -> None:
+    def old(columns: dict[str, pa.Array]) -> bytes:
+        made = pa.record_batch(columns)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, made.schema, options=pa.ipc.IpcWriteOptions(use_legacy_format=True)) as writer:
+            writer.write_batch(made)
+        return bytes(sink.getvalue())
+
+    ts_ms, verdict, other = pa.array([NOW_MS]), pa.array(["allow"]), pa.array([1])
+    one = old({"x": other, "ts_ms": ts_ms, "verdict": verdict})
+    two = old({"ts_ms": ts_ms, "verdict": verdict, "x": other})
+    assert one[:16] == two[:16]
+    for value in (one, two, one):
+        assert codec.decode_many([(value, None)], ("ts_ms", "verdict")).num_rows == 1

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient, NewPartitions
 from servers import free_port
-from stream_worker import Worker, batch, make_settings, reading, send
+from stream_worker import Worker, batch, make_settings, reading, send, worker
 
 from schemas import topics
 from schemas.alert import Alert, Status
@@ -135,3 +136,27 @@ def test_more_workers_say_what_one_says_also_when_they_join_in_mid_attack(
     assert {a.entity.value for a in alone.values()} >= {GUESSER, PROBER, HAMMER}
     for each in said.values():
         assert each == alone
+
+
+@pytest.mark.kafka
+def test_decisions_gets_more_partitions_between_two_runs_and_every_decision_counts_once(
+    kafka_address: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    rows = traffic()
+    values = [batch(rows[at : at + 100]) for at in range(0, len(rows), 100)]
+    half = len(values) // 2
+    before = make_settings(kafka_address, topic_prefix, tmp_path, decisions_partitions=2, node="worker-a")
+    with worker(before, tmp_path) as one:
+        send(before, values[:half])
+        one.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] == half * 100)
+        one.kill()
+        admin = AdminClient({"bootstrap.servers": kafka_address})
+        wanted = [NewPartitions(before.topic(t), 5) for t in (topics.DECISIONS, topics.INTENTS, topics.TERMS)]
+        for done in admin.create_partitions(wanted).values():
+            done.result(20)
+    after = before.model_copy(update={"decisions_partitions": 5})
+    with worker(after, tmp_path) as one:
+        send(after, values[half:])
+        one.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] >= len(rows))
+        one.answers("/readyz", lambda r: r["decisions"] == [0, 1, 2, 3, 4])
+        assert one.global_n() == len(rows)

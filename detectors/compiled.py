@@ -116,6 +116,30 @@ def within(keys: U64, among: U64) -> Flag:
 
 
 @compiled
+def searched(among: U64, keys: U64) -> I64:
+    """`np.searchsorted` in ascending hashes: spread evenly, so that a key tells about where it stands."""
+    size = np.int64(len(among))
+    out = np.empty(len(keys), np.int64)
+    for i in range(len(keys)):
+        key = keys[i]
+        low = high = np.int64((key >> _S32) * np.uint64(size) >> _S32)
+        step = np.int64(16)
+        while low > 0 and among[low - 1] >= key:
+            low, high, step = max(low - step, np.int64(0)), low - 1, step * 2
+        step = np.int64(16)
+        while high < size and among[high] < key:
+            low, high, step = high + 1, min(high + step, size), step * 2
+        while low < high:
+            middle = (low + high) // 2
+            if among[middle] < key:
+                low = middle + 1
+            else:
+                high = middle
+        out[i] = low
+    return out
+
+
+@compiled
 def ordered(keys: U64) -> I64:
     """The stable order of `keys`: digits from the lowest, those in which all keys agree left out."""
     size = len(keys)
@@ -179,6 +203,18 @@ def put(table: U64, shift: np.uint64, keys: U64) -> None:
         while table[at] != 0:
             at = (at + _U1) & mask
         table[at] = keys[i]
+
+
+@compiled
+def added(rows: I64, order: I64, heads: I64) -> I64:
+    """Rows added up in groups: `order` puts those of a group together, `heads` is where in it each begins."""
+    out, g = np.zeros((len(heads), rows.shape[1]), np.int64), -1
+    for i in range(len(order)):
+        if g + 1 < len(heads) and heads[g + 1] == i:
+            g += 1
+        for column in range(rows.shape[1]):
+            out[g, column] += rows[order[i], column]
+    return out
 
 
 def unique(keys: U64) -> tuple[U64, I64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from detectors.columns import IP, KEY
-from detectors.compiled import ordered
+from detectors.compiled import ordered, searched
 from detectors.families import HOUR_S, N
 from detectors.features import COUNTS, TAUS_S
 
@@ -112,7 +112,7 @@ class Entities:
 
     def find(self, owners: U64, kinds: NDArray[np.uint8]) -> Slots:
         """Slot of each owner; those never seen get the reserved slot of their kind."""
-        at = np.searchsorted(self._keys, owners)
+        at = searched(self._keys, owners)
         at[at == len(self._keys)] = 0
         out = np.where(kinds == KEY, KEY, IP).astype(np.intp)
         if len(self._keys):

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.compiled import ordered
+from detectors.compiled import added, ordered
 from schemas.usage import MEASURES
 from stream.grouping import I64
 
@@ -100,4 +100,4 @@ def merged(parts: list[tuple[I64, I64]]) -> tuple[I64, I64]:
     order = ordered(slots.astype(np.uint64))
     slots = slots[order]
     heads = np.flatnonzero(np.diff(slots, prepend=-1))
-    return slots[heads], np.add.reduceat(np.concatenate([m for _, m in parts])[order], heads, axis=0)
+    return slots[heads], added(np.concatenate([m for _, m in parts]), order, heads)

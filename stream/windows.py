@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors import eviction
-from detectors.compiled import firsts
+from detectors.compiled import firsts, searched
 from schemas.usage import MEASURES, Kind
 from stream.grouping import I64, U64
 from stream.panes import REST, Panes
@@ -110,19 +110,19 @@ class KindWindows:
         return int((self._last_s >= end_s - WINDOWS_S[-1]).sum())
 
     def _slots_of(self, hashes: U64) -> I64:
-        at = np.searchsorted(self._hashes, hashes)
+        at = searched(self._hashes, hashes)
         known = np.append(self._hashes, np.uint64(0))[at] == hashes  # no hash is 0
         if known.all():
             return self._slots[at]
         new = hashes[~known]
         new = np.sort(new[firsts(new)])
         count = len(self._last_s)
-        at = np.searchsorted(self._hashes, new)
+        at = searched(self._hashes, new)
         self._hashes = np.insert(self._hashes, at, new)
         self._slots = np.insert(self._slots, at, np.arange(count, count + len(new)))
         self._last_s = np.append(self._last_s, np.full(len(new), NEVER))
         self._weight = np.append(self._weight, np.zeros(len(new), np.int64))
-        return self._slots[np.searchsorted(self._hashes, hashes)]
+        return self._slots[searched(self._hashes, hashes)]
 
     def evict(self, end_s: int, alive: U64, rows_max: int) -> None:
         """Let those idle past every window go, and where that gives too little room, those least worth keeping."""

@@ -10,7 +10,7 @@ import detectors.compiled
 import stream.compiled
 import stream.networks
 from detectors.artifact import load
-from detectors.compiled import U64, firsts, numbered, ordered, unique_rows, within
+from detectors.compiled import U64, firsts, numbered, ordered, searched, unique_rows, within
 from stream.pipeline import Pipeline
 from stream.warm import warm
 
@@ -39,6 +39,13 @@ def test_groups_and_order_are_those_of_sorting(values: list[int]) -> None:
 def test_what_stands_among_others_is_found(values: list[int], others: list[int]) -> None:
     wanted = [value in set(others) for value in values]
     assert within(column(values), column(others)).tolist() == wanted
+
+
+@given(words, words, st.booleans())
+def test_a_place_among_ascending_words_is_found(values: list[int], others: list[int], even: bool) -> None:  # noqa: FBT001 - hypothesis
+    among = np.linspace(1, 1.8e19, 500).astype(np.uint64) if even else np.sort(column(others))
+    keys = np.concatenate([column(values), among[:3]])
+    assert searched(among, keys).tolist() == np.searchsorted(among, keys).tolist()
 
 
 def test_rows_of_nobody_have_no_group() -> None:

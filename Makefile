@@ -21,7 +21,7 @@ test-kafka: .venv/ready kafka ## the integration suite on real Apache Kafka
 	FW_TEST_BROKER=kafka $(V)/pytest -q -m "integration or kafka"
 
 chaos: .venv/ready kafka ## workers and broker killed at random moments under load, 16 seeds: is every count right?
-	FW_CHAOS_SEEDS=16 $(V)/pytest -q tests/test_chaos.py
+	FW_CHAOS_SEEDS=16 $(V)/pytest -q tests/test_chaos.py tests/test_metering_chaos.py
 
 check: .venv/ready ## linters, types, architecture, fast tests
 	$(V)/ruff check .

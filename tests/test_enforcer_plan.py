@@ -296,7 +296,9 @@ def test_a_planner_made_anew_from_the_actions_goes_on_as_the_old_one_would(
             heir = Planner(config)
             for action in latest.values():  # compacted: the last word on each action, in the order of last words
                 heir.observe(action, now_ms)
-            assert heir.plan(told, now_ms) == planner.plan(told, now_ms)
+            # Alerts that another's answer served are in no action: an heir answers those when they are told again.
+            answers = [one for one in planner.plan(told, now_ms) if one.alert_uid == told.uid]
+            assert list(heir.plan(told, now_ms)) == answers
             return
         for action in planner.plan(told, now_ms):
             latest.pop(action.uid, None)

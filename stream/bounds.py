@@ -3,13 +3,14 @@
 | part | share | bytes each | when it is full |
 |---|---|---|---|
 | owners: evidence, history | 1/4 | 900 | attackers alive, heavy hitters, regulars and the newest stay |
-| windows: a row an entity and pane | 7/16 | 112 | the same; what others had done becomes the rest |
+| windows: a row an entity and pane | 6/16 | 112 | the same; what others had done becomes the rest |
 | memories of pairs | 1/8 | 256 for one in each | the older half is forgotten, strangers' apart from regulars' |
 | flows of open panes | 1/8 | 170 | owners as above; who goes is counted |
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
+| open incidents | 1/16 | 2,560 | those quiet longest are closed; what stands against their owners stays |
 
-What the shares leave out is small and bounded as well: samples of the control group (65,536 routes), open incidents,
-a second's counts. Arrays are copied when something goes, a part at a time.
+What the shares leave out is small and bounded as well: samples of the control group (65,536 routes), a second's counts.
+Arrays are copied when something goes, a part at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ ROW_BYTES: Final = 112
 PAIRS_BYTES: Final = 256
 FLOW_BYTES: Final = 170
 NAME_BYTES: Final = 64
+EPISODE_BYTES: Final = 2_560
 BYTES_MIN: Final = 16 << 20
 
 
@@ -35,6 +37,7 @@ class Bounds:
     pairs: int  # in each memory; a power of two, so that its tables are just full
     flows: int
     names: int
+    episodes: int
 
     @classmethod
     def of(cls, entities_max: int, state_bytes_max: int) -> Self:
@@ -43,8 +46,9 @@ class Bounds:
         return cls(
             entities=entities_max,
             owners=min(2 * entities_max, 4 * share // OWNER_BYTES),
-            rows=7 * share // ROW_BYTES,
+            rows=6 * share // ROW_BYTES,
             pairs=1 << (2 * share // PAIRS_BYTES).bit_length() - 1,
             flows=2 * share // FLOW_BYTES,
             names=share // NAME_BYTES,
+            episodes=share // EPISODE_BYTES,
         )

@@ -30,7 +30,7 @@ from schemas.usage import Kind
 QUIET_MS: Final = 20 * 60_000
 SLOT_S: Final = QUIET_MS // 1000
 UPDATE_EVERY_MS: Final = 10_000
-EPISODES_MAX: Final = 65_536
+EPISODES_MAX: Final = 32_768
 DIGITS: Final = 6
 _EXAMPLES_MAX: Final = 3
 _VALUE_CHARS_MAX: Final = 512
@@ -62,7 +62,7 @@ class _Said:
 
 
 class Episodes:
-    """The open incidents of one usage partition; beyond `episodes_max` the one quiet longest is closed."""
+    """The open incidents of one usage partition; beyond `episodes_max` those quiet longest are closed."""
 
     def __init__(self, model: str, episodes_max: int = EPISODES_MAX) -> None:
         self._model = model
@@ -147,8 +147,9 @@ class Episodes:
     def _room(self) -> list[_Said]:
         if len(self._open) < self._episodes_max:
             return []
-        uid = min(self._open, key=lambda u: self._open[u].finding.last_ms)
-        return [self._end(uid, Status.CLOSED, self._open[uid].finding.last_ms)]
+        by_quiet = sorted(self._open, key=lambda uid: (self._open[uid].finding.last_ms, uid))
+        gone = by_quiet[: max(1, self._episodes_max // 16)]
+        return [self._end(uid, Status.CLOSED, self._open[uid].finding.last_ms) for uid in gone]
 
     def _texts(self, findings: Sequence[Finding], names: Names) -> Mapping[int, str]:
         wanted = {h for f in findings for h in (f.entity, f.route, *f.examples[:_EXAMPLES_MAX]) if h}

@@ -78,7 +78,7 @@ class Pipeline:
         self._bounds = self._config.bounds
         self._engine = Engine(model, self._bounds.owners, pairs_max=self._bounds.pairs)
         self._windows = Windows(self._bounds.entities, self._bounds.rows)
-        self._episodes = Episodes(model.version)
+        self._episodes = Episodes(model.version, self._bounds.episodes)
         self._names = Names(self._bounds.names)
         self._open = Outlook()
         self._at = Progress(model=model.version)

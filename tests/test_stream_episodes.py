@@ -133,3 +133,13 @@ def test_a_restored_incident_goes_on() -> None:
     again.load(episodes.dump())
     later = [finding(20)]
     assert again.closed(later, until(21), names) == episodes.closed(later, until(21), names)
+
+
+def test_beyond_the_bound_those_quiet_longest_are_closed_a_few_at_a_time() -> None:
+    episodes = Episodes("m1", episodes_max=64)
+    found = [finding(i, entity=1000 + i) for i in range(200)]
+    said = [alert for one in found for alert in episodes.closed([one], until(0), names)]
+    assert len(episodes) <= 64
+    closed = [a.entity.value for a in said if a.status is Status.CLOSED]
+    assert closed == [f"#{1000 + i:016x}" for i in range(len(closed))]
+    assert len(closed) + len(episodes) == 200

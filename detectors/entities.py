@@ -169,7 +169,7 @@ class Entities:
         have = len(self.c.key)
         if size <= have:
             return
-        grown = Columns.blank(max(size, have + have // 4))
+        grown = Columns.blank(max(size, min(2 * have, self.size_max * 3 // 2)))
         for f in fields(Columns):
             getattr(grown, f.name)[:have] = getattr(self.c, f.name)
         self.c = grown

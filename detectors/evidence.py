@@ -14,20 +14,23 @@ from detectors.cardinality import STRANGER_MS, Cardinality
 from detectors.columns import OK, Finding, Flows
 from detectors.compiled import within
 from detectors.control import Control
+from detectors.crowd import admitted
 from detectors.entities import RESERVED, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.eviction import ALIVE
 from detectors.explain import findings
-from detectors.judge import NOTHING, WARM_KEY, Crossing, Judged, Series, judge, write_track
+from detectors.judge import WARM_KEY, Crossing, Judged, judge, write_track
 from detectors.learn import Watch, refresh, settle
 from detectors.outlook import Outlook
 from detectors.pairs import mix
+from detectors.record import write_series
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
 from detectors.sight import SIZE_MAX, Memories
 from detectors.standing import standing
 
 ENTITIES_MAX = 1 << 17
+Flag = NDArray[np.bool_]
 
 
 class Engine:
@@ -69,13 +72,22 @@ class Engine:
             first_s = int(run.pane_s.min())
             out += self._commit_before(first_s)
             for piece, end_s in pieces(run, min(until_s, (first_s // RUN_S + 1) * RUN_S), self._fits):
-                out += self._run(piece, end_s)
+                out += self._run(self._admitted(piece), end_s)
             self.hour_s = first_s // fam.HOUR_S * fam.HOUR_S
         out += self._odd(None, np.empty(0, np.intp), until_s)
         out += self._commit_before(until_s)
         out += self.cardinality.close(until_s)
         self.closed_s = max(self.closed_s, until_s)
         return out
+
+    def _admitted(self, flows: Flows) -> Flows:
+        """The flows of a piece, or of a crowded pane those there is room for; the others are counted."""
+        if self._fits(len(flows)):
+            return flows
+        looked_at = admitted(flows, self.entities)
+        self.entities.evicted += len(flows) - int(looked_at.sum())
+        self.cardinality.missed(flows.take(~looked_at))
+        return flows.take(looked_at)
 
     def _fits(self, rows: int) -> bool:
         """Whether so many more rows push nobody and nothing out."""
@@ -148,7 +160,7 @@ class Engine:
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
         self._count(rows, slots)
         for series in judged.series:
-            self._write(series, rows, slots)
+            write_series(self.entities.c, series, rows, slots)
         for crossing in judged.crossings:
             self._write_crossing(crossing, slots)
         self._remember(judged, slots, until_s)
@@ -159,11 +171,12 @@ class Engine:
             self.entities.purge(standing(self.entities.c, np.arange(self.entities.used), self.model, until_s * 1000))
         return told
 
-    def worth(self, flows: Flows) -> tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Of each row its owner, the evidence that stands against it, and whether it is a regular."""
-        owner = mix(flows.entity, flows.kind.astype(np.uint64))
-        slots = self.entities.find(owner, flows.kind)
-        return owner, self._standing(slots), self.entities.c.established[slots]
+    def worth(self, owners: NDArray[np.uint64], kinds: NDArray[np.uint8]) -> tuple[NDArray[np.float64], Flag]:
+        """The evidence that stands against owners, and whether they are regulars."""
+        slots = self.entities.find(owners, kinds)
+        known, evidence = np.flatnonzero(slots >= RESERVED), np.zeros(len(slots))
+        evidence[known] = self._standing(slots[known])
+        return evidence, self.entities.c.established[slots]
 
     def held(self) -> NDArray[np.uint64]:
         """Entities of whom something is held."""
@@ -184,36 +197,6 @@ class Engine:
         c.weight[slots] += n
         c.good[slots] += np.add.reduceat(np.where(f.outcome == OK, f.n, 0), rows.starts)
         c.last_ms[slots] = np.maximum(c.last_ms[slots], np.maximum.reduceat(rows.t_ms, rows.starts))
-
-    def _write(self, series: Series, rows: Rows, slots: Slots) -> None:
-        """Standing and hour counts of all owners in one family (those that crossed are written over after)."""
-        c, i = self.entities.c, series.family.index
-        seg = rows.seg[series.at]
-        heads = np.flatnonzero(np.diff(seg, prepend=-1))
-        slot = slots[seg[heads]]
-        counts = np.stack([series.marks, series.tries - series.marks], axis=1)
-        c.hour[slot, i] += np.add.reduceat(counts, heads, axis=0)
-        ends = np.append(heads[1:], len(seg)) - 1
-        t_ms = rows.t_ms[series.at]
-        begun = self._begun(series, slot, heads, t_ms)
-        anew = begun >= 0
-        at = np.where(anew, begun, heads)
-        for column, value in ((c.marks, series.marks), (c.tries, series.tries), (c.distinct, series.distinct)):
-            total = np.cumsum(value)
-            column[slot, i] = total[ends] - (total - value)[at] + np.where(anew, 0, column[slot, i])
-        c.first_ms[slot, i] = np.where(anew, t_ms[at], c.first_ms[slot, i])
-        c.s[slot, i], c.t_ms[slot, i] = series.s[ends], t_ms[ends]
-
-    def _begun(self, series: Series, slot: Slots, heads: NDArray[np.intp], t_ms: NDArray[np.int64]) -> NDArray[np.intp]:
-        """For each owner the last row before which nothing was standing, -1 when something stood all along."""
-        c, i = self.entities.c, series.family.index
-        if series.family is fam.HAMMER:
-            alone = series.s - series.x <= NOTHING
-        else:
-            alone = np.concatenate([[False], series.s[:-1] <= NOTHING])
-            idle_ms = (t_ms[heads] - c.t_ms[slot, i]).astype(np.float64)
-            alone[heads] = c.s[slot, i] * np.exp(-idle_ms / fam.LEAK_MS) <= NOTHING
-        return np.maximum.reduceat(np.where(alone, np.arange(len(t_ms)), -1), heads)
 
     def _write_crossing(self, crossing: Crossing, slots: Slots) -> None:
         c, slot = self.entities.c, int(slots[crossing.seg])

@@ -31,6 +31,7 @@ from detectors.sight import Memories
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
+Worth = Callable[[U64, NDArray[np.uint8]], tuple[F64, NDArray[np.bool_]]]
 PLACES: Final = 1 << 14
 _REPEAT: Final = float(np.log(fam.REPEAT_Q1 / fam.REPEAT_P0))
 _COUNTED: Final = fam.ODD.index
@@ -86,20 +87,21 @@ class Outlook:
         self.told = {who: pane_s for who, pane_s in self.told.items() if pane_s >= until_s}
         return done
 
-    def thin(self, rows_max: int, worth: Callable[[Flows], tuple[U64, F64, NDArray[np.bool_]]]) -> Flows:
+    def thin(self, rows_max: int, worth: Worth) -> Flows:
         """Let owners go until three quarters of `rows_max` rows are left; gives the rows that went.
 
-        `worth` tells the owner of each row, the evidence that stands against it, and whether it is a regular.
+        `worth` tells of owners the evidence that stands against them, and whether they are regulars.
         """
         old, new = Flows.concat(self.parts[: self._seen]), Flows.concat(self.parts[self._seen :])
         held = Flows.concat([old, new])
-        owner, evidence, regular = worth(held)
+        owner = mix(held.entity, held.kind.astype(np.uint64))
         ids, at, which = unique_rows(owner)
+        evidence, regular = worth(ids, held.kind[at])
         rows = np.bincount(which)
         weight = np.zeros(len(ids), np.int64)
         np.add.at(weight, which, held.n)
         size = len(ids) * rows_max // max(1, len(held))
-        by_worth = eviction.order(ids, weight, np.zeros(len(ids), np.int64), evidence[at], regular[at], size)
+        by_worth = eviction.order(ids, weight, np.zeros(len(ids), np.int64), evidence, regular, size)
         stays = np.zeros(len(ids), np.bool_)
         stays[by_worth[np.cumsum(rows[by_worth]) <= rows_max * eviction.LEAVE]] = True
         kept = stays[which]

@@ -2,8 +2,8 @@
 
 | part | share | bytes each | when it is full |
 |---|---|---|---|
-| owners: evidence, history | 1/4 | 900 | attackers alive, heavy hitters, regulars and the newest stay |
-| windows: a row an entity and pane | 6/16 | 112 | the same; what others had done becomes the rest |
+| owners: evidence, history | 5/16 | 1,350 | suspects, heavy hitters, regulars and the newest stay |
+| windows: a row an entity and pane | 5/16 | 112 | the same; what others had done becomes the rest |
 | memories of pairs | 1/8 | 256 for one in each | the older half is forgotten, strangers' apart from regulars' |
 | flows of open panes | 1/8 | 170 | owners as above; who goes is counted |
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Self
 
-OWNER_BYTES: Final = 900
+OWNER_BYTES: Final = 1_350  # 900, and before a purge there are up to half more
 ROW_BYTES: Final = 112
 PAIRS_BYTES: Final = 256
 FLOW_BYTES: Final = 170
@@ -45,8 +45,8 @@ class Bounds:
         share = max(state_bytes_max, BYTES_MIN) // 16
         return cls(
             entities=entities_max,
-            owners=min(2 * entities_max, 4 * share // OWNER_BYTES),
-            rows=6 * share // ROW_BYTES,
+            owners=min(2 * entities_max, 5 * share // OWNER_BYTES),
+            rows=5 * share // ROW_BYTES,
             pairs=1 << (2 * share // PAIRS_BYTES).bit_length() - 1,
             flows=2 * share // FLOW_BYTES,
             names=share // NAME_BYTES,

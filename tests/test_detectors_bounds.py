@@ -199,3 +199,15 @@ def test_what_is_known_of_strangers_survives_a_snapshot(model: Model) -> None:
 
 def test_everybody_is_the_hash_of_a_star() -> None:
     assert codec.text_hash("*") == EVERYBODY
+
+
+def test_a_second_with_more_newcomers_than_there_is_room_for_is_looked_at_in_part(model: Model) -> None:
+    engine = Engine(model, 1_000)
+    engine.close(brute_force(0), T0_S + 100)
+    busy = flows(40, entity=77, t_ms=101_000 + np.arange(40), path=np.arange(40))
+    known = flows(1, entity=9_001, t_ms=101_500)
+    engine.close(Flows.concat([strangers(20_000, 101, 102), busy, known]), T0_S + 102)
+    assert len(engine.entities.c.key) <= 2 * 1_000, "never more than half too many, and what growing leaves over"
+    assert {77, 9_001} <= set(engine.held().tolist())
+    assert engine.entities.evicted > 19_000
+    assert sum(map(sum, engine.cardinality.came.values())) >= 19_900, "all of them count as strangers"

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Flows
+from detectors.compiled import unique_rows
 from detectors.entities import RESERVED, Entities
 from detectors.pairs import mix
 
@@ -16,7 +17,7 @@ def admitted(flows: Flows, entities: Entities) -> NDArray[np.bool_]:
     No more newcomers than half of what may be held, so that between two purges there are at most half too many.
     """
     owner = mix(flows.entity, flows.kind.astype(np.uint64))
-    ids, at, which = np.unique(owner, return_index=True, return_inverse=True)
+    ids, at, which = unique_rows(owner)
     new = np.flatnonzero(entities.find(ids, flows.kind[at]) < RESERVED)
     weight = np.bincount(which, weights=flows.n)[new]
     stays = np.ones(len(ids), np.bool_)

@@ -104,7 +104,7 @@ def take_large(settings: Settings) -> None:
 
 def told(dead: Any, count: int) -> dict[bytes, dict[str, str]]:
     letters: dict[bytes, dict[str, str]] = {}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(letters) < count and time.monotonic() < deadline:
         message = dead.poll(0.2)
         if message is not None and not message.error():

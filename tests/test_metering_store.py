@@ -104,7 +104,7 @@ def hourly(of: Cells) -> Cells:
 
 
 def test_meters_that_start_together_on_an_empty_store_all_find_it(new_url: Callable[[], str]) -> None:
-    for _ in range(5):
+    for _ in range(10):
         with ThreadPoolExecutor(6) as pool:
             engines = list(pool.map(store.connect, [new_url()] * 6))
         put(opened(engines[0]), [row(0)])

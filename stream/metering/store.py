@@ -6,6 +6,8 @@ the two tables, minutes or hours, so that a sum over both is always whole, and i
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from stream.metering.tables import HOLES, HOURS, KEY, MINUTES, PROGRESS, UPKEEP
 
 HOUR_S: Final = 3600
 _LOCK_WAIT_MS: Final = 30_000
+_LOCK_PAUSE_S: Final = 0.01
 _ROWS_A_TIME: Final = 20_000
 
 
@@ -173,8 +176,20 @@ def _sum(table: sa.Table, name: str) -> sa.Label[Any]:
 
 def _prepare(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions begin where `_begin` says, not where the driver guesses
-    for pragma in (f"busy_timeout={_LOCK_WAIT_MS}", "journal_mode=WAL", "synchronous=FULL"):
+    for pragma in (f"busy_timeout={_LOCK_WAIT_MS}", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
+    until_s = time.monotonic() + _LOCK_WAIT_MS / 1000
+    while (
+        True
+    ):  # of several that make it WAL at once SQLite tells all but one at once that it is locked, and has none wait
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return
 
 
 def _begin(connection: sa.Connection) -> None:

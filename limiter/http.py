@@ -16,6 +16,7 @@ One request, one row. `/v1/check` publishes the row itself, without an upstream 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import signal
 import threading
@@ -203,6 +204,8 @@ def run(settings: Settings) -> None:
             signal.signal(number, lambda *_: None)
         if settings.policies is not None:
             signal.signal(signal.SIGHUP, lambda *_: service.reload_policy())
+    gc.collect()
+    gc.freeze()  # a full collection would look at all that was imported, and no check is answered meanwhile
     uvicorn.Server(config).run()
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, ConsumerGroupState
 from confluent_kafka.admin import AdminClient, NewPartitions
 from servers import free_port
 from stream_worker import Worker, batch, make_settings, reading, send, worker
@@ -138,6 +138,14 @@ def test_more_workers_say_what_one_says_also_when_they_join_in_mid_attack(
         assert each == alone
 
 
+def session_over(admin: AdminClient, group: str) -> None:
+    """Nobody is in the group any more."""
+    deadline = time.monotonic() + 40
+    while admin.describe_consumer_groups([group])[group].result(20).state is not ConsumerGroupState.EMPTY:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 @pytest.mark.kafka
 def test_decisions_gets_more_partitions_between_two_runs_and_every_decision_counts_once(
     kafka_address: str, topic_prefix: str, tmp_path: Path
@@ -154,6 +162,7 @@ def test_decisions_gets_more_partitions_between_two_runs_and_every_decision_coun
         wanted = [NewPartitions(before.topic(t), 5) for t in (topics.DECISIONS, topics.INTENTS, topics.TERMS)]
         for done in admin.create_partitions(wanted).values():
             done.result(20)
+    session_over(admin, f"{topic_prefix}stream")  # until then it would be given back what it had
     after = before.model_copy(update={"decisions_partitions": 5})
     with worker(after, tmp_path) as one:
         send(after, values[half:])

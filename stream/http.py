@@ -6,57 +6,37 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import generate_latest
 
 from schemas.settings import PORTS
 from schemas.usage import MEASURES, Kind
 from stream.combiner import Combiner
 from stream.detector import Detector
+from stream.listener import PROBLEM, Listener
 from stream.metrics import Metrics
 from stream.windows import WINDOWS_S, Usage
 
 PORT: Final = PORTS["stream"]
-_PROBLEM: Final = "application/problem+json"
 _KINDS: Final = ", ".join(kind.name.lower() for kind in Kind)
 
 
-class Server:
-    """`/healthz /readyz /metrics /v1/usage /v1/rest /v1/totals` of one worker."""
+class Server(Listener):
+    """`/healthz /readyz /metrics /v1/usage /v1/rest /v1/totals` of one worker.
+
+    Ready: in the group, with its partitions dealt out (a worker beyond their number has none).
+    """
 
     def __init__(self, combiner: Combiner, detector: Detector, metrics: Metrics, ready: Callable[[], bool]) -> None:
-        self._combiner, self._detector, self._metrics, self._ready = combiner, detector, metrics, ready
+        self._detector = detector
         routes = web.Application()
-        routes.router.add_get("/healthz", self._healthz)
-        routes.router.add_get("/readyz", self._readyz)
-        routes.router.add_get("/metrics", self._scrape)
         routes.router.add_get("/v1/usage", self._usage)
         routes.router.add_get("/v1/rest", self._rest)
         routes.router.add_get("/v1/totals", self._totals)
-        self._runner = web.AppRunner(routes, access_log=None)
-        self.port = 0
-
-    async def start(self, host: str, port: int) -> None:
-        """Listen; afterwards `port` is the one it got."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        await self._runner.cleanup()
-
-    async def _healthz(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        """Ready: in the group, with its partitions dealt out (a worker beyond their number has none)."""
-        ready = self._ready()
-        holds = {"decisions": self._combiner.assigned(), "usage": sorted(self._detector.offsets())}
-        return web.json_response({"status": "ready" if ready else "starting", **holds}, status=200 if ready else 503)
-
-    async def _scrape(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
+        super().__init__(
+            routes,
+            metrics.registry,
+            ready,
+            lambda: {"decisions": combiner.assigned(), "usage": sorted(detector.offsets())},
+        )
 
     async def _usage(self, request: web.Request) -> web.Response:
         query = request.query
@@ -105,5 +85,5 @@ def _told(usage: Usage, window_s: int) -> dict[str, object]:
 
 def _refused(status: int, detail: str) -> web.Response:
     return web.json_response(
-        {"type": "about:blank", "status": status, "detail": detail}, status=status, content_type=_PROBLEM
+        {"type": "about:blank", "status": status, "detail": detail}, status=status, content_type=PROBLEM
     )

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 
 import structlog
 from aiohttp import web
-from prometheus_client import generate_latest
 from sqlalchemy.exc import OperationalError
 
 from schemas.settings import PORTS
 from schemas.usage import Kind
+from stream.listener import PROBLEM, Listener
 from stream.metering.metrics import Metrics
 from stream.metering.minutes import MEASURES, METERED
 from stream.metering.questions import Questions
@@ -24,49 +24,22 @@ KINDS: Final = {kind.name.lower(): kind for kind in METERED}
 ORDERS: Final = {"requests": "n", **{name: name for name in MEASURES if name != "n"}}
 LAST_S_MAX: Final = 7 * 86_400
 LIMIT_MAX: Final = 10_000
-_PROBLEM: Final = "application/problem+json"
 T = TypeVar("T")
 
 
-class Server:
+class Server(Listener):
     """`/v1/usage/top /v1/usage/timeline /healthz /readyz /metrics`."""
 
     def __init__(
         self, questions: Questions, metrics: Metrics, ready: Callable[[], bool], offsets: Callable[[], dict[int, int]]
     ) -> None:
-        self._questions, self._metrics, self._ready = questions, metrics, ready
-        self._offsets = offsets
+        self._questions = questions
         routes = web.Application(middlewares=[_problems])
-        routes.router.add_get("/healthz", self._healthz)
-        routes.router.add_get("/readyz", self._readyz)
-        routes.router.add_get("/metrics", self._scrape)
         routes.router.add_get("/v1/usage/top", self._top)
         routes.router.add_get("/v1/usage/timeline", self._timeline)
-        self._runner = web.AppRunner(routes, access_log=None)
-        self.port = 0
-
-    async def start(self, host: str, port: int) -> None:
-        """Listen; afterwards `port` is the one it got."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        await self._runner.cleanup()
-
-    async def _healthz(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        ready = self._ready()
-        offsets = {str(partition): offset for partition, offset in self._offsets().items()}
-        told = {"status": "ready" if ready else "starting", "usage_offsets": offsets}
-        return web.json_response(told, status=200 if ready else 503)
-
-    async def _scrape(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
+        super().__init__(
+            routes, metrics.registry, ready, lambda: {"usage_offsets": {str(p): o for p, o in offsets().items()}}
+        )
 
     async def _top(self, request: web.Request) -> web.Response:
         query = request.query
@@ -106,7 +79,7 @@ async def _problems(request: web.Request, handler: Any) -> web.StreamResponse:
 
 def _problem(status: int, title: str, detail: str) -> web.Response:
     problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return web.json_response(problem, status=status, content_type=_PROBLEM)
+    return web.json_response(problem, status=status, content_type=PROBLEM)
 
 
 def _time(query: Any) -> tuple[int, int]:

@@ -17,13 +17,13 @@ from typing import Final, TypeVar
 from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.shape import Shape
 from limiter.conditions import ALWAYS, When
-from limiter.documents import Document, documents, files_of, read
 from limiter.errors import PolicyError, meant, one_of, place
 from limiter.limit_file import LimitAt, limit, shape_and_lease
 from limiter.lists import Entry
 from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Policy, Scope, Tier
 from limiter.reading import At
 from limiter.when_file import clients, entry, when
+from schemas.documents import Document, documents, files_of, read
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -35,6 +35,7 @@ _ONCE: Final = ("name", "tiers", "default_tier", "anonymous_tier", "brownout")
 _OWN: Final = ("version", "when")
 WORDS: Final = (*_OWN, *_ONCE, *_SUMS)
 MEMBERS: Final = ("keys", "users", "tenants")
+_BEGIN: Final = "start from deploy/policies/example.yaml; docs/policies.md has every word"
 _LIMIT_FIX: Final = "the name of a limit under `limits` or `default`"
 
 
@@ -136,7 +137,7 @@ def _raised(found: Reading) -> Policy:
 
 def _of_files(path: Path, breathe: Callable[[], None] = lambda: None, *, lines: bool = False) -> Iterator[Document]:
     for file in files_of(path):
-        yield from documents(read(file), str(file), breathe, lines=lines)
+        yield from documents(read(file), str(file), breathe, lines=lines, begin=_BEGIN)
 
 
 def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:

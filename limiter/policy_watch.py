@@ -15,11 +15,11 @@ from typing import Final
 
 import structlog
 
-from limiter.documents import files_of
 from limiter.errors import PolicyError
 from limiter.matcher import Matcher
 from limiter.metrics import Metrics
 from limiter.policy_file import load, no_collections
+from schemas.documents import files_of
 
 EVERY_S: Final = 1.0
 TURN_S: Final = 0.001  # so long a stretch of work, and so long a rest after it: no check waits longer for its turn

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from limiter.attributes import PLAIN, canonical_name, canonical_value
 from limiter.conditions import NOWHERE, Hours, Networks, When, at_of
 from limiter.conditions import At as Network
-from limiter.documents import Map
 from limiter.errors import meant
 from limiter.lists import Entry
 from limiter.reading import At
+from schemas.documents import Map
 from schemas.networks import network
 
 OWN: Final = ("tenant", "user", "key", "tier")

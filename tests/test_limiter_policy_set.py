@@ -224,7 +224,7 @@ def test_a_files_conditions_and_a_limits_own_do_not_ask_for_the_same_twice() -> 
 
 
 def test_an_empty_directory_is_no_policy(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="0 policy files"):
+    with pytest.raises(PolicyError, match="0 files to read"):
         load(tmp_path)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path as File
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from limiter.documents import documents
 from limiter.errors import PolicyError, one_of
 from limiter.ingest.mapping import (
     AS_OURS,
@@ -31,6 +30,7 @@ from limiter.ingest.mapping import (
 )
 from limiter.reading import At
 from schemas.decision import SCHEMA, TEXT_BYTES_MAX, TEXT_COLUMNS, VERDICTS
+from schemas.documents import documents
 
 SOURCES_MAX: Final = 100
 PATH_DEPTH_MAX: Final = 16

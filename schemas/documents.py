@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from limiter.errors import PolicyError
+from schemas.errors import FileError
 
 BYTES_MAX: Final = 128 << 20
 FILES_MAX: Final = 10_000
@@ -38,7 +38,7 @@ class Seq:
 
 
 Tree = Map | Seq | str
-# What both readers of YAML say of the usual mistakes, in part, and what it means in a policy.
+# What both readers of YAML say of the usual mistakes, in part, and what it means.
 _YAML_FIXES: Final = {
     "',' or ']'": 'within [ ] quote what has { } [ ] or a comma in it: "/items/{id}"',
     "',' or '}'": 'within { } quote what has { } [ ] or a comma in it: "/items/{id}"',
@@ -64,7 +64,7 @@ def files_of(path: Path) -> list[Path]:
     """The files that `path` names: itself, or what a directory holds at any depth, in order, hidden ones left out.
 
     Raises:
-        PolicyError: there is none, or too many.
+        FileError: there is none, or too many.
     """
     if not path.is_dir():
         return [path]
@@ -76,34 +76,41 @@ def files_of(path: Path) -> list[Path]:
         and not any(part.startswith(".") for part in each.relative_to(path).parts)
     )
     if not 1 <= len(found) <= FILES_MAX:
-        raise PolicyError(str(path), 0, "directory", f"holds {len(found)} policy files", f"1 to {FILES_MAX} *.yaml")
+        raise FileError(str(path), 0, "directory", f"holds {len(found)} files to read", f"1 to {FILES_MAX} *.yaml")
     return found
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a file. Raises `PolicyError` when it cannot be read or is too large."""
+    """The bytes of a file. Raises `FileError` when it cannot be read or is too large."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        fix = "check FLOODWARDEN_POLICIES and the file's permissions"
-        raise PolicyError(str(path), 0, "file", error.strerror or str(error), fix) from error
+        fix = "check the setting that names it, and the file's permissions"
+        raise FileError(str(path), 0, "file", error.strerror or str(error), fix) from error
     if len(data) > BYTES_MAX:
-        raise PolicyError(str(path), 0, "file", f"{len(data)} bytes", f"at most {BYTES_MAX}")
+        raise FileError(str(path), 0, "file", f"{len(data)} bytes", f"at most {BYTES_MAX}")
     return data
 
 
 def documents(
-    data: bytes, file: str, breathe: Callable[[], None] = lambda: None, *, lines: bool = False
+    data: bytes,
+    file: str,
+    breathe: Callable[[], None] = lambda: None,
+    *,
+    lines: bool = False,
+    begin: str = "write `version: 1` and what docs say of such a file",
 ) -> list[Document]:
     """The documents in `data`, by the suffix of `file`; with `lines` JSON, too, knows its lines.
 
+    `begin` is what to do about an empty file.
+
     Raises:
-        PolicyError: it is no YAML or JSON, or empty.
+        FileError: it is no YAML or JSON, or empty.
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise PolicyError(file, 0, "file", "is not UTF-8", "save it as UTF-8") from error
+        raise FileError(file, 0, "file", "is not UTF-8", "save it as UTF-8") from error
     if file.endswith(".jsonl"):
         found = [_json_lines(text, file)]
     elif file.endswith(".json") and not lines:
@@ -111,9 +118,7 @@ def documents(
     else:
         found = list(_yaml(text, file, breathe))
     if not found:
-        raise PolicyError(
-            file, 1, "file", "is empty", "start from deploy/policies/example.yaml; docs/policies.md has every word"
-        )
+        raise FileError(file, 1, "file", "is empty", begin)
     return found
 
 
@@ -126,9 +131,9 @@ def _json(text: str, file: str, line: int) -> Tree:
     try:
         found: Tree = json.loads(text, object_pairs_hook=_object, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
-        raise PolicyError(file, line or error.lineno, "json", error.msg, "mind commas and quotes") from error
+        raise FileError(file, line or error.lineno, "json", error.msg, "mind commas and quotes") from error
     except RecursionError as error:
-        raise PolicyError(file, line, "json", "nested too deep", f"at most {DEPTH_MAX} levels") from error
+        raise FileError(file, line, "json", "nested too deep", f"at most {DEPTH_MAX} levels") from error
     return found
 
 
@@ -143,9 +148,9 @@ def _yaml(text: str, file: str, breathe: Callable[[], None]) -> Iterator[Documen
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         problem = error.problem or "cannot be read"
         fix = next((each for said, each in _YAML_FIXES.items() if said in problem), "mind indentation and quotes")
-        raise PolicyError(file, line, "yaml", problem, fix) from error
+        raise FileError(file, line, "yaml", problem, fix) from error
     except yaml.YAMLError as error:
-        raise PolicyError(file, 0, "yaml", str(error), "remove control characters") from error
+        raise FileError(file, 0, "yaml", str(error), "remove control characters") from error
 
 
 def _built(events: Iterable[Any], file: str, breathe: Callable[[], None]) -> Iterator[Document]:
@@ -182,13 +187,13 @@ class _Builder:
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 made = Map() if isinstance(event, yaml.MappingStartEvent) else Seq()
                 if len(self._open) > DEPTH_MAX:
-                    raise PolicyError(self._file, line, "yaml", "nested too deep", f"at most {DEPTH_MAX} levels")
+                    raise FileError(self._file, line, "yaml", "nested too deep", f"at most {DEPTH_MAX} levels")
                 self._open.append(_Open(made, line))
                 self._anchor(event, made)
             case yaml.AliasEvent():
                 if event.anchor not in self._anchors:
                     fix = f"write &{event.anchor} before"
-                    raise PolicyError(self._file, line, "yaml", f"*{event.anchor} is not defined", fix)
+                    raise FileError(self._file, line, "yaml", f"*{event.anchor} is not defined", fix)
                 self._open[-1].add(self._anchors[event.anchor], line, self._file)
             case _:  # the end of a mapping or list
                 done = self._open.pop()
@@ -216,4 +221,4 @@ class _Open:
         elif isinstance(made, str):
             self.name = made, line
         else:
-            raise PolicyError(file, line, "yaml", "a name is a list or mapping", "write `name: value`")
+            raise FileError(file, line, "yaml", "a name is a list or mapping", "write `name: value`")

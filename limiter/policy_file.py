@@ -35,6 +35,7 @@ _ONCE: Final = ("name", "tiers", "default_tier", "anonymous_tier", "brownout")
 _OWN: Final = ("version", "when")
 WORDS: Final = (*_OWN, *_ONCE, *_SUMS)
 MEMBERS: Final = ("keys", "users", "tenants")
+_SETTING: Final = "FLOODWARDEN_POLICIES"
 _BEGIN: Final = "start from deploy/policies/example.yaml; docs/policies.md has every word"
 _LIMIT_FIX: Final = "the name of a limit under `limits` or `default`"
 
@@ -91,7 +92,7 @@ def load(path: Path | None, breathe: Callable[[], None] = lambda: None) -> Polic
 
 def parse(data: bytes, file: str) -> Policy:
     """The policy in `data`; `file` is what errors call it, and its suffix says what it is. Raises `PolicyError`."""
-    return _raised(reading(documents(data, file)))
+    return _raised(reading(documents(data, file, begin=_BEGIN)))
 
 
 def examine(path: Path) -> Reading:
@@ -137,7 +138,7 @@ def _raised(found: Reading) -> Policy:
 
 def _of_files(path: Path, breathe: Callable[[], None] = lambda: None, *, lines: bool = False) -> Iterator[Document]:
     for file in files_of(path):
-        yield from documents(read(file), str(file), breathe, lines=lines, begin=_BEGIN)
+        yield from documents(read(file, _SETTING), str(file), breathe, lines=lines, begin=_BEGIN)
 
 
 def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:

@@ -80,12 +80,12 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
-def read(path: Path) -> bytes:
-    """The bytes of a file. Raises `FileError` when it cannot be read or is too large."""
+def read(path: Path, setting: str = "the setting that names it") -> bytes:
+    """The bytes of a file that `setting` names. Raises `FileError` when it cannot be read or is too large."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        fix = "check the setting that names it, and the file's permissions"
+        fix = f"check {setting} and the file's permissions"
         raise FileError(str(path), 0, "file", error.strerror or str(error), fix) from error
     if len(data) > BYTES_MAX:
         raise FileError(str(path), 0, "file", f"{len(data)} bytes", f"at most {BYTES_MAX}")

@@ -11,15 +11,6 @@ from typing import Annotated, Final
 import typer
 
 from floodwarden.format_names import FORMATS
-from floodwarden.simulate.config import (
-    CASES,
-    EVERY_ATTACK,
-    Attack,
-    SimulationConfig,
-    SimulationError,
-    attack_of,
-    recurring,
-)
 from schemas.settings import load
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -71,16 +62,29 @@ def simulate(
     rate: Annotated[float, typer.Option(help="requests a second by people, on the mean of a day")] = 7.0,
     clients: Annotated[int, typer.Option(min=1, help="people with an account")] = 3000,
     attack: Annotated[
-        list[str] | None, typer.Option(help="FAMILY[:STRENGTH][@SECONDS], `all`; may be given often")
+        list[str] | None,
+        typer.Option(help="FAMILY[:STRENGTH][@SECONDS], `all`, `first-sight`; may be given often; see --list"),
     ] = None,
     every: Annotated[str | None, typer.Option(help="begin each attack again and again, as in 10m")] = None,
-    without: Annotated[list[str] | None, typer.Option(help=f"good cases to leave out: {', '.join(CASES)}")] = None,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="good cases beside those of every day: NAME, `all`, `first-sight`; see --list"),
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="good cases to leave out")] = None,
     speed: Annotated[float, typer.Option(min=0, help="1: as time goes by, 10: ten times as fast, 0: at once")] = 0.0,
     now: Annotated[bool, typer.Option("--now", help="begin now instead of at a fixed date")] = False,
     ask: Annotated[bool, typer.Option("--ask", help="let the limiters decide instead of telling them")] = False,
+    names: Annotated[bool, typer.Option("--list", help="say what attacks and good cases there are")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --list: one JSON object a line")] = False,
 ) -> None:
     """Labelled traffic of a made-up site: people, machines, attacks. SIGTERM or Ctrl-C ends it early, in good order."""
+    from floodwarden.simulate import told
+
+    if names:
+        told.show(as_json=as_json)
+        return
     from floodwarden.replay import progress_bar
+    from floodwarden.simulate.config import SimulationConfig, SimulationError, attacks_of, cases_of, recurring
     from floodwarden.simulate.pace import Pace
     from floodwarden.simulate.sinks import write
 
@@ -88,7 +92,7 @@ def simulate(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: pace.stop.set())
     try:
-        named, duration_s = _attacks(attack or []), _seconds(duration)
+        named, duration_s = attacks_of(attack or []), _seconds(duration)
         config = SimulationConfig(
             seed=seed,
             duration_s=duration_s,
@@ -96,7 +100,7 @@ def simulate(
             clients=clients,
             attacks=recurring(named, _seconds(every), duration_s) if every else named,
             limits=not ask,
-            cases=frozenset(CASES) ^ frozenset(without or []),  # one that is none is then refused by name
+            cases=cases_of(case or [], without or []),
         )
     except SimulationError as error:
         raise typer.BadParameter(str(error)) from error
@@ -157,16 +161,9 @@ def train(
     raise typer.Exit(code)
 
 
-def _attacks(texts: list[str]) -> tuple[Attack, ...]:
-    named: list[Attack] = []
-    for text in texts:
-        named += EVERY_ATTACK if text == "all" else [attack_of(text)]
-    return tuple(named)
-
-
 def _seconds(text: str) -> float:
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
     try:
         return float(number) * _UNITS_S[unit]
     except ValueError as error:
-        raise SimulationError(f"{text!r} is no duration; write 90s, 30m, 6h or 1d") from error
+        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 30m, 6h or 1d") from error

@@ -6,12 +6,32 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from floodwarden.simulate.config import CASES, EVERY_ATTACK, Attack, SimulationConfig, SimulationError, attack_of
+from floodwarden.simulate import catalogue
+from floodwarden.simulate.config import (
+    Attack,
+    SimulationConfig,
+    SimulationError,
+    attack_of,
+    attacks_of,
+    cases_of,
+    every_attack,
+)
 from floodwarden.simulate.generate import simulate
 from schemas import codec
 
 HOUR = SimulationConfig(seed=7, duration_s=3600, attacks=(Attack("brute_force"), Attack("stuffing", "weak")))
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "100.64.0.0/10", "198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24")
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "100.64.0.0/10", "198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24",
+           "198.18.0.0/15")  # fmt: skip
+
+
+EVERYTHING = SimulationConfig(
+    seed=4,
+    duration_s=7200,
+    requests_per_s=2,
+    clients=500,
+    attacks=every_attack() + every_attack(first_sight=True),
+    cases=frozenset(catalogue.cases()),
+)
 
 
 def rows_of(config: SimulationConfig) -> list[tuple[str, codec.Decision]]:
@@ -43,15 +63,24 @@ def test_decisions_come_in_time_order_within_their_span_and_are_ones_we_take() -
     assert last_ms < HOUR.start_ms + 3_600_000
 
 
-def test_every_row_of_an_attack_and_of_a_hard_good_case_says_so() -> None:
-    config = SimulationConfig(seed=2, duration_s=7200, attacks=EVERY_ATTACK)
-    labels = Counter(label for _, labels in simulate(config) for label in labels)
-    for number, attack in enumerate(EVERY_ATTACK, start=1):
+@pytest.fixture(scope="module")
+def everything() -> list[tuple[str, str]]:
+    """(label, address) of every decision of a run with every family and case there is."""
+    return [
+        pair
+        for batch, labels in simulate(EVERYTHING)
+        for pair in zip(labels.tolist(), batch.column("ip").to_pylist(), strict=True)
+    ]
+
+
+def test_every_row_of_an_attack_and_of_a_hard_good_case_says_so(everything: list[tuple[str, str]]) -> None:
+    labels = Counter(label for label, _ in everything)
+    for number, attack in enumerate(EVERYTHING.attacks, start=1):
         assert labels[f"attack/{attack.family}/{attack.strength}/{number}"] >= 3
-    for case in CASES:
+    for case in catalogue.cases():
         assert labels[f"benign/{case}"] > 0
     assert set(labels) == {""} | {label for label in labels if label.startswith(("attack/", "benign/"))}
-    assert labels[""] > sum(labels.values()) / 5
+    assert labels[""] > 1000
 
 
 def test_leaving_out_an_attack_changes_no_good_row() -> None:
@@ -60,10 +89,11 @@ def test_leaving_out_an_attack_changes_no_good_row() -> None:
     assert with_attacks == [(label, row.ts_ms, row.ip, row.path) for label, row in rows_of(quiet)]
 
 
-def test_nobody_real_is_named_and_no_attacker_shares_an_address_with_good_traffic() -> None:
-    good, bad = set(), set()
-    for label, row in rows_of(HOUR):
-        (bad if label.startswith("attack/") else good).add(row.ip)
+def test_nobody_real_is_named_and_no_attacker_shares_an_address_with_good_traffic(
+    everything: list[tuple[str, str]],
+) -> None:
+    good = {ip for label, ip in everything if not label.startswith("attack/")}
+    bad = {ip for label, ip in everything if label.startswith("attack/")}
     networks = [ipaddress.ip_network(network) for network in (*PRIVATE, "2001:db8::/32")]
     for ip in good | bad:
         address = ipaddress.ip_address(ip)
@@ -113,3 +143,15 @@ def test_an_attack_is_written_as_family_strength_and_second(text: str, attack: A
 def test_what_cannot_be_simulated_is_refused_with_what_can(text: str) -> None:
     with pytest.raises(SimulationError):
         attack_of(text)
+
+
+def test_all_means_what_is_tuned_with_and_first_sight_is_asked_for_by_name() -> None:
+    tuned, kept = catalogue.families(first_sight=False), catalogue.families(first_sight=True)
+    assert {attack.family for attack in attacks_of(["all"])} == set(tuned)
+    assert {attack.family for attack in attacks_of(["first-sight"])} == set(kept)
+    assert len(attacks_of(["all", "first-sight"])) == 3 * len(catalogue.families())
+    assert cases_of(["all"], []) == frozenset(catalogue.cases(first_sight=False))
+    assert cases_of(["first-sight"], []) == catalogue.usual_cases() | catalogue.cases(first_sight=True).keys()
+    assert "ci" not in cases_of([], ["ci"])
+    with pytest.raises(SimulationError, match="flashmob"):
+        cases_of([], ["flashmob"])

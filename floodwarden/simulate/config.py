@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-FAMILIES: Final = ("brute_force", "stuffing", "scraper", "hammer", "probing")
-STRENGTHS: Final = ("weak", "medium", "strong")
-CASES: Final = (
-    "cgnat",  # many people behind one address
-    "forgetful",  # three to five failed logins, a reset, then success
-    "poller",  # an API key asking the same thing every half minute, all day
-    "batch",  # an API key walking thousands of items on the hour
-    "ci",  # a job that ignores 429 at four requests a second
-    "crawler",  # a search engine: every item, again and again
-    "fleet",  # hundreds of devices behind one key
-    "flash_crowd",  # thousands of new visitors on one page within minutes
-)
+from floodwarden.simulate import catalogue
+from floodwarden.simulate.declare import STRENGTHS
+
 START_MS: Final = 1_767_571_200_000  # Monday 2026-01-05 00:00 UTC
 DECISIONS_MAX: Final = 20_000_000  # a run is held in memory
 
@@ -37,22 +28,28 @@ class Attack:
     duration_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise SimulationError(f"no attack is called {self.family!r}; there are {', '.join(FAMILIES)}")
+        if self.family not in catalogue.families():
+            raise SimulationError(f"no attack is called {self.family!r}; there are {', '.join(catalogue.families())}")
         if self.strength not in STRENGTHS:
             raise SimulationError(f"no strength is called {self.strength!r}; there are {', '.join(STRENGTHS)}")
 
 
-EVERY_ATTACK: Final = tuple(Attack(family, strength) for strength in STRENGTHS for family in FAMILIES)
+def every_attack(*, first_sight: bool = False) -> tuple[Attack, ...]:
+    """Every family in every strength: those the detectors are tuned with, or those of first sight."""
+    return tuple(
+        Attack(family, strength) for strength in STRENGTHS for family in catalogue.families(first_sight=first_sight)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationConfig:
-    """One run. `requests_per_s` is people's mean rate over a whole day; machines add about three a second to it.
+    """One run. `requests_per_s` is people's mean rate over a whole day; machines add about four a second to it.
 
-    `clients` is how many people have an account; about as many come without one. `flash_start_s` places the crowd
-    (None: by the seed). The same configuration always gives the same decisions, and leaving out an attack or a case
-    changes no row of the others. Without `limits` nobody is refused: a limiter is to be asked.
+    `clients` is how many people have an account; about as many come without one. `cases` are the hard good cases, those
+    of every day when not given. The same configuration always gives the same decisions. Leaving out an attack changes
+    no good row (but for limits that an attacker's use of a good client's key had exhausted); leaving out a case
+    changes others at most in the addresses they come from. Without `limits` nobody is refused: a limiter
+    is to be asked.
     """
 
     seed: int = 1
@@ -61,14 +58,13 @@ class SimulationConfig:
     requests_per_s: float = 7.0
     clients: int = 3000
     attacks: tuple[Attack, ...] = ()
-    cases: frozenset[str] = frozenset(CASES)
-    flash_start_s: float | None = None
+    cases: frozenset[str] = field(default_factory=catalogue.usual_cases)
     batch_rows: int = 5000
     limits: bool = True
 
     def __post_init__(self) -> None:
-        if unknown := sorted(self.cases - frozenset(CASES)):
-            raise SimulationError(f"no good case is called {unknown[0]!r}; there are {', '.join(CASES)}")
+        for name in self.cases:
+            _case(name)
         if self.duration_s <= 0 or self.requests_per_s <= 0 or self.clients < 1 or self.batch_rows < 1:
             raise SimulationError("duration, rate, clients and batch rows must be above zero")
         if self.duration_s * self.requests_per_s > DECISIONS_MAX:
@@ -107,3 +103,40 @@ def attack_of(text: str) -> Attack:
             f"{text!r}: after @ stand seconds from the start, as in brute_force:medium@600"
         ) from error
     return Attack(family.strip().replace("-", "_"), strength.strip() or "medium", start_s)
+
+
+def attacks_of(texts: Iterable[str]) -> tuple[Attack, ...]:
+    """Attacks by `attack_of`, `all` that the detectors are tuned with, all of `first-sight`.
+
+    Raises:
+        SimulationError: one is none of these.
+    """
+    named: list[Attack] = []
+    for text in texts:
+        if text in ("all", "first-sight"):
+            named += every_attack(first_sight=text == "first-sight")
+        else:
+            named.append(attack_of(text))
+    return tuple(named)
+
+
+def cases_of(added: Iterable[str], left_out: Iterable[str]) -> frozenset[str]:
+    """The good cases of every day with those `added` (names, `all`, `first-sight`), without those `left_out`.
+
+    Raises:
+        SimulationError: there is none of that name.
+    """
+    wanted = set(catalogue.usual_cases())
+    for name in added:
+        if name in ("all", "first-sight"):
+            wanted |= catalogue.cases(first_sight=name == "first-sight").keys()
+        else:
+            wanted.add(_case(name))
+    return frozenset(wanted - {_case(name) for name in left_out})
+
+
+def _case(name: str) -> str:
+    plain = name.strip().replace("-", "_")
+    if plain not in catalogue.cases():
+        raise SimulationError(f"no good case is called {name!r}; there are {', '.join(catalogue.cases())}")
+    return plain

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from floodwarden.formats_trace import Labelled
-from floodwarden.simulate import machines, people
-from floodwarden.simulate.attacks import attack
-from floodwarden.simulate.config import SimulationConfig
-from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, ENDPOINTS, Ints, Words, World
+from floodwarden.simulate import catalogue
+from floodwarden.simulate.config import Attack, SimulationConfig
+from floodwarden.simulate.machines import customers
+from floodwarden.simulate.people import people
+from floodwarden.simulate.scene import Scene
+from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, ENDPOINTS, Ints, Rows, Words, World
 from schemas.codec import text_hash
 from schemas.decision import SCHEMA, VERDICTS
 
 _RULES: Final = ("per-ip", "per-key", "login")
 _PER_MINUTE: Final = {"per-ip": 120, "per-key": 120, "login": 30}
 _PARTNER_PER_MINUTE: Final = 1200
+PARTNERS: Final = ("key-batch-", "key-fleet-", "key-poll-")
 _NODES: Final = ("gw-1", "gw-2", "gw-3")
 _MISSING: Final = ENDPOINT_CODES["missing"]
 
@@ -38,7 +43,7 @@ def simulate(config: SimulationConfig) -> Iterator[Labelled]:
         yield render.batch(rows[part], verdicts[part], rules[part], latency[part])
 
 
-def _decided(world: World, config: SimulationConfig) -> tuple[NDArray[np.void], Ints, Ints]:
+def _decided(world: World, config: SimulationConfig) -> tuple[Rows, Ints, Ints]:
     made = _everyone(world, config)
     end_ms = config.start_ms + int(config.duration_s * 1000)
     made = made[(made["ts_ms"] >= config.start_ms) & (made["ts_ms"] < end_ms)]
@@ -49,34 +54,57 @@ def _decided(world: World, config: SimulationConfig) -> tuple[NDArray[np.void], 
     return made, verdicts, rules
 
 
-def _everyone(world: World, config: SimulationConfig) -> NDArray[np.void]:
-    good = {
-        "poller": machines.pollers,
-        "batch": machines.batches,
-        "ci": machines.ci_jobs,
-        "crawler": machines.crawler,
-        "fleet": machines.fleet,
-        "flash_crowd": people.flash_crowd,
-    }
-    parts = [people.people(np.random.default_rng([config.seed, 1]), world, config)]
-    parts += [
-        make(np.random.default_rng([config.seed, 2 + number]), world, config)
-        for number, (case, make) in enumerate(good.items())
-        if case in config.cases
-    ]
-    parts += [
-        attack(np.random.default_rng([config.seed, 100 + number]), world, config, what, number)
-        for number, what in enumerate(config.attacks, start=1)
-    ]
-    return np.concatenate(parts)
+def _everyone(world: World, config: SimulationConfig) -> Rows:
+    attacks = [_attack(world, config, what, number) for number, what in enumerate(config.attacks, start=1)]
+    return np.concatenate([_good(world, config), *attacks])
+
+
+def _good(world: World, config: SimulationConfig) -> Rows:
+    """Rows of everybody who means well, hard cases labelled."""
+
+    def scene(name: str) -> Scene:
+        rng = np.random.default_rng([config.seed, crc32(name.encode())])
+        return Scene(rng, world, config.duration_s, config.start_ms, config.requests_per_s, config.clients)
+
+    chosen = [case for name, case in catalogue.cases().items() if name in config.cases]
+    parts = [people(scene("people"), config.cases), customers(scene("customers"))]
+    for case in chosen:
+        if case.make is not None:
+            made = case.make(scene(case.name))
+            made["label"] = world.labels.code(f"benign/{case.name}")
+            parts.append(made)
+    good = np.concatenate(parts)
+    for case in chosen:
+        if case.change is not None:
+            touched = case.change(scene(case.name), good)
+            good["label"][touched] = world.labels.code(f"benign/{case.name}")
+    good["ts_ms"] += config.start_ms
+    return good
+
+
+def _attack(world: World, config: SimulationConfig, what: Attack, number: int) -> Rows:
+    """Rows of incident `number`; it begins where `what` says, or where the seed puts it."""
+    rng = np.random.default_rng([config.seed, 100 + number])
+    begin_s = what.start_s
+    if begin_s is None:
+        slots = max(len(config.attacks), 1)
+        begin_s = float(config.duration_s * (0.12 + 0.82 * (number - 1 + rng.uniform(0, 0.5)) / slots))
+    family = catalogue.families()[what.family]
+    usual = family.strengths[what.strength]
+    span_s = min(what.duration_s or usual.lasts_s, max(1.0, config.duration_s - begin_s))
+    start_ms = config.start_ms + int(begin_s * 1000)
+    scene = Scene(rng, world, span_s, start_ms, config.requests_per_s, config.clients)
+    made = family.make(scene, replace(usual, lasts_s=span_s))
+    made["ts_ms"] += start_ms
+    made["label"] = world.labels.code(f"attack/{what.family}/{what.strength}/{number}")
+    return made
 
 
 def _partners(world: World) -> Ints:
-    names = ("key-batch-", "key-fleet-", "key-poll-")
-    return np.array([code for text, code in world.keys.codes.items() if text.startswith(names)], np.int64)
+    return np.array([code for text, code in world.keys.codes.items() if text.startswith(PARTNERS)], np.int64)
 
 
-def _refusals(made: NDArray[np.void], partners: Ints) -> Ints:
+def _refusals(made: Rows, partners: Ints) -> Ints:
     """The rule (a position in `_RULES`) that refused each row, ABSENT where none did; counted by the full minute."""
     minute = made["ts_ms"] // 60_000
     keyed = made["key"] != ABSENT
@@ -105,7 +133,7 @@ def _rank(who: Ints, minute: Ints, where: NDArray[np.bool_]) -> Ints:
     return rank
 
 
-def _latency_ms(rng: np.random.Generator, made: NDArray[np.void], verdicts: Ints) -> NDArray[np.float32]:
+def _latency_ms(rng: np.random.Generator, made: Rows, verdicts: Ints) -> NDArray[np.float32]:
     usual = np.array([endpoint.latency_ms for endpoint in ENDPOINTS.values()])
     drawn = usual[made["endpoint"]] * rng.lognormal(0, 0.45, len(made))
     return np.where(verdicts == 0, drawn, 0.4).astype(np.float32)
@@ -128,12 +156,14 @@ class _Renderer:
         }
         self._path_hash = np.fromiter((text_hash(text) for text in world.paths.texts), np.uint64)
         self._labels = np.array(world.labels.texts, object)
-        self._methods, self._routes = Words(), Words()
+        self._methods, self._routes, self._countries = Words(), Words(), Words()
+        self._country_of = self._countries.all(world.countries)
+        self._asn_of = np.array(world.asns, np.uint32)
         self._method_of = self._methods.all([e.method for e in ENDPOINTS.values()])
         self._route_of = self._routes.all([e.route for e in ENDPOINTS.values()])
         self._nodes = np.random.default_rng([seed, 91])
 
-    def batch(self, made: NDArray[np.void], verdicts: Ints, rules: Ints, latency_ms: NDArray[np.float32]) -> Labelled:
+    def batch(self, made: Rows, verdicts: Ints, rules: Ints, latency_ms: NDArray[np.float32]) -> Labelled:
         """Rows as decisions, and their labels."""
         n = len(made)
         columns = {
@@ -152,6 +182,8 @@ class _Renderer:
             "status": pa.array(made["status"]),
             "latency_ms": pa.array(latency_ms),
             "ua": _text(made["ua"], self._texts["ua"]),
+            "country": _text(self._country_of[made["ip"]], pa.array(self._countries.texts, pa.utf8())),
+            "asn": pa.array(self._asn_of[made["ip"]]),
         }
         arrays = [columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in SCHEMA]
         return Labelled(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA), self._labels[made["label"]])

@@ -1,6 +1,7 @@
 """The simulated site and everyone's names: endpoints, items, addresses, agents. Rows hold codes, the world their texts.
 
-Addresses are private, shared (100.64.0.0/10) or documentation ranges, and AS numbers are those of documentation.
+Addresses are private, shared (100.64.0.0/10), documentation or benchmark (198.18.0.0/15) ranges, and AS numbers are
+those of documentation.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ ROW: Final = np.dtype(
         ("label", np.int16),
     ]
 )
+Rows = NDArray[np.void]  # of dtype ROW
 ABSENT: Final = -1
 ITEMS: Final = 6000
 SEARCHES: Final = 900
@@ -55,12 +57,18 @@ ENDPOINTS: Final = {
     "static": Endpoint("GET", "/static/*.js", 3),
     "cart": Endpoint("GET", "/cart", 21),
     "cart_add": Endpoint("POST", "/cart/items", 29),
+    "coupon": Endpoint("POST", "/cart/coupon", 24),
     "checkout": Endpoint("POST", "/checkout", 140),
+    "pay": Endpoint("POST", "/checkout/payment", 420),
+    "review": Endpoint("POST", "/items/{id}/reviews", 46),
     "account": Endpoint("GET", "/account", 25),
+    "profile": Endpoint("PUT", "/account/profile", 52),
     "orders": Endpoint("GET", "/account/orders", 38),
     "login": Endpoint("POST", "/api/login", 95),
     "logout": Endpoint("POST", "/api/logout", 9),
     "reset": Endpoint("POST", "/api/password-reset", 88),
+    "register": Endpoint("POST", "/api/register", 130),
+    "token": Endpoint("POST", "/api/token", 31),
     "suggest": Endpoint("GET", "/api/v1/suggest", 12),
     "api_items": Endpoint("GET", "/api/v1/items", 31),
     "api_item": Endpoint("GET", "/api/v1/items/{id}", 16),
@@ -122,26 +130,26 @@ class World:
         self.statics = self.paths.all([f"/static/{n}.js" for n in ("app", "vendor", "theme", "cart", "chat", "maps")])
         self.dead = self.paths.all(DEAD)
         self.browsers = self.agents.all(BROWSERS)
+        self.asns: list[int] = []  # by address code
+        self.countries: list[str] = []
         self._addresses: dict[str, int] = {}
 
     def addresses(self, network: str, n: int) -> Ints:
         """Codes of the next `n` addresses of `network`, one of those named below (`home`, `crowd`, `attacker`, ...)."""
         first = self._addresses.get(network, 0)
         self._addresses[network] = first + n
-        return self.ips.all([_address(network, number) for number in range(first, first + n)])
+        codes = np.empty(n, np.int64)
+        for number in range(n):
+            text, asn, country = _address(network, first + number)
+            codes[number] = self.ips.code(text)
+            if codes[number] == len(self.asns):
+                self.asns.append(asn)
+                self.countries.append(country)
+        return codes
 
     def fixed(self, endpoint: str) -> int:
         """Path code of an endpoint whose path is its route."""
         return self.paths.code(ENDPOINTS[endpoint].route)
-
-
-def rows(n: int, **columns: Ints | int) -> NDArray[np.void]:
-    """`n` rows, absent where no column is given, status 200, label empty."""
-    made = np.full(n, ABSENT, np.int8).astype(ROW)
-    made["status"], made["label"] = 200, 0
-    for name, values in columns.items():
-        made[name] = values
-    return made
 
 
 def zipf(rng: np.random.Generator, n: int, among: int, skew: float = 2.2) -> Ints:
@@ -149,18 +157,38 @@ def zipf(rng: np.random.Generator, n: int, among: int, skew: float = 2.2) -> Int
     return (among * rng.random(n) ** skew).astype(np.int64)
 
 
+# Where the addresses of a network are, as (first number, AS numbers, countries); neighbours in number are neighbours
+# neither in network nor in provider, as with real visitors.
 _NETWORKS: Final = {
-    "home": (10, 0, 0), "crowd": (10, 128, 0), "device": (172, 16, 0), "bot": (172, 24, 0), "cgnat": (100, 64, 0),
-}  # fmt: skip
-_DOCUMENTATION: Final = {"partner": "198.51.100", "attacker": "203.0.113", "engine": "192.0.2"}
+    "home": ((10, 0, 0), range(64496, 64502), ("DE", "AT", "CH", "FR", "NL", "DE")),
+    "crowd": ((10, 128, 0), range(64496, 64502), ("DE", "AT", "CH", "FR", "NL", "DE")),
+    "mobile": ((100, 96, 0), range(64502, 64504), ("DE", "FR")),
+    "cgnat": ((100, 64, 0), range(64502, 64504), ("DE", "FR")),
+    "office": ((172, 28, 0), range(64504, 64506), ("DE", "NL")),
+    "device": ((172, 16, 0), range(64506, 64507), ("DE",)),
+    "bot": (
+        (172, 24, 0),
+        range(65536, 65548),
+        ("BR", "VN", "IN", "ID", "TR", "MX", "DE", "US", "EG", "TH", "PL", "FR"),
+    ),
+    "hosting": ((198, 18, 0), range(65548, 65551), ("US", "NL", "SG")),
+}
+_DOCUMENTATION: Final = {  # 254 addresses each, then they come again
+    "partner": ("198.51.100", 64508, "DE"),
+    "attacker": ("203.0.113", 65551, "US"),
+    "engine": ("192.0.2", 64509, "US"),
+}
 
 
-def _address(network: str, number: int) -> str:
+def _address(network: str, number: int) -> tuple[str, int, str]:
+    """Text, AS number and country."""
     if network == "home6":
-        return f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::{number % 251 + 2:x}"
+        return f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::{number % 251 + 2:x}", 64496 + number % 3, "DE"
     if network in _DOCUMENTATION:
-        return f"{_DOCUMENTATION[network]}.{number % 254 + 1}"
-    a, b, c = _NETWORKS[network]
-    # Neighbours in number are not neighbours in network, as with real visitors.
-    spread = (number * 7919) % (1 << 18) if number < (1 << 18) else number
-    return f"{a}.{b + (spread >> 16 & 0x7F)}.{c + (spread >> 8 & 0xFF)}.{spread & 0xFF}"
+        prefix, asn, country = _DOCUMENTATION[network]
+        return f"{prefix}.{number % 254 + 1}", asn, country
+    (a, b, c), asns, countries = _NETWORKS[network]
+    spread = (number * 7919) % (1 << 17) if number < (1 << 17) else number
+    provider = number * 31 % len(asns)
+    text = f"{a}.{b + (spread >> 16 & 0x7F)}.{c + (spread >> 8 & 0xFF)}.{spread & 0xFF}"
+    return text, asns[provider], countries[provider]

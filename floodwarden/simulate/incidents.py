@@ -54,7 +54,7 @@ def failed_deploy(scene: Scene, made: Rows) -> Mask:
     carts = np.isin(made["endpoint"], [ENDPOINT_CODES[name] for name in ("cart", "cart_add", "checkout")])
     broken = during & carts & (scene.rng.random(len(made)) < 0.5)
     made["status"][scripts], made["status"][broken] = 404, 500
-    return scripts | broken
+    return np.asarray(scripts | broken)
 
 
 @case()

@@ -139,7 +139,10 @@ def scripted(scene: Scene, begins_s: Seconds, steps: Sequence[tuple[str, float, 
     parts = []
     for endpoint, wait_s, status in steps:
         at_s = at_s + (scene.rng.gamma(2, wait_s / 2, n) if wait_s else 0.0)
-        parts.append(scene.requests(at_s, endpoint, status=status, **columns))
+        made = scene.requests(at_s, endpoint, status=status)
+        for name, codes in columns.items():
+            made[name] = codes
+        parts.append(made)
     return together(*parts)
 
 

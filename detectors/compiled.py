@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
 Flag = NDArray[np.bool_]
 Call = TypeVar("Call", bound=Callable[..., Any])
@@ -206,15 +207,59 @@ def put(table: U64, shift: np.uint64, keys: U64) -> None:
 
 
 @compiled
-def added(rows: I64, order: I64, heads: I64) -> I64:
-    """Rows added up in groups: `order` puts those of a group together, `heads` is where in it each begins."""
-    out, g = np.zeros((len(heads), rows.shape[1]), np.int64), -1
+def joined(rows: I64, order: I64, heads: I64, sums: int) -> I64:
+    """Rows made one in groups: `order` puts those of a group together, `heads` is where in it each begins.
+
+    The first `sums` columns are added up; behind them stand the least and the greatest value of each group.
+    """
+    out, g = np.empty((len(heads), rows.shape[1]), np.int64), -1
     for i in range(len(order)):
+        row = rows[order[i]]
         if g + 1 < len(heads) and heads[g + 1] == i:
             g += 1
-        for column in range(rows.shape[1]):
-            out[g, column] += rows[order[i], column]
+            out[g] = row
+            continue
+        for column in range(sums):
+            out[g, column] += row[column]
+        out[g, sums], out[g, sums + 1] = min(out[g, sums], row[sums]), max(out[g, sums + 1], row[sums + 1])
     return out
+
+
+@compiled
+def summed(place: I64, slots: I64, rows: I64, out: I64) -> None:
+    """Rows as `joined` makes them, added to those of their slots' places in `out` (mutated); place -1 is left out."""
+    sums = rows.shape[1] - 2
+    for i in range(len(slots)):
+        p = place[slots[i]]
+        if p < 0:
+            continue
+        for column in range(sums):
+            out[p, column] += rows[i, column]
+        out[p, sums], out[p, sums + 1] = min(out[p, sums], rows[i, sums]), max(out[p, sums + 1], rows[i, sums + 1])
+
+
+@compiled
+def paced(place: I64, slots: I64, rows: I64, last_ms: I64, out: F64) -> None:
+    """Gaps between requests, from rows pane by pane: number, sum, sum of squares (mutates `out` and `last_ms`).
+
+    Inside a row, of which only the first and the last time are known, gaps count as equal.
+    """
+    first, last = rows.shape[1] - 2, rows.shape[1] - 1
+    for i in range(len(slots)):
+        p = place[slots[i]]
+        if p < 0:
+            continue
+        if last_ms[p] > 0:
+            gap = float(rows[i, first] - last_ms[p])
+            out[p, 0] += 1
+            out[p, 1] += gap
+            out[p, 2] += gap * gap
+        if rows[i, 0] > 1:
+            span, gaps = float(rows[i, last] - rows[i, first]), float(rows[i, 0] - 1)
+            out[p, 0] += gaps
+            out[p, 1] += span
+            out[p, 2] += span * span / gaps
+        last_ms[p] = rows[i, last]
 
 
 def unique(keys: U64) -> tuple[U64, I64]:

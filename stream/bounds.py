@@ -3,7 +3,7 @@
 | part | share | bytes each | when it is full |
 |---|---|---|---|
 | owners: evidence, history | 5/16 | 1,350 | suspects, heavy hitters, regulars and the newest stay |
-| windows: a row an entity and pane | 5/16 | 112 | the same; what others had done becomes the rest |
+| windows: a row an entity and pane | 5/16 | 128 | the same; what others had done becomes the rest |
 | memories of pairs | 1/8 | 256 for one in each | the older half is forgotten, strangers' apart from regulars' |
 | flows of open panes | 1/8 | 170 | owners as above; who goes is counted |
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 OWNER_BYTES: Final = 1_350  # 900, and before a purge there are up to half more
-ROW_BYTES: Final = 112
+ROW_BYTES: Final = 128
 PAIRS_BYTES: Final = 256
 FLOW_BYTES: Final = 170
 NAME_BYTES: Final = 64

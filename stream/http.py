@@ -11,9 +11,10 @@ from schemas.settings import PORTS
 from schemas.usage import MEASURES, Kind
 from stream.combiner import Combiner
 from stream.detector import Detector
+from stream.kind_windows import Usage
 from stream.listener import PROBLEM, Listener
 from stream.metrics import Metrics
-from stream.windows import WINDOWS_S, Usage
+from stream.rings import WINDOWS_S
 
 PORT: Final = PORTS["stream"]
 _KINDS: Final = ", ".join(kind.name.lower() for kind in Kind)
@@ -45,7 +46,7 @@ class Server(Listener):
             window_s = int(query.get("window_s", "60"))
             value = query["value"]
         except (ValueError, KeyError):
-            return _refused(400, f"give kind ({_KINDS}), value, and window_s (10, 60, 600)")
+            return _refused(400, f"give kind ({_KINDS}), value, and window_s (10, 60, 600, 3600)")
         if window_s not in WINDOWS_S:
             return _refused(400, f"window_s is one of {WINDOWS_S}")
         usage = await self._detector.usage(kind, value, window_s)
@@ -59,7 +60,7 @@ class Server(Listener):
             kind = Kind[request.query.get("kind", "").upper()]
             window_s = int(request.query.get("window_s", "60"))
         except (ValueError, KeyError):
-            return _refused(400, f"give kind ({_KINDS}), and window_s (10, 60, 600)")
+            return _refused(400, f"give kind ({_KINDS}), and window_s (10, 60, 600, 3600)")
         if window_s not in WINDOWS_S:
             return _refused(400, f"window_s is one of {WINDOWS_S}")
         rests = await self._detector.rests(kind, window_s)

@@ -33,9 +33,11 @@ from stream.bounds import Bounds
 from stream.episodes import Episodes
 from stream.errors import LostBlockError, SnapshotError
 from stream.grouping import U64
+from stream.kind_windows import Usage, measured
 from stream.names import Names
 from stream.progress import VERSION, Progress, Source
-from stream.windows import WINDOWS_S, Usage, Windows, measured
+from stream.rings import WINDOWS_S
+from stream.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Pipeline:
         return self._counted(alerts + self._episodes.finish())
 
     def usage(self, kind: Kind, value: str, window_s: int) -> Usage:
-        """What the entity did in the last `window_s` seconds (10, 60 or 600) of event time."""
+        """What the entity did in the last `window_s` seconds (10, 60, 600 or 3600) of event time."""
         return self._windows.usage(kind, codec.text_hash(value), window_s)
 
     def rest(self, kind: Kind, window_s: int) -> Usage:

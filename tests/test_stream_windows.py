@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from stream_traffic import NOW_MS, blocks, row
 
 from schemas import codec
-from schemas.usage import MEASURES, Kind
-from stream.windows import KindWindows, Windows
+from schemas.usage import Kind
+from stream.kind_windows import KindWindows
+from stream.panes import COLUMNS
+from stream.rings import WINDOWS_S
+from stream.windows import Windows
 
 
 def add(windows: Windows, *rows: object) -> None:
@@ -23,8 +26,8 @@ def n(windows: Windows, value: str, window_s: int, kind: Kind = Kind.IP) -> int:
 
 
 def test_a_window_holds_its_panes_and_lets_them_go() -> None:
-    #   s   0 ........ 5 ........ 10 ........ 61 ......... 620
-    #       x          x                      |            |
+    #   s   0 ........ 5 ........ 10 ........ 61 ......... 620 ........ 3700
+    #       x          x                      |            |            |
     windows = Windows(100)
     add(windows, row(0), row(5000))
     assert (n(windows, "192.0.2.1", 10), n(windows, "192.0.2.1", 60), n(windows, "192.0.2.1", 600)) == (2, 2, 2)
@@ -33,7 +36,9 @@ def test_a_window_holds_its_panes_and_lets_them_go() -> None:
     add(windows, row(61_000, ip="192.0.2.9"))
     assert (n(windows, "192.0.2.1", 10), n(windows, "192.0.2.1", 60), n(windows, "192.0.2.1", 600)) == (0, 1, 2)
     add(windows, row(620_000, ip="192.0.2.9"))
-    assert n(windows, "192.0.2.1", 600) == 0
+    assert (n(windows, "192.0.2.1", 600), n(windows, "192.0.2.1", 3600)) == (0, 2)
+    add(windows, row(3_700_000, ip="192.0.2.9"))
+    assert n(windows, "192.0.2.1", 3600) == 0
 
 
 def test_a_late_row_joins_its_own_pane_while_that_is_inside() -> None:
@@ -42,17 +47,25 @@ def test_a_late_row_joins_its_own_pane_while_that_is_inside() -> None:
     add(windows, row(0))
     assert (n(windows, "192.0.2.1", 10), n(windows, "192.0.2.1", 60), n(windows, "192.0.2.1", 600)) == (0, 1, 1)
     add(windows, row(-700_000))
-    assert n(windows, "192.0.2.1", 600) == 1
-    assert windows.totals[Kind.GLOBAL][0] == 3, "what is older than every window still counts in the totals"
+    assert (n(windows, "192.0.2.1", 600), n(windows, "192.0.2.1", 3600)) == (1, 2)
+    add(windows, row(-3_700_000))
+    assert n(windows, "192.0.2.1", 3600) == 2
+    assert windows.totals[Kind.GLOBAL][0] == 4, "what is older than every window still counts in the totals"
 
 
 def test_windows_equal_a_recount_whatever_came_when() -> None:
     chance = random.Random(4)
     windows, sent = Windows(1000), []
     head_s = 0
-    for _ in range(60):
-        head_s += chance.choice([0, 1, 1, 3, 40])
-        rows = [row((head_s - chance.randrange(20)) * 1000, ip=f"192.0.2.{chance.randrange(30)}") for _ in range(20)]
+    for _ in range(90):
+        head_s += chance.choice([0, 1, 1, 3, 40, 700])
+        rows = [
+            row(
+                (head_s - chance.choice([1, 9, 80, 900])) * 1000 + chance.randrange(999),
+                ip=f"192.0.2.{chance.randrange(30)}",
+            )
+            for _ in range(20)
+        ]
         rows.append(row(head_s * 1000, ip="198.51.100.1"))
         add(windows, *rows)
         sent += rows
@@ -62,8 +75,15 @@ def test_windows_equal_a_recount_whatever_came_when() -> None:
             assert {f"192.0.2.{i}": n(windows, f"192.0.2.{i}", window_s) for i in range(30)} == {
                 f"192.0.2.{i}": wanted[f"192.0.2.{i}"] for i in range(30)
             }
-        tens = Counter(r.ip for r in sent if r.ts_ms // 10_000 >= -(-end_s // 10) - 60)
-        assert n(windows, "192.0.2.3", 600) == tens["192.0.2.3"]
+        for pane_s, window_s in ((10, 600), (60, 3600)):
+            coarse = Counter(
+                r.ip for r in sent if r.ts_ms // (1000 * pane_s) >= -(-end_s // pane_s) - window_s // pane_s
+            )
+            assert n(windows, "192.0.2.3", window_s) == coarse["192.0.2.3"]
+        many = [*(f"192.0.2.{i}" for i in range(5)), "203.0.113.1", "192.0.2.0"]
+        asked = np.array([codec.text_hash(ip) for ip in many], np.uint64)
+        counts = windows.counts(Kind.IP, asked, 600)
+        assert counts[:, 0].tolist() == [n(windows, ip, 600) for ip in many]
 
 
 def test_entities_are_bounded_the_longest_idle_go_first_and_are_counted() -> None:
@@ -84,7 +104,7 @@ def test_entities_are_bounded_the_longest_idle_go_first_and_are_counted() -> Non
 
 def test_idle_entities_leave_without_being_counted_as_evicted() -> None:
     windows = Windows(50)
-    for minute in range(0, 60, 15):
+    for minute in range(0, 280, 70):
         add(windows, *(row(minute * 60_000, ip=f"10.{minute}.0.{i}") for i in range(40)))
     assert windows.evicted()[Kind.IP] == 0
 
@@ -96,7 +116,7 @@ def test_a_restored_window_goes_on_as_if_nothing_had_happened() -> None:
     again = Windows.restore(100, windows.arrays())
     for each in (windows, again):
         add(each, row(203_000))
-    for window_s in (10, 60, 600):
+    for window_s in WINDOWS_S:
         for value in ("192.0.2.1", "192.0.2.2"):
             key = codec.text_hash(value)
             assert again.usage(Kind.IP, key, window_s) == windows.usage(Kind.IP, key, window_s)
@@ -129,9 +149,9 @@ def test_whatever_the_stream_the_bound_holds_and_heavy_hitters_and_attackers_ali
     attacker = np.array([alive + 1], np.uint64)
     for second, step in enumerate(steps):
         hashes = np.array([who + 1 for who, _ in step], np.uint64)
-        measures = np.zeros((len(step), len(MEASURES)), np.int64)
-        measures[:, 0] = [count for _, count in step]
-        windows.add(hashes, np.full(len(step), second), measures, second + 1, lambda: attacker)
+        rows = np.zeros((len(step), COLUMNS), np.int64)
+        rows[:, 0] = [count for _, count in step]
+        windows.add(hashes, np.full(len(step), second), rows, second + 1, lambda: attacker)
         sent.update({who + 1: 0 for who, _ in step})
         for who, count in step:
             sent[who + 1] += count
@@ -160,3 +180,48 @@ def test_an_eviction_in_the_midst_of_a_call_mixes_nobody_up() -> None:
     for i in range(0, 16, 3):
         assert n(windows, f"10.0.0.{i}", 10) <= 1 + (i < 8)
     assert sum(n(windows, f"10.0.0.{i}", 600) for i in range(16)) + rested(windows) == 14
+
+
+def asked(*values: str) -> np.ndarray:
+    return np.array([codec.text_hash(value) for value in values], np.uint64)
+
+
+def test_the_first_request_of_an_entity_is_known_as_long_as_it_is_held() -> None:
+    windows = Windows(100)
+    add(windows, row(5_500), row(7_000))
+    add(windows, row(900_000, ip="192.0.2.9"))
+    add(windows, row(4_250))
+    assert windows.first_seen_ms(Kind.IP, asked("192.0.2.1", "192.0.2.8")).tolist() == [NOW_MS + 4_250, 0]
+
+
+def test_a_machine_keeps_time_and_people_do_not() -> None:
+    chance, windows = random.Random(7), Windows(100)
+    poller = [row(at, ip="192.0.2.1") for at in range(300, 60_000, 5_000)]
+    quick = [row(at, ip="192.0.2.2") for at in range(0, 60_000, 250)]
+    people = [row(chance.randrange(60_000), ip="192.0.2.3") for _ in range(40)]
+    burst = [row(second * 20_000 + at, ip="192.0.2.4") for second in range(3) for at in range(0, 900, 30)]
+    add(windows, *poller, *quick, *people, *burst, row(59_999, ip="192.0.2.5"))
+    pace = windows.pace(Kind.IP, asked(*(f"192.0.2.{i}" for i in range(1, 6))), 60)
+    assert pace.gaps.tolist() == [11, 239, 39, 89, 0]
+    assert pace.mean_ms[:2].tolist() == [5000.0, 250.0]
+    assert pace.variation[0] == pace.variation[1] == 0
+    assert 0.5 < pace.variation[2] < 2
+    assert pace.variation[3] > 3
+    assert np.isnan(pace.variation[4])
+
+
+@settings(max_examples=40, deadline=None)
+@given(times_ms=st.lists(st.integers(0, 59_999), min_size=3, max_size=40), cuts=st.integers(1, 5))
+def test_gaps_are_as_many_and_as_long_on_average_as_they_were_and_never_said_to_vary_more(
+    times_ms: list[int], cuts: int
+) -> None:
+    windows = Windows(100)
+    for part in range(cuts):
+        add(windows, *(row(at) for at in times_ms[part::cuts]), row(60_000 - 1, ip="192.0.2.9"))
+    gaps = np.diff(np.sort(times_ms))
+    pace = windows.pace(Kind.IP, asked("192.0.2.1"), 60)
+    assert pace.gaps[0] == len(gaps)
+    assert np.isclose(pace.mean_ms[0], gaps.mean())
+    assert pace.variation[0] <= gaps.std() / max(gaps.mean(), 1e-9) + 1e-6
+    if gaps.any() and max(Counter(at // 1000 for at in times_ms).values()) <= 2:
+        assert np.isclose(pace.variation[0], gaps.std() / gaps.mean()), "two a second are known each"

@@ -82,7 +82,7 @@ def run() -> dict[str, Any]:
         "unit": "decisions/s",
         "ours": round(ours),
         "peers": {name: round(rate) for name, rate in peers.items()},
-        "limit": "one worker process: 4 decisions partitions, combine and detect, windows of 10, 60 and 600 s for ip, "
+        "limit": "one worker process: 4 decisions partitions, combine and detect, windows of 10 s to an hour for ip, "
         "key, user, route and global, families of evidence; a backlog of batches of 2,000",
         "ratios": {name: round(ours / rate, 2) for name, rate in peers.items()},
         "decisions": MESSAGES * ROWS,

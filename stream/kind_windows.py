@@ -1,0 +1,173 @@
+"""Windows of all entities of one kind: a slot an entity, and its rows in rings of panes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import eviction
+from detectors.compiled import firsts, searched
+from schemas.usage import MEASURES
+from stream.grouping import I64, U64
+from stream.panes import FIRST, REST, SUMS
+from stream.rings import HELD_S, Rings, begins_s
+
+LATENCY_STEPS: Final = 1024  # latency is summed in whole 1/1024 ms, so that order does not matter
+LATENCY: Final = MEASURES.index("latency_ms_sum")
+NEVER: Final = np.iinfo(np.int64).min
+UNSEEN: Final = np.iinfo(np.int64).max
+LIVE_S: Final = 600  # who has asked in so many seconds is live
+FULL: Final = 7 / 8  # of the bound: when those idle have gone and more are still held, others go too
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one entity did in panes [from_s, until_s); `measures` in the order of `schemas.usage.MEASURES`."""
+
+    from_s: int
+    until_s: int
+    measures: tuple[int | float, ...]
+
+
+class KindWindows:
+    """At most `entities_max` entities; what those did who had to go stays in one slot, the rest."""
+
+    def __init__(self, entities_max: int) -> None:
+        self._entities_max = entities_max
+        self._hashes = np.empty(0, np.uint64)  # ascending
+        self._slots = np.empty(0, np.int64)  # of each of them
+        self._first_ms = np.array([UNSEEN])  # by slot: its first request, as far as it is held
+        self._last_s = np.array([NEVER])  # by slot: the newest pane of its rows
+        self._weight = np.zeros(1, np.int64)  # by slot: requests, less what purges took off
+        self._rings = Rings()
+        self.rows_at_most = 0  # told exactly by `evict` alone, so that it follows from what was added
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        """Number of entities held."""
+        return len(self._hashes)
+
+    def rows(self) -> int:
+        """Rows held, of all panes."""
+        return len(self._rings)
+
+    def add(self, hashes: U64, pane_s: I64, rows: I64, end_s: int, alive: Callable[[], U64]) -> None:
+        """Rows (`stream.panes`) of entities."""
+        self._rings.advance(end_s)
+        if not len(hashes):
+            return
+        slots = self._slots_of(hashes)
+        np.maximum.at(self._last_s, slots, pane_s)
+        np.minimum.at(self._first_ms, slots, rows[:, FIRST])
+        np.add.at(self._weight, slots, rows[:, 0])
+        self._rings.add(slots, pane_s, rows, end_s)
+        self.rows_at_most += len(slots)
+        if len(self) > self._entities_max:
+            self.evict(end_s, alive(), self.rows_at_most)
+
+    def find(self, entities: U64) -> I64:
+        """The slot of each entity, -1 where it is not held."""
+        at = searched(self._hashes, entities)
+        held = np.append(self._hashes, np.uint64(0))[at] == entities  # no hash is 0
+        return np.where(held, np.append(self._slots, -1)[at], -1)
+
+    def sums(self, slots: I64, window_s: int, end_s: int) -> I64:
+        """Rows of a window added up for each of some distinct slots (-1: nobody)."""
+        return self._rings.sums(slots, len(self._last_s), window_s, end_s)
+
+    def paces(self, slots: I64, window_s: int, end_s: int) -> NDArray[np.float64]:
+        """Gaps between requests in a window of each of some distinct slots: number, sum in ms, sum of squares."""
+        return self._rings.paces(slots, len(self._last_s), window_s, end_s)
+
+    def first_ms(self, slots: I64) -> I64:
+        """The first request of each of some slots; 0 for nobody."""
+        return np.where(slots < 0, 0, self._first_ms[slots])
+
+    def usage(self, entity: int, window_s: int, end_s: int) -> Usage:
+        """The window of one entity; all zero for one not seen in it."""
+        return self._usage(self.find(np.array([entity], np.uint64)), window_s, end_s)
+
+    def rest(self, window_s: int, end_s: int) -> Usage:
+        """The window of all who had to go, before they went."""
+        return self._usage(np.array([REST]), window_s, end_s)
+
+    def _usage(self, slot: I64, window_s: int, end_s: int) -> Usage:
+        return Usage(begins_s(window_s, end_s), end_s, measured(self.sums(slot, window_s, end_s)[0, :SUMS]))
+
+    def live(self, end_s: int) -> int:
+        """Entities seen in ten minutes."""
+        return int((self._last_s >= end_s - LIVE_S).sum())
+
+    def _slots_of(self, hashes: U64) -> I64:
+        at = searched(self._hashes, hashes)
+        known = np.append(self._hashes, np.uint64(0))[at] == hashes
+        if known.all():
+            return self._slots[at]
+        new = hashes[~known]
+        new = np.sort(new[firsts(new)])
+        count = len(self._last_s)
+        at = searched(self._hashes, new)
+        self._hashes = np.insert(self._hashes, at, new)
+        self._slots = np.insert(self._slots, at, np.arange(count, count + len(new)))
+        self._first_ms = np.append(self._first_ms, np.full(len(new), UNSEEN))
+        self._last_s = np.append(self._last_s, np.full(len(new), NEVER))
+        self._weight = np.append(self._weight, np.zeros(len(new), np.int64))
+        return self._slots[searched(self._hashes, hashes)]
+
+    def evict(self, end_s: int, alive: U64, rows_max: int) -> None:
+        """Let those idle past every window go, and where that gives too little room, those least worth keeping."""
+        rows = self._rings.each(len(self._last_s))[self._slots]
+        last_s = self._last_s[self._slots]
+        kept = last_s >= end_s - HELD_S
+        live = np.flatnonzero(kept)
+        full = len(self) > self._entities_max and len(live) > self._entities_max * FULL
+        if full or int(rows[live].sum()) > rows_max:
+            weight = self._weight[self._slots[live]]
+            evidence = np.isin(self._hashes[live], alive).astype(np.float64)
+            none = np.zeros(len(live), np.bool_)
+            size = min(self._entities_max, len(live) * rows_max // max(1, int(rows[live].sum())))
+            by_worth = eviction.order(self._hashes[live], weight, last_s[live], evidence, none, size)
+            self._weight[self._slots[live]] = weight
+            fits = int(np.searchsorted(np.cumsum(rows[live][by_worth]), rows_max, "right"))
+            kept[live[by_worth[min(fits, int(self._entities_max * eviction.LEAVE)) :]]] = False
+            self.evicted += len(live) - int(kept.sum())
+        self._keep(kept)
+        self.rows_at_most = self.rows()
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        stay = np.sort(self._slots[kept])
+        slot_of = np.zeros(len(self._last_s), np.int64)  # who goes becomes the rest
+        slot_of[stay] = np.arange(1, len(stay) + 1)
+        self._hashes, self._slots = self._hashes[kept], slot_of[self._slots[kept]]
+        self._first_ms = np.append(UNSEEN, self._first_ms[stay])
+        self._last_s = np.append(NEVER, self._last_s[stay])
+        self._weight = np.append(0, self._weight[stay])
+        self._rings.keep(slot_of)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Everything, for a snapshot."""
+        own: dict[str, NDArray[np.generic]] = {
+            "hashes": self._hashes, "slots": self._slots, "first_ms": self._first_ms, "last_s": self._last_s,
+            "weight": self._weight, "evicted": np.array([self.evicted, self.rows_at_most]),
+        }  # fmt: skip
+        return own | self._rings.arrays()
+
+    @classmethod
+    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]]) -> KindWindows:
+        """The inverse of `arrays`."""
+        made = cls(entities_max)
+        made._hashes, made._slots = arrays["hashes"].astype(np.uint64), arrays["slots"].astype(np.int64)
+        made._first_ms, made._last_s = arrays["first_ms"].astype(np.int64), arrays["last_s"].astype(np.int64)
+        made._weight = arrays["weight"].astype(np.int64)
+        made.evicted, made.rows_at_most = (int(v) for v in arrays["evicted"])
+        made._rings.restore(arrays)
+        return made
+
+
+def measured(sums: I64) -> tuple[int | float, ...]:
+    """Sums as `MEASURES` states them: latency in milliseconds."""
+    return tuple(int(v) / LATENCY_STEPS if i == LATENCY else int(v) for i, v in enumerate(sums))

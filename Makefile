@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 V := .venv/bin
-.PHONY: demo up test test-fast test-kafka chaos check fix bench kafka clean
+.PHONY: demo up test test-fast test-kafka chaos check fix bench kafka bouncers clean
 
 demo: .venv/ready ## the whole loop on embedded parts, an attack included; fails unless it was stopped
 	$(V)/floodwarden demo
@@ -11,7 +11,7 @@ demo: .venv/ready ## the whole loop on embedded parts, an attack included; fails
 up: .venv/ready ## everything in one, until Ctrl-C
 	$(V)/floodwarden up
 
-test: .venv/ready kafka ## everything
+test: .venv/ready kafka bouncers ## everything
 	$(V)/pytest -q
 
 test-fast: .venv/ready ## what needs no service
@@ -41,6 +41,9 @@ bench: .venv/ready kafka
 kafka: ## Apache Kafka from Maven Central into .kafka/, where java and mvn are there
 	@sh deploy/kafka/fetch.sh
 
+bouncers: ## Debian's CrowdSec bouncers into .bouncers/, where apt-get is there
+	@sh deploy/bouncers/fetch.sh
+
 .venv/ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Floodwarden needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
@@ -48,4 +51,4 @@ kafka: ## Apache Kafka from Maven Central into .kafka/, where java and mvn are t
 	@touch $@
 
 clean:
-	rm -rf .venv .kafka var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .kafka .bouncers var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

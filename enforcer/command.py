@@ -6,13 +6,15 @@ naming the argument or the server that is wrong, and the fix.
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from enforcer import guardrails
 from enforcer.errors import CommandError
 from enforcer.plan import lifted
+from enforcer.reputation import Listed, Rules, Sync, sync
 from enforcer.scope import Change, Scope
 from enforcer.session import Result, now_ms, session
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
@@ -78,6 +80,29 @@ def deny_list(settings: Settings) -> list[Action]:
     """What restricts clients now: denials, challenges, throttles, by whomever; the newest first."""
     with session(settings) as opened:
         return _newest_first(opened.in_force(*_RESTRICTS))
+
+
+def deny_import(
+    settings: Settings, listed: Sequence[Listed], source: str, rules: Rules,
+    told: Callable[[int, int], None], *, plan_only: bool = False,
+) -> tuple[Sync, Result | None]:  # fmt: skip
+    """Restrict whom the list of `source` names, and no longer whom it named before; `told` hears progress of a total.
+
+    What the allowlist or our own proxies cover is left alone. None in place of a result where nothing is to be done.
+    """
+    if not re.fullmatch(r"[\w.-]{1,64}", source):
+        raise CommandError("bad_value", "source", f"{source[:40]!r} is no name", "letters, digits, `.`, `-` and `_`")
+    if not 1 <= rules.seconds <= settings.action_seconds_max:
+        fix = f"raise {PREFIX}ACTION_SECONDS_MAX"
+        raise CommandError(
+            "bad_value", "seconds", f"{rules.seconds} is not from 1 to {settings.action_seconds_max}", fix
+        )
+    with session(settings) as opened:
+        made = sync(listed, opened.in_force(*_RESTRICTS), opened.protected(), source, rules, now_ms())
+        actions = [*made.add, *made.lift]
+        if plan_only or not actions:
+            return made, None
+        return made, opened.carry_out_many(actions, lambda done: told(done, len(actions)))
 
 
 def undo(settings: Settings, action_uid: str, by: str, reason: str = "") -> Result:

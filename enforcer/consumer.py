@@ -17,6 +17,8 @@ from redis.exceptions import RedisError
 
 from enforcer import http, metrics, records
 from enforcer.acknowledgements import Watch
+from enforcer.bouncers.keys import Keys
+from enforcer.bouncers.lapi import Lapi
 from enforcer.ledger import Ledger
 from enforcer.plan import PlanConfig, Planner
 from enforcer.projector import Projector, Record, backoff_s
@@ -26,7 +28,7 @@ from schemas import topics
 from schemas.dead_letter import Origin
 from schemas.errors import BadMessageError
 from schemas.redis_client import connect_async
-from schemas.settings import PORTS, Settings
+from schemas.settings import PORTS, PREFIX, Settings
 
 PORT: Final = PORTS["enforcer"]
 TICK_S: Final = 0.1
@@ -65,9 +67,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         SettingsError: a malformed allowlist or proxy list.
     """
     shell = _Shell(settings, PlanConfig.of(settings))
-    web = http.server(
-        http.create_app(lambda: tuple(shell.watch.done), shell.why_not_ready), settings.host, settings.port or PORT
-    )
+    app = http.create_app(lambda: tuple(shell.watch.done), shell.why_not_ready, shell.lapi.routes())
+    web = http.server(app, settings.host, settings.port or PORT)
     serving: asyncio.Task[Any] = asyncio.create_task(web.serve())
     enforcing: asyncio.Task[Any] = asyncio.create_task(shell.enforce())
     stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
@@ -89,6 +90,8 @@ class _Shell:
         self._config = config
         self._planner = Planner(config)
         self._redis = connect_async(settings.redis, timeout_s=REDIS_TIMEOUT_S, connect_timeout_s=REDIS_TIMEOUT_S)
+        keys = Keys(settings.bouncer_keys.get_secret_value(), PREFIX + "BOUNCER_KEYS")
+        self.lapi = Lapi(keys.name_of, clock_ms, scoped=settings.bouncer_scoped)
         self.watch = Watch(self._redis, settings.keys, clock_ms)
         self._waiting_for = f"Kafka at {settings.kafka}"
         self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold
@@ -123,7 +126,11 @@ class _Shell:
             ledger = Ledger(self._config.ladder, len(partitions))
             writer = Writer(self._redis, self._settings.keys, clock_ms)
             projector = Projector(
-                ledger, writer, self.watch, observe=lambda action: self._planner.observe(action, clock_ms())
+                ledger,
+                writer,
+                self.watch,
+                observe=lambda action: self._planner.observe(action, clock_ms()),
+                changed=self.lapi.apply,
             )
             self._projector = projector
             follower.assign(partitions)
@@ -159,6 +166,7 @@ class _Shell:
             if not caught_up and self._reached(ends):
                 caught_up = True
                 projector.begin({tp.partition: end for tp, end in ends.items()})
+                self.lapi.begin(projector.ledger)
                 self._waiting_for = "Redis"
             batches = await follower.getmany(timeout_ms=200 if caught_up else 20, max_records=BATCH_MAX)
             for tp, messages in batches.items():

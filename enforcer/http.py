@@ -15,8 +15,10 @@ from starlette.routing import Route
 from enforcer.acknowledgements import KEPT, Enforcement
 
 
-def create_app(enforcements: Callable[[], Sequence[Enforcement]], why_not_ready: Callable[[], str]) -> Starlette:
-    """The application; `why_not_ready` gives an empty text once the enforcer is ready."""
+def create_app(
+    enforcements: Callable[[], Sequence[Enforcement]], why_not_ready: Callable[[], str], more: Sequence[Route] = ()
+) -> Starlette:
+    """The application, with `more` routes; `why_not_ready` gives an empty text once the enforcer is ready."""
 
     def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -41,6 +43,7 @@ def create_app(enforcements: Callable[[], Sequence[Enforcement]], why_not_ready:
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             Route("/v1/enforcements", recent),
+            *more,
         ]
     )
 
@@ -55,5 +58,9 @@ class Server(uvicorn.Server):
 
 
 def server(app: Starlette, host: str, port: int) -> Server:
-    """A server for `app`, not yet started."""
-    return Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off"))
+    """A server for `app`, not yet started. It does not wait for those who follow an endless stream."""
+    return Server(
+        uvicorn.Config(
+            app, host=host, port=port, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+    )

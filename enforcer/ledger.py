@@ -87,6 +87,10 @@ class Ledger:
         """Actions a limiter must know. A notice is none: it is recorded only."""
         return iter(self._active.values())
 
+    def ended(self) -> Iterator[Action]:
+        """Actions that ended and still weigh on the next, in the order of the topic."""
+        return (action for action in self._records.values() if action.status is not ActionStatus.ACTIVE)
+
     def position(self, target: Target) -> tuple[int, int]:
         """Partition of everything about `target`, and the last offset folded from it (-1: none)."""
         partition = records.partition(target, self._partitions)

@@ -14,6 +14,9 @@
 | floodwarden_enforcer_live_nodes | | limiter nodes heard of in the last 5 s |
 | floodwarden_enforcer_time_to_enforce_seconds | since | from `crossed` (evidence sufficed) or `created` (planned) to the last node's acknowledgement |
 | floodwarden_enforcer_unacknowledged_total | | actions some live node had not acknowledged in time |
+| floodwarden_enforcer_bouncer_pulls_total | bouncer | deltas of decisions that a bouncer fetched |
+| floodwarden_enforcer_bouncer_items_total | bouncer, name | requests or packets a bouncer reports: processed, dropped |
+| floodwarden_enforcer_bouncer_decisions | bouncer | decisions a bouncer reports to hold |
 """  # noqa: E501 - one row a metric
 
 from __future__ import annotations
@@ -39,3 +42,6 @@ TIME_TO_ENFORCE: Final = Histogram(
     _P + "time_to_enforce_seconds", "To the last node's acknowledgement", ["since"], buckets=_SECONDS
 )
 UNACKNOWLEDGED: Final = Counter(_P + "unacknowledged", "Actions not acknowledged by every live node in time")
+BOUNCER_PULLS: Final = Counter(_P + "bouncer_pulls", "Deltas of decisions that a bouncer fetched", ["bouncer"])
+BOUNCER_ITEMS: Final = Counter(_P + "bouncer_items", "Requests or packets a bouncer reports", ["bouncer", "name"])
+BOUNCER_STANDING: Final = Gauge(_P + "bouncer_decisions", "Decisions a bouncer reports to hold", ["bouncer"])

@@ -42,14 +42,22 @@ class Projector:
     """
 
     def __init__(
-        self, ledger: Ledger, writer: Writer, watch: Watch, *, observe: Callable[[Action], Sequence[Action]]
+        self,
+        ledger: Ledger,
+        writer: Writer,
+        watch: Watch,
+        *,
+        observe: Callable[[Action], Sequence[Action]],
+        changed: Callable[[Change], None],
     ) -> None:
+        """`observe` gives what to publish about an action; `changed` hears what comes into and goes out of force."""
         self.ledger = ledger
         self.begun = asyncio.Event()  # the topic has been read as far as it went at the start
         self.ready = asyncio.Event()  # and Redis is what it says
         self._writer = writer
         self._watch = watch
         self._observe = observe
+        self._changed = changed
         self._pending: deque[Change] = deque()
         self._wake = asyncio.Event()
         self._compare = False
@@ -68,8 +76,10 @@ class Projector:
         answers = [folded.again] if folded.again is not None else []
         if action is not None:
             answers += self._observe(action)
-        if folded.change is not None and self.begun.is_set():
-            self._push(folded.change)
+        if folded.change is not None:
+            self._changed(folded.change)
+            if self.begun.is_set():
+                self._push(folded.change)
         metrics.ACTIVE.set(self.ledger.count_in_force)
         return answers
 

@@ -26,6 +26,8 @@ BROKER_WAIT_S: Final = 5.0
 FORCE_WAIT_S: Final = 5.0
 ACK_WAIT_S: Final = 2.0
 PAGE: Final = 1_000
+MANY: Final = 5_000  # of a list of actions: written, and awaited, at a time
+MANY_WAIT_S: Final = 60.0
 _POLL_S: Final = 0.005
 _META: Final = frozenset({"version", "id", "epoch"})
 
@@ -88,11 +90,39 @@ class Session:
         version = self._wait(lambda: self._version_with(actions, gone), FORCE_WAIT_S)
         if version is None:
             raise _no_enforcer("the command is written, but no enforcer has put it in force")
+        return self._in_force(actions, version, begun_ms, also_gone)
+
+    def carry_out_many(self, actions: Sequence[Action], told: Callable[[int], None]) -> Result:
+        """As `carry_out`, however many: `told` hears how many are in force so far."""
+        self.need_enforcer()
+        begun_ms, version = now_ms(), 0
+        for start in range(0, len(actions), MANY):
+            part = actions[start : start + MANY]
+            self._publish(part)
+            # The last is soon the last to come, and looking at one costs the enforcer's Redis little.
+            for looked_at in (part[-1:], part):
+                reached = self._wait(lambda some=looked_at: self._version_with(some, set()), MANY_WAIT_S)  # type: ignore[misc]
+            if reached is None:
+                raise _no_enforcer(f"{start} of {len(actions)} are in force, the next are written and wait")
+            version = reached
+            told(start + len(part))
+        return self._in_force(actions, version, begun_ms, ())
+
+    def protected(self) -> guardrails.Allowlist:
+        """What settings and commands allow, and our own proxies."""
+        settings = self._settings
+        return guardrails.Allowlist([
+            *parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
+            *parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
+            *(action.target for action in self.in_force(ActionKind.ALLOW)),
+        ])  # fmt: skip
+
+    def _in_force(self, actions: Sequence[Action], version: int, begun_ms: int, gone: tuple[Action, ...]) -> Result:
         in_force_ms = now_ms() - begun_ms
         self._wait(lambda: None if self._acknowledged(version)[1] else True, ACK_WAIT_S)
         acks, missing = self._acknowledged(version)
         ack_ms = {node: at_ms - begun_ms for node, at_ms in acks.items()}
-        return Result(tuple(actions), version, in_force_ms, ack_ms, missing, also_gone)
+        return Result(tuple(actions), version, in_force_ms, ack_ms, missing, gone)
 
     def _publish(self, actions: Sequence[Action]) -> None:
         name = self._settings.topic(topics.ACTIONS)

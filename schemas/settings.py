@@ -23,7 +23,7 @@ PORTS: Final = {
     "ingest": 8083,
     "meter": 8085,
 }  # where a program listens unless `port` says
-_SECRET: Final = frozenset({"redis", "secret", "usage_store"})  # never shown, not even when malformed
+_SECRET: Final = frozenset({"redis", "secret", "usage_store", "bouncer_keys"})  # never shown, not even when malformed
 
 
 class Settings(BaseSettings):
@@ -186,6 +186,12 @@ class Settings(BaseSettings):
     escalation: float = Field(4.0, ge=1, description="each repeat lasts this many times longer")
     quiet_seconds: int = Field(21_600, ge=1, description="so long without an action takes a target one rung down")
     action_seconds_max: int = Field(86_400, ge=1, description="no action of automation is longer, repeated or not")
+    bouncer_keys: SecretStr = Field(
+        SecretStr(""), description="keys of CrowdSec's bouncers: NAME=KEY, comma separated (docs/bouncers.md)"
+    )
+    bouncer_scoped: bool = Field(
+        False, description="tell bouncers of denials on one route too; they deny the client everywhere"
+    )
     dry_run: bool = Field(False, description="plan and explain actions, and do none")
 
     @field_validator("redis")

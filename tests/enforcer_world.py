@@ -16,6 +16,7 @@ import httpx
 import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
+from pydantic import SecretStr
 from servers import free_port
 
 from floodwarden import embedded
@@ -162,8 +163,8 @@ class World:
             lambda: next((a for a in self.snapshot().values() if a["target"]["value"] == value), None), within_s
         )
 
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.settings.port}{path}", timeout=5)
+    def get(self, path: str, key: str = "") -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.settings.port}{path}", timeout=5, headers={"x-api-key": key})
 
     def is_ready(self) -> bool:
         try:
@@ -181,7 +182,9 @@ class World:
     def enforcer(self, *, quiet: bool = False) -> Iterator[subprocess.Popen[bytes]]:
         """A ready enforcer in a process of its own; ended with the block, if it still runs."""
         given = {
-            f"FLOODWARDEN_{name.upper()}": str(getattr(self.settings, name)) for name in self.settings.model_fields_set
+            f"FLOODWARDEN_{name.upper()}": str(value.get_secret_value() if isinstance(value, SecretStr) else value)
+            for name in self.settings.model_fields_set
+            for value in (getattr(self.settings, name),)
         }
         code = "from enforcer.consumer import run; from schemas.settings import load; run(load())"
         output = subprocess.DEVNULL if quiet else None

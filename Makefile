@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 V := .venv/bin
+# A process a core, each with servers of its own; a file's tests stay together, so that they share them.
+PYTEST := $(V)/pytest -q -n $(or $(TEST_PROCESSES),auto) --dist loadfile
 .PHONY: demo up test test-fast test-kafka chaos check fix bench kafka bouncers clean
 
 demo: .venv/ready ## the whole loop on embedded parts, an attack included; fails unless it was stopped
@@ -12,13 +14,13 @@ up: .venv/ready ## everything in one, until Ctrl-C
 	$(V)/floodwarden up
 
 test: .venv/ready kafka bouncers ## everything
-	$(V)/pytest -q
+	$(PYTEST)
 
 test-fast: .venv/ready ## what needs no service
-	$(V)/pytest -q -m "not integration and not kafka and not slow"
+	$(PYTEST) -m "not integration and not kafka and not slow"
 
 test-kafka: .venv/ready kafka ## the integration suite on real Apache Kafka
-	FW_TEST_BROKER=kafka $(V)/pytest -q -m "integration or kafka"
+	FW_TEST_BROKER=kafka $(PYTEST) -m "integration or kafka"
 
 chaos: .venv/ready kafka ## workers and broker killed at random moments under load, 16 seeds: is every count right?
 	FW_CHAOS_SEEDS=16 $(V)/pytest -q tests/test_chaos.py tests/test_metering_chaos.py
@@ -29,7 +31,7 @@ check: .venv/ready ## linters, types, architecture, fast tests
 	$(V)/mypy
 	$(V)/lint-imports
 	$(V)/python tests/raises.py
-	$(V)/pytest -q -m "not integration and not kafka and not slow"
+	$(PYTEST) -m "not integration and not kafka and not slow"
 
 fix: .venv/ready
 	$(V)/ruff check --fix .

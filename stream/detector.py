@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -17,18 +16,16 @@ from schemas.alert import Alert
 from schemas.errors import BadMessageError
 from schemas.settings import Settings
 from schemas.usage import MEASURES, Block, Kind
-from stream import storage
 from stream.blocks import Message
 from stream.combine import entity_hash
 from stream.combiner import Arrived
 from stream.driver import Group, Place
-from stream.errors import SnapshotError
+from stream.keeper import Keeper
 from stream.metrics import Metrics
 from stream.pipeline import Config, Pipeline, Usage
 from stream.sender import Outgoing, Sender
 
 log = structlog.get_logger(__name__)
-REST: Final = 10  # a snapshot that took long comes so many times its length later
 PEEK_SHARE: Final = 4  # after a step that peeked, so many times its length without; while there is time, much less
 PEEK_SHARE_IDLE: Final = 0.5
 BUSY_MESSAGES: Final = (
@@ -45,10 +42,8 @@ class Held:
     pipeline: Pipeline
     next: int
     waiting: list[tuple[int, bytes]] = field(default_factory=list)
-    snapshot_due_s: float = 0.0
     peek_due_s: float = 0.0
     tick_due_s: float = 0.0
-    snapshot_offset: int = -1
     busy: bool = False
 
     def take(self, message: Message) -> bool:
@@ -87,6 +82,7 @@ class Detector:
     def __init__(self, settings: Settings, model: Model, sender: Sender, metrics: Metrics) -> None:
         self._settings, self._model, self._sender, self._metrics = settings, model, sender, metrics
         self._config = Config.of(settings)
+        self._keeper = Keeper(settings, metrics)
         self._usage = settings.topic(topics.USAGE)
         self._decisions = settings.topic(topics.DECISIONS)
         self._alerts = settings.topic(topics.ALERTS)
@@ -104,6 +100,7 @@ class Detector:
         """
         async with self._lock:
             ours = {p for topic, p in group.assigned() if topic == self._usage}
+            await self._keeper.settle()  # what is another's from now on, we have done with
             new = ours - self._held.keys()
             bounds = await group.bounds((self._usage, p) for p in new)
             loaded = [await asyncio.to_thread(self._load, p, bounds[self._usage, p]) for p in sorted(new)]
@@ -140,7 +137,7 @@ class Detector:
                 alerts = await asyncio.to_thread(self._look, held.pipeline, peek)
                 held.rest(began_s, 0, peeked=peek)
                 await self._send(alerts)
-                await self._snapshot(held)
+                await self._keeper.keep(held.partition, held.pipeline, held.next)
 
     async def watch(self) -> None:
         """Say how far behind we are; to be called now and then."""
@@ -163,8 +160,8 @@ class Detector:
         """Snapshots of everything, for a quick start."""
         async with self._lock:
             for held in self._held.values():
-                held.snapshot_due_s = 0.0
-                await self._snapshot(held)
+                await self._keeper.keep(held.partition, held.pipeline, held.next, at_once=True)
+            await self._keeper.settle()
 
     async def usage(self, kind: Kind, value: str, window_s: int) -> Usage | None:
         """The window of one entity; None when its partition is another worker's."""
@@ -208,7 +205,7 @@ class Detector:
         self._metrics.step_messages.labels("detect").observe(len(waiting))
         self._metrics.stage("judge", judged_s - began_s)
         self._metrics.stage("tell", ended_s - judged_s)
-        await self._snapshot(held)
+        await self._keeper.keep(held.partition, held.pipeline, held.next)
 
     def _step(self, pipeline: Pipeline, waiting: Sequence[tuple[int, bytes]], peek: bool) -> _Stepped:  # noqa: FBT001 - to_thread
         blocks: list[Block] = []
@@ -228,52 +225,12 @@ class Detector:
         for alert in alerts:
             self._metrics.alerts.labels(alert.status.value).inc()
 
-    async def _snapshot(self, held: Held) -> None:
-        """Alerts it covers are acknowledged by now."""
-        now_s = time.perf_counter()
-        if now_s < held.snapshot_due_s or held.snapshot_offset == held.next:
-            return
-        size = await asyncio.to_thread(self._write, held)
-        took_s = time.perf_counter() - now_s
-        held.snapshot_offset = held.next
-        held.snapshot_due_s = time.perf_counter() + max(self._settings.snapshot_every_ms / 1000, REST * took_s)
-        self._metrics.snapshot_seconds.observe(took_s)
-        label = str(held.partition)
-        self._metrics.snapshot_bytes.labels(label).set(size)
-        for what, count in held.pipeline.sizes().items():
-            self._metrics.held.labels(label, what).set(count)
-
     def _look(self, pipeline: Pipeline, peek: bool) -> list[Alert]:  # noqa: FBT001 - to_thread
         with self._metrics.cpu("detect"):
             return pipeline.tick(_now_ms(), peek=peek)
 
-    def _write(self, held: Held) -> int:
-        with self._metrics.cpu("snapshot"):
-            state = held.pipeline.snapshot()
-            storage.write(self._path(held.partition), held.next, state)
-        return len(state)
-
     def _load(self, partition: int, bounds: tuple[int, int]) -> Held:
-        """From its snapshot where that fits the topic, else from the earliest block the topic still holds."""
-        earliest, end = bounds
-        try:
-            found = storage.read(self._path(partition))
-            if found is not None and earliest <= found[0] <= end:
-                pipeline = Pipeline.restore(self._model, self._config, found[1])
-                log.info("snapshot", partition=partition, offset=found[0])
-                return Held(partition, pipeline, found[0], snapshot_offset=found[0])
-            if found is not None:
-                log.warning(
-                    "snapshot of another topic", partition=partition, offset=found[0], earliest=earliest, end=end
-                )
-        except SnapshotError as error:
-            log.warning("snapshot refused", partition=partition, reason=str(error))
-        storage.remove(self._path(partition))
-        log.info("rebuild", partition=partition, offset=earliest)
-        return Held(partition, Pipeline(self._model, self._config), earliest)
-
-    def _path(self, partition: int) -> Path:
-        return Path(self._settings.data_dir) / "stream" / f"{self._usage}-{partition}.snapshot"
+        return Held(partition, *self._keeper.load(partition, bounds, self._model, self._config))
 
     def _dead_letter(self, partition: int, offset: int, value: bytes, error: BadMessageError) -> Outgoing:
         self._metrics.dead_letters.labels(error.code).inc()

@@ -6,7 +6,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from detectors.compiled import compiled, numbered
@@ -27,9 +26,11 @@ def networks(addresses: pa.StringArray) -> tuple[I32, pa.Array]:
     codes[plain] = groups
     number = np.empty(len(uniques), np.int64)
     number[groups] = v4[plain]
-    parts = pl.DataFrame({"a": number >> 16, "b": number >> 8 & 255, "c": number & 255})
-    names = parts.select(pl.format("{}.{}.{}.0/24", "a", "b", "c")).to_series().to_list()
-    place = {name: code for code, name in enumerate(names)}
+    text, ends = _slash_24(number)
+    names = pa.StringArray.from_buffers(len(number), pa.py_buffer(ends), pa.py_buffer(text))
+    if not len(other):
+        return codes, names
+    place = {name: code for code, name in enumerate(names.to_pylist())}
     for at, address in zip(other.tolist(), addresses.take(pa.array(other)).to_pylist(), strict=True):
         name = network(address)
         if name is not None:
@@ -69,3 +70,23 @@ def _v4(data: U8, offsets: I32) -> I64:
         if dots == 3 and digits:
             out[i] = value
     return out
+
+
+@compiled
+def _slash_24(numbers: I64) -> tuple[U8, I32]:
+    """Upper 24 bits of IPv4 addresses as text `a.b.c.0/24`, one behind the other, and where each ends."""
+    text, ends, at = np.empty(16 * len(numbers), np.uint8), np.zeros(len(numbers) + 1, np.int32), 0
+    for i in range(len(numbers)):
+        for shift in (16, 8, 0):
+            part = numbers[i] >> shift & 255
+            for unit in (100, 10, 1):
+                if part >= unit or unit == 1:
+                    text[at] = 48 + part // unit % 10
+                    at += 1
+            text[at] = 46
+            at += 1
+        for c in (48, 47, 50, 52):
+            text[at] = c
+            at += 1
+        ends[i + 1] = at
+    return text[:at], ends

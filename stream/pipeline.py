@@ -197,8 +197,8 @@ class Pipeline:
             "unheld_rows": self._at.unheld_rows,
         }
 
-    def snapshot(self) -> bytes:
-        """Everything, from which `restore` goes on as if nothing had happened."""
+    def snapshot(self) -> memoryview:
+        """A copy of everything, from which `restore` goes on as if nothing had happened."""
         hashes, texts = self._names.merged(self._watched)
         arrays: dict[str, NDArray[np.generic]] = {"names": hashes}
         arrays |= {f"windows.{name}": array for name, array in self._windows.arrays().items()}
@@ -213,7 +213,7 @@ class Pipeline:
         return snapshot.pack(arrays, words)
 
     @classmethod
-    def restore(cls, model: Model, config: Config | None, data: bytes) -> Self:
+    def restore(cls, model: Model, config: Config | None, data: bytes | memoryview) -> Self:
         """The inverse of `snapshot`.
 
         Raises:

@@ -15,7 +15,7 @@ _HEAD: Final = struct.Struct("<8sQQ")  # magic, next offset of the usage partiti
 _MAGIC: Final = b"fwstrm1\n"
 
 
-def write(path: Path, offset: int, state: bytes) -> None:
+def write(path: Path, offset: int, state: bytes | memoryview) -> None:
     """Replace the snapshot; after it returns the new one survives a crash, before that the old one does.
 
     One of a later offset stays: its writer has taken over from us.

@@ -213,7 +213,8 @@ def _columns(chance: np.random.Generator, rows: int) -> list[pa.Array]:
     def text(codes: Any, form: str, absent: Any = None) -> pa.Array:
         distinct, at = np.unique(codes, return_inverse=True)
         return pa.DictionaryArray.from_arrays(
-            pa.array(at.astype(np.int32), mask=absent), pa.array([form.format(v) for v in distinct])
+            pa.array(at.astype(np.int32), mask=absent),
+            pa.array([form.format(v, v >> 8, v & 255) for v in distinct.tolist()]),
         )
 
     key, route = chance.integers(0, 3000, rows), chance.integers(0, 40, rows)
@@ -222,7 +223,7 @@ def _columns(chance: np.random.Generator, rows: int) -> list[pa.Array]:
         "verdict": text(zeros, "allow"),
         "node": text(zeros, "node-{}"),
         "tenant": text(key % 20, "tenant-{}"),
-        "ip": text(chance.zipf(1.3, rows) % 20_000, "198.18.{}.1"),
+        "ip": text(chance.zipf(1.3, rows) % 20_000, "198.{1}.{2}.1"),
         "key_id": text(key, "key-{}", keyless),
         "user": text(key, "user-{}", keyless),
         "method": text(zeros, "GET"),

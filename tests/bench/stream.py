@@ -116,7 +116,8 @@ def _columns(chance: np.random.Generator) -> list[pa.Array]:
     def text(codes: np.ndarray[Any, Any], form: str, absent: np.ndarray[Any, Any] | None = None) -> pa.Array:
         distinct, at = np.unique(codes, return_inverse=True)
         return pa.DictionaryArray.from_arrays(
-            pa.array(at.astype(np.int32), mask=absent), pa.array([form.format(v) for v in distinct])
+            pa.array(at.astype(np.int32), mask=absent),
+            pa.array([form.format(v, v >> 8, v & 255) for v in distinct.tolist()]),
         )
 
     ip, key = chance.zipf(1.3, ROWS) % 20_000, chance.integers(0, 3000, ROWS)
@@ -125,7 +126,7 @@ def _columns(chance: np.random.Generator) -> list[pa.Array]:
     given = {
         "verdict": text(np.zeros(ROWS, np.int64), "allow"),
         "node": text(np.zeros(ROWS, np.int64), "node-{}"),
-        "ip": text(ip, "198.18.{}.1"),
+        "ip": text(ip, "198.{1}.{2}.1"),
         "key_id": text(key, "key-{}", keyless),
         "user": text(key, "user-{}", keyless),
         "method": text(np.zeros(ROWS, np.int64), "GET"),

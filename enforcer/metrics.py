@@ -13,6 +13,9 @@
 | floodwarden_enforcer_pending | | deltas waiting for Redis |
 | floodwarden_enforcer_live_nodes | | limiter nodes heard of in the last 5 s |
 | floodwarden_enforcer_time_to_enforce_seconds | since | from `crossed` (evidence sufficed) or `created` (planned) to the last node's acknowledgement |
+| floodwarden_enforcer_stored_total | | words of alerts and actions written to the store |
+| floodwarden_enforcer_store_errors_total | | attempts of the store's writer that failed and are tried again |
+| floodwarden_enforcer_not_stored_total | | words that no database has room for |
 | floodwarden_enforcer_unacknowledged_total | | actions some live node had not acknowledged in time |
 | floodwarden_enforcer_bouncer_pulls_total | bouncer | deltas of decisions that a bouncer fetched |
 | floodwarden_enforcer_bouncer_items_total | bouncer, name | requests or packets a bouncer reports: processed, dropped |
@@ -41,6 +44,9 @@ LIVE_NODES: Final = Gauge(_P + "live_nodes", "Limiter nodes heard of lately")
 TIME_TO_ENFORCE: Final = Histogram(
     _P + "time_to_enforce_seconds", "To the last node's acknowledgement", ["since"], buckets=_SECONDS
 )
+STORED: Final = Counter(_P + "stored", "Words written to the store")
+STORE_ERRORS: Final = Counter(_P + "store_errors", "Attempts of the store's writer tried again")
+NOT_STORED: Final = Counter(_P + "not_stored", "Words that no database has room for")
 UNACKNOWLEDGED: Final = Counter(_P + "unacknowledged", "Actions not acknowledged by every live node in time")
 BOUNCER_PULLS: Final = Counter(_P + "bouncer_pulls", "Deltas of decisions that a bouncer fetched", ["bouncer"])
 BOUNCER_ITEMS: Final = Counter(_P + "bouncer_items", "Requests or packets a bouncer reports", ["bouncer", "name"])

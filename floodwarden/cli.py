@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from floodwarden import cli_control, cli_dead_letter, cli_lists, cli_offline, cli_policy, cli_services, cli_usage
+from floodwarden import (
+    cli_control,
+    cli_dead_letter,
+    cli_lists,
+    cli_offline,
+    cli_policy,
+    cli_services,
+    cli_store,
+    cli_usage,
+)
 
 app = typer.Typer(
     name="floodwarden",
@@ -21,5 +30,14 @@ app = typer.Typer(
         "them and with what they point to. Exit codes: 0 fine, 1 a finding or failure, 2 wrong usage."
     ),
 )
-for part in (cli_services, cli_offline, cli_control, cli_lists, cli_dead_letter, cli_policy, cli_usage):
+for part in (
+    cli_services,
+    cli_offline,
+    cli_control,
+    cli_lists,
+    cli_dead_letter,
+    cli_policy,
+    cli_usage,
+    cli_store,
+):
     part.register(app)

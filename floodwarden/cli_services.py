@@ -29,7 +29,7 @@ _FIRST_PORT: Final = PORTS["limiter"]
 _PROGRAMS: Final = {
     "limiter": "limiter.http",
     "stream": "stream.app",
-    "enforcer": "enforcer.consumer",
+    "enforcer": "enforcer.app",
     "ingest": "limiter.ingest.app",
     "meter": "stream.metering.app",
 }

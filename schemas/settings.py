@@ -23,7 +23,7 @@ PORTS: Final = {
     "ingest": 8083,
     "meter": 8085,
 }  # where a program listens unless `port` says
-_SECRET: Final = frozenset({"redis", "secret", "usage_store", "bouncer_keys"})  # never shown, not even when malformed
+_SECRET: Final = frozenset({"redis", "secret", "store", "usage_store", "bouncer_keys"})  # not even shown when malformed
 
 
 class Settings(BaseSettings):
@@ -191,6 +191,14 @@ class Settings(BaseSettings):
     )
     bouncer_scoped: bool = Field(
         False, description="tell bouncers of denials on one route too; they deny the client everywhere"
+    )
+    store: SecretStr = Field(
+        SecretStr(""),
+        description="where alerts, actions, labels, keys and the audit are kept: sqlite:///FILE or "
+        "postgresql+psycopg://USER:PASSWORD@HOST/DB; `enforcer.db` in `data_dir` when empty",
+    )
+    store_days: int = Field(
+        90, ge=1, le=3650, description="alerts, incidents and actions are deleted so long after they ended"
     )
     dry_run: bool = Field(False, description="plan and explain actions, and do none")
 

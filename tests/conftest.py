@@ -1,7 +1,8 @@
 """Servers every suite runs on, found or started in this order, the same for each:
 an address in the environment, a real server on this machine, a container, the embedded one; else a skip that says why.
 
-    FW_TEST_REDIS=redis://...   FW_TEST_KAFKA=host:port   FW_TEST_BROKER=kafka|embedded (only that one; unset: both)
+    FW_TEST_REDIS=redis://...   FW_TEST_KAFKA=host:port   FW_TEST_POSTGRES=postgresql+psycopg://...
+    FW_TEST_BROKER=kafka|embedded (only that one; unset: both)
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import Path
 
 import pytest
 import redis
+import sqlalchemy as sa
 from docker.errors import DockerException
 from hypothesis import settings as hypothesis_settings
-from servers import ROOT, free_port, kafka, why_no_kafka
+from servers import ROOT, free_port, kafka, postgres, why_no_kafka, why_no_postgres
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
@@ -131,6 +133,31 @@ def broker(request: pytest.FixtureRequest) -> str:
         pytest.skip(f"FW_TEST_BROKER={only}")
     address: str = request.getfixturevalue("kafka_address" if request.param == "kafka" else "embedded_address")
     return address
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a PostgreSQL in which tests make databases."""
+    if reason := why_no_postgres():
+        pytest.skip(reason)
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Where each time there is an empty database; a test that takes it runs on SQLite and on PostgreSQL."""
+
+    def make() -> str:
+        name = f"t{uuid.uuid4().hex}"
+        if request.param == "sqlite":
+            return f"sqlite:///{tmp_path / name / 'store.db'}"
+        url = request.getfixturevalue("postgres_url")
+        with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as at:
+            at.execute(sa.text(f"CREATE DATABASE {name}"))
+        return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

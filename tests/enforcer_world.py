@@ -100,6 +100,13 @@ class World:
         self.keys = self.settings.keys
         self._producer = Producer({"bootstrap.servers": broker, "linger.ms": 0})
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes a program run with these settings."""
+        given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set}
+        plain = {name: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for name, v in given.items()}
+        return os.environ | {f"FLOODWARDEN_{name.upper()}": value for name, value in plain.items()}
+
     def send(self, *alerts: Alert | bytes) -> None:
         for message in alerts:
             value = message if isinstance(message, bytes) else message.model_dump_json().encode()
@@ -179,16 +186,11 @@ class World:
         self.redis.hset(self.keys.acks, name, f"{version} {now_ms()}")
 
     @contextmanager
-    def enforcer(self, *, quiet: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    def enforcer(self, *, quiet: bool = False, program: str = "enforcer.consumer") -> Iterator[subprocess.Popen[bytes]]:
         """A ready enforcer in a process of its own; ended with the block, if it still runs."""
-        given = {
-            f"FLOODWARDEN_{name.upper()}": str(value.get_secret_value() if isinstance(value, SecretStr) else value)
-            for name in self.settings.model_fields_set
-            for value in (getattr(self.settings, name),)
-        }
-        code = "from enforcer.consumer import run; from schemas.settings import load; run(load())"
+        code = f"from {program} import run; from schemas.settings import load; run(load())"
         output = subprocess.DEVNULL if quiet else None
-        process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | given, stdout=output)
+        process = subprocess.Popen([sys.executable, "-c", code], env=self.environment, stdout=output)
         try:
             eventually(self.is_ready, 40)
             yield process

@@ -124,28 +124,58 @@ def why_no_postgres() -> str | None:
     return "no PostgreSQL on this machine: install postgresql, or set FW_TEST_POSTGRES"
 
 
+class Postgres:
+    """A PostgreSQL of our own under `directory`; `stop` and `start` again keep its data."""
+
+    def __init__(self, directory: str) -> None:
+        tools, port = _postgres_bin(), free_port()
+        assert tools
+        user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        if user:
+            shutil.chown(directory, user)
+        self._run = partial(
+            subprocess.run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, user=user, cwd=directory
+        )
+        data = f"{directory}/data"
+        self._run([tools / "initdb", "-A", "trust", "-U", "floodwarden", "-D", data])
+        self._options = (
+            f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={directory} -c fsync=off"
+        )
+        self._control = [tools / "pg_ctl", "-D", data, "-w", "-l", f"{directory}/log"]
+        self.url = f"postgresql+psycopg://floodwarden@127.0.0.1:{port}/postgres"
+
+    def start(self) -> None:
+        self._run([*self._control, "-o", self._options, "start"])
+
+    def stop(self) -> None:
+        self._run([*self._control, "-m", "immediate", "stop"])
+
+
+@contextmanager
+def own_postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL that the test may stop and start; running again at the end."""
+    with tempfile.TemporaryDirectory(prefix="floodwarden-postgres-", ignore_cleanup_errors=True) as scratch:
+        server = Postgres(scratch)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL in which databases may be made; one of our own unless FW_TEST_POSTGRES names one."""
     if url := os.environ.get("FW_TEST_POSTGRES"):
         yield url
         return
-    tools, port = _postgres_bin(), free_port()
-    assert tools
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    with tempfile.TemporaryDirectory(prefix="floodwarden-postgres-", ignore_cleanup_errors=True) as scratch:
-        if user:
-            shutil.chown(scratch, user)
-        data = f"{scratch}/data"
-        run = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, user=user)
-        run([tools / "initdb", "-A", "trust", "-U", "floodwarden", "-D", data], cwd=scratch)
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={scratch} -c fsync=off"
-        control = [tools / "pg_ctl", "-D", data, "-w", "-l", f"{scratch}/log"]
-        run([*control, "-o", options, "start"], cwd=scratch)
-        try:
-            yield f"postgresql+psycopg://floodwarden@127.0.0.1:{port}/postgres"
-        finally:
-            run([*control, "-m", "immediate", "stop"], cwd=scratch)
+    with own_postgres() as server:
+        yield server.url
+
+
+def why_no_own_postgres() -> str | None:
+    """The reason a PostgreSQL that a test may stop cannot be had here, None when it can."""
+    return None if _postgres_bin() else "no PostgreSQL on this machine: install postgresql"
 
 
 def _postgres_bin() -> Path | None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import polars as pl
 import pytest
 import sqlalchemy as sa
 from metering_traffic import Cells, counted, messages, traffic
-from servers import postgres, why_no_postgres
 from stream_traffic import NOW_MS, row
 
 from schemas.decision import Decision
@@ -25,30 +22,6 @@ from stream.metering.store import HOUR_S, Store
 from stream.metering.tables import HOURS, MINUTES
 
 DAY_MS = 86_400_000
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    if reason := why_no_postgres():
-        pytest.skip(reason)
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Where each time there is an empty database."""
-
-    def make() -> str:
-        name = f"t{uuid.uuid4().hex}"
-        if request.param == "sqlite":
-            return f"sqlite:///{tmp_path / name / 'usage.db'}"
-        url = request.getfixturevalue("postgres_url")
-        with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as at:
-            at.execute(sa.text(f"CREATE DATABASE {name}"))
-        return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
-
-    return make
 
 
 @pytest.fixture

@@ -6,27 +6,22 @@ the two tables, minutes or hours, so that a sum over both is always whole, and i
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from schemas import sql
 from stream.metering import tables
 from stream.metering.errors import StoreError, TakenOverError
 from stream.metering.minutes import MEASURES, ORDERS, Batch, Progress
 from stream.metering.tables import HOLES, HOURS, KEY, MINUTES, PROGRESS, UPKEEP
 
 HOUR_S: Final = 3600
-_LOCK_WAIT_MS: Final = 30_000
-_LOCK_PAUSE_S: Final = 0.01
 _ROWS_A_TIME: Final = 20_000
 
 
@@ -45,20 +40,11 @@ def connect(url: str) -> sa.Engine:
         StoreError: there is none, or none that can do what we need.
     """
     try:
-        made = sa.engine.make_url(url)
-        if made.get_backend_name() not in ("sqlite", "postgresql"):
-            raise StoreError(f"{_shown(url)}: FLOODWARDEN_USAGE_STORE is sqlite:///FILE or postgresql+psycopg://...")
-        if made.get_backend_name() == "sqlite" and made.database:
-            Path(made.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(made, pool_pre_ping=True)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _prepare)
-            sa.event.listen(engine, "begin", _begin)
+        engine = sql.engine(url)
         with engine.execution_options(writes=True).begin() as at:
             tables.make(at)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, DBAPIError, OSError) as error:
-        why = str(getattr(error, "orig", None) or error).strip()
-        raise StoreError(f"{_shown(url)}: {why}; set FLOODWARDEN_USAGE_STORE") from error
+    except sql.FAILURES as error:
+        raise StoreError(f"{_shown(url)}: {sql.reason(error)}; set FLOODWARDEN_USAGE_STORE") from error
     return engine
 
 
@@ -88,7 +74,7 @@ class Store:
                 _add(at, self._fitting(at, int(str(kind)), int(str(start_s)), late))
             for hole in batch.holes:
                 row = {name: getattr(hole, name) for name in ("source", "start", "end", "from_s", "until_s")}
-                at.execute(tables.insert(at, HOLES).values(partition=partition, **row).on_conflict_do_nothing())
+                at.execute(sql.insert(at, HOLES).values(partition=partition, **row).on_conflict_do_nothing())
         return turn + 1
 
     def upkeep(self, now_s: int, *, minutes_s: int, hours_s: int, every_s: int) -> bool:
@@ -102,7 +88,7 @@ class Store:
             keys = (MINUTES.c.kind, hour, MINUTES.c.other, MINUTES.c.entity)
             sums = sa.select(*keys, *(_sum(MINUTES, name) for name in MEASURES)).where(old).group_by(*keys)
             touched = at.execute(sa.select(MINUTES.c.kind, hour).where(old).distinct()).all()
-            at.execute(tables.adding(tables.insert(at, HOURS).from_select([*KEY, *MEASURES], sums), HOURS))
+            at.execute(tables.adding(sql.insert(at, HOURS).from_select([*KEY, *MEASURES], sums), HOURS))
             at.execute(sa.delete(MINUTES).where(old))
             for kind, start_s in touched:
                 self._prune(at, kind, start_s)
@@ -117,7 +103,7 @@ class Store:
         if engine.dialect.name == "postgresql":
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         with engine.begin() as at:
-            at.execute(tables.insert(at, UPKEEP).values(id=1, done_s=0).on_conflict_do_nothing())
+            at.execute(sql.insert(at, UPKEEP).values(id=1, done_s=0).on_conflict_do_nothing())
             due = sa.update(UPKEEP).where(UPKEEP.c.done_s <= now_s - every_s).values(done_s=now_s)
             yield at if at.execute(due).rowcount else None
 
@@ -150,12 +136,12 @@ class Store:
         row = {"kind": kind, "start_s": start_s, "other": True, "entity": "", **gone._asdict()}
         at.execute(sa.delete(HOURS).where(light))
         if gone.n is not None:
-            at.execute(tables.adding(tables.insert(at, HOURS).values(**row), HOURS))
+            at.execute(tables.adding(sql.insert(at, HOURS).values(**row), HOURS))
 
 
 def _advance(at: sa.Connection, partition: int, turn: int, state: bytes) -> None:
     if not turn:
-        first = tables.insert(at, PROGRESS).values(partition=partition, turn=0, state=state)
+        first = sql.insert(at, PROGRESS).values(partition=partition, turn=0, state=state)
         at.execute(first.on_conflict_do_nothing())
     mine = (PROGRESS.c.partition == partition) & (PROGRESS.c.turn == turn)
     done = at.execute(sa.update(PROGRESS).where(mine).values(turn=turn + 1, state=state))
@@ -164,7 +150,7 @@ def _advance(at: sa.Connection, partition: int, turn: int, state: bytes) -> None
 
 
 def _add(at: sa.Connection, frame: pl.DataFrame) -> None:
-    statement = tables.adding(tables.insert(at, MINUTES), MINUTES)
+    statement = tables.adding(sql.insert(at, MINUTES), MINUTES)
     ordered = frame.select(pl.col("hash").eq(0).alias("other"), *(n for n in (*KEY, *MEASURES) if n != "other"))
     for part in ordered.sort("kind", "start_s", "other", "entity").iter_slices(_ROWS_A_TIME):
         at.execute(statement, part.to_dicts())
@@ -174,31 +160,5 @@ def _sum(table: sa.Table, name: str) -> sa.Label[Any]:
     return sa.cast(sa.func.sum(table.c[name]), sa.BigInteger).label(name)  # PostgreSQL sums BIGINT to NUMERIC
 
 
-def _prepare(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # transactions begin where `_begin` says, not where the driver guesses
-    for pragma in (f"busy_timeout={_LOCK_WAIT_MS}", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
-    until_s = time.monotonic() + _LOCK_WAIT_MS / 1000
-    while (
-        True
-    ):  # of several that make it WAL at once SQLite tells all but one at once that it is locked, and has none wait
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > until_s:
-                raise
-            time.sleep(_LOCK_PAUSE_S)
-        else:
-            return
-
-
-def _begin(connection: sa.Connection) -> None:
-    """Who is going to write takes the lock at once: none that only reads can become a writer too late."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
-
-
 def _shown(url: str) -> str:
-    try:
-        return sa.engine.make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "FLOODWARDEN_USAGE_STORE"
+    return sql.shown(url) or "FLOODWARDEN_USAGE_STORE"

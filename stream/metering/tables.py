@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from schemas import sql
 from stream.metering.minutes import MEASURES
 
 _META: Final = sa.MetaData()
@@ -57,14 +57,8 @@ UPKEEP: Final = sa.Table(
 
 def make(at: sa.Connection) -> None:
     """The tables that are missing; of several meters that start together one makes them, and the others wait for it."""
-    if at.dialect.name == "postgresql":
-        at.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
+    sql.lock(at, _MAKING)
     _META.create_all(at)
-
-
-def insert(at: sa.Connection, table: sa.Table) -> Any:
-    """An INSERT in the words of this database, which may be told what to do ON CONFLICT."""
-    return (sqlite.insert if at.dialect.name == "sqlite" else postgresql.insert)(table)
 
 
 def adding(statement: Any, table: sa.Table) -> Any:

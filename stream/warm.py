@@ -9,7 +9,7 @@ from detectors.artifact import Model
 from schemas import codec
 from schemas.decision import TS_MS_MAX, TS_MS_MIN, Decision
 from stream.combine import combine
-from stream.panes import merged
+from stream.panes import COLUMNS, merged
 from stream.pipeline import Pipeline
 
 
@@ -30,4 +30,4 @@ def warm(model: Model) -> None:
     for some in (blocks[:2], blocks[2:]):
         pipeline.step(some, TS_MS_MIN)
     pipeline.finish()
-    merged([(np.zeros(2, np.int64), np.zeros((2, 1), np.int64))])  # else only of many rows
+    merged([(np.zeros(2, np.int64), np.zeros((2, COLUMNS), np.int64))])  # else only of many rows

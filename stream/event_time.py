@@ -51,49 +51,36 @@ class Timed:
 
 def timed(ts_ms: I64, lengths: Sequence[int], messages: Sequence[Message], newest_ms: int, rule: Rule) -> Timed:
     """Times of the rows of `messages`, `lengths` of each, their partition having come to `newest_ms` (0: none)."""
-    ts_ms, skewed = _righted(ts_ms, lengths, messages, rule.skew_ms)
-    if not len(ts_ms):
-        return Timed(ts_ms, None, 0, newest_ms, skewed)
-    last_ms = max(newest_ms, int(ts_ms.max()))
-    if int(ts_ms.min()) // 1000 >= (last_ms - rule.lateness_ms) // 1000:
-        return Timed(ts_ms, None, 0, last_ms, skewed)
-    floor_s = np.repeat((_before(ts_ms, lengths, newest_ms) - rule.lateness_ms) // 1000, lengths)
-    own_s = ts_ms // 1000
-    late = int((own_s < floor_s).sum())
-    return Timed(ts_ms, np.maximum(own_s, floor_s) if late else None, late, last_ms, skewed)
-
-
-def _before(ts_ms: I64, lengths: Sequence[int], newest_ms: int) -> I64:
-    """The partition's time before each message."""
     count = np.asarray(lengths, np.int64)
     some = np.flatnonzero(count)
-    newest = np.full(len(count) + 1, newest_ms, np.int64)
-    newest[1 + some] = np.maximum.reduceat(ts_ms, (np.cumsum(count) - count)[some])
-    before: I64 = np.maximum.accumulate(newest)[:-1]
-    return before
+    if not len(some):
+        return Timed(ts_ms, None, 0, newest_ms, ())
+    messages, count = [messages[i] for i in some.tolist()], count[some]
+    ts_ms, skewed = _righted(ts_ms, count, messages, rule.skew_ms)
+    starts = np.cumsum(count) - count
+    newest = np.maximum.accumulate(np.append(newest_ms, np.maximum.reduceat(ts_ms, starts)))
+    floor_s = (newest[:-1] - rule.lateness_ms) // 1000
+    skewed = tuple(Skewed(int(some[s.index]), s.ahead_ms) for s in skewed)
+    if (np.minimum.reduceat(ts_ms, starts) // 1000 >= floor_s).all():
+        return Timed(ts_ms, None, 0, int(newest[-1]), skewed)
+    own_s, floor_s = ts_ms // 1000, np.repeat(floor_s, count)
+    return Timed(ts_ms, np.maximum(own_s, floor_s), int((own_s < floor_s).sum()), int(newest[-1]), skewed)
 
 
-def _righted(
-    ts_ms: I64, lengths: Sequence[int], messages: Sequence[Message], skew_ms: int
-) -> tuple[I64, tuple[Skewed, ...]]:
+def _righted(ts_ms: I64, count: I64, messages: Sequence[Message], skew_ms: int) -> tuple[I64, tuple[Skewed, ...]]:
     """Rows of a node whose clock is known to be wrong by the broker's clock instead; none later than its message."""
-    skews = [_skew_ms(message) for message in messages]
+    starts = np.cumsum(count) - count
+    skews = np.array([_skew_ms(message) for message in messages], np.int64)
+    shift = np.where(np.abs(skews) > skew_ms, skews, 0)
     latest = np.array([_NEVER if m.stamp_ms is None else m.stamp_ms for m in messages], np.int64)
-    wrong = [i for i, skew in enumerate(skews) if abs(skew) > skew_ms and lengths[i]]
-    if not wrong and (not len(ts_ms) or int(ts_ms.max()) <= int(latest.min()) + skew_ms):
+    beyond = np.maximum.reduceat(ts_ms, starts) - shift - latest
+    wrong = np.flatnonzero((shift != 0) | (beyond > skew_ms))
+    if not len(wrong):
         return ts_ms, ()
-    shift = np.zeros(len(messages), np.int64)
-    shift[wrong] = [skews[i] for i in wrong]
-    moved = ts_ms - np.repeat(shift, lengths)
-    bound = np.repeat(latest, lengths)
-    beyond = moved > bound + skew_ms
-    found = {i: skews[i] for i in wrong}
-    if beyond.any():
-        of_row = np.repeat(np.arange(len(messages)), lengths)
-        for i in np.unique(of_row[beyond]).tolist():
-            found.setdefault(i, int((moved - bound)[of_row == i].max()))
-        moved = np.where(beyond, bound, moved)
-    return np.maximum(moved, 0), tuple(Skewed(i, found[i]) for i in sorted(found))
+    bound = np.repeat(latest, count)
+    moved = ts_ms - np.repeat(shift, count)
+    moved = np.where(moved > bound + skew_ms, bound, moved)
+    return np.maximum(moved, 0), tuple(Skewed(i, int(shift[i] or beyond[i])) for i in wrong.tolist())
 
 
 _NEVER = np.iinfo(np.int64).max // 2

@@ -158,8 +158,12 @@ def list_settings(
 
 
 def doctor(*, as_json: Json = False) -> None:
-    """Look at versions, settings, Kafka, topics, Redis, feed and model; say what to do. Exit code 1 when one fails."""
-    from floodwarden.doctor import Level, examine
+    """Look at versions, settings, Kafka, topics, Redis, feed, model, meter, ingest; say what to do.
+
+    Exit code 1 when one fails.
+    """
+    from floodwarden.diagnosis import Level
+    from floodwarden.doctor import examine
 
     style = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
     failed = False
@@ -182,9 +186,9 @@ def up(
     nodes: Annotated[int, typer.Option(min=1, max=8, help="limiters to run")] = 1,
     port: Annotated[int, typer.Option(min=0, max=65000, help="the first limiter's port; 0 = a free one")] = _FIRST_PORT,
 ) -> None:
-    """Run everything until Ctrl-C: limiters, stream, enforcer, with a broker and a Redis of our own.
+    """Run everything until Ctrl-C: limiters, stream, enforcer, meter, with a broker and a Redis of our own.
 
-    Set FLOODWARDEN_KAFKA or FLOODWARDEN_REDIS to use yours instead.
+    Set FLOODWARDEN_KAFKA or FLOODWARDEN_REDIS to use yours instead; FLOODWARDEN_INGEST runs ingest, too.
     """
     from floodwarden import up as together
 

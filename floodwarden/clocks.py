@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Message, TopicPartition
@@ -37,21 +38,24 @@ def skews_ms(settings: Settings) -> dict[str, int] | None:
 
 
 def _tails(consumer: Consumer, topic: str) -> list[Message]:
+    """The last messages there were when it began, as far as they come in time; new ones come without end."""
     partitions = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
-    places = []
+    ends, places = {}, []
     for p in partitions:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_S)
         if high > low:
+            ends[p] = high
             places.append(TopicPartition(topic, p, max(low, high - TAIL)))
     consumer.assign(places)
     found: list[Message] = []
-    open_ = len(places)
-    while open_:
-        batch = consumer.consume(TAIL * len(places), _TIMEOUT_S)
-        if not batch:
-            break
-        found += [message for message in batch if not message.error()]
-        open_ -= sum(message.error() is not None for message in batch)
+    by_s = time.monotonic() + _TIMEOUT_S
+    while ends and time.monotonic() < by_s:
+        for message in consumer.consume(TAIL, 0.1):
+            end = ends.get(message.partition())
+            if not message.error():
+                found.append(message)
+            if end is not None and (message.error() or message.offset() >= end - 1):  # its end, or where it was
+                del ends[message.partition()]
     return found
 
 

@@ -6,8 +6,6 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -19,6 +17,8 @@ from confluent_kafka.admin import AdminClient
 from detectors import artifact
 from detectors.errors import ArtifactError
 from floodwarden import clocks, embedded, topics
+from floodwarden.diagnosis import Check, Level
+from floodwarden.doctor_services import ingest, meter
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
 from limiter.errors import PolicyError
@@ -34,24 +34,6 @@ SLOW_KAFKA_MS: Final = 200.0
 NODE_LIVE_MS: Final = 5000
 
 
-class Level(StrEnum):
-    """How a thing stands: `warn` works but wants a look, `fail` does not work."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line: what was looked at, how it stands, what was seen, and what to do when it is not well."""
-
-    name: str
-    level: Level
-    seen: str
-    fix: str = ""
-
-
 def examine(settings: Settings) -> Iterator[Check]:
     """Every check, one after the other, the quick ones first; none raises."""
     yield _versions()
@@ -62,8 +44,12 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _topics(settings)
     yield _clocks(settings)
     yield from _redis(settings)
-    yield _embedded("embedded broker", embedded.why_no_broker)
-    yield _embedded("embedded Redis", embedded.why_no_redis)
+    yield meter(settings)
+    yield from ingest(settings)
+    if "kafka" not in settings.model_fields_set:  # who names one needs none of ours
+        yield _embedded("embedded broker", embedded.why_no_broker)
+    if "redis" not in settings.model_fields_set:
+        yield _embedded("embedded Redis", embedded.why_no_redis)
 
 
 def _versions() -> Check:

@@ -27,6 +27,7 @@ from floodwarden.leash import Leash
 from floodwarden.panel import Figures, Screen
 from floodwarden.supervisor import Service, Supervisor, environment
 from floodwarden.topics import ensure_topics
+from limiter.ingest.app import sources_of
 from schemas.alert import Status
 from schemas.redis_client import shown
 from schemas.settings import PORTS, PREFIX, Settings
@@ -41,7 +42,10 @@ def run(settings: Settings, *, nodes: int, port: int, as_json: bool) -> int:
 
     Raises:
         CommandError: something could not be started; the message says what to do.
+        SettingsError, PolicyError: the mapping of ingest cannot be taken.
     """
+    if settings.ingest:
+        sources_of(settings)  # what is wrong with the mapping is told before anything starts
     console = Console(stderr=as_json, highlight=False, markup=False)
     scratches = tempfile.TemporaryDirectory(prefix="floodwarden-up-", ignore_cleanup_errors=True)
     with scratches as scratch, ExitStack() as own:
@@ -176,7 +180,8 @@ def _services(settings: Settings, nodes: int, port: int) -> list[Service]:
         return Service(name, "floodwarden", (program,), variables, f"{settings.host}:{at}")
 
     made = [service(n, n, embedded.free_port()) for n in ("stream", "enforcer")]
-    made.append(service("meter", "meter", embedded.free_port() if _taken(PORTS["meter"]) else PORTS["meter"]))
+    known = ("meter", "ingest") if settings.ingest else ("meter",)
+    made += [service(n, n, embedded.free_port() if _taken(PORTS[n]) else PORTS[n]) for n in known]
     for n in range(nodes):
         at = port + n if port and not _taken(port + n) else embedded.free_port()
         made.append(service(f"limiter-{n + 1}", "limiter", at))

@@ -50,7 +50,8 @@ class Line:
         self._tls: Any = None  # loading certificates takes milliseconds of the loop: once
         self._opening: asyncio.Task[None] | None = None
         self._asked: deque[_Asked] = deque()
-        self._watch: asyncio.TimerHandle | None = None  # at the first of those who wait
+        self._watch: asyncio.Handle | None = None  # at the first of those who wait
+        self._watch_s = 0.0  # when that is: a handle tells it on some loops only
         self._unsent: list[bytes] = []  # what is asked while others wait: together in one write
 
     async def ask(self, commands: bytes, replies: int, within_s: float, hear_late: Hear | None = None) -> list[Any]:
@@ -76,7 +77,7 @@ class Line:
         asked = _Asked(replies, now_s, now_s + within_s - grace_s, grace_s, loop.create_future(), hear_late)
         self._asked.append(asked)
         self._send(commands, loop)
-        if self._watch is None or self._watch.when() > asked.nearly_s:
+        if self._watch is None or self._watch_s > asked.nearly_s:
             self._watch_until(asked.nearly_s, loop)
         return await asked.answer
 
@@ -91,7 +92,7 @@ class Line:
         """One timer watches all who wait: setting and cancelling one for each would cost more than asking."""
         if self._watch is not None:
             self._watch.cancel()
-        self._watch = loop.call_at(at_s, self._look, loop)
+        self._watch, self._watch_s = loop.call_at(at_s, self._look, loop), at_s
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watch = None

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from servers import free_port
 
-from floodwarden import bench, doctor
+from floodwarden import bench, doctor, doctor_services
 from floodwarden.cli_output import safe
 from floodwarden.errors import CommandError
 from limiter.identity import Identifier
@@ -129,6 +130,20 @@ def test_doctor_warns_of_a_spool_nobody_can_write(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "FLOODWARDEN_DATA_DIR" in told["blocked"].fix
     assert not (tmp_path / "new").exists(), "to look makes nothing"
+
+
+def test_doctor_says_what_ails_a_mapping_and_who_does_not_answer(tmp_path: Path) -> None:
+    file = tmp_path / "edge.yaml"
+    settings = Settings(ingest=file, port=free_port(), meter=f"127.0.0.1:{free_port()}")
+    file.write_text("sources: {gate: {http: true, columns: {ts_ms: {from: at, time: ms}, verdikt: v}}}", "utf-8")
+    (told,) = doctor_services.ingest(settings)
+    assert (told.level, "verdikt" in told.seen) == ("fail", True)
+    file.write_text("sources: {gate: {http: true, columns: {ts_ms: {from: at, time: ms}, verdict: v}}}", "utf-8")
+    (told,) = doctor_services.ingest(settings)
+    assert (told.level, "gate" in told.seen, "floodwarden ingest" in told.fix) == ("warn", True, True)
+    assert not list(doctor_services.ingest(settings.model_copy(update={"ingest": None}))), "who has none needs none"
+    absent = doctor_services.meter(settings)
+    assert (absent.level, "FLOODWARDEN_METER" in absent.fix) == ("warn", True)
 
 
 def test_benchmarks_outside_a_checkout_are_refused_with_the_reason(tmp_path: Path) -> None:

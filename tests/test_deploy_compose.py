@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from servers import ROOT
 
 from floodwarden.__main__ import app
+from limiter.ingest.mapping_file import load
 from schemas.settings import PREFIX, Settings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -55,8 +57,16 @@ def test_each_target_and_service_runs_a_command_that_there_is() -> None:
     known = set(getattr(command, "commands", {}))
     run = re.findall(r'^CMD \["(\w+)"\]$', DOCKERFILE, re.MULTILINE)
     run += [service["command"][0] for name, service in SERVICES.items() if name in OURS and "command" in service]
-    assert {"limiter", "stream", "enforcer", "meter", "simulate"} == set(run)
+    assert {"limiter", "stream", "enforcer", "meter", "ingest", "simulate"} == set(run)
     assert set(run) <= known
+
+
+def test_the_mapping_of_the_profile_ingest_is_one_that_is_taken_and_lies_where_it_is_looked_for() -> None:
+    service = SERVICES["ingest"]
+    assert service["profiles"] == ["ingest"]
+    assert "./deploy/ingest:/etc/floodwarden:ro" in service["volumes"]
+    file = ROOT / "deploy/ingest" / Path(service["environment"]["FLOODWARDEN_INGEST"]).name
+    assert [source.name for source in load(file)] == ["gateway", "logs"]
 
 
 def test_the_traffic_is_one_the_simulator_can_play() -> None:

@@ -25,6 +25,7 @@ from servers import ROOT, free_port
 from stream_worker import make_settings, reading
 from test_stream_poison import told
 
+from floodwarden import doctor_services
 from limiter.ingest.app import Ingest
 from limiter.ingest.mapping_file import load
 from limiter.ingest.web import PostSource, create_app
@@ -275,6 +276,8 @@ def test_what_is_posted_is_in_the_topic_before_it_is_answered(broker: str, topic
         ):
             assert one.post(path, body, **headers)[0] == code, (path, body[:20], code)
         assert one.get("/healthz") == (200, "ok\n")
+        (check,) = doctor_services.ingest(settings.model_copy(update={"ingest": tmp_path / "ingest.yaml"}))
+        assert (check.level, check.seen[:40]) == ("ok", "post, log: 104 decisions since it began,")
         one.stop()
 
 

@@ -22,6 +22,7 @@ from servers import ROOT
 from stream_traffic import NOW_MS
 from stream_worker import Worker, batch, make_settings, send, worker
 
+from floodwarden import doctor_services
 from schemas.decision import Decision
 from schemas.settings import Settings
 from stream.metering import store
@@ -156,6 +157,8 @@ def test_people_ask_who_used_the_most_and_see_one_clients_time_line(tmp_path: Pa
         assert len(shown["steps"]) in (60, 61)
         assert "nothing used by key:nobody" in floodwarden("usage", "show", "key:nobody", "--at", at).stdout
         assert one.get("/v1/usage/top?by=global&order=requests&last_s=3600")["top"][0]["entity"] == "*"
+        check = doctor_services.meter(settings.model_copy(update={"meter": at}))
+        assert (check.level, check.seen) == ("ok", f"{at}: {wanted:,} requests of the last day")
 
 
 @pytest.mark.parametrize(

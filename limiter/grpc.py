@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 from urllib.parse import quote
 
 import ngh2
 import structlog
+
+from limiter.eager import begun
 
 MESSAGE_BYTES_MAX: Final = 1 << 20
 CONNECTION_BYTES_MAX: Final = 8 << 20  # of calls half received
@@ -55,13 +57,14 @@ Replies = Sequence[bytes | Failure]
 Handler = Callable[[Sequence[bytes]], Replies | Awaitable[Replies]]
 
 
-@dataclass(slots=True)
 class _Incoming:
     """A call as far as it has arrived; `failure`: what it is answered whatever comes after."""
 
-    path: str
-    failure: Failure | None
-    body: bytearray = field(default_factory=bytearray)
+    __slots__ = ("body", "failure", "path")
+
+    def __init__(self, path: str, failure: Failure | None) -> None:
+        self.path, self.failure = path, failure
+        self.body = bytearray()
 
     def message(self) -> bytes | Failure:
         if self.failure is not None:
@@ -120,9 +123,11 @@ class Server:
         if isinstance(replies, Sequence):
             connection.reply(zip((stream for stream, _ in calls), replies, strict=True))
             return
-        task = asyncio.get_running_loop().create_task(self._answer(connection, calls, replies))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        _, rest = begun(self._answer(connection, calls, replies))  # so that Redis is asked now
+        if rest is not None:
+            task = asyncio.get_running_loop().create_task(rest)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _answer(
         self, connection: _Connection, calls: list[tuple[int, bytes]], replies: Awaitable[Replies]
@@ -168,14 +173,13 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._http.receive_data(data)
-            calls = self._heard()
+            for path, messages in self._heard().items():
+                self._server.hand_over(self, path, messages)
             self._flush()
         except ngh2.NGH2Error as error:
             log.info("grpc_connection_broken", why=type(error).__name__, about=str(error))
             self.close()
             return
-        for path, messages in calls.items():
-            self._server.hand_over(self, path, messages)
         if not (self._http.want_read or self._http.want_write):  # a protocol's error, answered; or both have left
             self.close()
 
@@ -211,20 +215,19 @@ class _Connection(asyncio.Protocol):
         """Messages that are whole now, by method."""
         calls: dict[str, list[tuple[int, bytes]]] = {}
         for event in self._http.events():
-            match event:
-                case ngh2.RequestReceived(stream_id=stream, headers=headers, end_stream=ended):
-                    self._incoming[stream] = self._opened(headers)
-                    self._ended(stream, calls) if ended else None
-                case ngh2.DataReceived(stream_id=stream, data=data, end_stream=ended):
-                    self._grown(stream, data)
-                    self._ended(stream, calls) if ended else None
-                case ngh2.TrailersReceived(stream_id=stream):
-                    self._ended(stream, calls)
-                case ngh2.StreamReset(stream_id=stream) | ngh2.StreamClosed(stream_id=stream):
-                    self._forget(stream)
-                    self._waiting.discard(stream)
-                case _:
-                    pass
+            # Asked one after the other, the likely first: matching patterns costs more than all the rest of this.
+            if isinstance(event, ngh2.DataReceived):
+                self._grown(event.stream_id, event.data)
+            elif isinstance(event, ngh2.RequestReceived):
+                self._incoming[event.stream_id] = self._opened(event.headers)
+            elif isinstance(event, ngh2.StreamReset | ngh2.StreamClosed):
+                self._forget(event.stream_id)
+                self._waiting.discard(event.stream_id)
+                continue
+            elif not isinstance(event, ngh2.TrailersReceived):
+                continue
+            if isinstance(event, ngh2.TrailersReceived) or event.end_stream:
+                self._ended(event.stream_id, calls)
         return calls
 
     def _opened(self, headers: Sequence[tuple[bytes, bytes]]) -> _Incoming:

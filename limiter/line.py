@@ -110,8 +110,10 @@ class Line:
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._connect(), name="limiter-line-open")
             self._opening.add_done_callback(_seen)
-        async with asyncio.timeout(within_s):
-            await asyncio.shield(self._opening)  # who stops waiting leaves it to the next
+        await asyncio.wait((self._opening,), timeout=within_s)  # who stops waiting leaves it to the next
+        if not self._opening.done():
+            raise TimeoutError("not connected yet")
+        self._opening.result()
         if self._wire is None:
             raise RedisConnectionError("lost as soon as it was made")
 

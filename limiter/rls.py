@@ -11,7 +11,7 @@ INVALID_ARGUMENT with the field named; a fault of ours is OK and counted, never 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -47,9 +47,8 @@ class RateLimitService:
         self._node = service.node
         self._publisher = service.publisher
         self._reader = Reader(Identifier(service.settings), service.settings.envoy_descriptors)
-        self._calls = {
-            code: service.metrics.rls_calls.labels(code) for code in ("OK", "OVER_LIMIT", "INVALID_ARGUMENT")
-        }
+        self._counts = dict.fromkeys(("OK", "OVER_LIMIT", "INVALID_ARGUMENT"), 0)
+        service.metrics.before_read(self._count)
 
     def should_rate_limit(self, messages: Sequence[bytes]) -> Replies | Awaitable[Replies]:
         """What each `RateLimitRequest` is answered; at once, where memory suffices."""
@@ -86,9 +85,26 @@ class RateLimitService:
                 await asyncio.gather(*map(self._node.refund, its))
 
     def _replies(self, calls: Sequence[Call | Failure], given: Sequence[Answer], ts_ms: int) -> Replies:
-        return [
-            self._reply(call, its, ts_ms) if isinstance(call, Call) else call for call, its in _shared_out(calls, given)
-        ]
+        each = _shared_out(calls, given)
+        said = [replies.response(its) if isinstance(call, Call) else call for call, its in each]
+        asyncio.get_running_loop().call_soon(self._tell, each, ts_ms)  # once they are sent: nobody waits for a row
+        return said
+
+    def _tell(self, each: Sequence[tuple[Call | Failure, Sequence[Answer]]], ts_ms: int) -> None:
+        """Counts the calls that were answered, and publishes their rows."""
+        for call, its in each:
+            if not isinstance(call, Call):
+                self._counts["INVALID_ARGUMENT"] += 1
+                continue
+            decisive = its[replies.decisive(its)]
+            self._counts["OK" if decisive.allowed else "OVER_LIMIT"] += 1
+            if call.peeks:
+                continue
+            try:
+                self._publisher.offer(self._row(call, its, decisive, ts_ms))
+            except Exception:  # the outermost line here: one row less, and the others are told
+                self._service.metrics.lost.labels("fault").inc()
+                log.exception("rls_row_fault")
 
     def _open(self, calls: int) -> Replies:
         self._service.metrics.faults.inc(calls)
@@ -98,15 +114,7 @@ class RateLimitService:
         try:
             return self._reader.read(message)
         except BadMessageError as error:
-            self._calls["INVALID_ARGUMENT"].inc()
             return Failure(Code.INVALID_ARGUMENT, str(error))
-
-    def _reply(self, call: Call, given: Sequence[Answer], ts_ms: int) -> bytes:
-        decisive = given[replies.decisive(given)]
-        if not all(request.peek for request in call.requests):
-            self._publisher.offer(self._row(call, given, decisive, ts_ms))
-        self._calls["OK" if decisive.allowed else "OVER_LIMIT"].inc()
-        return replies.response(given)
 
     def _row(self, call: Call, given: Sequence[Answer], decisive: Answer, ts_ms: int) -> Decision:
         told = row(call.whole, decisive, ts_ms, self._node.name)
@@ -116,6 +124,11 @@ class RateLimitService:
             at = call.requests.index(next(one for one in call.requests if one.path))
             return msgspec.structs.replace(told, route=given[at].route)
         return told
+
+    def _count(self) -> None:
+        for code, count in self._counts.items():
+            self._counts[code] = 0
+            self._service.metrics.rls_calls.labels(code).inc(count)
 
     def _health(self, message: bytes) -> bytes | Failure:
         asked = HealthCheckRequest()
@@ -131,13 +144,15 @@ class RateLimitService:
 
 def _shared_out(
     calls: Sequence[Call | Failure], given: Sequence[Answer]
-) -> Iterator[tuple[Call | Failure, Sequence[Answer]]]:
+) -> list[tuple[Call | Failure, Sequence[Answer]]]:
     """Each call with the answers to its requests."""
+    found: list[tuple[Call | Failure, Sequence[Answer]]] = []
     at = 0
     for call in calls:
         many = len(call.requests) if isinstance(call, Call) else 0
-        yield call, given[at : at + many]
+        found.append((call, given[at : at + many]))
         at += many
+    return found
 
 
 @asynccontextmanager

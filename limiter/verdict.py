@@ -118,7 +118,7 @@ class Placed(msgspec.Struct, frozen=True):
     @property
     def cost(self) -> int:
         """What it costs, at its dearest."""
-        return max((one.cost for one in self.applied), default=1)
+        return max([one.cost for one in self.applied], default=1)
 
 
 def by_list(placed: Placed, rule: str, *, allowed: bool) -> Answer:
@@ -149,26 +149,19 @@ def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mo
         return Answer("allow", placed.route, placed.tier, placed.cost, mode)
     at = 0 if len(taken) == 1 else min(range(len(taken)), key=lambda n: _strictness(taken[n]))
     one, shape, limit = taken[at], shapes[at], placed.applied[at].limit
-    throttle = None if one.allowed else placed.ruling.throttling(limit.name)
-    reduced = Reason.ABUSE if throttle else placed.reduced
+    limit_of, window_ms, reset_ms = shape.limit, -(-shape.window_us // 1000), -(-one.reset_us // 1000)
+    if one.allowed:  # more than 15 named arguments would go by way of a dictionary
+        return Answer(
+            "allow", placed.route, placed.tier, placed.cost, mode, None, None, limit.name, limit_of, window_ms,
+            one.remaining, reset_ms, delay_ms=_delay_ms(taken), given=tuple(zip(placed.applied, taken, strict=True)),
+        )  # fmt: skip
+    throttle = placed.ruling.throttling(limit.name)
+    reason = (Reason.ABUSE if throttle else placed.reduced) or Reason.QUOTA
+    retry_after_ms = None if one.retry_after_us is None else -(-one.retry_after_us // 1000)
     return Answer(
-        verdict="allow" if one.allowed else "limit",
-        route=placed.route,
-        tier=placed.tier,
-        cost=placed.cost,
-        mode=mode,
-        rule=None if one.allowed else limit.name,
-        reason=None if one.allowed else reduced or Reason.QUOTA,
-        policy=limit.name,
-        limit=shape.limit,
-        window_ms=-(-shape.window_us // 1000),
-        remaining=one.remaining,
-        reset_ms=-(-one.reset_us // 1000),
-        retry_after_ms=None if one.allowed or one.retry_after_us is None else -(-one.retry_after_us // 1000),
-        action=throttle.uid if throttle else None,
-        delay_ms=_delay_ms(taken) if one.allowed else None,
-        given=list(zip(placed.applied, taken, strict=True)) if one.allowed else (),
-    )
+        "limit", placed.route, placed.tier, placed.cost, mode, limit.name, reason, limit.name, limit_of, window_ms,
+        one.remaining, reset_ms, retry_after_ms, throttle.uid if throttle else None,
+    )  # fmt: skip
 
 
 def _delay_ms(taken: Sequence[Taken]) -> int | None:

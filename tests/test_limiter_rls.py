@@ -181,7 +181,12 @@ async def test_a_fault_of_ours_lets_the_request_pass_and_is_counted(world: World
     def broken(_: object) -> bool:
         raise RuntimeError("made up")
 
+    def value(name: str, **labels: str) -> float | None:
+        return world.service.metrics.registry.get_sample_value(f"floodwarden_limiter_{name}", labels)
+
     world.service.publisher.offer = broken  # type: ignore[method-assign]
     assert (await world.ask({"remote_address": "192.0.2.1"})).overall_code == OK
-    counted = world.service.metrics.registry.get_sample_value("floodwarden_limiter_check_faults_total")
-    assert counted == 1
+    assert (value("check_faults_total"), value("decisions_lost_total", reason="fault")) == (0, 1)
+    world.service.node.begin = broken  # type: ignore[method-assign,assignment]
+    assert (await world.ask({"remote_address": "192.0.2.1"})).overall_code == OK
+    assert value("check_faults_total") == 1

@@ -107,7 +107,8 @@ class Engine:
 
         Cheap where nobody can cross: first a bound by counting, of owners with new marks alone; then these judged by
         themselves, who so lack others' novelty and control samples and look no better than they are; only who still
-        crosses is judged beside the control group, or for `novel` beside all.
+        crosses is judged beside the control group, or for `novel` beside all. Who does not is not judged again before
+        he has marks enough that came since.
         """
         marked = outlook.count(outlook.fresh(), self.memories)
         if not len(marked):
@@ -115,18 +116,19 @@ class Engine:
         entity, kind = outlook.reach(marked, self.entities, self.model)
         if not len(entity):
             return []
-        alone = self._crossing(outlook.rows_of(entity, kind), outlook)
+        judged = self._judge(canonical(outlook.rows_of(entity, kind)))
+        outlook.stood(judged, self.entities.c.s[judged.slots])
+        alone = self._crossing(judged, outlook)
         if not alone:
             return []
-        told = self._crossing(self._beside(alone, outlook), outlook)
+        told = self._crossing(self._judge(canonical(self._beside(alone, outlook))), outlook)
         suspects = {(f.kind, f.entity) for f in alone}
         told = [f for f in told if (f.kind, f.entity) in suspects]
         outlook.tell(told)
         return told
 
-    def _crossing(self, flows: Flows, outlook: Outlook) -> list[Finding]:
-        """Findings of owners that cross in these flows, not told before."""
-        judged = self._judge(canonical(flows))
+    def _crossing(self, judged: Judged, outlook: Outlook) -> list[Finding]:
+        """Findings of owners that cross in these rows, not told before."""
         if not any(e.track.crossed_pane_s == e.pane_s for c in judged.crossings for e in c.events):
             return []
         found = findings(judged, self.entities.c, self.model)

@@ -3,6 +3,7 @@
     add     rows wait, nothing is looked at
     marks   each row is held against the memories once: what no family could mark is not counted
     reach   owners with new marks whose standing evidence and all their open marks, each at its highest, come to h
+    stood   who was judged and did not cross: only marks that came since can carry him there, and not every one is tried
     close   the panes leave, and what was counted for them
 
 There may be more open rows than we have room for: `thin` lets owners go, those least worth keeping (`eviction`) first.
@@ -23,7 +24,7 @@ from detectors.artifact import POSITIONS, Model
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, Finding, Flows
 from detectors.compiled import firsts, unique_rows, within
 from detectors.entities import Columns, Entities, Slots
-from detectors.judge import LN2, bucket
+from detectors.judge import LN2, Judged, bucket
 from detectors.nulls import upper
 from detectors.pairs import mix
 from detectors.sight import Memories
@@ -33,6 +34,7 @@ U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 Worth = Callable[[U64, NDArray[np.uint8]], tuple[F64, NDArray[np.bool_]]]
 PLACES: Final = 1 << 14
+AGAIN: Final = 0.25  # who was judged is judged again with so much more marks: who has thousands, seldom
 _REPEAT: Final = float(np.log(fam.REPEAT_Q1 / fam.REPEAT_P0))
 _COUNTED: Final = fam.ODD.index
 # By family: failed logins, errors on new paths, paths new to anyone, new paths, rows refused, refusals.
@@ -47,6 +49,7 @@ class Outlook:
         self._seen = 0  # parts already looked at
         self._counts: I64 = np.zeros((PLACES, _COUNTED), np.int64)
         self._marks: list[tuple[NDArray[np.intp], I64, I64]] = []  # place and family, pane, count
+        self._stood: dict[tuple[int, int], tuple[I64, F64]] = {}  # kind, entity: marks when judged, evidence at most
 
     def __len__(self) -> int:
         """Number of open rows."""
@@ -85,6 +88,7 @@ class Outlook:
             if not gone.all():
                 self._marks.append((place[~gone], pane_s[~gone], counts[~gone]))
         self.told = {who: pane_s for who, pane_s in self.told.items() if pane_s >= until_s}
+        self._stood.clear()
         return done
 
     def thin(self, rows_max: int, worth: Worth) -> Flows:
@@ -135,7 +139,8 @@ class Outlook:
         slots = entities.find(owner, kind)
         counts = self._counts[_places(entity)]
         c = entities.c
-        highest = counts * _gains(c, slots, kind, counts, model)
+        gains = _gains(c, slots, kind, counts, model)
+        highest = counts * gains
         could = c.s[slots][:, : fam.ODD.index] + highest >= model.h[kind, : fam.ODD.index]
         newest_ms = int(marked.last_ms.max(initial=0))
         could &= ~(c.episode[slots] & (newest_ms - c.last_mark_ms[slots] <= fam.QUIET_MS))[:, : fam.ODD.index]
@@ -143,7 +148,25 @@ class Outlook:
             i = next(f.index for f in fam.FAMILIES if f.name == family)
             could[(entity == np.uint64(told_entity)) & (kind == told_kind), i] = False
         who = np.flatnonzero(could.any(axis=1))
+        stood = [self._stood.get(one) for one in zip(kind[who].tolist(), entity[who].tolist(), strict=True)]
+        again = [i for i, one in enumerate(stood) if one is not None]
+        if again:
+            at = who[again]
+            then, most = (np.array(each) for each in zip(*(one for one in stood if one is not None), strict=True))
+            more = counts[at] - then
+            reached = (most + more * gains[at] >= model.h[kind[at], : counts.shape[1]]) & (more >= AGAIN * then)
+            who = np.setdiff1d(who, at[~(reached & could[at]).any(axis=1)])
         return entity[who], kind[who]
+
+    def stood(self, judged: Judged, most: F64) -> None:
+        """Owners all of whose open rows were judged; `most`, what stood, becomes the most they came to."""
+        rows = judged.rows
+        for series in judged.series:
+            np.maximum.at(most[:, series.family.index], rows.seg[series.at], series.s)
+        entity = rows.flows.entity[rows.starts]
+        owners = zip(rows.flows.kind[rows.starts].tolist(), entity.tolist(), strict=True)
+        counts = self._counts[_places(entity)]
+        self._stood |= zip(owners, zip(counts, most[:, : counts.shape[1]], strict=True), strict=True)
 
     def rows_of(self, entity: U64, kind: NDArray[np.uint8]) -> Flows:
         """All open rows of some owners."""

@@ -13,10 +13,11 @@ from detectors.rows import Rows
 class Counting(Engine):
     """How many rows were judged."""
 
-    judged = 0
+    judged = looks = 0
 
     def _judge(self, rows: Rows) -> object:
         self.judged += len(rows)
+        self.looks += 1
         return super()._judge(rows)
 
 
@@ -89,6 +90,18 @@ def test_marks_that_came_before_the_newest_count_towards_a_crossing() -> None:
             assert found[0].crossed_after == i
             return
     raise AssertionError("not found")
+
+
+def test_who_was_judged_and_did_not_cross_is_not_judged_again_for_each_further_mark() -> None:
+    engine, outlook = Counting(artifact.load()), Outlook()
+    traffic = site(24)
+    engine.close(traffic, T0_S + 5400)
+    engine.looks = 0
+    for i, path in enumerate(np.unique(traffic.path).tolist()):
+        outlook.add(flows(1, entity=7, t_ms=5_400_000 + i, path=path))
+        assert engine.look(outlook) == []
+    assert i > 200
+    assert 3 < engine.looks < 30
 
 
 def test_panes_that_leave_take_their_marks_with_them() -> None:

@@ -62,6 +62,7 @@ class Combiner:
         self._leases: dict[int, Lease] = {}
         self._group: Group | None = None
         self._membership = (-1, "")
+        self._asked_anew = False
         self._lock = asyncio.Lock()
 
     async def acquire(self, group: Group) -> dict[Place, int]:
@@ -139,6 +140,17 @@ class Combiner:
                 log.error("decisions were removed before they were read", partition=p, messages=gone)
             self._leases[p] = lease
         log.info("leased", partitions=sorted(ours), generation=group.generation)
+        await self._deal_new_ones(group, ours)
+
+    async def _deal_new_ones(self, group: Group, ours: set[int]) -> None:
+        """A named worker that is soon back is given what it had: partitions added meanwhile are nobody's. Asks once."""
+        others = set(range(self._settings.decisions_partitions)) - ours
+        if self._settings.node and others and not self._asked_anew:
+            read = await group.committed((self._intents, p) for p in others)
+            if len(read) < len(others):
+                self._asked_anew = True
+                log.info("partitions nobody has read", partitions=sorted(others - {p for _, p in read}))
+                await group.rejoin()
 
     def _join(self, group: Group) -> None:
         """Its partitions are still to be leased."""

@@ -5,7 +5,8 @@ Pinned by tests/test_stream_driver.py, which says what moved when a new version 
 after it), `App.on_rebalance_complete` (sent also when it left us nothing),
 `Consumer._new_consumer_thread`, `AIOKafkaConsumerThread._create_worker_consumer`, `ConsumerThread.thread_loop`,
 `AIOKafkaConsumer._coordinator`, `_fetch_max_wait_ms` and `_isolation_level`, `GroupCoordinator._send_req`,
-`generation`, `member_id`, `AIOKafkaConsumerThread._fetch_records` and `_seek_wait`, `SubscriptionState.subscription`.
+`request_rejoin`, `generation`, `member_id`, `AIOKafkaConsumerThread._fetch_records` and `_seek_wait`,
+`SubscriptionState.subscription`.
 """
 
 from __future__ import annotations
@@ -87,6 +88,14 @@ class Group:
         """Read on from here; what Faust has read before is forgotten."""
         if positions:
             await self._consumer.seek_wait({TP(*place): offset for place, offset in positions.items()})
+
+    async def rejoin(self) -> None:
+        """Join anew. Where we lead the group its partitions are dealt anew, where not nothing changes."""
+
+        async def ask() -> None:
+            self._kafka._coordinator.request_rejoin()  # noqa: SLF001
+
+        await self._in_thread(ask)
 
     async def commit(self, generation: int, member: str, offsets: Mapping[Place, int]) -> None:
         """Commit in the name of one generation.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from enforcer.bouncers.decisions import SCOPES, Decision, Network, decision_of
+from enforcer.bouncers.decisions import SCOPES, Decision, Network, Span, decision_of
 from schemas.action import Action, ActionStatus
 
 LOG_MAX: Final = 200_000
@@ -35,7 +35,7 @@ class Book:
         self._scoped = scoped
         self._on: dict[Place, dict[str, Decision]] = {}
         self._stands: dict[Place, Decision] = {}
-        self._networks: dict[tuple[int, int, int], Decision] = {}
+        self._networks: dict[Span, Decision] = {}
         self._lengths: Counter[tuple[int, int]] = Counter()
         self._log: deque[tuple[bool, Decision]] = deque(maxlen=log_max)
         self.position = 0
@@ -75,7 +75,7 @@ class Book:
         missed = self.position - position
         if position <= 0 or not 0 <= missed <= len(self._log):
             return Delta(self.all(), self._ended(self._log))
-        changes = list(islice(self._log, len(self._log) - missed, None))
+        changes = list(islice(reversed(self._log), missed))[::-1]  # from its end: a deque is slow to its middle
         new = (decision for gone, decision in changes if not gone and self._stands.get(decision.place) is decision)
         return Delta(tuple(new), self._ended(changes))
 
@@ -123,11 +123,10 @@ class Book:
             self._note(now, gone=False)
 
     def _index(self, decision: Decision, now: Decision | None) -> None:
-        at = decision.network
-        if at is None:
+        key = decision.span
+        if key is None:
             return
-        size = (at.version, at.prefixlen)
-        key = (*size, int(at.network_address))
+        size = key[:2]
         self._lengths[size] -= key in self._networks
         self._networks.pop(key, None)
         if now is not None:

@@ -37,11 +37,12 @@ _ID_BITS: Final = 52  # an id that a reader of JSON with floating point numbers 
 _SCENARIO_CHARS_MAX: Final = 128
 
 Network = IPv4Network | IPv6Network
+Span = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision. `network` is what it is on where that is addresses."""
+    """One decision. `span` is what it is on where that is addresses: IP version, prefix length, first address."""
 
     uid: str
     type: str
@@ -50,7 +51,7 @@ class Decision:
     origin: str
     scenario: str
     until_ms: int
-    network: Network | None
+    span: Span | None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -94,26 +95,24 @@ def decision_of(action: Action, *, scoped: bool) -> Decision | None:
     found = _scope(action.target)
     if found is None:
         return None
-    scope, value, addresses = found
+    scope, value, span = found
     by, _, name = action.owner.partition(":")
     scenario = name if by == "import" else action.rule or action.reason
     origin = _ORIGINS.get(by, "manual")
-    return Decision(
-        action.uid, kind, scope, value, origin, scenario[:_SCENARIO_CHARS_MAX], action.expires_ms, addresses
-    )
+    return Decision(action.uid, kind, scope, value, origin, scenario[:_SCENARIO_CHARS_MAX], action.expires_ms, span)
 
 
 def expanded(decision: Decision) -> Iterator[Decision]:
     """A decision on a small network as decisions on its addresses; any other as it is."""
-    addresses = decision.network
-    if decision.scope != RANGE or addresses is None or addresses.num_addresses > EXPANDED_MAX:
+    addresses = network(decision.value) if decision.scope == RANGE else None
+    if addresses is None or addresses.num_addresses > EXPANDED_MAX:
         yield decision
         return
     for address in addresses:
-        yield replace(decision, uid=f"{decision.uid}/{address}", scope=IP, value=str(address), network=None)
+        yield replace(decision, uid=f"{decision.uid}/{address}", scope=IP, value=str(address), span=None)
 
 
-def _scope(target: Target) -> tuple[str, str, Network | None] | None:
+def _scope(target: Target) -> tuple[str, str, Span | None] | None:
     if target.kind is not TargetKind.IP:
         scope = _SCOPES.get(target.kind)
         return None if scope is None else (scope, target.value, None)
@@ -121,6 +120,7 @@ def _scope(target: Target) -> tuple[str, str, Network | None] | None:
         addresses = network(target.value)
     except ValueError:
         return None
+    span = (addresses.version, addresses.prefixlen, int(addresses.network_address))
     if addresses.prefixlen == addresses.max_prefixlen:
-        return IP, str(addresses.network_address), addresses
-    return RANGE, str(addresses), addresses
+        return IP, str(addresses.network_address), span
+    return RANGE, str(addresses), span

@@ -38,8 +38,8 @@ def _ipset(decisions: Iterable[Decision]) -> Iterator[str]:
             yield f"create {made} hash:net family {family} maxelem {_SET_SIZE} -exist"
         yield f"flush {name}-new"
     for decision in decisions:
-        if decision.network is not None and decision.type == BAN:
-            yield f"add {SET}-v{decision.network.version}-new {decision.value} -exist"
+        if decision.span is not None and decision.type == BAN:
+            yield f"add {SET}-v{decision.span[0]}-new {decision.value} -exist"
     for version in (4, 6):
         yield f"swap {SET}-v{version} {SET}-v{version}-new"
         yield f"destroy {SET}-v{version}-new"
@@ -60,4 +60,4 @@ def lines(name: str, decisions: Iterable[Decision]) -> Iterator[str]:
     Raises:
         KeyError: there is no such list.
     """
-    return FORMATS[name](decision for decision in decisions if decision.network is not None)
+    return FORMATS[name](decision for decision in decisions if decision.span is not None)

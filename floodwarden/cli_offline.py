@@ -124,17 +124,29 @@ def evaluate(
     *,
     train: Annotated[str | None, typer.Option(help="a trace to learn from what is normal")] = None,
     model: Annotated[Path | None, typer.Option(help="judge with this model")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="others to judge the same: rate,plain-forest,half-space,families,odd or `all`")
+    ] = None,
+    adapt: Annotated[
+        str | None, typer.Option(help="what refused attackers do: slow, rotate, or both (slow,rotate)")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    html: Annotated[Path | None, typer.Option(help="write the report as one page")] = None,
     fail_on_denied: Annotated[
         bool, typer.Option("--fail-on-denied", help="exit with 1 when good traffic was denied")
     ] = False,
 ) -> None:
-    """How well a labelled trace is judged: found, missed, how soon, and who was hit by mistake."""
+    """How well a labelled trace is judged: found, missed, how soon, who was hit by mistake; and against others."""
     if train is not None and model is not None:
         raise typer.BadParameter("either --train or --model", param_hint="--model")
-    from floodwarden import evaluate as evaluation
+    from floodwarden.evaluation import run as evaluation
+    from floodwarden.evaluation.adaptive import adapt_of
+    from floodwarden.evaluation.peers import peers_of
 
-    code = evaluation.run(trace, train=train, model=model, as_json=as_json, fail_on_denied=fail_on_denied)
+    options = evaluation.EvaluationOptions(
+        train=train, model=model, against=peers_of(against or ""), adapt=adapt_of(adapt or "")
+    )
+    code = evaluation.run(trace, options=options, as_json=as_json, html=html, fail_on_denied=fail_on_denied)
     raise typer.Exit(code)
 
 

@@ -1,9 +1,10 @@
 """Decisions through combine, pipeline and planner without services, and what the answers then do to the traffic.
 
-    decisions ─► answers in force change verdicts ─► combine ─► Pipeline.step ─► Planner.consider ─► answers in force
+    decisions ─► answers in force change verdicts ─► detector ─► Planner.plan ─► answers in force
 
-A slice of traffic is judged at once; an answer counts from `REACTION_MS` after the decision that called for it, also
-within its own slice. Input is in time order, so panes close without waiting for late rows and nothing is peeked at.
+The detector is ours (combine and `Pipeline.step`), or another to compare it with. A slice of traffic is judged at
+once; an answer counts from `REACTION_MS` after the decision that called for it, also within its own slice. Input is in
+time order, so panes close without waiting for late rows and nothing is peeked at.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -105,15 +106,51 @@ class InForce:
         done[mine] = np.maximum(done[mine], _EFFECT_OF[action.kind])
 
 
-class ClosedLoop:
-    """One run over one stream of decisions in time order."""
+class Detector(Protocol):
+    """Whoever makes alerts of decisions."""
+
+    def step(self, batch: pa.RecordBatch) -> list[Alert]:
+        """Take in decisions as the limiters report them, in time order; the alerts they give rise to."""
+
+    def finish(self) -> list[Alert]:
+        """There are no more: what was still open."""
+
+
+class Floodwarden:
+    """Our detectors, as the stream runs them."""
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0))
-        self._planner = Planner(PlanConfig.of(settings.model_copy(update={"usage_partitions": 1})))
         self._globs = settings.login_globs
-        self._in_force = InForce()
         self._offset = 0
+
+    def step(self, batch: pa.RecordBatch) -> list[Alert]:
+        """As `Detector` has it."""
+        end = self._offset + batch.num_rows
+        blocks = combine(
+            batch,
+            partition=0,
+            start=self._offset,
+            end=end,
+            ts_ms_max=0,
+            usage_partitions=1,
+            login_globs=self._globs,
+        )
+        self._offset = end
+        return self._pipeline.step(blocks, int(batch.column("ts_ms")[-1].as_py()), peek=False)
+
+    def finish(self) -> list[Alert]:
+        """As `Detector` has it."""
+        return self._pipeline.finish()
+
+
+class ClosedLoop:
+    """One run over one stream of decisions in time order."""
+
+    def __init__(self, detector: Detector, settings: Settings) -> None:
+        self._detector = detector
+        self._planner = Planner(PlanConfig.of(settings.model_copy(update={"usage_partitions": 1})))
+        self._in_force = InForce()
         self._now_ms = 0
 
     def run(self, slices: Iterable[Labelled]) -> Iterator[Judged]:
@@ -123,24 +160,13 @@ class ClosedLoop:
             nothing = Labelled(part.batch.slice(0, 0), part.labels[:0])
             yield self.step(part)
         if nothing is not None:
-            alerts = self._pipeline.finish()
+            alerts = self._detector.finish()
             yield Judged(nothing, np.zeros(0, np.int8), alerts, self._answers(alerts))
 
     def step(self, part: Labelled) -> Judged:
         """Judge one slice; challenges stop rows labelled as attacks and let others pass."""
         before = self._in_force.effects(part.batch)
-        blocks = combine(
-            _with_verdicts(part, before),
-            partition=0,
-            start=self._offset,
-            end=self._offset + part.batch.num_rows,
-            ts_ms_max=0,
-            usage_partitions=1,
-            login_globs=self._globs,
-        )
-        self._offset += part.batch.num_rows
-        newest_ms = int(part.batch.column("ts_ms")[-1].as_py())
-        alerts = self._pipeline.step(blocks, newest_ms, peek=False)
+        alerts = self._detector.step(_with_verdicts(part, before))
         actions = self._answers(alerts)
         effects = np.maximum(before, self._in_force.effects(part.batch)) if actions else before
         return Judged(part, effects, alerts, actions)

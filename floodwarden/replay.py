@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from detectors import artifact
 from detectors.artifact import Model
 from detectors.errors import ArtifactError
-from floodwarden.closed_loop import ClosedLoop, sliced
+from floodwarden.closed_loop import ClosedLoop, Floodwarden, sliced
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
 from floodwarden.formats_trace import Labelled
@@ -64,7 +64,8 @@ def replay(
     model, parts, findings.adapted = _fitted(load_model(options.model), parts, options, settings.login_globs)
     findings.model = model.version
     judging = progress.add_task("judging", total=None, note="") if progress else None
-    for judged in ClosedLoop(model, settings).run(sliced(parts, span_ms=SLICE_MS, rows_max=SLICE_ROWS)):
+    loop = ClosedLoop(Floodwarden(model, settings), settings)
+    for judged in loop.run(sliced(parts, span_ms=SLICE_MS, rows_max=SLICE_ROWS)):
         findings.take(judged)
         if progress and judging is not None:
             progress.update(judging, advance=judged.slice.batch.num_rows, note=f"{len(findings.actions)} answers")

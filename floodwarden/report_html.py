@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Final
 
 from floodwarden.closed_loop import Effect
-from floodwarden.report import Bin, Findings, Incident, printable, sentences
+from floodwarden.html_page import document, shown
+from floodwarden.report import Bin, Findings, Incident, sentences
 from floodwarden.report_text import clock, done_words, span_words
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert
@@ -17,41 +17,6 @@ ACTIONS_MAX: Final = 500
 CLIENTS_SHOWN: Final = 20
 BINS: Final = 96
 _WIDTH, _HEIGHT = 960, 180
-
-_STYLE: Final = """
-:root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#647084;--line:#e2e6ec;--blue:#3b6fd4;
---amber:#d08a16;--red:#cf3a3a;--green:#2c8a57;--violet:#7a55c7}
-@media(prefers-color-scheme:dark){:root{--bg:#12161d;--card:#1a2029;--ink:#e6eaf1;--soft:#93a0b4;--line:#2a323f;
---blue:#6f9bf0;--amber:#e5ac4d;--red:#f07070;--green:#5cc08b;--violet:#ab8cf0}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:1080px;margin:0 auto;padding:32px 20px 64px}h1{font-size:24px;margin:0 0 4px;overflow-wrap:anywhere}
-h2{font-size:17px;margin:36px 0 12px}.soft{color:var(--soft)}.mono{font-family:ui-monospace,Menlo,Consolas,monospace;
-font-size:13px;overflow-wrap:anywhere}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-top:20px}
-.tile,.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px}
-.tile b{display:block;font-size:25px;line-height:1.2;font-variant-numeric:tabular-nums}
-.tile span{color:var(--soft);font-size:13px}
-.card{margin-bottom:12px}.head{display:flex;flex-wrap:wrap;gap:8px 12px;align-items:baseline}
-.head .who{font-weight:600}.head .when{margin-left:auto;color:var(--soft);font-size:13px}
-.tag{border-radius:999px;padding:1px 9px;font-size:12px;font-weight:600;border:1px solid currentColor}
-.critical,.high,.deny{color:var(--red)}.medium,.throttle{color:var(--amber)}.low,.challenge{color:var(--blue)}
-.info,.notice,.refused{color:var(--soft)}
-.summary{margin:8px 0 0}ul{margin:8px 0 0;padding-left:20px}li{overflow-wrap:anywhere}
-.why{display:grid;grid-template-columns:minmax(90px,auto) 1fr;gap:4px 12px;margin-top:10px;font-size:13px;
-align-items:center}
-.bar{height:9px;border-radius:5px;background:var(--violet);min-width:2px}.bar+span,.why span{color:var(--soft)}
-.done{margin-top:10px;padding-top:8px;border-top:1px solid var(--line);font-size:14px}
-table{width:100%;border-collapse:collapse;font-size:14px}th{text-align:left;color:var(--soft);font-weight:500}
-th,td{padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-tr:last-child td{border-bottom:0}.scroll{overflow-x:auto}
-svg{width:100%;height:auto;display:block}td.mono{min-width:160px}
-svg text{fill:var(--soft);font-size:11px;paint-order:stroke;stroke:var(--card);stroke-width:3px}
-.b0{fill:var(--blue);opacity:.55}.b1{fill:var(--amber)}.b2{fill:var(--red)}.grid{stroke:var(--line)}
-.mark{fill:var(--red)}.key{display:inline-block;width:10px;height:10px;border-radius:3px;margin:0 5px 0 14px}
-.none{color:var(--green);font-weight:600}
-"""
 
 
 def page(findings: Findings) -> str:
@@ -69,24 +34,18 @@ def page(findings: Findings) -> str:
         _clients(findings),
         _rejects(findings),
     ]
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width,initial-scale=1'>"
-        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>Floodwarden replay</title><style>{_STYLE}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>"
-    )
+    return document("Floodwarden replay", "".join(body))
 
 
 def _head(findings: Findings) -> str:
-    names = _text(", ".join(findings.files))
+    names = shown(", ".join(findings.files))
     fitted = ", fitted to this log" if findings.adapted else ""
     span = ""
     if findings.decisions:
         span = f"{clock(findings.first_ms, full=True)} to {clock(findings.last_ms, full=True)} UTC · "
     return (
         f"<h1>{names}</h1><div class='soft'>{span}judged in {findings.seconds:.1f} s with model "
-        f"<span class='mono'>{_text(findings.model)}</span>{fitted}. A replay acts on nothing: it says what would have "
+        f"<span class='mono'>{shown(findings.model)}</span>{fitted}. A replay acts on nothing: it says what would have "
         "been done.</div>"
     )
 
@@ -149,7 +108,7 @@ def _marks(bins: Sequence[Bin], incidents: Sequence[Incident]) -> list[str]:
     for incident in incidents[:INCIDENTS_MAX]:
         x = _WIDTH * (incident.alert.crossed_ms - first) / span
         at = clock(incident.alert.crossed_ms, full=True)
-        told = f"{_text(incident.alert.kind)}: {_text(incident.alert.entity.value)}, {at}"
+        told = f"{shown(incident.alert.kind)}: {shown(incident.alert.entity.value)}, {at}"
         made.append(f"<path class='mark' d='M{x - 4:.1f} 0h8l-4 8z'><title>{told}</title></path>")
     return made
 
@@ -157,17 +116,17 @@ def _marks(bins: Sequence[Bin], incidents: Sequence[Incident]) -> list[str]:
 def _incident(incident: Incident) -> str:
     alert = incident.alert
     lasted = span_words(alert.last_ms - alert.first_ms)
-    facts = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences(alert))
+    facts = "".join(f"<li>{shown(sentence)}</li>" for sentence in sentences(alert))
     answer = incident.answer
     kind = "refused" if answer and answer.status is ActionStatus.REFUSED else (answer.kind if answer else "notice")
     return (
         "<section class='card'><div class='head'>"
-        f"<span class='tag {alert.severity}'>{alert.severity}</span><b>{_text(alert.kind)}</b>"
-        f"<span class='who mono'>{alert.entity.kind} {_text(alert.entity.value)}</span>"
+        f"<span class='tag {alert.severity}'>{alert.severity}</span><b>{shown(alert.kind)}</b>"
+        f"<span class='who mono'>{alert.entity.kind} {shown(alert.entity.value)}</span>"
         f"<span class='when'>{clock(alert.first_ms, full=True)} UTC, for {lasted} · score {alert.score:.2f} · "
-        f"{_text(alert.rule or alert.model or '')}</span></div>"
-        f"<p class='summary'>{_text(alert.summary)}</p>{f'<ul>{facts}</ul>' if facts else ''}{_why(alert)}"
-        f"<div class='done'>Would have been: <b class='{kind}'>{_text(done_words(answer))}</b>"
+        f"{shown(alert.rule or alert.model or '')}</span></div>"
+        f"<p class='summary'>{shown(alert.summary)}</p>{f'<ul>{facts}</ul>' if facts else ''}{_why(alert)}"
+        f"<div class='done'>Would have been: <b class='{kind}'>{shown(done_words(answer))}</b>"
         f"{_crossed(alert, answer)}</div></section>"
     )
 
@@ -176,8 +135,8 @@ def _why(alert: Alert) -> str:
     if not alert.contributions:
         return ""
     rows = "".join(
-        f"<span>{_text(c.feature)}</span><div title='{_text(c.sentence)}'><div class='bar' "
-        f"style='width:{min(max(c.share, 0.0), 1.0) * 100:.0f}%'></div><span>{_text(c.sentence)}</span></div>"
+        f"<span>{shown(c.feature)}</span><div title='{shown(c.sentence)}'><div class='bar' "
+        f"style='width:{min(max(c.share, 0.0), 1.0) * 100:.0f}%'></div><span>{shown(c.sentence)}</span></div>"
         for c in alert.contributions[:8]
     )
     return f"<div class='why'>{rows}</div>"
@@ -193,8 +152,8 @@ def _actions(actions: Sequence[Action]) -> str:
         return ""
     rows = "".join(
         f"<tr><td class='n'>{clock(a.created_ms, full=True)}</td>"
-        f"<td class='{'refused' if a.status is ActionStatus.REFUSED else a.kind}'>{_text(done_words(a))}</td>"
-        f"<td class='mono'>{_text(a.target.key)}</td><td>{_text(a.reason)}</td></tr>"
+        f"<td class='{'refused' if a.status is ActionStatus.REFUSED else a.kind}'>{shown(done_words(a))}</td>"
+        f"<td class='mono'>{shown(a.target.key)}</td><td>{shown(a.reason)}</td></tr>"
         for a in actions[:ACTIONS_MAX]
     )
     return (
@@ -205,7 +164,7 @@ def _actions(actions: Sequence[Action]) -> str:
 
 def _clients(findings: Findings) -> str:
     rows = "".join(
-        f"<tr><td class='mono'>{_text(value)}</td><td class='n'>{c.requests:,}</td><td class='n'>{c.errors:,}</td>"
+        f"<tr><td class='mono'>{shown(value)}</td><td class='n'>{c.requests:,}</td><td class='n'>{c.errors:,}</td>"
         f"<td class='n'>{c.touched:,}</td></tr>"
         for value, c in findings.top_clients(CLIENTS_SHOWN)
     )
@@ -219,12 +178,12 @@ def _rejects(findings: Findings) -> str:
     if not findings.rejects.total:
         return ""
     reasons = "".join(
-        f"<tr><td>{_text(reason)}</td><td class='n'>{count:,}</td></tr>"
+        f"<tr><td>{shown(reason)}</td><td class='n'>{count:,}</td></tr>"
         for reason, count in findings.rejects.by_reason.most_common(20)
     )
     samples = "".join(
-        f"<tr><td class='n'>{sample.line:,}</td><td>{_text(sample.reason)}</td>"
-        f"<td class='mono'>{_text(sample.text)}</td></tr>"
+        f"<tr><td class='n'>{sample.line:,}</td><td>{shown(sample.reason)}</td>"
+        f"<td class='mono'>{shown(sample.text)}</td></tr>"
         for sample in findings.rejects.samples
     )
     return (
@@ -236,8 +195,3 @@ def _rejects(findings: Findings) -> str:
 
 def _beyond(n: int, shown: int) -> str:
     return f"<p class='soft'>… and {n - shown:,} more; --json has all.</p>" if n > shown else ""
-
-
-def _text(text: object) -> str:
-    """Any text as HTML shows it: escaped, and without characters that hide or reorder."""
-    return escape(printable(str(text)), quote=True)

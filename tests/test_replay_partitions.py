@@ -4,7 +4,7 @@ import numpy as np
 from stream_traffic import row
 
 from detectors.artifact import load
-from floodwarden.closed_loop import ClosedLoop
+from floodwarden.closed_loop import ClosedLoop, Floodwarden
 from floodwarden.formats_trace import Labelled
 from schemas import codec
 from schemas.settings import Settings
@@ -33,7 +33,7 @@ def answered(usage_partitions: int) -> dict[str, int]:
     ]
     settings = Settings(usage_partitions=usage_partitions, live_floor=1, live_share_max=0.1)
     counts: dict[str, int] = {}
-    for judged in ClosedLoop(load(), settings).run(slices):
+    for judged in ClosedLoop(Floodwarden(load(), settings), settings).run(slices):
         for action in judged.actions:
             counts[action.status.value] = counts.get(action.status.value, 0) + 1
     return counts

@@ -1,0 +1,187 @@
+"""What others would do with the same traffic, in the same closed loop: their alerts go through our planner as ours do.
+
+Each peer is set up on the same clean day as we are. All of them deny whom they flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from detectors.artifact import Model
+from detectors.families import FAMILIES, ODD
+from floodwarden.closed_loop import Detector, Floodwarden
+from floodwarden.errors import CommandError
+from floodwarden.evaluation.windows import KINDS, WINDOW_MS, Minutes, Window, windows
+from floodwarden.formats_trace import Labelled
+from schemas.alert import Alert, Answer, Entity, EntityKind, Severity, Status
+from schemas.settings import Settings
+
+NEVER: Final = 1e9
+FLAGGED_SHARE: Final = 1e-3  # of the clean day's windows: what a forest with `contamination=0.001` flags
+RATE_SHARE: Final = 1e-4
+TREES: Final = 100
+HALF_SPACE_ROWS_MAX: Final = 60_000  # of the clean day, evenly: it learns and scores one row at a time
+_EPISODE_MS: Final = 1_200_000
+F64 = NDArray[np.float64]
+Clean = Callable[[], Iterable[Labelled]]
+"""Gives the slices of the clean day anew."""
+
+
+class Score(Protocol):
+    """How odd windows are, higher is odder."""
+
+    def __call__(self, window: Window) -> F64:
+        """A score a row."""
+
+
+class Flags:
+    """A detector that denies whoever's minute scores above a limit."""
+
+    def __init__(self, name: str, score: Score, above: dict[str, float], globs: tuple[str, ...]) -> None:
+        self._name, self._score, self._above = name, score, above
+        self._minutes = Minutes(globs)
+        self._live = 0
+
+    def step(self, batch: pa.RecordBatch) -> list[Alert]:
+        """As `Detector` has it."""
+        return self._judged(self._minutes.add(batch))
+
+    def finish(self) -> list[Alert]:
+        """As `Detector` has it."""
+        return self._judged(self._minutes.close())
+
+    def _judged(self, over: list[Window]) -> list[Alert]:
+        alerts: list[Alert] = []
+        self._live = max(self._live, sum(len(window.who) for window in over))
+        for window in over:
+            scores = self._score(window)
+            flagged = np.flatnonzero(scores > self._above[window.kind]).tolist()
+            alerts += [self._alert(window, at, float(scores[at])) for at in flagged]
+        return alerts
+
+    def _alert(self, window: Window, at: int, score: float) -> Alert:
+        who, from_ms = window.who[at], window.end_ms - WINDOW_MS
+        about = f"{self._name}\0{window.kind}\0{who}\0{window.end_ms // _EPISODE_MS}"
+        return Alert(
+            uid=xxhash.xxh3_128_hexdigest(about.encode("utf-8", "surrogatepass")),
+            status=Status.OPEN,
+            kind=self._name,
+            severity=Severity.MEDIUM,
+            answer=Answer.DENY,
+            entity=Entity(kind=EntityKind(window.kind), value=who),
+            first_ms=from_ms,
+            last_ms=window.end_ms,
+            crossed_ms=window.end_ms,
+            score=1.0,
+            rule=self._name,
+            live_clients=self._live,
+            summary=f"{self._name}: {score:.4g} above {self._above[window.kind]:.4g} in a minute",
+        )
+
+
+def rate(clean: Clean, _: Model, settings: Settings) -> Detector:
+    """Requests a minute beyond what 9,999 of 10,000 minutes of clean clients have."""
+    counts = {kind: [np.zeros(1)] for kind in KINDS}
+    for window in windows(clean(), settings.login_globs):
+        counts[window.kind].append(window.requests.astype(np.float64))
+    above = {kind: _quantile(np.concatenate(parts), RATE_SHARE) for kind, parts in counts.items()}
+    return Flags("rate", lambda window: window.requests.astype(np.float64), above, settings.login_globs)
+
+
+def plain_forest(clean: Clean, _: Model, settings: Settings) -> Detector:
+    """scikit-learn's isolation forest on the minutes' counts and shares, flagging one clean minute in a thousand."""
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - seconds to import
+
+    day = _features(clean, settings)
+    forests, above = {}, {}
+    for kind, rows in day.items():
+        forests[kind] = IsolationForest(n_estimators=TREES, random_state=1).fit(rows)
+        above[kind] = _quantile(-forests[kind].score_samples(rows), FLAGGED_SHARE)
+    score: Score = lambda window: -forests[window.kind].score_samples(window.features)  # noqa: E731 - one of three alike
+    return Flags("plain forest", score, above, settings.login_globs)
+
+
+def half_space(clean: Clean, _: Model, settings: Settings) -> Detector:
+    """HalfSpaceTrees of river on the same rows, learning as it goes from what it does not flag."""
+    try:
+        from river.anomaly import HalfSpaceTrees  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise CommandError("half-space needs river: pip install 'floodwarden[peers]'") from error
+    trees: dict[str, Any] = {}
+    above: dict[str, float] = {}
+    spans: dict[str, tuple[F64, F64]] = {}
+
+    def scored(kind: str, rows: F64, below: float) -> F64:
+        low, high = spans[kind]
+        out = np.empty(len(rows))
+        for number, row in enumerate(np.clip((rows - low) / (high - low), 0, 1).tolist()):
+            named = dict(enumerate(row))
+            out[number] = trees[kind].score_one(named)
+            if out[number] <= below:
+                trees[kind].learn_one(named)
+        return out
+
+    for kind, every in _features(clean, settings).items():
+        rows = every[:: max(1, len(every) // HALF_SPACE_ROWS_MAX)]
+        spans[kind] = rows.min(axis=0), np.maximum(rows.max(axis=0), rows.min(axis=0) + 1e-9)
+        trees[kind] = HalfSpaceTrees(seed=1)
+        above[kind] = _quantile(scored(kind, rows, np.inf)[len(rows) // 4 :], FLAGGED_SHARE)
+    score: Score = lambda window: scored(window.kind, window.features, above[window.kind])  # noqa: E731 - one of three alike
+    return Flags("half-space trees", score, above, settings.login_globs)
+
+
+def families_alone(_: Clean, model: Model, settings: Settings) -> Detector:
+    """Our families without the forest."""
+    return Floodwarden(_deaf(model, {ODD.name}), settings)
+
+
+def forest_alone(_: Clean, model: Model, settings: Settings) -> Detector:
+    """Our forest (`odd`) without the other families."""
+    return Floodwarden(_deaf(model, {family.name for family in FAMILIES} - {ODD.name}), settings)
+
+
+PEERS: Final = {
+    "rate": rate,
+    "plain-forest": plain_forest,
+    "half-space": half_space,
+    "families": families_alone,
+    "odd": forest_alone,
+}
+
+
+def peers_of(text: str) -> tuple[str, ...]:
+    """Names of peers by comma, `all`, or none.
+
+    Raises:
+        CommandError: one is none of them.
+    """
+    names = tuple(PEERS) if text == "all" else tuple(filter(None, map(str.strip, text.split(","))))
+    for name in names:
+        if name not in PEERS:
+            raise CommandError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
+    return names
+
+
+def _deaf(model: Model, names: set[str]) -> Model:
+    """`model` with thresholds that these families never reach."""
+    h = model.h.copy()
+    h[:, [family.index for family in FAMILIES if family.name in names]] = NEVER
+    return replace(model, h=h)
+
+
+def _features(clean: Clean, settings: Settings) -> dict[str, F64]:
+    parts: dict[str, list[F64]] = {kind: [] for kind in KINDS}
+    for window in windows(clean(), settings.login_globs):
+        parts[window.kind].append(window.features)
+    return {kind: np.concatenate(rows) for kind, rows in parts.items() if rows}
+
+
+def _quantile(values: F64, share: float) -> float:
+    return float(np.quantile(values, 1 - share, method="higher"))

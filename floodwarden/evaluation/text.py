@@ -1,0 +1,154 @@
+"""An evaluation as tables in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from floodwarden.report import printable
+
+STRENGTHS: Final = ("weak", "medium", "strong")
+_EFFECTS: Final = ("denied", "challenged", "throttled")
+Record = Mapping[str, Any]
+
+
+def show(result: Record, console: Console) -> None:
+    """Print an evaluation."""
+    console.print(_sentences(result))
+    for name, title in (("tuned", "Attacks"), ("first_sight", "Attacks at first sight: nobody tuned on these")):
+        first_sight = name == "first_sight"
+        mine = {f: told for f, told in result["by_family"].items() if told["first_sight"] is first_sight}
+        if mine:
+            console.print(_attacks(mine, title))
+    console.print(_good(result))
+    if result["alerts_by_kind"]:
+        console.print(_kinds(result["alerts_by_kind"]))
+    if result.get("against"):
+        console.print(_against(result))
+
+
+def seconds(ms: int | None) -> str:
+    """A time as a person says it."""
+    if ms is None:
+        return "-"
+    return f"{ms / 1000:.1f} s" if ms < 100_000 else f"{ms / 60_000:.1f} min"
+
+
+def share(value: float) -> str:
+    """A share: percent where that says something, a power of ten where it is tiny."""
+    if value == 0:
+        return "0"
+    return f"{value:.1%}" if value >= 0.001 else f"{value:.1e}".replace("e-0", "e-")
+
+
+def _sentences(result: Record) -> Text:
+    told = Text()
+    told.append(f"{result['found']} of {result['incidents']}", style="bold")
+    told.append(f" incidents found, {result['answered']} answered")
+    tuned, kept = result["sets"]["tuned"], result["sets"]["first_sight"]
+    if kept["incidents"]:
+        told.append(
+            f" (tuned {tuned['found']} of {tuned['incidents']}, at first sight {kept['found']} of {kept['incidents']})"
+        )
+    told.append("; ")
+    told.append(f"{result['benign_denied']:,}", style="bold red" if result["benign_denied"] else "bold green")
+    told.append(
+        f" of {result['benign_decisions']:,} good decisions denied ({share(result['benign_denied_share'])}, 95 % bound "
+        f"{share(result['benign_denied_upper_95'])}), {result['benign_challenged']:,} challenged, "
+        f"{result['benign_throttled']:,} throttled\n"
+    )
+    when = result["time_to_alert_ms"]
+    told.append(f"{result['attack_stopped_share']:.1%} of {result['attack_decisions']:,} attack decisions stopped; ")
+    told.append(f"alert after {seconds(when['p50'])} (p50), {seconds(when['p99'])} (p99); ")
+    told.append(f"{result['alerts_per_day']} alerts a day, {result['false_alerts_per_day']} of them false")
+    if result.get("adapt"):
+        told.append(f"\nAttackers adapt: refused, they {' and '.join(result['adapt'])}")
+    return told
+
+
+def _attacks(by_family: Record, title: str) -> Table:
+    made = Table("attack", "strength", title=title, title_justify="left")
+    for name in ("found", "answered", "alert after", "requests", "answer after", "requests", "stopped"):
+        made.add_column(name, justify="right")
+    for family, counts in by_family.items():
+        for strength, each in counts["by_strength"].items():
+            made.add_row(
+                printable(family),
+                printable(strength),
+                _of(each["found"], each["incidents"]),
+                _of(each["answered"], each["incidents"]),
+                seconds(each["time_to_alert"]["p50"]),
+                _number(each["requests_to_alert"]["p50"]),
+                seconds(each["time_to_action_ms"]["p50"]),
+                _number(each["requests_to_action"]["p50"]),
+                share(each["attack_stopped_share"]),
+            )
+    return made
+
+
+def _good(result: Record) -> Table:
+    made = Table("good traffic", title="Good traffic (in brackets: 95 % bound)", title_justify="left")
+    for name in ("decisions", *_EFFECTS):
+        made.add_column(name, justify="right")
+    populations = {f"all: {name}": told for name, told in result["benign_by_population"].items()}
+    for name, each in (populations | dict(result["benign_by_case"])).items():
+        cells = [
+            Text(f"{each[e]:,} ({share(each[f'{e}_bounds_95'][1])})", style="red" if e == "denied" and each[e] else "")
+            for e in _EFFECTS
+        ]
+        made.add_row(printable(name), f"{each['decisions']:,}", *cells)
+    return made
+
+
+def _kinds(by_kind: Record) -> Table:
+    made = Table("alert", title="Alerts", title_justify="left")
+    made.add_column("told", justify="right")
+    made.add_column("false", justify="right")
+    for kind, each in by_kind.items():
+        made.add_row(printable(kind), f"{each['alerts']:,}", f"{each['false']:,}")
+    return made
+
+
+def _against(result: Record) -> Table:
+    made = Table("detector", title="The same traffic, others", title_justify="left")
+    headings = (
+        "found",
+        "first sight",
+        "stopped",
+        "good denied",
+        "challenged",
+        "throttled",
+        "alert after",
+        "false a day",
+    )
+    for name in headings:
+        made.add_column(name, justify="right")
+    for name, each in compared(result):
+        tuned, kept = each["sets"]["tuned"], each["sets"]["first_sight"]
+        made.add_row(
+            printable(name),
+            f"{tuned['found']} of {tuned['incidents']}",
+            f"{kept['found']} of {kept['incidents']}" if kept["incidents"] else "-",
+            share(each["attack_stopped_share"]),
+            *(share(each[f"benign_{effect}_share"]) for effect in _EFFECTS),
+            seconds(each["time_to_alert_ms"]["p50"]),
+            f"{each['false_alerts_per_day']:,.0f}",
+        )
+    return made
+
+
+def compared(result: Record) -> Sequence[tuple[str, Record]]:
+    """Ourselves and the others, by name."""
+    return [("floodwarden", result), *result["against"].items()]
+
+
+def _of(n: int, of: int) -> Text:
+    return Text(f"{n} of {of}", style="green" if n == of else "red")
+
+
+def _number(n: int | None) -> str:
+    return "-" if n is None else f"{n:,}"

@@ -18,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Self
 
+from schemas.settings import Settings
+
 OWNER_BYTES: Final = 1_350  # 900, and before a purge there are up to half more
 ROW_BYTES: Final = 128
 PAIRS_BYTES: Final = 256
@@ -51,4 +53,36 @@ class Bounds:
             flows=2 * share // FLOW_BYTES,
             names=share // NAME_BYTES,
             episodes=share // EPISODE_BYTES,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How event time moves on, and the bounds (`stream.bounds`), which hold for one usage partition.
+
+    `source_partitions` is the number of decisions partitions. `stalled_ms`: so long one is waited for that has more to
+    say and does not, for its worker is being replaced.
+    """
+
+    source_partitions: int = 1
+    lateness_ms: int = 2000
+    idle_ms: int = 3000
+    entities_max: int = 300_000
+    state_bytes_max: int = 1 << 30
+    stalled_ms: int = 30_000
+
+    @property
+    def bounds(self) -> Bounds:
+        """What may be held at most."""
+        return Bounds.of(self.entities_max, self.state_bytes_max)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        return cls(
+            settings.decisions_partitions,
+            settings.lateness_ms,
+            settings.idle_ms,
+            settings.entities_max,
+            settings.state_bytes_max,
         )

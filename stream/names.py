@@ -15,6 +15,7 @@ from stream.kinds import EVERYTHING
 
 NAMES_MAX: Final = 262_144
 _SEGMENTS_MAX: Final = 32
+_SMALL_ROWS: Final = 4096
 
 
 Watched = Callable[[], U64]
@@ -42,8 +43,7 @@ class Names:
         """Learn the texts of owners, routes, paths and users in these blocks."""
         hashes: list[U64] = []
         texts: list[pa.StringArray] = []
-        for block in blocks:
-            flows, counts = block.flows, block.counts
+        for flows, counts in _together(blocks):
             users = np.flatnonzero(counts.column("kind").to_numpy() == Kind.USER)
             for batch, name, of, rows in (
                 (flows, "entity", "hash", None),
@@ -89,6 +89,20 @@ class Names:
     def load(self, hashes: U64, texts: pa.StringArray) -> None:
         """The inverse of `merged`."""
         self._segments, self._new = [(hashes, texts)], 0
+
+
+def _together(blocks: Sequence[Block]) -> list[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Flows and counts of blocks, small ones as one."""
+    both = [(block.flows, block.counts) for block in blocks]
+    if len(both) < 2 or sum(part.num_rows for parts in both for part in parts) > _SMALL_ROWS * len(both):
+        return both
+    flows, counts = (_one(list(parts)) for parts in zip(*both, strict=True))
+    return [(flows, counts)]
+
+
+def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    return (table.to_batches() or batches)[0]
 
 
 def _distinct(text: pa.DictionaryArray, hashes: pa.Array, rows: I64 | None) -> tuple[U64, pa.StringArray]:

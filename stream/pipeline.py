@@ -10,8 +10,8 @@ so the same alerts; only early ones depend on when somebody looked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Self
 
 import msgspec
@@ -25,11 +25,10 @@ from detectors.evidence import Engine
 from detectors.outlook import Outlook
 from schemas import codec
 from schemas.alert import Alert, Status
-from schemas.settings import Settings
 from schemas.usage import MEASURES, Block, Kind
 from stream import flows as flow_rows
 from stream import snapshot
-from stream.bounds import Bounds
+from stream.bounds import Config
 from stream.episodes import Episodes
 from stream.errors import LostBlockError, SnapshotError
 from stream.grouping import U64
@@ -37,39 +36,8 @@ from stream.kind_windows import Usage, measured
 from stream.names import Names
 from stream.progress import VERSION, Progress, Source
 from stream.rings import WINDOWS_S
+from stream.tallies import Tallies
 from stream.windows import Windows
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """How event time moves on, and the bounds (`stream.bounds`), which hold for one usage partition.
-
-    `source_partitions` is the number of decisions partitions. `stalled_ms`: so long one is waited for that has more to
-    say and does not, for its worker is being replaced.
-    """
-
-    source_partitions: int = 1
-    lateness_ms: int = 2000
-    idle_ms: int = 3000
-    entities_max: int = 300_000
-    state_bytes_max: int = 1 << 30
-    stalled_ms: int = 30_000
-
-    @property
-    def bounds(self) -> Bounds:
-        """What may be held at most."""
-        return Bounds.of(self.entities_max, self.state_bytes_max)
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """What the settings say."""
-        return cls(
-            settings.decisions_partitions,
-            settings.lateness_ms,
-            settings.idle_ms,
-            settings.entities_max,
-            settings.state_bytes_max,
-        )
 
 
 class Pipeline:
@@ -79,9 +47,9 @@ class Pipeline:
         self._config = config or Config()
         self._bounds = self._config.bounds
         self._engine = Engine(model, self._bounds.owners, pairs_max=self._bounds.pairs)
-        self._windows = Windows(self._bounds.entities, self._bounds.rows)
         self._episodes = Episodes(model.version, self._bounds.episodes)
-        self._names = Names(self._bounds.names)
+        windows = Windows(self._bounds.entities, self._bounds.rows)
+        self._tallies = self._tallied(windows, Names(self._bounds.names))
         self._open = Outlook()
         self._at = Progress(model=model.version)
 
@@ -100,7 +68,7 @@ class Pipeline:
     def _groups(self, blocks: list[Block]) -> Iterator[list[Block]]:
         """All blocks at once where nothing has to go for them, else one by one: what goes hangs on them alone."""
         counts, flows = sum(b.counts.num_rows for b in blocks), sum(b.flows.num_rows for b in blocks)
-        if self._windows.fits(counts) and len(self._open) + flows <= self._bounds.flows:
+        if self._tallies.fits(counts) and len(self._open) + flows <= self._bounds.flows:
             yield from [blocks] if blocks else []
         else:
             yield from ([block] for block in blocks)
@@ -110,18 +78,20 @@ class Pipeline:
             before = self._at.sources.get(block.partition)
             newest_ms = max(block.ts_ms_max, before.ts_ms_max if before else 0)
             self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms, now_ms)
-        self._windows.add([b.counts for b in blocks], max(b.ts_ms_max for b in blocks), self._engine.alive)
         for block in blocks:
             self._open.add(self._in_time(flow_rows.read(block.flows)))
         if len(self._open) > self._bounds.flows:
             self._thin()
-        self._names.add(blocks, self._watched)
+        self._tallies.add(blocks)
 
     def _thin(self) -> None:
         """Open panes hold more than may be: those go of whom least is to be feared, and are counted."""
         gone = self._open.thin(self._bounds.flows, self._engine.worth)
         self._at.unheld_rows += int(gone.n.sum())
         self._engine.cardinality.missed(gone)
+
+    def _tallied(self, windows: Windows, names: Names) -> Tallies:
+        return Tallies(windows, names, self._engine.alive, self._watched)
 
     def _watched(self) -> U64:
         """Of whom evidence is held, or may come to be."""
@@ -132,7 +102,7 @@ class Pipeline:
         alerts = self._close_to(self._watermark_ms(now_ms) // 1000)
         if peek and self._open.unseen:
             found = self._engine.look(self._open)
-            alerts += self._episodes.peeked(found, self._names, self._oldest_s()) if found else []
+            alerts += self._episodes.peeked(found, self._named, self._oldest_s()) if found else []
         return self._counted(alerts)
 
     def silent(self, now_ms: int) -> list[int]:
@@ -156,15 +126,15 @@ class Pipeline:
 
     def usage(self, kind: Kind, value: str, window_s: int) -> Usage:
         """What the entity did in the last `window_s` seconds (10, 60, 600 or 3600) of event time."""
-        return self._windows.usage(kind, codec.text_hash(value), window_s)
+        return self._tallies.windows.usage(kind, codec.text_hash(value), window_s)
 
     def rest(self, kind: Kind, window_s: int) -> Usage:
         """What all entities of a kind did that had to go, before they went: with those held it adds up."""
-        return self._windows.rest(kind, window_s)
+        return self._tallies.windows.rest(kind, window_s)
 
     def totals(self) -> dict[Kind, dict[str, int | float]]:
         """Exact sums over all entities of a kind, since the beginning."""
-        sums = {kind: measured(self._windows.totals[kind]) for kind in Kind}
+        sums = {kind: measured(self._tallies.windows.totals[kind]) for kind in Kind}
         return {kind: dict(zip(MEASURES, values, strict=True)) for kind, values in sums.items()}
 
     @property
@@ -184,24 +154,24 @@ class Pipeline:
 
     def sizes(self) -> dict[str, int]:
         """What is held, for metrics."""
-        held = {kind.name.lower(): n for kind, n in self._windows.entities().items()}
+        held = {kind.name.lower(): n for kind, n in self._tallies.windows.entities().items()}
         return held | {
             "open_flows": len(self._open),
             "episodes": len(self._episodes),
-            "window_rows": self._windows.rows(),
+            "window_rows": self._tallies.windows.rows(),
             "owners": self._engine.entities.used,
             "pair_bytes": self._engine.memories.bytes(),
-            "names": len(self._names),
-            "evicted": sum(self._windows.evicted().values()),
+            "names": len(self._tallies.names),
+            "evicted": sum(self._tallies.windows.evicted().values()),
             "owners_evicted": self._engine.entities.evicted,
             "unheld_rows": self._at.unheld_rows,
         }
 
     def snapshot(self) -> memoryview:
         """A copy of everything, from which `restore` goes on as if nothing had happened."""
-        hashes, texts = self._names.merged(self._watched)
+        hashes, texts = self._tallies.names.merged(self._watched)
         arrays: dict[str, NDArray[np.generic]] = {"names": hashes}
-        arrays |= {f"windows.{name}": array for name, array in self._windows.arrays().items()}
+        arrays |= {f"windows.{name}": array for name, array in self._tallies.windows.arrays().items()}
         arrays |= {f"engine.{name}": array for name, array in self._engine.arrays().items()}
         held = Flows.concat(self._open.parts)
         arrays |= {f"open.{f.name}": getattr(held, f.name) for f in fields(Flows)}
@@ -227,12 +197,13 @@ class Pipeline:
                 raise SnapshotError(f"of version {made._at.version} and model {made._at.model}")
             made._episodes.load(words["episodes"])
             of, windows, engine = made._bounds, snapshot.under(arrays, "windows."), snapshot.under(arrays, "engine.")
-            made._windows = Windows.restore(of.entities, windows, of.rows)
             made._engine = Engine.restore(model, engine, of.owners, of.pairs)
+            names = Names(of.names)
+            made._tallies = made._tallied(Windows.restore(of.entities, windows, of.rows), names)
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
             with pa.ipc.open_stream(words["texts"]) as reader:
-                made._names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
+                names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
         except (KeyError, ValueError, msgspec.MsgspecError, pa.ArrowException) as error:
             raise SnapshotError(f"cannot go on from it: {error}") from error
         made._at.since_ms = None
@@ -288,12 +259,15 @@ class Pipeline:
         whole = flow_rows.bounded(self._open.close(until_s))
         self._at.closed_s = until_s
         findings = self._engine.close(whole, until_s)
-        return self._episodes.closed(findings, until_s * 1000, self._names)
+        return self._episodes.closed(findings, until_s * 1000, self._named)
+
+    def _named(self, wanted: Iterable[int]) -> Mapping[int, str]:
+        return self._tallies.names(wanted)
 
     def _counted(self, alerts: list[Alert]) -> list[Alert]:
         if not alerts:
             return alerts
-        live = self._windows.live()
+        live = self._tallies.windows.live()
         return [a if a.status is Status.CLOSED else a.model_copy(update={"live_clients": live}) for a in alerts]
 
 

@@ -1,0 +1,57 @@
+"""What is counted and named of blocks, put off until somebody asks or enough has come: small blocks cost little then.
+
+Windows that have room for all of it hold the same whenever it is added; where they have not, nothing is put off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from schemas.usage import Block
+from stream.grouping import U64
+from stream.names import Names
+from stream.windows import Alive, Windows
+
+ROWS_MAX: Final = 16_384
+
+
+class Tallies:
+    """Windows and names of one usage partition. `alive` and `watched` say who must stay in them."""
+
+    def __init__(self, windows: Windows, names: Names, alive: Alive, watched: Callable[[], U64]) -> None:
+        self._windows, self._names = windows, names
+        self._alive, self._watched = alive, watched
+        self._blocks: list[Block] = []
+        self._rows = 0
+
+    @property
+    def windows(self) -> Windows:
+        """Windows that hold all."""
+        self._settle()
+        return self._windows
+
+    @property
+    def names(self) -> Names:
+        """Names of all."""
+        self._settle()
+        return self._names
+
+    def fits(self, rows: int) -> bool:
+        """`Windows.fits`."""
+        return self._windows.fits(self._rows + rows) or self.windows.fits(rows)
+
+    def add(self, blocks: Sequence[Block]) -> None:
+        """More blocks, in their order."""
+        self._blocks += blocks
+        self._rows += sum(block.counts.num_rows for block in blocks)
+        held = self._rows + sum(block.flows.num_rows for block in self._blocks)
+        if held > ROWS_MAX or not self._windows.fits(self._rows):
+            self._settle()
+
+    def _settle(self) -> None:
+        if not self._blocks:
+            return
+        blocks, self._blocks, self._rows = self._blocks, [], 0
+        self._windows.add([b.counts for b in blocks], max(b.ts_ms_max for b in blocks), self._alive)
+        self._names.add(blocks, self._watched)

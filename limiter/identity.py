@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from limiter.addresses import Proxies, forwarded, listed
 from limiter.attributes import Attributes, Told, canonical_value, checked
 from limiter.matcher import Identity
+from limiter.places import Places
 from schemas.decision import TEXT_BYTES_MAX
 from schemas.errors import BadMessageError, SettingsError
 from schemas.privacy import cut, shortened
@@ -42,7 +43,7 @@ class Identifier:
     """Headers and peer -> `Who`, by the settings. Total: whatever a client sends, there is an answer.
 
     Raises:
-        SettingsError: proxies, or what verifies tokens, cannot be taken.
+        SettingsError: proxies, what verifies tokens, or databases of places cannot be taken.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,6 +60,7 @@ class Identifier:
         self._service = settings.service or None
         self._jwt_header = settings.jwt_header.lower()
         self._tokens = _verifier(settings)
+        self._places = Places(settings.geoip)
 
     def identify(self, peer: str | None, header: Header) -> Who:
         """Who asks, when the connection comes from `peer` (None: a Unix socket)."""
@@ -88,12 +90,15 @@ class Identifier:
         """Whether `peer` is a proxy whose word about a client counts."""
         return self._proxies.trust(peer)
 
-    def attributes(self, peer: str | None, header: Header, wanted: Iterable[str]) -> Attributes | None:
-        """What policies may look at beside: country and ASN as a trusted proxy says them, this node's service, headers.
+    def attributes(self, peer: str | None, ip: str | None, header: Header, wanted: Iterable[str]) -> Attributes | None:
+        """What policies may look at beside: country and ASN, this node's service, headers.
 
-        `wanted` are the headers, in lower case; a client may have made up what they say.
+        Country and ASN are those of the client's `ip`, unless a trusted proxy says them. `wanted` are the headers, in
+        lower case; a client may have made up what they say.
         """
-        found: dict[str, str] = {"service": self._service} if self._service else {}
+        found = dict(self._places.of(ip))
+        if self._service:
+            found["service"] = self._service
         if self._proxies.trust(peer):
             for name, said in self._said.items():
                 value = header(said) if said else None
@@ -106,14 +111,16 @@ class Identifier:
                 found[f"header:{name}"] = value
         return Told(found) if found else None
 
-    def given(self, attributes: Mapping[str, str] | None) -> Attributes | None:
-        """What a gateway itself says of its client, with this node's service where it names none.
+    def given(self, attributes: Mapping[str, str] | None, ip: str | None) -> Attributes | None:
+        """What a gateway itself says of its client at `ip`, with what is known here where it says nothing.
 
         Raises `BadMessageError` naming the attribute that is wrong.
         """
-        found = checked(attributes) if attributes else {}
+        found = dict(self._places.of(ip))
         if self._service:
-            found.setdefault("service", self._service)
+            found["service"] = self._service
+        if attributes:
+            found |= checked(attributes)
         return Told(found) if found else None
 
     def client_ip(self, peer: str | None, said: str | None) -> str | None:

@@ -49,7 +49,7 @@ def question(
         identity=who.identity,
         tier=who.tier,
         ua=user_agent(header("user-agent")),
-        attributes=identifier.attributes(peer, header, wanted),
+        attributes=identifier.attributes(peer, who.identity.ip, header, wanted),
     )
     return Question(request, fault)
 

@@ -114,7 +114,7 @@ def request(one: Check, identifier: Identifier) -> Request:
         cut(one.tier, TEXT_BYTES_MAX),
         one.cost,
         cut(one.ua, TEXT_BYTES_MAX),
-        identifier.given(one.attributes),
+        identifier.given(one.attributes, identity.ip),
         one.peek,
     )
 

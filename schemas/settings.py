@@ -88,6 +88,11 @@ class Settings(BaseSettings):
     asn_header: str = Field(
         "", description="header in which a trusted proxy names the client's network (64500); empty: none"
     )
+    geoip: str = Field(
+        "",
+        description="databases in MaxMind's format, comma separated: a client's country and network where no trusted "
+        "proxy names them. Read again when they change. Needs floodwarden[geoip]",
+    )
     service: str = Field(
         "", max_length=64, description="the service this node stands before, for policies that tell them apart"
     )

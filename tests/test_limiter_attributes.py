@@ -27,30 +27,30 @@ def as_sent(text: str) -> str:
 
 def test_country_and_network_count_only_from_a_trusted_proxy_and_headers_from_anybody() -> None:
     asked = identifier()
-    assert asked.attributes("10.0.0.1", SENT.get, ["x-plan"]) == {
+    assert asked.attributes("10.0.0.1", None, SENT.get, ["x-plan"]) == {
         "country": "DE",
         "asn": "64500",
         "header:x-plan": "gold",
     }
-    assert asked.attributes("198.51.100.1", SENT.get, ["x-plan"]) == {"header:x-plan": "gold"}
-    assert asked.attributes("198.51.100.1", SENT.get, []) is None
+    assert asked.attributes("198.51.100.1", None, SENT.get, ["x-plan"]) == {"header:x-plan": "gold"}
+    assert asked.attributes("198.51.100.1", None, SENT.get, []) is None
 
 
 def test_what_a_proxy_says_and_is_no_country_or_network_is_not_there() -> None:
     said = {"x-country": "Germany", "x-asn": "99999999999"}
-    assert identifier().attributes("10.0.0.1", said.get, []) is None
+    assert identifier().attributes("10.0.0.1", None, said.get, []) is None
 
 
 def test_a_node_says_its_service_unless_the_gateway_names_one() -> None:
     asked = identifier(service="shop")
-    assert asked.attributes("198.51.100.1", SENT.get, []) == {"service": "shop"}
-    assert asked.given({"service": "search"}) == {"service": "search"}
-    assert asked.given(None) == {"service": "shop"}
+    assert asked.attributes("198.51.100.1", None, SENT.get, []) == {"service": "shop"}
+    assert asked.given({"service": "search"}, None) == {"service": "search"}
+    assert asked.given(None, None) == {"service": "shop"}
 
 
 def test_a_header_is_the_text_it_says_and_long_ones_that_begin_alike_stay_two() -> None:
     texts = ["caf\u00e9", *("p" * 300 + end for end in "ab")]
-    asked = [identifier().attributes("198.51.100.1", {"x-plan": as_sent(text)}.get, ["x-plan"]) for text in texts]
+    asked = [identifier().attributes("198.51.100.1", None, {"x-plan": as_sent(text)}.get, ["x-plan"]) for text in texts]
     assert asked == [checked({"header:x-plan": text}) for text in texts]
     assert len({str(found) for found in asked}) == 3
     assert all(len(found["header:x-plan"]) < 40 for found in asked if found)

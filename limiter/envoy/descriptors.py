@@ -120,16 +120,17 @@ class Reader:
             if meaning is None:
                 raise BadMessageError("bad_value", f"{at}.entries[{n}].key", f"{entry.key[:80]!r} is no name", _NAMES)
             (fields if meaning in _FIELDS else attributes).setdefault(meaning, entry.value)
+        identity = self._identity(fields, at)
         return Request(
             method=fields.get("method", "GET")[:16] or "GET",
             path=fields.get("path", "")[:PATH_CHARS_MAX],
-            identity=self._identity(fields, at),
+            identity=identity,
             route=cut(fields.get("route"), TEXT_BYTES_MAX) or (None if fields.get("path") else UNKNOWN_ROUTE),
             tier=cut(fields.get("tier"), TEXT_BYTES_MAX),
             cost=cost or None,
             peek=cost == 0,
             ua=cut(fields.get("user_agent"), TEXT_BYTES_MAX),
-            attributes=self._attributes(attributes, at),
+            attributes=self._attributes(attributes, identity.ip, at),
         )
 
     def _identity(self, fields: Mapping[str, str], at: str) -> Identity:
@@ -150,9 +151,9 @@ class Reader:
             shortened(fields.get("tenant"), VALUE_BYTES_MAX),
         )
 
-    def _attributes(self, given: dict[str, str], at: str) -> Mapping[str, str] | None:
+    def _attributes(self, given: dict[str, str], ip: str | None, at: str) -> Mapping[str, str] | None:
         try:
-            return self._identifier.given(given)
+            return self._identifier.given(given, ip)
         except BadMessageError as error:
             raise BadMessageError(error.code, f"{at}.{error.field}", error.reason, error.fix) from error
 

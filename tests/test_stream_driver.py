@@ -67,5 +67,6 @@ def test_the_coordinator_sends_commits_with_the_generation_given() -> None:
         assert inspect.iscoroutinefunction(getattr(GroupCoordinator, name))
     source = inspect.getsource(GroupCoordinator)
     assert "self.member_id" in source
+    assert "_rejoin_needed_fut.set_result(" in inspect.getsource(GroupCoordinator.request_rejoin)
     request = OffsetCommitRequest("g", 1, "m", -1, [("t", [(0, 5, "")])])
     assert request is not None

@@ -118,6 +118,8 @@ class Outlook:
         """Rows that came since the last look, which this is."""
         new = Flows.concat(self.parts[self._seen :])
         self.parts[self._seen :] = [new] if len(new) else []
+        while len(self.parts) > 1 and len(self.parts[-2]) < 2 * len(self.parts[-1]):  # few parts, rows copied seldom
+            self.parts[-2:] = [Flows.concat(self.parts[-2:])]
         self._seen = len(self.parts)
         return new
 
@@ -172,7 +174,7 @@ class Outlook:
         """All open rows of some owners."""
         wanted = np.zeros(PLACES, np.bool_)
         wanted[_places(entity)] = True
-        near = Flows.concat([part.take(wanted[_places(part.entity)]) for part in self.parts])
+        near = Flows.concat([part.take(np.flatnonzero(wanted[_places(part.entity)])) for part in self.parts])
         owners = mix(entity, kind.astype(np.uint64))
         return near.take(within(mix(near.entity, near.kind.astype(np.uint64)), owners))
 

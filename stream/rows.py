@@ -29,11 +29,15 @@ def split(rows: Named, schema: pa.Schema, home: U64, partitions: int) -> list[pa
 
 def _batch(rows: Named, schema: pa.Schema, at: NDArray[np.intp] | slice) -> pa.RecordBatch:
     columns = [
-        _text(rows.columns[f.name][at], rows.texts[f.name]) if f.name in rows.texts
-        else pa.array(rows.columns[f.name][at], f.type)
+        _text(_some(rows.columns[f.name], at), rows.texts[f.name]) if f.name in rows.texts
+        else pa.array(_some(rows.columns[f.name], at), f.type)
         for f in schema
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _some(column: NDArray[np.generic], at: NDArray[np.intp] | slice) -> NDArray[np.generic]:
+    return column[at] if isinstance(at, slice) else column.take(at, mode="clip")  # unbuffered: every place is one
 
 
 def _text(codes: NDArray[np.generic], values: pa.Array) -> pa.DictionaryArray:

@@ -105,6 +105,7 @@ class Finding:
     comes from (kind, entity, family, pane_s); `at_s` is the pane this finding speaks of, later than `pane_s` in
     updates. `crossed_after` counts the entity's requests before the one that crossed. `score` is 0..1, higher is
     worse: .5 at the threshold, rising with the excess (`explain.score`). `examples` are hashes of paths or users.
+    `behaviour` is what it is a case of, `ids` what catalogues of threats call it, `avoid` what would have avoided it.
     """
 
     kind: int
@@ -124,3 +125,6 @@ class Finding:
     facts: tuple[Fact, ...]
     contributions: tuple[Share, ...]
     examples: tuple[int, ...] = ()
+    behaviour: str = ""
+    ids: tuple[str, ...] = ()
+    avoid: str = ""

@@ -77,7 +77,7 @@ def _text(column: str, at: At) -> Text:
         elif name == By.LONGER:
             tests += (Test(By.LONGER, (str(item.whole(0, 512)),)),)
         elif name == By.MATCHES:
-            tests += (Test(By.MATCHES, tuple(_pattern(each, any_case=any_case) for each in item.one_or_more())),)
+            tests += (Test(By.MATCHES, tuple(pattern(each, any_case=any_case) for each in item.one_or_more())),)
         elif name not in ("any_case", "absent"):
             tests += (Test(By(name), _values(item), any_case),)
     absent = "absent" in fields and fields["absent"].yes()
@@ -102,14 +102,15 @@ def _values(at: At) -> tuple[str, ...]:
     return values
 
 
-def _pattern(at: At, *, any_case: bool) -> str:
-    pattern = f"(?i:{at.text()})" if any_case else at.text()
+def pattern(at: At, *, any_case: bool) -> str:
+    """A pattern that takes time linear in the text. Raises `FileError` where it is none."""
+    found = f"(?i:{at.text()})" if any_case else at.text()
     try:
-        pl.Series([""]).str.contains(pattern)
+        pl.Series([""]).str.contains(found)
     except pl.exceptions.ComputeError as error:
         said = next((line[7:] for line in str(error).splitlines() if line.startswith("error: ")), "cannot be read")
         raise at.wrong(f"{at.text()[:80]!r} is no pattern: {said}", _PATTERN_FIX) from error
-    return pattern
+    return found
 
 
 def _statuses(at: At) -> Number:

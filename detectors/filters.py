@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Flag = NDArray[np.bool_]
 TEXTS: Final = (
     "method", "route", "path", "query", "url", "verdict", "rule", "tier", "tenant", "user", "key", "ip", "agent",
-    "country", "asn", "node",
+    "country", "asn", "node", "referer",
 )  # fmt: skip
 """`path` and `query` are percent-decoded; `url` is both as they were sent."""
 NUMBERS: Final = ("status", "latency_ms", "cost")

@@ -10,6 +10,7 @@ from floodwarden import (
     cli_lists,
     cli_offline,
     cli_policy,
+    cli_rules,
     cli_services,
     cli_store,
     cli_usage,
@@ -37,6 +38,7 @@ for part in (
     cli_lists,
     cli_dead_letter,
     cli_policy,
+    cli_rules,
     cli_usage,
     cli_store,
 ):

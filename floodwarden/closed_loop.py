@@ -29,6 +29,7 @@ from schemas.networks import address
 from schemas.settings import Settings
 from stream.combine import combine
 from stream.pipeline import Config, Pipeline
+from stream.rule_source import plan_of
 
 REACTION_MS: Final = 500
 LIMIT_PER_MINUTE: Final = 120  # what a throttle's factor is taken of: a trace does not say the client's limit
@@ -120,7 +121,8 @@ class Floodwarden:
     """Our detectors, as the stream runs them."""
 
     def __init__(self, model: Model, settings: Settings) -> None:
-        self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0))
+        self._plan = plan_of(settings)
+        self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0, rules=self._plan.rules))
         self._globs = settings.login_globs
         self._offset = 0
 
@@ -135,6 +137,7 @@ class Floodwarden:
             ts_ms_max=0,
             usage_partitions=1,
             login_globs=self._globs,
+            plan=self._plan,
         )
         self._offset = end
         return self._pipeline.step(blocks, int(batch.column("ts_ms")[-1].as_py()), peek=False)

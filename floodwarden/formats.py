@@ -37,6 +37,8 @@ _SAMPLES_MAX: Final = 20
 _GZIP: Final = b"\x1f\x8b"
 _PEEKED_BYTES: Final = 65_536
 OnBytes = Callable[[int], None]
+Numbered = tuple[Labelled, Sequence[int]]
+"""Rows, and the line of each."""
 
 
 class FormatError(CommandError):
@@ -73,23 +75,39 @@ class Rejects:
 
 
 def read(
-    files: Sequence[str | Path], *, form: str | None = None, rejects: Rejects, on_bytes: OnBytes | None = None
+    files: Sequence[str | Path],
+    *,
+    form: str | None = None,
+    rejects: Rejects,
+    on_bytes: OnBytes | None = None,
+    places: bool = False,
 ) -> Iterator[Labelled]:
     """Decisions of all `files` (`-`: standard input), merged by time, each file put in order within two minutes.
 
-    `form` is one of `FORMATS`, None to tell from each file's content. `on_bytes` hears how far reading has come.
+    `form` is one of `FORMATS`, None to tell from each file's content. `on_bytes` hears how far reading has come. With
+    `places` the labels are where each row stands: `FILE:LINE`, of an Arrow file the number of its row.
 
     Raises:
         FormatError: a file is not there or in no known format.
     """
     templates = Templates()
-    sources = [ordered(_read_one(file, form, rejects, on_bytes, templates)) for file in files]
+    sources = [
+        ordered(_placed(str(file), rows) if places else (part for part, _ in rows))
+        for file in files
+        for rows in [_read_one(file, form, rejects, on_bytes, templates)]
+    ]
     return sources[0] if len(sources) == 1 else merged(sources)
+
+
+def _placed(name: str, parts: Iterator[Numbered]) -> Iterator[Labelled]:
+    """Rows labelled with where they stand."""
+    for part, numbers in parts:
+        yield Labelled(part.batch, np.array([f"{name}:{number}" for number in numbers], object))
 
 
 def _read_one(
     file: str | Path, form: str | None, rejects: Rejects, on_bytes: OnBytes | None, templates: Templates
-) -> Iterator[Labelled]:
+) -> Iterator[Numbered]:
     name, told = str(file), 0
     try:
         with ExitStack() as stack:
@@ -116,13 +134,16 @@ def _no_input() -> io.BufferedReader:
 
 def _parts(
     raw: io.BufferedReader, form: str | None, name: str, rejects: Rejects, templates: Templates
-) -> Iterator[Labelled]:
+) -> Iterator[Numbered]:
     stream = raw
     if raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
         stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=raw)), _PEEKED_BYTES)
     form = form or detect(stream.peek(_PEEKED_BYTES), name)
     if form == "arrow":
-        yield from read_arrow(stream)
+        row = 1
+        for part in read_arrow(stream):
+            yield part, range(row, row + part.batch.num_rows)
+            row += part.batch.num_rows
     else:
         yield from _read_lines(stream, form, name, rejects, templates)
 
@@ -150,7 +171,7 @@ def detect(head: bytes, name: str) -> str:
 
 def _read_lines(
     stream: io.BufferedReader, form: str, name: str, rejects: Rejects, templates: Templates
-) -> Iterator[Labelled]:
+) -> Iterator[Numbered]:
     take = _json_rows if form == "jsonl" else _text_rows(stream, form, name, templates)
     taken: list[tuple[int, Decision]] = []
     for number, line in enumerate(_bounded_lines(stream), start=2 if form == "tsv" else 1):
@@ -167,19 +188,19 @@ def _read_lines(
         yield _checked(taken, name, rejects)
 
 
-def _checked(taken: Sequence[tuple[int, Decision]], name: str, rejects: Rejects) -> Labelled:
-    """Rows as a batch, without those that hold a value we do not take."""
+def _checked(taken: Sequence[tuple[int, Decision]], name: str, rejects: Rejects) -> Numbered:
+    """Rows as a batch and their lines, without those that hold a value we do not take."""
     try:
-        return labelled([row for _, row in taken])
+        return labelled([row for _, row in taken]), [number for number, _ in taken]
     except BadMessageError:
-        good: list[Decision] = []
+        good: list[tuple[int, Decision]] = []
         for number, row in taken:
             try:
                 labelled([row])
-                good.append(row)
+                good.append((number, row))
             except BadMessageError as error:
                 rejects.add(name, number, _reason(error), repr(row)[:200])
-        return labelled(good)
+        return labelled([row for _, row in good]), [number for number, _ in good]
 
 
 def _reason(error: LineError | BadMessageError) -> str:

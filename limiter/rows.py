@@ -47,7 +47,9 @@ def completed(decision: Decision, status: int, latency_ms: float) -> Decision:
 
 
 def cleaned(decision: Decision) -> Decision:
-    """A row from elsewhere as we would have written it: path masked and cut."""
+    """A row from elsewhere as we would have written it: path and referer masked and cut."""
+    if decision.referer is not None:
+        decision = msgspec.structs.replace(decision, referer=masked(decision.referer) or None)
     if decision.path is None:
         return decision
     path = masked(decision.path)

@@ -1,4 +1,4 @@
-"""Lines of web servers as decisions: combined and common logs, nginx error lines, tab-separated logs with a header.
+"""Lines of web servers as decisions: combined and common logs, error logs, tab-separated logs with a header.
 
 Such logs know no limiter: the verdict is `allow` unless the server answered 429 or nginx said that it limited the
 request. They know no routes either: `schemas.templates` makes them. A static file that was there stands under its
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from schemas.decision import TEXT_BYTES_MAX, TS_MS_MAX, TS_MS_MIN, Decision, Verdict
+from schemas.error_log import Told, told
 from schemas.privacy import masked
 from schemas.routes import BASIC_AUTH
 from schemas.templates import MALFORMED, Templates, is_static
@@ -25,11 +26,7 @@ _ACCESS: Final = re.compile(rf"(\S+) \S+ (\S+){_TAIL}")
 _IP: Final = r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)"
 _PREFIXED: Final = re.compile(rf".{{0,200}}?\s{_IP} \S+ (\S+){_TAIL}")  # behind a virtual host or a syslog prefix
 _SPACED: Final = re.compile(rf"(\S+) \S+ (\S.{{0,80}}?){_TAIL}")  # the user's name has spaces
-_ERROR: Final = re.compile(
-    r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\] \S+ (?:\*\d+ )?(.*?), client: ([^,\s]+)"
-    r'(?:, server: [^,]*)?, request: "([^"]*)"'
-)
-_NO_USER: Final = re.compile(r'user "([^"]*)"')
+_VERSIONS: Final = frozenset(("0.9", "1.0", "1.1", "2", "2.0", "3", "3.0"))
 _METHOD: Final = re.compile(r"[A-Z][A-Z_-]{2,19}")
 _MONTHS: Final = {name: n for n, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)}  # noqa: SIM905 - reads as the calendar does
 _COLUMNS: Final = {
@@ -54,7 +51,7 @@ class _Request(NamedTuple):
 
 
 class AccessLog:
-    """Reads lines of combined, common and nginx error logs; remembers paths and times it has seen, within a bound."""
+    """Reads lines of combined and common logs and error logs; remembers paths and times it has seen, within a bound."""
 
     def __init__(self, templates: Templates | None = None) -> None:
         self._templates = templates or Templates()
@@ -69,12 +66,13 @@ class AccessLog:
         """
         found = _ACCESS.match(line)
         if found is None:
-            if line[:4].isdigit() and line[4:5] == "/":
-                return self._error_line(line)
+            error = told(line)
+            if error is not None:
+                return self._error(error)
             found = _PREFIXED.match(line) or _SPACED.match(line)
             if found is None:
                 raise LineError("not an access log line")
-        ip, user, time, request, status, _, _, agent = found.groups()
+        ip, user, time, request, status, _, referer, agent = found.groups()
         asked = self.request(request)
         return _decision(
             ts_ms=self.time_ms(time),
@@ -83,6 +81,7 @@ class AccessLog:
             asked=asked,
             status=0 if status == "-" else int(status),
             ua=agent,
+            referer=referer,
         )
 
     def request(self, text: str) -> _Request:
@@ -99,8 +98,10 @@ class AccessLog:
         if not _METHOD.fullmatch(method) or not rest:
             # TLS on a plain port, a worm's greeting, `-`: kept as what was asked, for it was answered with an error.
             return _asked(None, text, MALFORMED)
-        path = rest.rpartition(" HTTP/")[0] or rest
-        return _asked(method, path, self._templates(path))
+        path, _, version = rest.rpartition(" HTTP/")
+        if path and version not in _VERSIONS:
+            return _asked(method, path, MALFORMED)  # tools that make up versions
+        return _asked(method, path or rest, self._templates(path or rest))
 
     def time_ms(self, text: str) -> int:
         """`10/Oct/2000:13:55:36 -0700` (or ISO 8601) as epoch milliseconds; an hour is worked out once."""
@@ -126,23 +127,21 @@ class AccessLog:
         base_ms = self._hours[key] = _in_range((int(begun.timestamp()) - zone_s) * 1000)
         return base_ms
 
-    def _error_line(self, line: str) -> Decision:
-        """An nginx error line: a failed basic login, or a request that nginx limited."""
-        found = _ERROR.match(line)
-        if found is None:
-            raise LineError("error line without a client's request")
-        time, _, message, ip, request = found.groups()
-        try:
-            stamp = datetime.strptime(time, "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
-        except ValueError as error:
-            raise LineError("bad time") from error
-        asked, ts_ms = self.request(request), _in_range(int(stamp.timestamp() * 1000))
-        if message.startswith(("limiting requests", "limiting connections")):
-            return _decision(ts_ms=ts_ms, ip=ip, user="-", asked=asked, status=429, ua=None)
-        user = _NO_USER.search(message)
-        if user and ("not found" in message or "mismatch" in message):
-            return _decision(ts_ms=ts_ms, ip=ip, user=user[1], asked=asked, status=401, ua=None)
-        raise LineError("error line of no interest")
+    def _error(self, error: Told | str) -> Decision:
+        """A line of an error log: a refused login, a file that is not there, a request that was limited or none."""
+        if isinstance(error, str):
+            raise LineError(error)
+        request = error.request
+        asked = self.request(request if _METHOD.match(request) or error.status == 400 else f"GET {request}")
+        return _decision(
+            ts_ms=_in_range(error.ts_ms),
+            ip=error.ip,
+            user=error.user or "-",
+            asked=asked,
+            status=error.status,
+            ua=None,
+            rule=error.limit,
+        )
 
 
 class Table:
@@ -207,7 +206,17 @@ def _asked(method: str | None, path: str, route: str) -> _Request:
     return _Request(method, masked(path), route)
 
 
-def _decision(*, ts_ms: int, ip: str, user: str, asked: _Request, status: int, ua: str | None) -> Decision:
+def _decision(
+    *,
+    ts_ms: int,
+    ip: str,
+    user: str,
+    asked: _Request,
+    status: int,
+    ua: str | None,
+    referer: str | None = None,
+    rule: str | None = None,
+) -> Decision:
     """A row; one that was refused although its header named a user is a failed login."""
     name = None if user in ("-", "") else user[: TEXT_BYTES_MAX // 4]
     route = asked.route + BASIC_AUTH if name and status == 401 else asked.route
@@ -223,6 +232,8 @@ def _decision(*, ts_ms: int, ip: str, user: str, asked: _Request, status: int, u
         path=asked.route if served else asked.path,
         status=status if status <= 599 else 0,
         ua=None if ua in ("-", "", None) else ua[: TEXT_BYTES_MAX // 4],
+        rule=rule,
+        referer=None if referer in ("-", "", None) else masked(referer),
     )
 
 

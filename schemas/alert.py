@@ -107,5 +107,12 @@ class Alert(Frozen):
         "the share of clients under action reckons with this times `usage_partitions`.",
     )
     summary: str
+    behaviour: str | None = Field(
+        default=None, description="what it is a case of, in CrowdSec's words: http:scan/wordpress"
+    )
+    ids: tuple[str, ...] = Field(
+        default=(), strict=False, description="what catalogues call it: OAT-008 (OWASP), T1110 (MITRE), CVE-2021-44228"
+    )
+    avoid: str | None = Field(default=None, description="what would have avoided it, for whom it hit")
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
     contributions: tuple[Contribution, ...] = Field(default=(), strict=False)

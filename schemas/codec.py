@@ -23,6 +23,8 @@ _DECISION: Final = msgspec.json.Decoder(Decision)
 _DECISIONS: Final = msgspec.json.Decoder(list[Decision])
 _ENCODER: Final = msgspec.json.Encoder()
 _BLOCK: Final = struct.Struct("<IqqqqI")  # version, partition, start, end, ts_ms_max, length of counts
+_HITS: Final = struct.Struct("<I4s")
+_HITS_MARK: Final = b"hits"
 _NO_FLOWS: Final = pa.RecordBatch.from_pylist([], schema=usage.FLOWS)
 _NAMES: Final = tuple(d.SCHEMA.names)
 _RANGES: Final = (
@@ -146,14 +148,22 @@ def check(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def encode_block(block: usage.Block) -> bytes:
-    """A usage block as one message value: a fixed header, the counts stream, the flows stream."""
+    """A usage block as one message value: a fixed header, the counts stream, the flows stream.
+
+    Where there are hits their stream follows, its length and a mark: behind the end of the flows, where older readers
+    do not look.
+    """
     counts = encode(block.counts, compress=block.counts.num_rows > 64)
     head = _BLOCK.pack(usage.VERSION, block.partition, block.start, block.end, block.ts_ms_max, len(counts))
-    return head + counts + encode(block.flows, compress=block.flows.num_rows > 64)
+    value = head + counts + encode(block.flows, compress=block.flows.num_rows > 64)
+    if not block.hits.num_rows:
+        return value
+    hits = encode(block.hits, compress=block.hits.num_rows > 64)
+    return value + hits + _HITS.pack(len(hits), _HITS_MARK)
 
 
 def decode_block(value: bytes, *, flows: bool = True) -> usage.Block:
-    """The inverse of `encode_block`; without `flows` those are not read, and the block has none."""
+    """The inverse of `encode_block`; without `flows` those and hits are not read, and the block has none."""
     if len(value) < _BLOCK.size:
         raise BadMessageError("bad_arrow", "header", f"{len(value)} bytes", "a usage block has a 40-byte header")
     version, partition, start, end, ts_ms_max, length = _BLOCK.unpack_from(value)
@@ -163,8 +173,22 @@ def decode_block(value: bytes, *, flows: bool = True) -> usage.Block:
         )
     view = memoryview(value)[_BLOCK.size :]
     counts = _rows_of_block(view[:length], usage.COUNTS)
-    read = _rows_of_block(view[length:], usage.FLOWS) if flows else _NO_FLOWS
-    return usage.Block(partition, start, end, ts_ms_max, counts, read)
+    if not flows:
+        return usage.Block(partition, start, end, ts_ms_max, counts, _NO_FLOWS)
+    rest, hits = view[length:], usage.NO_HITS
+    size = _hits_bytes(rest)
+    if size:
+        hits = _rows_of_block(rest[-size - _HITS.size : -_HITS.size], usage.HITS)
+        rest = rest[: -size - _HITS.size]
+    return usage.Block(partition, start, end, ts_ms_max, counts, _rows_of_block(rest, usage.FLOWS), hits)
+
+
+def _hits_bytes(rest: memoryview) -> int:
+    """Length of the hits stream that ends a block; 0: there is none. An Arrow stream never ends in the mark."""
+    if len(rest) < _HITS.size:
+        return 0
+    size, mark = _HITS.unpack(rest[-_HITS.size :])
+    return int(size) if mark == _HITS_MARK and 0 < size <= len(rest) - _HITS.size else 0
 
 
 def _rows_of_block(value: memoryview, schema: pa.Schema) -> pa.RecordBatch:

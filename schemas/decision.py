@@ -31,7 +31,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     Times are epoch milliseconds of the event. `status` is the upstream's, 0 while unknown. `key_id` is the keyed
     hash of an API key, never the key. `route` is a template (`/items/{id}`), `path` the request's path with query.
     `shadow` is what rules not yet enforced would have said beside, `shadow_rule` the one that would have refused.
-    `weight`: for how many requests like it the row stands, itself included; absent is 1.
+    `weight`: for how many requests like it the row stands, itself included; absent is 1. `referer` as it was sent,
+    secrets masked.
     """
 
     ts_ms: int
@@ -56,6 +57,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     country: str | None = None
     asn: int | None = None
     weight: int | None = None
+    referer: str | None = None
 
 
 _TEXT: Final = pa.dictionary(pa.int32(), pa.utf8())
@@ -84,6 +86,7 @@ SCHEMA: Final = pa.schema(
         pa.field("country", _TEXT),
         pa.field("asn", pa.uint32()),
         pa.field("weight", pa.int32()),
+        pa.field("referer", _TEXT),
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )

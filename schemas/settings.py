@@ -159,6 +159,14 @@ class Settings(BaseSettings):
         "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth", description="route globs that take a credential"
     )
     model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
+    rules: str = Field(
+        "builtin",
+        description="rules and signatures in force, comma separated: `builtin`, `crowdsec`, files or directories of "
+        "yours (docs/rules.md), or `none`",
+    )
+    bots: Path | None = Field(
+        None, description="directory of crawlers' published ranges (googlebot.json, ...): these are verified by them"
+    )
     snapshot_every_ms: int = Field(2000, ge=100, description="how often a worker keeps its state, and commits")
     supervised_restart_ms: int = Field(500, ge=0, description="`up` starts a program that fell over after so long")
 

@@ -2,12 +2,14 @@
 
 Counts: a row per (entity kind, entity, one-second pane). Flows: a row per distinct combination of what the detectors
 remember, under the one entity that owns the request (its key where there is one that was accepted, else its address).
+Hits: a row per rule, entity and pane that has requests a rule asks for, and per value where the rule counts different
+ones; mostly there are none.
 Hashes are 64-bit xxh3 of UTF-8 text, 0 where absent; `entity` is the text itself, for people and for actions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -97,6 +99,28 @@ FLOWS: Final = pa.schema(
     metadata={VERSION_KEY: str(VERSION).encode()},
 )
 
+HITS: Final = pa.schema(
+    [
+        ("kind", pa.uint8()),
+        ("hash", pa.uint64()),
+        ("entity", _TEXT),
+        ("pane_s", pa.int64()),
+        ("rule", _TEXT),  # its name
+        ("first_ms", pa.int64()),
+        ("last_ms", pa.int64()),
+        ("route", pa.uint64()),  # the one all were on, else 0
+        ("route_name", _TEXT),
+        ("value", pa.uint64()),  # of what the rule counts as different; 0: it counts requests, or they were too many
+        ("sign", pa.uint64()),  # hash of the name of a signature they bear
+        ("example", pa.uint64()),  # one of the texts
+        ("example_name", _TEXT),  # at most 128 bytes
+        ("n", pa.int64()),
+        ("answered", pa.int64()),  # of them, answered below 400
+    ],
+    metadata={VERSION_KEY: str(VERSION).encode()},
+)
+NO_HITS: Final = pa.RecordBatch.from_pylist([], schema=HITS)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -112,3 +136,4 @@ class Block:
     ts_ms_max: int
     counts: pa.RecordBatch
     flows: pa.RecordBatch
+    hits: pa.RecordBatch = field(default_factory=lambda: NO_HITS)

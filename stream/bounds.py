@@ -2,8 +2,10 @@
 
 | part | share | bytes each | when it is full |
 |---|---|---|---|
-| owners: evidence, history | 5/16 | 1,350 | suspects, heavy hitters, regulars and the newest stay |
-| windows: a row an entity and pane | 5/16 | 128 | the same; what others had done becomes the rest |
+| owners: evidence, history | 9/32 | 1,350 | suspects, heavy hitters, regulars and the newest stay |
+| windows: a row an entity and pane | 9/32 | 128 | the same; what others had done becomes the rest |
+| buckets of rules | 1/32 | 512 | the dry ones go, then the emptiest |
+| hits of open panes | 1/32 | 120 | some go, by hash; who goes is counted |
 | memories of pairs | 1/8 | 256 for one in each | the older half is forgotten, strangers' apart from regulars' |
 | flows of open panes | 1/8 | 170 | owners as above; who goes is counted |
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
@@ -18,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Self
 
+from detectors.rules import NONE, Ruleset
 from schemas.settings import Settings
 
 OWNER_BYTES: Final = 1_350  # 900, and before a purge there are up to half more
@@ -26,6 +29,8 @@ PAIRS_BYTES: Final = 256
 FLOW_BYTES: Final = 170
 NAME_BYTES: Final = 64
 EPISODE_BYTES: Final = 2_560
+BUCKET_BYTES: Final = 512
+HIT_BYTES: Final = 120
 BYTES_MIN: Final = 16 << 20
 
 
@@ -40,6 +45,8 @@ class Bounds:
     flows: int
     names: int
     episodes: int
+    buckets: int
+    hits: int
 
     @classmethod
     def of(cls, entities_max: int, state_bytes_max: int) -> Self:
@@ -47,12 +54,14 @@ class Bounds:
         share = max(state_bytes_max, BYTES_MIN) // 16
         return cls(
             entities=entities_max,
-            owners=min(2 * entities_max, 5 * share // OWNER_BYTES),
-            rows=5 * share // ROW_BYTES,
+            owners=min(2 * entities_max, 9 * share // (2 * OWNER_BYTES)),
+            rows=9 * share // (2 * ROW_BYTES),
             pairs=1 << (2 * share // PAIRS_BYTES).bit_length() - 1,
             flows=2 * share // FLOW_BYTES,
             names=share // NAME_BYTES,
             episodes=share // EPISODE_BYTES,
+            buckets=share // (2 * BUCKET_BYTES),
+            hits=share // (2 * HIT_BYTES),
         )
 
 
@@ -70,6 +79,7 @@ class Config:
     entities_max: int = 300_000
     state_bytes_max: int = 1 << 30
     stalled_ms: int = 30_000
+    rules: Ruleset = NONE
 
     @property
     def bounds(self) -> Bounds:

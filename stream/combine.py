@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 from detectors.compiled import numbered
 from schemas import codec
 from schemas.decision import VERDICTS
-from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, Block, Kind, Outcome
-from stream import compiled
+from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, HITS, NO_HITS, Block, Kind, Outcome
+from stream import compiled, hits
 from stream.grouping import I64, U64, beyond, grouped, mixed
 from stream.kinds import kinds
+from stream.plan import Plan
 from stream.requests import CLASSES, OUTCOMES, Requests, Text
 from stream.rows import Named, split
 
 COLUMNS: Final = (
     "ts_ms", "verdict", "ip", "user", "key_id", "method", "route", "path", "path_hash", "cost", "status", "latency_ms",
-    "weight", "tenant", "country", "ua", "asn",
+    "weight", "tenant", "country", "ua", "asn", "rule", "referer",
 )  # fmt: skip
 """What combine reads of a decision."""
 PATH_NAME_CHARS_MAX: Final = 128
@@ -45,7 +46,7 @@ def placement(kinds: NDArray[np.integer], hashes: U64) -> U64:
     return mixed(hashes ^ _SALTS[kinds])
 
 
-def combine(
+def combine(  # noqa: PLR0913 - where a block stands, and what is asked of its rows
     batch: pa.RecordBatch,
     *,
     partition: int,
@@ -55,25 +56,33 @@ def combine(
     usage_partitions: int,
     login_globs: tuple[str, ...],
     judged_s: I64 | None = None,
+    plan: Plan | None = None,
 ) -> list[Block]:
     """Blocks [start, end) of decisions `partition`, one for each usage partition, empty ones too.
 
     `batch` has at least `COLUMNS`, checked; `ts_ms_max` is the newest event time the partition has shown before it.
     Each row is counted in its own second and is evidence in `judged_s` (`stream.event_time`), its own unless given.
+    `plan`: the rules that are asked which rows they want.
     """
     if batch.num_rows == 0:
         counts, flows = _empty(COUNTS), _empty(FLOWS)
         return [Block(partition, start, end, ts_ms_max, counts, flows) for _ in range(usage_partitions)]
     rows = Requests.read(batch, login_globs, judged_s)
     newest_ms = max(ts_ms_max, int(rows.ts_ms.max()))
-    flow_rows, dropped = _flows(rows)
+    flow_rows, dropped = _flows(hits.evidence(rows, plan) if plan else rows)
     count_rows = _counts(rows, dropped)
     parts = zip(
         split(count_rows, COUNTS, _home(count_rows), usage_partitions),
         split(flow_rows, FLOWS, _home(flow_rows), usage_partitions),
+        _hits(rows, batch, plan, usage_partitions),
         strict=True,
     )
-    return [Block(partition, start, end, newest_ms, counts, flows) for counts, flows in parts]
+    return [Block(partition, start, end, newest_ms, *part) for part in parts]
+
+
+def _hits(rows: Requests, batch: pa.RecordBatch, plan: Plan | None, usage_partitions: int) -> list[pa.RecordBatch]:
+    found = hits.hits(rows, batch, plan) if plan else None
+    return split(found, HITS, _home(found), usage_partitions) if found else [NO_HITS] * usage_partitions
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

@@ -18,6 +18,7 @@ from stream.driver import Group, Place
 from stream.errors import LeaseLostError, NameTakenError
 from stream.event_time import Rule
 from stream.metrics import NODES_MAX, Metrics
+from stream.rule_source import plan_of
 from stream.sender import Outgoing, Sender
 from stream.shedding import Shedding
 
@@ -56,6 +57,7 @@ class Combiner:
         self._usage = settings.topic(topics.USAGE)
         self._dead = settings.topic(topics.DEAD_LETTER)
         self._globs = settings.login_globs
+        self._plan = plan_of(settings)
         self._rule = Rule(settings.lateness_ms, settings.skew_ms)
         self._complained: dict[str, float] = {}  # of the nodes whose clocks were wrong: when to say so again
         self._shedding = Shedding(settings.shed_behind_ms)
@@ -242,6 +244,7 @@ class Combiner:
             usage_partitions=self._settings.usage_partitions,
             login_globs=self._globs,
             judged_s=taken.judged_s,
+            plan=self._plan,
         )
         usage = [codec.encode_block(b) for b in blocks]
         return _Made(usage, taken, taken_s - began_s, time.perf_counter() - taken_s)

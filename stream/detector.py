@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -23,6 +23,7 @@ from stream.driver import Group, Place
 from stream.keeper import Keeper
 from stream.metrics import Metrics
 from stream.pipeline import Config, Pipeline, Usage
+from stream.rule_source import plan_of
 from stream.sender import Outgoing, Sender
 
 log = structlog.get_logger(__name__)
@@ -81,7 +82,7 @@ class Detector:
 
     def __init__(self, settings: Settings, model: Model, sender: Sender, metrics: Metrics) -> None:
         self._settings, self._model, self._sender, self._metrics = settings, model, sender, metrics
-        self._config = Config.of(settings)
+        self._config = replace(Config.of(settings), rules=plan_of(settings).rules)
         self._keeper = Keeper(settings, metrics)
         self._usage = settings.topic(topics.USAGE)
         self._decisions = settings.topic(topics.DECISIONS)

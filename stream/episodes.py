@@ -174,6 +174,9 @@ class Episodes:
             rule=f"{finding.family}/{finding.version}",
             model=self._model,
             summary=said.episode.summary,
+            behaviour=finding.behaviour or None,
+            ids=finding.ids,
+            avoid=finding.avoid or None,
             evidence=tuple(
                 Evidence(
                     name=fact.name,

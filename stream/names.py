@@ -40,7 +40,7 @@ class Names:
         return sum(len(hashes) for hashes, _ in self._segments)
 
     def add(self, blocks: Sequence[Block], watched: Watched = nobody) -> None:
-        """Learn the texts of owners, routes, paths and users in these blocks."""
+        """Learn the texts of owners, routes, paths, users and hits' examples in these blocks."""
         hashes: list[U64] = []
         texts: list[pa.StringArray] = []
         for flows, counts in _together(blocks):
@@ -52,6 +52,11 @@ class Names:
                 (counts, "entity", "hash", users),
             ):
                 h, t = _distinct(batch.column(name), batch.column(of), rows)
+                hashes.append(h)
+                texts.append(t)
+        for hits in (block.hits for block in blocks if block.hits.num_rows):
+            for name, of in (("entity", "hash"), ("route_name", "route"), ("example_name", "example")):
+                h, t = _distinct(hits.column(name), hits.column(of), None)
                 hashes.append(h)
                 texts.append(t)
         if sum(map(len, hashes)):

@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors.artifact import Model
-from detectors.columns import Flows
+from detectors.columns import Finding, Flows
 from detectors.evidence import Engine
 from detectors.outlook import Outlook
 from schemas import codec
@@ -34,8 +34,9 @@ from stream.errors import LostBlockError, SnapshotError
 from stream.grouping import U64
 from stream.kind_windows import Usage, measured
 from stream.names import Names
-from stream.progress import VERSION, Progress, Source
+from stream.progress import VERSION, Progress, Source, watermark_ms
 from stream.rings import WINDOWS_S
+from stream.rule_book import RuleBook
 from stream.tallies import Tallies
 from stream.windows import Windows
 
@@ -51,6 +52,7 @@ class Pipeline:
         windows = Windows(self._bounds.entities, self._bounds.rows)
         self._tallies = self._tallied(windows, Names(self._bounds.names))
         self._open = Outlook()
+        self._rules = RuleBook(self._config.rules, self._bounds)
         self._at = Progress(model=model.version)
 
     def step(self, blocks: Sequence[Block], now_ms: int, *, peek: bool = True) -> list[Alert]:
@@ -62,13 +64,14 @@ class Pipeline:
         alerts: list[Alert] = []
         for group in self._groups(self._chained(blocks)):
             self._take(group, now_ms)
-            alerts += self._close_to(self._watermark_ms(now_ms) // 1000)
+            alerts += self._close_to(self._watermark_s(now_ms))
         return self._counted(alerts) + self.tick(now_ms, peek=peek)
 
     def _groups(self, blocks: list[Block]) -> Iterator[list[Block]]:
         """All blocks at once where nothing has to go for them, else one by one: what goes hangs on them alone."""
         counts, flows = sum(b.counts.num_rows for b in blocks), sum(b.flows.num_rows for b in blocks)
-        if self._tallies.fits(counts) and len(self._open) + flows <= self._bounds.flows:
+        hits = sum(b.hits.num_rows for b in blocks)
+        if self._tallies.fits(counts) and len(self._open) + flows <= self._bounds.flows and self._rules.fits(hits):
             yield from [blocks] if blocks else []
         else:
             yield from ([block] for block in blocks)
@@ -80,6 +83,7 @@ class Pipeline:
             self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms, now_ms)
         for block in blocks:
             self._open.add(self._in_time(flow_rows.read(block.flows)))
+            self._at.unheld_rows += self._rules.add(block.hits, self._at.closed_s)
         if len(self._open) > self._bounds.flows:
             self._thin()
         self._tallies.add(blocks)
@@ -95,13 +99,13 @@ class Pipeline:
 
     def _watched(self) -> U64:
         """Of whom evidence is held, or may come to be."""
-        return np.concatenate([self._engine.held(), *(part.entity for part in self._open.parts)])
+        return np.concatenate([self._engine.held(), self._rules.held(), *(part.entity for part in self._open.parts)])
 
     def tick(self, now_ms: int, *, peek: bool = True) -> list[Alert]:
         """Time passes without blocks: silent partitions stop holding event time back."""
-        alerts = self._close_to(self._watermark_ms(now_ms) // 1000)
-        if peek and self._open.unseen:
-            found = self._engine.look(self._open)
+        alerts = self._close_to(self._watermark_s(now_ms))
+        if peek and self.unseen:
+            found = (self._engine.look(self._open) if self._open.unseen else []) + self._rules.look(self._known)
             alerts += self._episodes.peeked(found, self._named, self._oldest_s()) if found else []
         return self._counted(alerts)
 
@@ -120,7 +124,8 @@ class Pipeline:
 
     def finish(self) -> list[Alert]:
         """End of input: all panes and all incidents close."""
-        last_s = max([int(f.pane_s.max()) for f in self._open.parts], default=self._at.closed_s - 1)
+        panes = [int(f.pane_s.max()) for f in self._open.parts] + self._rules.panes()
+        last_s = max(panes, default=self._at.closed_s - 1)
         alerts = self._close_to(last_s + 1)
         return self._counted(alerts + self._episodes.finish())
 
@@ -145,7 +150,7 @@ class Pipeline:
     @property
     def unseen(self) -> bool:
         """Whether open panes hold what nobody has peeked at."""
-        return self._open.unseen
+        return self._open.unseen or self._rules.unseen
 
     @property
     def watermark_ms(self) -> int:
@@ -165,7 +170,12 @@ class Pipeline:
             "evicted": sum(self._tallies.windows.evicted().values()),
             "owners_evicted": self._engine.entities.evicted,
             "unheld_rows": self._at.unheld_rows,
+            **self._rules.sizes(),
         }
+
+    def _known(self, owners: U64, kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Who of these owners has a history."""
+        return self._engine.worth(owners, kinds)[1]
 
     def snapshot(self) -> memoryview:
         """A copy of everything, from which `restore` goes on as if nothing had happened."""
@@ -175,6 +185,7 @@ class Pipeline:
         arrays |= {f"engine.{name}": array for name, array in self._engine.arrays().items()}
         held = Flows.concat(self._open.parts)
         arrays |= {f"open.{f.name}": getattr(held, f.name) for f in fields(Flows)}
+        arrays |= {f"rules.{name}": array for name, array in self._rules.arrays().items()}
         words = {
             "progress": msgspec.msgpack.encode(self._at),
             "episodes": self._episodes.dump(),
@@ -202,6 +213,7 @@ class Pipeline:
             made._tallies = made._tallied(Windows.restore(of.entities, windows, of.rows), names)
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
+            made._rules.restore(snapshot.under(arrays, "rules."))
             with pa.ipc.open_stream(words["texts"]) as reader:
                 names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
         except (KeyError, ValueError, msgspec.MsgspecError, pa.ArrowException) as error:
@@ -233,32 +245,27 @@ class Pipeline:
         columns = {f.name: getattr(flows, f.name) for f in fields(Flows)}
         return Flows(**columns | {"pane_s": np.maximum(flows.pane_s, self._at.closed_s)})
 
-    def _watermark_ms(self, now_ms: int) -> int:
-        """Least of the newest event times of partitions that speak; when all are silent, it goes on with the clock."""
-        if self._at.since_ms is None:
-            self._at.since_ms = now_ms
-            for source in self._at.sources.values():
-                source.seen_ms = source.spoke_ms = now_ms
-        sources, idle_ms = self._at.sources, self._config.idle_ms
-        silent = Source(0, 0, self._at.since_ms)
-        all_of = [sources.get(p, silent) for p in range(max(self._config.source_partitions, len(sources)))]
-        speaking = [s for s in all_of if now_ms - s.seen_ms < idle_ms]
-        if speaking:
-            return min(s.ts_ms_max for s in speaking) - self._config.lateness_ms
-        heard_ms = max(s.seen_ms for s in all_of)
-        newest_ms = max(s.ts_ms_max for s in all_of)
-        return newest_ms + now_ms - heard_ms - idle_ms - self._config.lateness_ms if newest_ms else 0
+    def _watermark_s(self, now_ms: int) -> int:
+        of = self._config
+        return watermark_ms(self._at, now_ms, of.source_partitions, of.idle_ms, of.lateness_ms) // 1000
 
     def _oldest_s(self) -> int:
         """The oldest pane that may still change: of one that has closed none, the oldest it has rows of."""
-        return self._at.closed_s or min(int(part.pane_s.min()) for part in self._open.parts)
+        panes = [int(part.pane_s.min()) for part in self._open.parts]
+        return self._at.closed_s or min([*panes, *self._rules.panes(least=True)])
 
     def _close_to(self, until_s: int) -> list[Alert]:
         if until_s <= self._at.closed_s:
             return []
         whole = flow_rows.bounded(self._open.close(until_s))
+        findings: list[Finding] = []
+        for end_s in self._rules.steps(self._at.closed_s, until_s):
+            # Who has a history is settled on the hour: rules are asked of an hour when the one before it is.
+            findings += self._rules.close(end_s, self._known)
+            before = whole.pane_s < end_s if end_s < until_s else slice(None)
+            findings += self._engine.close(whole.take(before), end_s)
+            whole = whole.take(whole.pane_s >= end_s)
         self._at.closed_s = until_s
-        findings = self._engine.close(whole, until_s)
         return self._episodes.closed(findings, until_s * 1000, self._named)
 
     def _named(self, wanted: Iterable[int]) -> Mapping[int, str]:

@@ -32,3 +32,22 @@ class Progress(msgspec.Struct):
     late_rows: int = 0
     repeated_blocks: int = 0
     unheld_rows: int = 0  # requests in flows of open panes that nobody had room for
+
+
+def watermark_ms(at: Progress, now_ms: int, partitions: int, idle_ms: int, lateness_ms: int) -> int:
+    """Event time before which panes close (`at` is mutated at first).
+
+    The least of the newest event times of partitions that speak; when all are silent, it goes on with the clock.
+    """
+    if at.since_ms is None:
+        at.since_ms = now_ms
+        for source in at.sources.values():
+            source.seen_ms = source.spoke_ms = now_ms
+    silent = Source(0, 0, at.since_ms)
+    all_of = [at.sources.get(p, silent) for p in range(max(partitions, len(at.sources)))]
+    speaking = [s for s in all_of if now_ms - s.seen_ms < idle_ms]
+    if speaking:
+        return min(s.ts_ms_max for s in speaking) - lateness_ms
+    heard_ms = max(s.seen_ms for s in all_of)
+    newest_ms = max(s.ts_ms_max for s in all_of)
+    return newest_ms + now_ms - heard_ms - idle_ms - lateness_ms if newest_ms else 0

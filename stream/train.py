@@ -17,6 +17,7 @@ from detectors.evidence import Engine
 from detectors.families import ODD
 from stream.combine import combine
 from stream.flows import read as read_flows
+from stream.rule_source import without_rules
 
 SPAN_S_MIN: Final = 2 * 3600
 """Shorter training than this knows no lives and no established clients: thresholds keep the defaults' slope."""
@@ -27,11 +28,12 @@ _NEVER: Final = 1e9
 
 def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...]) -> Flows:
     """All flows of decisions, held in memory (about 80 bytes each)."""
+    plan = without_rules()
     parts = [
         read_flows(block.flows)
         for batch in batches
         for block in combine(
-            batch, partition=0, start=0, end=0, ts_ms_max=0, usage_partitions=1, login_globs=login_globs
+            batch, partition=0, start=0, end=0, ts_ms_max=0, usage_partitions=1, login_globs=login_globs, plan=plan
         )
     ]
     return Flows.concat(parts)

@@ -211,22 +211,3 @@ def test_recorded_logs_are_judged_in_seconds_with_few_incidents(data: Path, name
     assert found.seconds < 15
     assert found.rejects.total == 0
     assert len(found.incidents) <= 10
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "apache2-logs",
-        "calibre-web-whitelist",
-        "rocketchat-whitelist",
-        pytest.param(
-            "nextcloud-whitelist",
-            marks=pytest.mark.xfail(
-                strict=True, reason="seven missing avatars in one second look like probing to who knows no Nextcloud"
-            ),
-        ),
-    ],
-)
-def test_recorded_clean_cases_raise_nothing(data: Path, name: str) -> None:
-    found = replay([data / "hub-cases" / f"{name}.log"], ReplayOptions(), Settings())
-    assert found.incidents == []

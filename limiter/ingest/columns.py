@@ -64,6 +64,7 @@ class Columns:
         changes: dict[str, Change] = {
             "ip": _address,
             "path": masked,
+            "referer": masked,
             "method": lambda text: cut(text.upper(), 16),
             "key_id": key_id,
             "country": lambda text: cut(text.upper(), d.TEXT_BYTES_MAX),

@@ -6,8 +6,11 @@ import msgspec
 import numpy as np
 
 from detectors.artifact import Model
+from detectors.outlook import Outlook
+from detectors.rows import canonical
 from schemas import codec
 from schemas.decision import TS_MS_MAX, TS_MS_MIN, Decision
+from stream import flows as flow_rows
 from stream.combine import combine
 from stream.panes import COLUMNS, merged
 from stream.pipeline import Pipeline
@@ -30,4 +33,9 @@ def warm(model: Model) -> None:
     for some in (blocks[:2], blocks[2:]):
         pipeline.step(some, TS_MS_MIN)
     pipeline.finish()
+    held = flow_rows.read(blocks[0].flows)  # as they lie in a message, which nobody may write to: another type of array
+    canonical(held)
+    open_ = Outlook()
+    open_.add(held)
+    open_.on_routes(np.unique(held.route))
     merged([(np.zeros(2, np.int64), np.zeros((2, COLUMNS), np.int64))])  # else only of many rows

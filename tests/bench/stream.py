@@ -1,7 +1,9 @@
-"""Decisions a second through one stream worker, Kafka in to alerts out, beside two peers on the same broker and run:
+"""Decisions a second through one stream worker, Kafka in to alerts out, beside its peers on the same broker and run:
 
-a textbook Faust app (one JSON record a decision, counted into a windowed Table), and reading and decoding alone.
-`floodwarden bench stream` calls `run()`. Real Kafka where it is found, else the embedded broker; both are started here.
+a textbook Faust app (one JSON record a decision, counted into a windowed Table), the same with Quix Streams, and
+reading and decoding alone. `floodwarden bench stream` calls `run()`. Real Kafka where it is found, else the embedded
+broker; both are started here. Quix Streams is held to older libraries than ours: set FW_BENCH_QUIX_PYTHON to an
+interpreter that has it; without one it is left out.
 """
 
 from __future__ import annotations
@@ -63,6 +65,25 @@ async def count(stream):
             os._exit(0)
 app.main()
 """
+_QUIX = """
+import os, sys, time
+from quixstreams import Application
+broker, topic, wanted, window, state = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
+app = Application(broker_address=broker, consumer_group="quix-" + window, auto_offset_reset="earliest",
+                  loglevel="ERROR", state_dir=state)
+seen, began = 0, None
+def count(row):
+    global seen, began
+    began = began or time.perf_counter()
+    seen += 1
+    if seen == wanted:
+        os.write(1, b"RATE %f" % (wanted / (time.perf_counter() - began)))
+        os._exit(0)
+frame = app.dataframe(app.topic(topic, value_deserializer="json", key_deserializer="str")).update(count)
+frame = frame.tumbling_window(10_000) if window == "tumbling" else frame.hopping_window(60_000, 10_000)
+frame.count().final()
+app.run()
+"""
 
 
 def run() -> dict[str, Any]:
@@ -76,6 +97,7 @@ def run() -> dict[str, Any]:
         decode_rate = _decode_only(settings)
         ours, crossing_ms = _ours(settings, directory)
         textbook = {f"faust_table_{w}": _textbook(settings, directory, w) for w in ("tumbling", "hopping")}
+        textbook |= _quix(settings, directory)
     peers = {**textbook, "consume_and_decode": decode_rate}
     return {
         "name": "stream",
@@ -182,17 +204,40 @@ def _decode_only(settings: Settings) -> float:
     return rows / took_s
 
 
-def _textbook(settings: Settings, directory: Path, window: str) -> float:
-    topic = f"textbook-{window}"
+def _records(settings: Settings, topic: str) -> None:
+    """`TEXTBOOK_ROWS` decisions as JSON records, an address's in one partition."""
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(20)
     producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 5})
     now_ms = int(time.time() * 1000)
     for i in range(TEXTBOOK_ROWS):
-        row = {"ts_ms": now_ms, "ip": f"198.18.{i * 7919 % 20_000}.1", "route": "/v1/things/{id}", "verdict": "allow"}
-        producer.produce(topic, json.dumps(row).encode(), partition=i % 4)
+        address = i * 7919 % 20_000
+        ip = f"198.18.{address >> 8}.{address & 255}"
+        row = {"ts_ms": now_ms, "ip": ip, "route": "/v1/things/{id}", "verdict": "allow"}
+        producer.produce(topic, json.dumps(row).encode(), key=ip.encode(), partition=address % 4)
         producer.poll(0)
     producer.flush(60)
+
+
+def _quix(settings: Settings, directory: Path) -> dict[str, float]:
+    python = os.environ.get("FW_BENCH_QUIX_PYTHON", sys.executable)
+    if subprocess.run([python, "-c", "import quixstreams"], capture_output=True, check=False).returncode:
+        return {}
+    rates = {}
+    for window in ("tumbling", "hopping"):
+        topic = f"quix-{window}"
+        _records(settings, topic)
+        command = [python, "-c", _QUIX, settings.kafka, topic, str(TEXTBOOK_ROWS), window, str(directory / topic)]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if "RATE" not in told.stdout:
+            raise RuntimeError(told.stderr[-2000:])
+        rates[f"quix_{window}"] = float(told.stdout.split("RATE")[1].split()[0])
+    return rates
+
+
+def _textbook(settings: Settings, directory: Path, window: str) -> float:
+    topic = f"textbook-{window}"
+    _records(settings, topic)
     script = directory / "textbook.py"
     script.write_text(_TEXTBOOK, encoding="utf-8")
     done = subprocess.run(

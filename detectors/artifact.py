@@ -14,21 +14,22 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.columns import KINDS_N
 from detectors.errors import ArtifactError
-from detectors.families import FAMILIES
+from detectors.families import Families
+from detectors.family_file import built_in
 from detectors.features import FEATURES
 from detectors.forest import Forest, from_arrays
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 POSITIONS: Final = 24  # buckets of an entity's life, two an octave of requests
 Array = NDArray[np.generic]
 F64 = NDArray[np.float64]
 
 
 def signature() -> str:
-    """What an artifact must have been made for: format, families with their versions, features in their order."""
-    families = ",".join(f"{f.name}/{f.version}:{f.q1}" for f in FAMILIES)
-    return f"floodwarden-model/{FORMAT};{families};{','.join(FEATURES)}"
+    """What an artifact must have been made for: format, features in their order. Families are matched one by one."""
+    return f"floodwarden-model/{FORMAT};{','.join(FEATURES)}"
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class Model:
     """What is normal, and how much evidence is enough.
 
     `prior` (kind, population, family, 2): Beta of how clients differ; population 0 newcomer, 1 established.
-    `position` (kind, bucket, 2): the same for `sweep`, by place in the entity's life.
+    `position` (kind, bucket, 2): the same for paths new to an entity, by place in its life.
     `h` (kind, family): thresholds in nats. `beta` (kind, family): the slope they came from. `entities` (kind, family):
-    how many with an opportunity the thresholds stand for. `lambda0_per_s` (kind): refusals a second good clients come
-    to in bursts.
+    how many with an opportunity the thresholds stand for. `rate_per_s` (kind, family): marks a second good clients come
+    to in bursts, of families that count them.
     `regulars` (sorted owner hashes) and `regulars_p0` (owner, family): crawlers, batches, fleets known from the
     training, and the least null they are held to; near 1 where their ways are no evidence.
     `forest`: arrays of `detectors.forest` by `KIND.NAME` (empty: no forest, `odd` stays silent).
@@ -51,12 +52,13 @@ class Model:
     h: F64
     beta: F64
     entities: NDArray[np.int64]
-    lambda0_per_s: F64
+    rate_per_s: F64
     span_s: int
     made_from: str = ""
     regulars: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
-    regulars_p0: F64 = field(default_factory=lambda: np.zeros((0, len(FAMILIES))))
+    regulars_p0: F64 = field(default_factory=lambda: np.zeros((0, len(built_in()))))
     forest: Mapping[str, Array] = field(default_factory=dict)
+    families: Families = field(default_factory=built_in)
 
     @property
     def version(self) -> str:
@@ -75,10 +77,11 @@ class Model:
             "h": self.h,
             "beta": self.beta,
             "entities": self.entities,
-            "lambda0_per_s": self.lambda0_per_s,
+            "rate_per_s": self.rate_per_s,
             "span_s": np.array(self.span_s),
             "regulars": self.regulars,
             "regulars_p0": self.regulars_p0,
+            "families": np.frombuffer(",".join(f.signature for f in self.families).encode(), np.uint8),
             "made_from": np.frombuffer(self.made_from.encode(), np.uint8),
         }
         return named | {f"forest.{name}": array for name, array in self.forest.items()}
@@ -94,23 +97,26 @@ def save(model: Model, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), data.getvalue())
 
 
-def load(path: Path | None = None) -> Model:
-    """The model at `path`, the shipped one without.
+def load(path: Path | None = None, families: Families | None = None) -> Model:
+    """The model at `path`, the shipped one without, for `families`, else for the built-in ones.
+
+    A family it was not trained for has what its file states; one that it was trained for and that is not asked for
+    falls away.
 
     Raises:
-        ArtifactError: it cannot be read, or was made for other families, features or format.
+        ArtifactError: it cannot be read, lacks a built-in family, or was made for other features or another format.
     """
     if path is None:
         data = resources.files("detectors").joinpath("data/default.npz").read_bytes()
-        return _parse(data, "the shipped model")
+        return _parse(data, "the shipped model", families or built_in())
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); train one with `floodwarden train`") from error
-    return _parse(data, str(path))
+    return _parse(data, str(path), families or built_in())
 
 
-def _parse(data: bytes, name: str) -> Model:
+def _parse(data: bytes, name: str, families: Families) -> Model:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             named: dict[str, Array] = {key: file[key] for key in file.files}
@@ -124,57 +130,83 @@ def _parse(data: bytes, name: str) -> Model:
             h=np.asarray(named["h"], np.float64),
             beta=np.asarray(named["beta"], np.float64),
             entities=np.asarray(named["entities"], np.int64),
-            lambda0_per_s=np.asarray(named["lambda0_per_s"], np.float64),
+            rate_per_s=np.asarray(named["rate_per_s"], np.float64),
             span_s=int(named["span_s"]),
             regulars=np.asarray(named["regulars"], np.uint64),
-            regulars_p0=np.asarray(named["regulars_p0"], np.float64).reshape(-1, len(FAMILIES)),
+            regulars_p0=np.asarray(named["regulars_p0"], np.float64),
             made_from=named["made_from"].tobytes().decode(),
             forest=forest,
         )
         forests_of(model)
+        made_of = named["families"].tobytes().decode().split(",")
+        _check(model, name, len(made_of))
     except (KeyError, ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"{name}: not a Floodwarden model ({error}); train one with `floodwarden train`") from error
-    _check(model, name)
-    return model
+    return _fitted(model, name, made_of, families)
 
 
-def _check(model: Model, name: str) -> None:
-    blank = defaults()
-    for part in ("prior", "position", "h", "beta", "entities", "lambda0_per_s"):
-        have, want = getattr(model, part), getattr(blank, part)
-        if have.shape != want.shape or not np.isfinite(have).all() or (have < 0).any():
-            raise ArtifactError(f"{name}: {part} is damaged (shape {have.shape}, expected {want.shape}); train it anew")
+def _check(model: Model, name: str, families: int) -> None:
+    shapes = {
+        "prior": (KINDS_N, 2, families, 2),
+        "position": (KINDS_N, POSITIONS, 2),
+        "h": (KINDS_N, families),
+        "beta": (KINDS_N, families),
+        "entities": (KINDS_N, families),
+        "rate_per_s": (KINDS_N, families),
+        "regulars_p0": (len(model.regulars), families),
+    }
+    for part, shape in shapes.items():
+        have = getattr(model, part)
+        if have.shape != shape or not np.isfinite(have).all() or (have < 0).any():
+            raise ArtifactError(f"{name}: {part} is damaged (shape {have.shape}, expected {shape}); train it anew")
 
 
-def defaults() -> Model:
+def _fitted(model: Model, name: str, made_of: list[str], families: Families) -> Model:
+    """`model`, whose arrays have the families `made_of`, for `families`."""
+    ours = {family.signature for family in built_in()}
+    lacking = [f.signature for f in families if f.signature in ours and f.signature not in made_of]
+    if lacking:
+        raise ArtifactError(f"{name}: made without {lacking[0]!r}, which this version needs; train it anew")
+    stated = defaults(families)
+    have = [(f.index, made_of.index(f.signature)) for f in families if f.signature in made_of]
+    to, of = (list(each) for each in zip(*have, strict=True))
+    made = {part: getattr(stated, part).copy() for part in ("h", "beta", "entities", "rate_per_s")}
+    for part, array in made.items():
+        array[:, to] = getattr(model, part)[:, of]
+    prior = stated.prior.copy()
+    prior[:, :, to] = model.prior[:, :, of]
+    regulars_p0 = np.zeros((len(model.regulars), len(families)))
+    regulars_p0[:, to] = model.regulars_p0[:, of]
+    return replace(model, prior=prior, regulars_p0=regulars_p0, families=families, **made)
+
+
+STRENGTH: Final = 10.0  # opportunities a stated share counts as
+
+
+def defaults(families: Families | None = None) -> Model:
     """Stated conservative defaults, with nothing to learn from: thresholds for 20,000 entities at a slope of 1.5."""
-    families = len(FAMILIES)
-    # (newcomer, established) Beta a, b by family: guess, probe, novel, sweep (unused), limit, hammer (unused), odd
-    by_family = [
-        [(0.6, 14.4), (0.6, 14.4)],
-        [(0.3, 9.7), (0.3, 9.7)],
-        [(0.3, 9.7), (0.3, 9.7)],
-        [(8.0, 2.0), (8.0, 2.0)],
-        [(5.0, 5.0), (5.0, 5.0)],
-        [(1.0, 9.0), (1.0, 9.0)],
-        [(0.2, 19.8), (0.2, 19.8)],
-    ]
-    prior = np.transpose(np.array(by_family), (1, 0, 2))
+    families = families or built_in()
+    n = len(families)
+    share = np.array([(0.5, 0.5) if family.rate else family.usual for family in families]).T
+    prior = np.stack([share * STRENGTH, (1 - share) * STRENGTH], axis=-1)
     share_new = np.clip(1.0 - 0.02 * np.arange(POSITIONS), 0.5, 0.98)
     position = np.stack([share_new * 12, (1 - share_new) * 12], axis=-1)
-    beta = np.full((2, families), 1.5)
-    entities = np.full((2, families), 20_000, np.int64)
+    beta = np.full((KINDS_N, n), 1.5)
+    entities = np.full((KINDS_N, n), 20_000, np.int64)
+    rate = np.array([family.usual[0] if family.rate else 0.0 for family in families])
     return Model(
-        prior=np.stack([prior, prior]),
-        position=np.stack([position, position]),
+        prior=np.stack([prior] * KINDS_N),
+        position=np.stack([position] * KINDS_N),
         h=thresholds(beta, entities),
         beta=beta,
         entities=entities,
-        lambda0_per_s=np.array([5.0, 5.0]),
+        rate_per_s=np.stack([rate] * KINDS_N),
         span_s=0,
         made_from="defaults",
+        regulars_p0=np.zeros((0, n)),
+        families=families,
     )
 
 

@@ -8,15 +8,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import families as fam
 from detectors.artifact import ENTITIES_MIN, POSITIONS, Model
+from detectors.columns import KINDS_N, USER
 from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N
+from detectors.families import Family, Null
 from detectors.features import FEATURES
 from detectors.forest import Forest
 from detectors.forest import fit as fit_forest
-from detectors.judge import Judged, bucket
-from detectors.nulls import fit
+from detectors.judge import Judged
+from detectors.nulls import Z, fit
 from detectors.odd import Asked
+from detectors.pairs import mix
+from detectors.series import Series, bucket
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -24,7 +27,6 @@ U64 = NDArray[np.uint64]
 TOP: Final = 20  # maxima the slope is taken from
 BETA_MAX: Final = 3.0
 ENTITIES_ENOUGH: Final = 20  # fewer than this teach nothing about how clients differ
-BURST_S: Final = 10
 REGULAR_SHARE: Final = 0.75
 REGULARS_MAX: Final = 5_000
 FOREST_ROWS_MIN: Final = 2_000
@@ -38,9 +40,10 @@ class Witness:
     kind: list[NDArray[np.uint8]] = field(default_factory=list)
     family: list[I64] = field(default_factory=list)
     counts: list[F64] = field(default_factory=list)  # marks, tries, highest evidence
-    places: list[tuple[U64, F64]] = field(default_factory=list)  # (owner, bucket) and marks, tries of sweep
-    bursts: list[tuple[NDArray[np.uint8], F64]] = field(default_factory=list)
+    places: list[tuple[U64, F64]] = field(default_factory=list)  # (owner, bucket) and marks, tries by age
+    bursts: dict[int, list[tuple[U64, NDArray[np.uint8], F64]]] = field(default_factory=dict)  # by family: who when
     asked: list[Asked] = field(default_factory=list)
+    odd: int = -1  # index of the forest's family
     lives: list[tuple[U64, F64]] = field(default_factory=list)  # owner; first, last, good
 
     def take(self, judged: Judged) -> None:
@@ -58,17 +61,24 @@ class Witness:
             self.kind.append(kinds[seg[heads]])
             self.family.append(np.full(len(heads), series.family.index))
             self.counts.append(np.stack([*sums, np.maximum.reduceat(series.s, heads)], axis=1).astype(np.float64))
-            if series.family is fam.SWEEP:
-                place = rows.owner[seg] & ~np.uint64(31) | bucket(judged.sight.before[series.at]).astype(np.uint64)
-                place = place & ~np.uint64(1 << 63) | rows.flows.kind[series.at].astype(np.uint64) << np.uint64(63)
-                keys, inverse = np.unique(place, return_inverse=True)
-                pair = [np.bincount(inverse, weights=v, minlength=len(keys)) for v in (series.marks, series.tries)]
-                self.places.append((keys, np.stack(pair, axis=1)))
-            if series.family is fam.HAMMER:
-                ten = seg * (1 << 32) + rows.flows.pane_s[series.at] // BURST_S
-                tens, inverse = np.unique(ten, return_inverse=True)
-                rate = np.bincount(inverse, weights=series.marks) / BURST_S
-                self.bursts.append((kinds[tens >> 32], rate))
+            if series.family.null is Null.BY_AGE:
+                self._aged(judged, series, seg)
+            if series.family.rate:
+                width_s = series.family.burst_s
+                spell = rows.flows.pane_s[series.at] // width_s
+                spells, inverse = np.unique(mix(rows.owner[seg], spell.astype(np.uint64)), return_inverse=True)
+                kind_of = np.zeros(len(spells), np.uint8)
+                kind_of[inverse] = kinds[seg]
+                rate = np.bincount(inverse, weights=series.marks) / width_s
+                self.bursts.setdefault(series.family.index, []).append((spells, kind_of, rate))
+
+    def _aged(self, judged: Judged, series: Series, seg: I64) -> None:
+        rows = judged.rows
+        place = rows.owner[seg] & ~np.uint64(127) | bucket(judged.sight.before[series.at]).astype(np.uint64)
+        place |= rows.flows.kind[series.at].astype(np.uint64) << np.uint64(5)
+        keys, inverse = np.unique(place, return_inverse=True)
+        pair = [np.bincount(inverse, weights=v, minlength=len(keys)) for v in (series.marks, series.tries)]
+        self.places.append((keys, np.stack(pair, axis=1)))
 
     def take_asked(self, asked: Asked) -> None:
         """Keep what the forest was asked: features to learn from, marks and evidence to calibrate by."""
@@ -79,7 +89,7 @@ class Witness:
         sums = [np.add.reduceat(asked.marked, heads), np.diff(np.append(heads, len(asked.slot)))]
         self.owner.append(asked.owner[heads])
         self.kind.append(asked.kind[heads])
-        self.family.append(np.full(len(heads), fam.ODD.index))
+        self.family.append(np.full(len(heads), self.odd))
         self.counts.append(np.stack([*sums, np.maximum.reduceat(asked.s, heads)], axis=1).astype(np.float64))
 
     def forests(self, seed: int) -> dict[int, Forest]:
@@ -96,18 +106,20 @@ class Witness:
         """What these runs say, in the place of `model`'s nulls; its own count as `shipped_weight` entities."""
         owners = _by_owner(self)
         prior, position = model.prior.copy(), model.position.copy()
-        for kind in (0, 1):
+        for kind in range(KINDS_N):
             for population in (0, 1):
-                for family in (fam.GUESS, fam.PROBE, fam.NOVEL, fam.ODD):
+                for family in model.families:
+                    if family.null is not Null.LEARNED:
+                        continue
                     some = (owners.kind == kind) & (owners.family == family.index) & (owners.established == population)
                     at = (kind, population, family.index)
                     prior[at] = _either(prior[at], fit(*owners.counts[some, :2].T), shipped_weight)
         keys, sums = _summed(self.places, 2)
-        for kind in (0, 1):
+        for kind in range(USER):
             for place in range(POSITIONS):
-                some = ((keys >> np.uint64(63)) == kind) & ((keys & np.uint64(31)) == place)
+                some = (keys & np.uint64(127)) == kind * 32 + place
                 position[kind, place] = _either(position[kind, place], fit(*sums[some].T), shipped_weight)
-        return Learned(prior, position, _lambda0(self, model), owners)
+        return Learned(prior, position, _rates(self, model), owners, model.families)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +139,26 @@ class Learned:
 
     prior: F64
     position: F64
-    lambda0_per_s: F64
+    rate_per_s: F64
     owners: Owners
+    families: tuple[Family, ...]
 
     def entities(self) -> I64:
         """How many owners of each kind had an opportunity in each family."""
-        cells = self.owners.kind.astype(np.int64) * fam.N + self.owners.family
-        return np.bincount(cells, minlength=2 * fam.N).reshape(2, fam.N)
+        n = len(self.families)
+        cells = self.owners.kind.astype(np.int64) * n + self.owners.family
+        return np.bincount(cells, minlength=KINDS_N * n).reshape(KINDS_N, n)
 
     def regulars(self, h: F64) -> tuple[U64, F64]:
-        """Owners whose ways come near a threshold of `sweep` or `novel`, hours long: crawlers, batches, fleets.
+        """Owners whose ways come near a threshold of a soft family, hours long: crawlers, batches, fleets.
 
-        Only in these two, whose answer harms least, is a training file believed about single owners.
+        Only in these, whose answer harms least, is a training file believed about single owners.
         """
         o = self.owners
-        soft = (o.family == fam.SWEEP.index) | (o.family == fam.NOVEL.index)
+        soft = np.isin(o.family, [family.index for family in self.families if family.soft])
         near = o.counts[:, 2] > REGULAR_SHARE * h[o.kind, o.family]
         who = np.unique(o.owner[soft & near & o.established])
-        null = np.zeros((len(who), fam.N))
+        null = np.zeros((len(who), len(self.families)))
         rows = np.flatnonzero(soft & near & np.isin(o.owner, who))
         # Its share over a day says little of an hour in which it walks new ground: there it gives no evidence.
         null[np.searchsorted(who, o.owner[rows]), o.family[rows]] = 0.999
@@ -154,14 +168,14 @@ class Learned:
         """Beta (kind, family): how high good evidence rises beside ln(N/j) over the 20 largest maxima.
 
         The highest `trim_share` of owners in a family, one at least unless it is 0, may be bad ones in a file not known
-        to be clean, and are left out. `regulars` do not speak for others in `sweep` and `novel`.
+        to be clean, and are left out. `regulars` do not speak for others in soft families.
         """
         n_of = self.entities()
-        beta = np.ones((2, fam.N))
-        for kind in (0, 1):
-            for family in fam.FAMILIES:
+        beta = np.ones((KINDS_N, len(self.families)))
+        for kind in range(KINDS_N):
+            for family in self.families:
                 some = (self.owners.kind == kind) & (self.owners.family == family.index)
-                if family in (fam.SWEEP, fam.NOVEL):
+                if family.soft:
                     some &= ~np.isin(self.owners.owner, regulars)
                 highest = np.sort(self.owners.counts[some, 2])[::-1]
                 n = max(int(n_of[kind, family.index]), ENTITIES_MIN)
@@ -220,16 +234,22 @@ def _established(seen: Witness, owner: U64) -> NDArray[np.bool_]:
     return out
 
 
-def _lambda0(seen: Witness, model: Model) -> F64:
-    """Refusals a second good clients come to in ten seconds with any: mean + 2.5 sd, within 1..20."""
-    out = model.lambda0_per_s.copy()
-    if not seen.bursts:
-        return out
-    kind = np.concatenate([k for k, _ in seen.bursts])
-    rate = np.concatenate([r for _, r in seen.bursts])
-    for one in (0, 1):
-        some = np.sort(rate[kind == one])
-        some = some[: len(some) - len(some) // 100]
-        if len(some) >= ENTITIES_ENOUGH:
-            out[one] = min(max(float(some.mean() + 2.5 * some.std()), 1.0), 20.0)
+def _rates(seen: Witness, model: Model) -> F64:
+    """Marks a second good clients come to in spells with any: mean + 2.5 sd, a fifth to four times what is stated."""
+    out = model.rate_per_s.copy()
+    for family in model.families:
+        parts = seen.bursts.get(family.index, [])
+        if not parts:
+            continue
+        # A spell may have been cut by runs: its parts are added up.
+        spells, inverse = np.unique(np.concatenate([who for who, _, _ in parts]), return_inverse=True)
+        rate = np.bincount(inverse, weights=np.concatenate([r for _, _, r in parts]), minlength=len(spells))
+        kind = np.zeros(len(spells), np.uint8)
+        kind[inverse] = np.concatenate([k for _, k, _ in parts])
+        for one in range(KINDS_N):
+            some = np.sort(rate[kind == one])
+            some = some[: len(some) - len(some) // 100]
+            if len(some) >= ENTITIES_ENOUGH:
+                most = float(some.mean() + Z * some.std())
+                out[one, family.index] = min(max(most, family.usual[0] / 5), family.usual[0] * 4)
     return out

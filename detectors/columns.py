@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 IP: Final = 0
 KEY: Final = 1
+USER: Final = 2
+KINDS_N: Final = 3  # kinds that evidence is kept about
 GLOBAL: Final = 4
 EVERYBODY: Final = 0x79D03016B7AEED0D  # hash of `*`, whom findings of kind GLOBAL are about
 
@@ -25,6 +27,7 @@ class Flows:
     """Flows of owners (`schemas.usage.FLOWS` without its text): arrays of one length, a row per distinct combination.
 
     A row says that `entity` made `n` like requests within the one-second pane `pane_s`, the first at `first_ms`.
+    `tags` has a bit for each condition of a family that holds (`family_file.conditions`).
     """
 
     kind: NDArray[np.uint8]
@@ -39,6 +42,9 @@ class Flows:
     outcome: NDArray[np.uint8]
     login: NDArray[np.bool_]
     n: NDArray[np.int64]
+    agent: NDArray[np.uint64]
+    asn: NDArray[np.uint64]
+    tags: NDArray[np.uint64]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -76,6 +82,9 @@ DTYPES: Final[dict[str, type[np.generic]]] = {
     "outcome": np.uint8,
     "login": np.bool_,
     "n": np.int64,
+    "agent": np.uint64,
+    "asn": np.uint64,
+    "tags": np.uint64,
 }
 
 

@@ -17,14 +17,15 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """How evidence fades: by the factor e every `tau_ms` (marks per opportunity), or by `per_s` nats (Poisson)."""
+    """How evidence fades: by the factor e every `LEAK_MS` (marks per opportunity), or by `per_s` nats (Poisson)."""
 
-    tau_ms: float = LEAK_MS
     per_s: float = 0.0
 
 
-def run(seg: I64, t_ms: I64, x: F64, s0: F64, t0_ms: I64, leak: Leak) -> F64:
+def run(seg: I64, t_ms: I64, x: F64, s0: F64, t0_ms: I64, per_s: F64 | None = None) -> F64:
     """Evidence after each row: S <- max(0, faded S + x), uncapped; within about 1e-7 of stepping.
+
+    It fades by the factor e every `LEAK_MS`; where `per_s` is given, by so many nats, each entity's own.
 
     `seg` numbers the entity of each row from 0, ascending; rows of one entity stand in time order. `s0` and `t0_ms`
     are what each entity starts from. Reflection at 0 is the running minimum of the plain sum, taken in scaled time.
@@ -34,15 +35,15 @@ def run(seg: I64, t_ms: I64, x: F64, s0: F64, t0_ms: I64, leak: Leak) -> F64:
     starts = np.flatnonzero(np.diff(seg, prepend=-1))
     at_ms = t_ms[starts]
     since_ms = np.maximum(0, at_ms - t0_ms)
-    if leak.per_s:
-        start = np.maximum(0.0, s0 - leak.per_s * since_ms / 1000.0)
-        fade = leak.per_s * (t_ms - at_ms[seg]) / 1000.0
+    if per_s is not None:
+        start = np.maximum(0.0, s0 - per_s * since_ms / 1000.0)
+        fade = per_s[seg] * (t_ms - at_ms[seg]) / 1000.0
         total = _sums(x, seg, starts) + start[seg] - fade
         linear: F64 = total - np.minimum(0.0, _lowest(total - x, seg))
         return linear
     base = int(t_ms.min())
-    scale = np.exp((t_ms - base) / leak.tau_ms)
-    start = s0 * np.exp(-since_ms / leak.tau_ms)
+    scale = np.exp((t_ms - base) / LEAK_MS)
+    start = s0 * np.exp(-since_ms / LEAK_MS)
     total = _sums(x * scale, seg, starts) + (start * scale[starts])[seg]
     out: F64 = (total - np.minimum(0.0, _lowest(total, seg))) / scale
     return out
@@ -145,10 +146,8 @@ def _step(track: Track, row: Row, h: float, leak: Leak) -> bool:
         track.episode = False
         track.s = min(track.s, h / 2)
     elapsed_ms = max(0, row.t_ms - track.t_ms)
-    if leak.per_s:
-        faded = max(0.0, track.s - leak.per_s * elapsed_ms / 1000.0)
-    else:
-        faded = track.s * exp(-elapsed_ms / leak.tau_ms)
+    lost = leak.per_s * elapsed_ms / 1000.0
+    faded = max(0.0, track.s - lost) if leak.per_s else track.s * exp(-elapsed_ms / LEAK_MS)
     if faded <= 1e-7:
         track.marks, track.tries, track.distinct, track.first_ms = 0, 0, 0, row.t_ms
     track.s = min(max(0.0, faded + row.x), h + OVER)

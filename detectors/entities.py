@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import eviction
-from detectors.columns import IP, KEY
+from detectors.columns import KINDS_N
 from detectors.compiled import ordered, searched
-from detectors.families import HOUR_S, N
+from detectors.families import HOUR_S
 from detectors.features import COUNTS, TAUS_S
 
 U64 = NDArray[np.uint64]
@@ -20,7 +20,7 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 Slots = NDArray[np.intp]
-RESERVED: Final = 2  # slots 0 and 1 stand for an address and a key never seen
+RESERVED: Final = KINDS_N  # slots below stand for one never seen, of each kind
 IDLE_MS: Final = 6 * HOUR_S * 1000
 ESTABLISHED_N: Final = 20
 ESTABLISHED_MS: Final = HOUR_S * 1000
@@ -42,6 +42,7 @@ class Columns:
     alarmed: NDArray[np.bool_]  # since the last commit
     fail_ms: I64  # last failed login
     refused_s: I64  # last pane with a refusal
+    route: U64  # of the row before
     odd_minute: I64  # last minute in which the forest was asked
     hop: I64  # ten seconds that `recent` stands at
     asked: NDArray[np.bool_]  # whether the forest was asked at `hop`
@@ -59,10 +60,10 @@ class Columns:
     crossed_after: I64
     own: F32
     hour: F32
-    p0: F64  # null by family, fixed for the hour
+    p0: F64  # null by family (marks a second, for rates), fixed for the hour
 
     @staticmethod
-    def blank(size: int) -> Columns:
+    def blank(size: int, families: int) -> Columns:
         """`size` slots of nothing."""
         i8, f8, flag = np.int64, np.float64, np.bool_
         one = {
@@ -70,25 +71,26 @@ class Columns:
             for name in ("born_ms", "last_ms", "seen", "weight", "good", "fail_ms", "refused_s", "odd_minute", "hop")
         }
         by = {
-            name: np.zeros((size, N), i8)
+            name: np.zeros((size, families), i8)
             for name in ("t_ms", "first_ms", "last_mark_ms", "crossed_pane_s", "crossed_ms", "crossed_after")
         }
         return Columns(
             key=np.zeros(size, np.uint64),
             kind=np.zeros(size, np.uint8),
             entity=np.zeros(size, np.uint64),
+            route=np.zeros(size, np.uint64),
             established=np.zeros(size, flag),
             alarmed=np.zeros(size, flag),
             asked=np.ones(size, flag),
             recent=np.zeros((size, len(COUNTS), len(TAUS_S))),
-            s=np.zeros((size, N), f8),
-            marks=np.zeros((size, N), np.int32),
-            tries=np.zeros((size, N), np.int32),
-            distinct=np.zeros((size, N), np.int32),
-            episode=np.zeros((size, N), flag),
-            own=np.zeros((size, N, 2), np.float32),
-            hour=np.zeros((size, N, 2), np.float32),
-            p0=np.full((size, N), 0.5),
+            s=np.zeros((size, families), f8),
+            marks=np.zeros((size, families), np.int32),
+            tries=np.zeros((size, families), np.int32),
+            distinct=np.zeros((size, families), np.int32),
+            episode=np.zeros((size, families), flag),
+            own=np.zeros((size, families, 2), np.float32),
+            hour=np.zeros((size, families, 2), np.float32),
+            p0=np.full((size, families), 0.5),
             **one,
             **by,
         )
@@ -101,10 +103,11 @@ class Columns:
 class Entities:
     """Slots by owner hash: a sorted index beside the columns. More than `size_max` only until `purge`, after a pane."""
 
-    def __init__(self, size_max: int) -> None:
+    def __init__(self, size_max: int, families: int) -> None:
         self.size_max = size_max
-        self.c = Columns.blank(256)
-        self.c.kind[KEY] = KEY
+        self.families = families
+        self.c = Columns.blank(256, families)
+        self.c.kind[:RESERVED] = np.arange(RESERVED)
         self.used = RESERVED
         self.evicted = 0
         self._keys: U64 = np.empty(0, np.uint64)
@@ -114,7 +117,7 @@ class Entities:
         """Slot of each owner; those never seen get the reserved slot of their kind."""
         at = searched(self._keys, owners)
         at[at == len(self._keys)] = 0
-        out = np.where(kinds == KEY, KEY, IP).astype(np.intp)
+        out = kinds.astype(np.intp)
         if len(self._keys):
             known = self._keys[at] == owners
             out[known] = self._slots[at[known]]
@@ -159,7 +162,7 @@ class Entities:
 
     def _keep(self, rows: Slots) -> None:
         kept = self.c.take(rows)
-        self.c = Columns.blank(max(256, len(rows)))
+        self.c = Columns.blank(max(256, len(rows)), self.families)
         for f in fields(Columns):
             getattr(self.c, f.name)[: len(rows)] = getattr(kept, f.name)
         self.used = len(rows)
@@ -169,7 +172,7 @@ class Entities:
         have = len(self.c.key)
         if size <= have:
             return
-        grown = Columns.blank(max(size, min(2 * have, self.size_max * 3 // 2)))
+        grown = Columns.blank(max(size, min(2 * have, self.size_max * 3 // 2)), self.families)
         for f in fields(Columns):
             getattr(grown, f.name)[:have] = getattr(self.c, f.name)
         self.c = grown
@@ -190,7 +193,7 @@ class Entities:
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take up what `arrays` gave."""
         self.used = len(arrays["entities.key"])
-        self.c = Columns.blank(max(256, self.used))
+        self.c = Columns.blank(max(256, self.used), self.families)
         for f in fields(Columns):
             getattr(self.c, f.name)[: self.used] = arrays[f"entities.{f.name}"]
         self.evicted = int(arrays["entities.evicted"])

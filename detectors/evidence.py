@@ -19,13 +19,14 @@ from detectors.entities import RESERVED, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.eviction import ALIVE
 from detectors.explain import findings
-from detectors.judge import WARM_KEY, Crossing, Judged, judge, write_track
+from detectors.judge import Crossing, Judged, judge, write_track
 from detectors.learn import Watch, refresh, settle
 from detectors.outlook import Outlook
 from detectors.pairs import mix
 from detectors.record import write_series
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
+from detectors.sampling import WARM_KEY
 from detectors.sight import SIZE_MAX, Memories
 from detectors.standing import standing
 
@@ -53,14 +54,15 @@ class Engine:
         self.model = model
         self.watch = watch
         self.forests = forests_of(model)
-        self.entities = Entities(entities_max)
+        self.family_of_forest = fam.forests_family(model.families)
+        self.entities = Entities(entities_max, len(model.families))
         self.memories = Memories(pairs_max)
         self.cardinality = Cardinality(entities_max)
         self.control = Control()
         self.closed_s = 0
         self.hour_s = 0  # the hour that has flows not yet committed; 0: none
         self.seen_n = 0  # samples ever, for the warmth of `novel`
-        refresh(self.entities, model.prior)
+        refresh(self.entities, model)
 
     def close(self, flows: Flows, until_s: int) -> list[Finding]:
         """Judge all flows of the panes in [closed until now, `until_s`): what crossed, and updates, in pane order.
@@ -98,7 +100,7 @@ class Engine:
 
         Changes nothing.
         """
-        outlook = Outlook()
+        outlook = Outlook(self.model.families)
         outlook.add(flows)
         return self.look(outlook)
 
@@ -136,7 +138,8 @@ class Engine:
 
     def _beside(self, alone: list[Finding], outlook: Outlook) -> Flows:
         """All open rows of who crossed alone, and of all others that bear on their nulls."""
-        if any(f.family == fam.NOVEL.name for f in alone):
+        to_anyone = {family.name for family in self.model.families if family.mark.to_anyone}
+        if any(f.family in to_anyone for f in alone):
             return Flows.concat(outlook.parts)
         kind = np.array([f.kind for f in alone], np.uint8)
         own = outlook.rows_of(np.array([f.entity for f in alone], np.uint64), kind)
@@ -211,12 +214,15 @@ class Engine:
         logins = sight.logins
         stranger = rows.flows.pane_s - c.born_ms[slots[rows.seg]] // 1000 < STRANGER_MS // 1000
         memories.paths.add(sight.pair[sight.new_path], stranger[sight.new_path])
-        memories.anyone.add(mix(rows.flows.path[sight.novel]), stranger[sight.novel])
+        memories.anyone.add(mix(rows.flows.path[sight.anyone]), stranger[sight.anyone])
+        for name, (keys, at) in sight.seen.items():
+            memories.by_owner(name).add(keys, stranger[at])
         memories.failed.add(logins.failed_pairs, stranger[logins.failed_at])
         memories.good.add(logins.good_pairs, stranger[logins.good_at])
         memories.sampled.add(judged.sampled)
         failed = logins.at[logins.failed]
         np.maximum.at(c.fail_ms, slots[rows.seg[failed]], rows.t_ms[failed])
+        c.route[slots] = rows.flows.route[np.append(rows.starts[1:], len(rows)) - 1]
         refused = np.flatnonzero(rows.flows.outcome == 4)
         np.maximum.at(c.refused_s, slots[rows.seg[refused]], rows.flows.pane_s[refused])
         samples = tuple(np.concatenate(pair) for pair in zip(judged.samples, judged.warm, strict=True))
@@ -230,7 +236,7 @@ class Engine:
         complete = odd.advance(self.entities, judged, slots, until_s)
         if not len(complete[0]):
             return []
-        asked, told = odd.ask(self.entities, self.forests, self.model.h, complete)
+        asked, told = odd.ask(self.entities, self.forests, self.family_of_forest, self.model.h, complete)
         if self.watch is not None:
             self.watch.take_asked(asked)
         return sorted(told, key=lambda f: (f.at_s, f.kind, f.entity))

@@ -13,10 +13,13 @@ from detectors.artifact import Model
 from detectors.columns import Fact, Finding, Share
 from detectors.cusum import Event
 from detectors.entities import Columns
-from detectors.judge import Crossing, Judged, Series
+from detectors.families import HOUR_S, Each, New
+from detectors.judge import Crossing, Judged
+from detectors.series import Series
 
 Index = NDArray[np.intp]
 EXAMPLES_MAX: Final = 5
+_SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip"}
 
 
 def score(s: float, h: float) -> float:
@@ -38,7 +41,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     series = next(s for s in judged.series if s.family is family)
     at, of_pane = _rows_of(series, judged, crossing.seg, event)
     established = bool(c.established[slot]) and not bool(c.alarmed[slot])
-    examples = rows.flows.user if family is fam.GUESS else rows.flows.path
+    examples = getattr(rows.flows, _SHOWN.get(family.mark.new or family.each, "path"))
     route = _route(rows.flows.route[at], rows.flows.n[at])
     return Finding(
         kind=kind,
@@ -54,8 +57,8 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         score=score(track.s, h),
         answer=family.answer(kind, established=established),
         severity=family.severity,
-        route=route if family in (fam.GUESS, fam.LIMIT, fam.HAMMER) else 0,
-        facts=_facts(family, event, float(series.p0[of_pane[-1]]), h),
+        route=route if family.on_route else 0,
+        facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established),
         contributions=_contributions(judged, crossing, event, model, kind),
         examples=tuple(int(e) for e in np.unique(examples[at]) if e)[:EXAMPLES_MAX],
     )
@@ -86,60 +89,36 @@ def span(first_ms: int, last_ms: int) -> str:
     return f"{round(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _facts(family: fam.Family, event: Event, p0: float, h: float) -> tuple[Fact, ...]:
-    track = event.track
-    over = span(track.first_ms, track.last_mark_ms)
+def _facts(family: fam.Family, event: Event, p0: float, h: float, *, kind: int, established: bool) -> tuple[Fact, ...]:
+    track, words = event.track, family.words
     seconds = max(1.0, (track.last_mark_ms - track.first_ms) / 1000)
     what, usual, share = track.marks, p0, track.marks / max(track.tries, 1)
-    if family is fam.GUESS and 2 * track.distinct < what:  # the evidence is the repeating: say what is usual of that
-        again = what - track.distinct
+    again = what - track.distinct
+    repeating = bool(words.repeated) and 2 * track.distinct < what  # then that is the evidence: say what is usual of it
+    if repeating:
         usual, share = fam.REPEAT_P0, again / what
-        first = (
-            f"{what} failed logins in {over}, {again} of them on an account that had just failed there; "
-            f"good clients try again after {_percent(usual)} of their failures"
-        )
-    elif family is fam.GUESS:
-        whom = f" against {track.distinct} accounts" if track.distinct < what else ""
-        first = (
-            f"{what} failed logins{whom} in {over}; good clients' logins here fail up to {_percent(usual)} of the time"
-        )
-    elif family is fam.PROBE:
-        first = (
-            f"{what} of {track.tries} answers in {over} were errors on paths it had never asked for; "
-            f"good clients meet that up to {_percent(usual)} of the time"
-        )
-    elif family is fam.NOVEL:
-        first = (
-            f"{what} of {track.tries} requests in {over} were for paths nobody had ever asked for; "
-            f"good clients do that up to {_percent(usual)} of the time"
-        )
-    elif family is fam.SWEEP:
-        first = (
-            f"{what} of {track.tries} requests in {over} were for paths it had not asked for before: it does not come "
-            f"back to anything; good clients at this point ask for something new up to {_percent(usual)} of the time"
-        )
-    elif family is fam.LIMIT:
-        first = (
-            f"refused again in {what} of {track.tries} seconds in which a refusal stood, within {over}; "
-            f"good clients run on like that {_percent(usual)} of the time"
-        )
-    elif family is fam.HAMMER:
-        rate = what / seconds
-        return (
-            Fact("refusals", float(what), None, f"{what} requests refused by a limit in {over}"),
-            Fact("refusals_per_s", rate, p0, f"{rate:.1f} refusals a second; good clients' bursts stay below {p0:.1f}"),
-            _evidence(track.s, h),
-        )
-    else:
-        first = (
-            f"{what} of {track.tries} minutes looked unlike anything in normal traffic; "
-            f"a good client has such a minute up to {_percent(usual)} of the time"
-        )
-    return (
-        Fact("marks", float(what), None, first),
-        Fact("marked_share", share, usual, f"{_percent(share)} of its opportunities, up to {_percent(usual)} is usual"),
-        _evidence(track.s, h),
+    said = (words.repeated if repeating else words.sentence).format(
+        marks=what,
+        tries=track.tries,
+        span=span(track.first_ms, track.last_mark_ms),
+        usual=f"{usual * HOUR_S:,.0f}" if family.rate else _percent(usual),
+        whom=f" against {track.distinct} accounts" if track.distinct < what else "",
+        again=again,
     )
+    facts = [Fact("marks", float(what), None, said)]
+    if family.rate:
+        rate = what / seconds
+        each, unit = (rate, "a second") if family.burst_s < HOUR_S else (rate * HOUR_S, "an hour")
+        most = p0 if family.burst_s < HOUR_S else p0 * HOUR_S
+        facts.append(Fact("rate", each, most, f"{each:.1f} {unit}; good clients' bursts stay below {most:.1f}"))
+    else:
+        told = f"{_percent(share)} of its opportunities, up to {_percent(usual)} is usual"
+        facts.append(Fact("marked_share", share, usual, told))
+    facts.append(_evidence(track.s, h))
+    if family.shadow:
+        wanted = family.wanted(kind, established=established)
+        facts.append(Fact("shadow", 0.0, None, f"in shadow: it would have asked for {wanted}"))
+    return tuple(facts)
 
 
 def _evidence(s: float, h: float) -> Fact:

@@ -1,13 +1,18 @@
-"""The families of abuse: what is a mark, how likely abuse makes it, how it is answered. Declarations only.
+"""What a family of abuse is: its opportunities and marks, how likely abuse makes them, how it is answered.
 
-A mark is a yes or no per opportunity. Each entity keeps one leaky CUSUM of log-likelihood ratios per family; `q1` is
-how often abuse marks an opportunity. How often good traffic does (p0) is never written here: `nulls` learns it.
+A mark is a yes or no per *opportunity*. Each entity keeps one leaky CUSUM of log-likelihood ratios per family; `q1` is
+how often abuse marks an opportunity. How often good traffic does (p0) is only stated here until `nulls` has learned it.
+The built-in families stand in `data/families`, in the words an operator writes his own in (`family_file`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
+
+from detectors.columns import AUTH_FAILED, CLIENT_ERROR, IP, KEY, LIMITED, OK, SERVER_ERROR, USER
+from detectors.filters import Filter
 
 HOUR_S: Final = 3600
 MARK_MAX: Final = 2.5  # nats one mark may add: without it flash crowds are denied
@@ -21,37 +26,136 @@ REPEAT_P0: Final = 0.4
 REPEAT_GAP_MS: Final = 30_000  # slower repeats are a stale credential, no evidence
 PENALTY_S: Final = 10  # a refusal stands so long: refused again within it is a mark of `limit`
 
+KINDS: Final = {"ip": IP, "key": KEY, "user": USER}
+OUTCOMES: Final = {
+    "ok": OK,
+    "failed": AUTH_FAILED,
+    "client_error": CLIENT_ERROR,
+    "server_error": SERVER_ERROR,
+    "limited": LIMITED,
+}
+
+
+class Each(StrEnum):
+    """What an opportunity is."""
+
+    REQUEST = "request"  # answered, no login
+    LOGIN = "login"  # a login and its result
+    CREDENTIAL = "credential"  # the same, at an account not yet good at that address (`sight.Logins`)
+    ADDRESS = "address"  # an address new to the entity
+    REFUSAL = "refusal"  # refused by a limit
+    PENALTY = "penalty"  # a second in which a refusal stands
+    MINUTE = "minute"  # a minute in which the forest is asked
+
+
+class New(StrEnum):
+    """What a mark may be the first of."""
+
+    PATH = "path"
+    AGENT = "agent"
+    ASN = "asn"
+    USER = "user"
+    IP = "ip"
+
+
+class Null(StrEnum):
+    """Where p0 comes from."""
+
+    LEARNED = "learned"  # how clients differ, and own history
+    BY_AGE = "by_age"  # by place in the entity's life, and own history
+    STATED = "stated"
+    RATE = "rate"  # no p0: marks a second that good clients come to in bursts
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What marks an opportunity: all that is said. `tag`: the bit of its condition in a flow's `tags`, -1 for none."""
+
+    outcomes: frozenset[int] = frozenset(range(len(OUTCOMES)))
+    new: New | None = None
+    to_anyone: bool = False
+    same_route: bool = False
+    where: Filter | None = None
+    tag: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people read: the `sentence` of a finding, `repeated` where repeats are most of the evidence."""
+
+    what: str
+    sentence: str
+    avoid: str
+    repeated: str = ""
+    owasp: tuple[str, ...] = ()
+    attack: tuple[str, ...] = ()
+    source: str = "built in"
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One kind of abuse. `control`: p0 is at least what established clients do on the route right now."""
+    """One kind of abuse.
+
+    `outcomes` and `tag` narrow opportunities that are no mark (a mark is always one). `usual`: p0, or marks a second,
+    of newcomers and established until learned. `control`: p0 is at least what established clients do on the route
+    right now. `answers` by kind, of newcomers and established; in `shadow` people are told what would have been asked.
+    """
 
     index: int
     name: str
     version: int
+    each: Each
+    about: frozenset[int]
+    outcomes: frozenset[int]
+    mark: Mark
+    null: Null
     q1: float
+    usual: tuple[float, float]
     control: bool
-    answer_ip: str
-    answer_key: str
-    answer_established: str
+    answers: dict[int, tuple[str, str]]
     severity: str
+    words: Words
+    shadow: bool = False
+    on_route: bool = False  # an answer is aimed at the one route all marks are on
+    where: Filter | None = None
+    tag: int = -1
 
     def answer(self, kind: int, *, established: bool) -> str:
         """What to ask for about an entity of `kind`."""
-        if established:
-            return self.answer_established
-        return self.answer_ip if kind == 0 else self.answer_key
+        return "notice" if self.shadow else self.wanted(kind, established=established)
+
+    def wanted(self, kind: int, *, established: bool) -> str:
+        """The same, were it not in shadow."""
+        return self.answers.get(kind, ("notice", "notice"))[established]
+
+    @property
+    def signature(self) -> str:
+        """What a model learned for it holds for."""
+        return f"{self.name}/{self.version}:{self.q1}"
+
+    @property
+    def soft(self) -> bool:
+        """Whether its answers harm least, and it tells of habits: a training file is believed about single owners."""
+        return (
+            not self.rate
+            and self.mark.new is not None
+            and not {"deny", "throttle"} & set(sum(self.answers.values(), ()))
+        )
+
+    @property
+    def burst_s(self) -> int:
+        """Seconds in which bursts of marks are counted where p0 is a rate."""
+        return 10 if self.each is Each.REFUSAL else HOUR_S
+
+    @property
+    def rate(self) -> bool:
+        """Whether it counts marks a second."""
+        return self.null is Null.RATE
 
 
-GUESS: Final = Family(0, "guess", 1, 0.9, True, "deny", "deny", "deny", "high")
-PROBE: Final = Family(1, "probe", 1, 0.8, True, "deny", "deny", "throttle", "high")
-NOVEL: Final = Family(2, "novel", 1, 0.8, True, "challenge", "challenge", "challenge", "medium")
-SWEEP: Final = Family(3, "sweep", 1, 0.97, False, "challenge", "challenge", "challenge", "medium")
-LIMIT: Final = Family(4, "limit", 1, 0.95, False, "throttle", "throttle", "throttle", "medium")
-HAMMER: Final = Family(5, "hammer", 1, 0.95, False, "throttle", "throttle", "throttle", "high")
-ODD: Final = Family(6, "odd", 1, 0.8, False, "notice", "notice", "notice", "low")
+Families = tuple[Family, ...]
 
-FAMILIES: Final = (GUESS, PROBE, NOVEL, SWEEP, LIMIT, HAMMER, ODD)
-N: Final = len(FAMILIES)
-LIMIT_P0: Final = 0.5
-"""Good clients are refused again half of the time within a penalty; fixed, as what differs is calibrated in `h`."""
+
+def forests_family(families: Families) -> Family:
+    """The one whose marks the forest makes."""
+    return next(family for family in families if family.each is Each.MINUTE)

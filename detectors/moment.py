@@ -60,8 +60,10 @@ def shares(family: fam.Family, x: F64, marks: I64, distinct: I64, p0: F64, n: I6
 
     A new pair, path or novelty is its row's first request; repeats are those after it.
     """
-    if family is fam.HAMMER:
+    if family.rate and family.mark.new is None:
         return x / n, x / n
+    if family.rate:
+        return x, np.zeros(len(x))
     repeats = marks - distinct
     gain = np.minimum(fam.MARK_MAX, np.log(family.q1 / np.minimum(p0, family.q1)))
     quick = np.where(repeats >= n, np.log(fam.REPEAT_Q1 / fam.REPEAT_P0), 0.0)

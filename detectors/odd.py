@@ -15,6 +15,7 @@ from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, SERVER_ERROR, 
 from detectors.cusum import Event, Leak
 from detectors.entities import RESERVED, Columns, Entities, Slots
 from detectors.explain import score
+from detectors.families import Family
 from detectors.features import FEATURES, HOP_S, REQUESTS_MIN, TAUS_S, features, words
 from detectors.forest import Forest
 from detectors.judge import Judged, track_of, write_track
@@ -108,7 +109,7 @@ def _faded(c: Columns, slot: Slots, hop: I64, counts: F64, heads: NDArray[np.int
 
 
 def ask(
-    entities: Entities, forests: Mapping[int, Forest], h: F64, complete: tuple[Slots, I64, F64]
+    entities: Entities, forests: Mapping[int, Forest], family: Family, h: F64, complete: tuple[Slots, I64, F64]
 ) -> tuple[Asked, list[Finding]]:
     """Ask the forests about complete ten seconds, once an owner and minute (mutates the owners' standing)."""
     c = entities.c
@@ -121,7 +122,7 @@ def ask(
             continue
         odds = forest.score(forest.surprise(asked.features[rows]))
         marked[rows] = forest.p_value(odds) <= P_MARK
-        s[rows], found = _accumulate(c, forest, asked, rows, marked[rows], float(h[kind, fam.ODD.index]))
+        s[rows], found = _accumulate(c, forest, asked, rows, marked[rows], (family, float(h[kind, family.index])))
         told += found
     return Asked(asked.slot, asked.kind, asked.owner, asked.hop, asked.features, marked, s), told
 
@@ -143,16 +144,22 @@ def _opportunities(c: Columns, complete: tuple[Slots, I64, F64]) -> Asked:
 
 
 def _accumulate(
-    c: Columns, forest: Forest, asked: Asked, rows: NDArray[np.intp], marked: NDArray[np.bool_], h: float
+    c: Columns,
+    forest: Forest,
+    asked: Asked,
+    rows: NDArray[np.intp],
+    marked: NDArray[np.bool_],
+    of: tuple[Family, float],
 ) -> tuple[F64, list[Finding]]:
-    i, q1 = fam.ODD.index, fam.ODD.q1
+    family, h = of
+    i, q1 = family.index, family.q1
     slot = asked.slot[rows]
     p = np.minimum(c.p0[slot, i], q1)
     x = np.where(marked, np.minimum(fam.MARK_MAX, np.log(q1 / p)), np.log((1 - q1) / (1 - p)))
     begins = np.diff(slot, prepend=-1) != 0
     owners, seg = slot[begins], np.cumsum(begins) - 1
     t_ms = (asked.hop[rows] + 1) * HOP_S * 1000 - 1
-    s = cusum.run(seg, t_ms, x, c.s[owners, i], c.t_ms[owners, i], Leak())
+    s = cusum.run(seg, t_ms, x, c.s[owners, i], c.t_ms[owners, i])
     active = np.unique(seg[(s >= h - 1e-5) | c.episode[slot, i]])
     heads = np.flatnonzero(np.diff(seg, prepend=-1))
     ends = np.append(heads[1:], len(seg)) - 1
@@ -171,11 +178,12 @@ def _accumulate(
         events = cusum.walk(track, steps, h, Leak())
         write_track(c, who, i, track)
         c.alarmed[who] |= track.episode
-        told += [_finding(c, who, forest, asked, event, h) for event in events]
+        told += [_finding(c, who, forest, asked, event, of) for event in events]
     return s, told
 
 
-def _finding(c: Columns, slot: int, forest: Forest, asked: Asked, event: Event, h: float) -> Finding:
+def _finding(c: Columns, slot: int, forest: Forest, asked: Asked, event: Event, of: tuple[Family, float]) -> Finding:
+    family, h = of
     track, row = event.track, asked.features[event.index]
     t = forest.surprise(row[None])[0]
     shares = np.maximum(forest.attribution(t), 0.0)
@@ -201,8 +209,8 @@ def _finding(c: Columns, slot: int, forest: Forest, asked: Asked, event: Event, 
     return Finding(
         kind=int(c.kind[slot]),
         entity=int(c.entity[slot]),
-        family=fam.ODD.name,
-        version=fam.ODD.version,
+        family=family.name,
+        version=family.version,
         pane_s=track.crossed_pane_s,
         at_s=event.pane_s,
         crossed_ms=track.crossed_ms,
@@ -210,8 +218,8 @@ def _finding(c: Columns, slot: int, forest: Forest, asked: Asked, event: Event, 
         first_ms=track.first_ms or track.crossed_ms,
         last_ms=track.last_mark_ms,
         score=score(track.s, h),
-        answer=fam.ODD.answer(0, established=False),
-        severity=fam.ODD.severity,
+        answer=family.answer(int(c.kind[slot]), established=False),
+        severity=family.severity,
         route=0,
         facts=facts,
         contributions=told,

@@ -21,13 +21,17 @@ from numpy.typing import NDArray
 from detectors import eviction
 from detectors import families as fam
 from detectors.artifact import POSITIONS, Model
-from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, Finding, Flows
+from detectors.chances import of_kind, tagged, within_outcomes
+from detectors.columns import KINDS_N, LIMITED, USER, Finding, Flows
 from detectors.compiled import firsts, unique_rows, within
 from detectors.entities import Columns, Entities, Slots
-from detectors.judge import LN2, Judged, bucket
+from detectors.families import Each, Families, New, Null
+from detectors.family_file import built_in
+from detectors.judge import Judged
 from detectors.nulls import upper
 from detectors.pairs import mix
-from detectors.sight import Memories
+from detectors.series import LN2, bucket
+from detectors.sight import MEMORY, Memories, kinds_of
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -36,18 +40,17 @@ Worth = Callable[[U64, NDArray[np.uint8]], tuple[F64, NDArray[np.bool_]]]
 PLACES: Final = 1 << 14
 AGAIN: Final = 0.25  # who was judged is judged again with so much more marks: who has thousands, seldom
 _REPEAT: Final = float(np.log(fam.REPEAT_Q1 / fam.REPEAT_P0))
-_COUNTED: Final = fam.ODD.index
-# By family: failed logins, errors on new paths, paths new to anyone, new paths, rows refused, refusals.
 
 
 class Outlook:
     """Open flows of one engine. What crossed early is told once."""
 
-    def __init__(self) -> None:
+    def __init__(self, families: Families | None = None) -> None:
+        self.families = families or built_in()
         self.parts: list[Flows] = []
         self.told: dict[tuple[int, int, str], int] = {}  # kind, entity, family: the pane it crossed in
         self._seen = 0  # parts already looked at
-        self._counts: I64 = np.zeros((PLACES, _COUNTED), np.int64)
+        self._counts: I64 = np.zeros((PLACES, len(self.families)), np.int64)
         self._marks: list[tuple[NDArray[np.intp], I64, I64]] = []  # place and family, pane, count
         self._stood: dict[tuple[int, int], tuple[I64, F64]] = {}  # kind, entity: marks when judged, evidence at most
 
@@ -125,10 +128,10 @@ class Outlook:
 
     def count(self, flows: Flows, memories: Memories) -> Flows:
         """Count what families could mark in fresh rows; gives the rows that have some of it."""
-        some, counts = _markable(flows, memories)
+        some, counts = _markable(flows, memories, self.families)
         marked = flows.take(some)
         row, family = np.nonzero(counts)
-        place, n = _places(marked.entity)[row] * _COUNTED + family, counts[row, family]
+        place, n = _places(marked.entity)[row] * len(self.families) + family, counts[row, family]
         np.add.at(self._counts.reshape(-1), place, n)
         if len(some):
             self._marks.append((place, marked.pane_s[row], n))
@@ -142,12 +145,11 @@ class Outlook:
         counts = self._counts[_places(entity)]
         c = entities.c
         gains = _gains(c, slots, kind, counts, model)
-        highest = counts * gains
-        could = c.s[slots][:, : fam.ODD.index] + highest >= model.h[kind, : fam.ODD.index]
+        could = (c.s[slots] + counts * gains >= model.h[kind]) & (counts > 0)
         newest_ms = int(marked.last_ms.max(initial=0))
-        could &= ~(c.episode[slots] & (newest_ms - c.last_mark_ms[slots] <= fam.QUIET_MS))[:, : fam.ODD.index]
+        could &= ~(c.episode[slots] & (newest_ms - c.last_mark_ms[slots] <= fam.QUIET_MS))
         for told_kind, told_entity, family in self.told:
-            i = next(f.index for f in fam.FAMILIES if f.name == family)
+            i = next(f.index for f in self.families if f.name == family)
             could[(entity == np.uint64(told_entity)) & (kind == told_kind), i] = False
         who = np.flatnonzero(could.any(axis=1))
         stood = [self._stood.get(one) for one in zip(kind[who].tolist(), entity[who].tolist(), strict=True)]
@@ -156,7 +158,7 @@ class Outlook:
             at = who[again]
             then, most = (np.array(each) for each in zip(*(one for one in stood if one is not None), strict=True))
             more = counts[at] - then
-            reached = (most + more * gains[at] >= model.h[kind[at], : counts.shape[1]]) & (more >= AGAIN * then)
+            reached = (most + more * gains[at] >= model.h[kind[at]]) & (more >= AGAIN * then)
             who = np.setdiff1d(who, at[~(reached & could[at]).any(axis=1)])
         return entity[who], kind[who]
 
@@ -168,7 +170,7 @@ class Outlook:
         entity = rows.flows.entity[rows.starts]
         owners = zip(rows.flows.kind[rows.starts].tolist(), entity.tolist(), strict=True)
         counts = self._counts[_places(entity)]
-        self._stood |= zip(owners, zip(counts, most[:, : counts.shape[1]], strict=True), strict=True)
+        self._stood |= zip(owners, zip(counts, most, strict=True), strict=True)
 
     def rows_of(self, entity: U64, kind: NDArray[np.uint8]) -> Flows:
         """All open rows of some owners."""
@@ -195,42 +197,66 @@ def _places(entity: U64) -> NDArray[np.intp]:
     return (entity & np.uint64(PLACES - 1)).astype(np.intp)
 
 
-def _markable(flows: Flows, memories: Memories) -> tuple[NDArray[np.intp], I64]:
-    """Rows that some family could mark, and how often, in the order of families."""
+def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDArray[np.intp], I64]:
+    """Rows that some family could mark, and how often at most, in the order of families."""
     limited = flows.outcome == LIMITED
-    plain = np.flatnonzero(~limited & ~flows.login)
-    pair = mix(mix(flows.entity[plain], flows.kind[plain].astype(np.uint64)), flows.path[plain])
-    new = plain[~memories.paths.contains(pair)]
-    novel = new[~memories.anyone.contains(mix(flows.path[new]))]
-    error = new[(flows.outcome[new] == CLIENT_ERROR) | (flows.outcome[new] == AUTH_FAILED)]
-    failed = np.flatnonzero(flows.login & (flows.outcome == AUTH_FAILED))
-    refused = np.flatnonzero(limited)
-    counts = np.zeros((len(flows), _COUNTED), np.int64)
-    counts[failed, fam.GUESS.index] = flows.n[failed]
-    counts[error, fam.PROBE.index] = 1
-    counts[novel, fam.NOVEL.index] = 1
-    counts[new, fam.SWEEP.index] = 1
-    counts[refused, fam.LIMIT.index] = 1
-    counts[refused, fam.HAMMER.index] = flows.n[refused]
+    plain = ~limited & ~flows.login & (flows.kind != USER)
+    owner = mix(flows.entity, flows.kind.astype(np.uint64))
+    new = {New.PATH: plain.copy()}
+    new[New.PATH][plain] = ~memories.paths.contains(mix(owner[plain], flows.path[plain]))
+    novel = new[New.PATH].copy()
+    novel[novel] = ~memories.anyone.contains(mix(flows.path[novel]))
+    for thing, name in MEMORY.items():
+        value: U64 = getattr(flows, thing)
+        at = np.flatnonzero(of_kind(flows.kind, kinds_of(families, name)) & ~limited & (value != 0))
+        new[thing] = np.zeros(len(flows), np.bool_)
+        new[thing][at] = ~memories.by_owner(name).contains(mix(owner[at], value[at]))
+    looks_at = {
+        Each.REQUEST: plain,
+        Each.LOGIN: flows.login & ~limited,
+        Each.CREDENTIAL: flows.login & ~limited,
+        Each.ADDRESS: new[New.IP],
+        Each.REFUSAL: limited,
+        Each.PENALTY: limited,
+        Each.MINUTE: np.zeros(len(flows), np.bool_),
+    }
+    counts = np.zeros((len(flows), len(families)), np.int64)
+    for family in families:
+        mark = family.mark
+        could = looks_at[family.each] & of_kind(flows.kind, sorted(family.about))
+        could &= within_outcomes(flows.outcome, mark.outcomes) & tagged(flows.tags, mark.tag)
+        if mark.new is not None:
+            could &= novel if mark.to_anyone else new[mark.new]
+        once = mark.new is not None or family.each is Each.PENALTY
+        counts[could, family.index] = 1 if once else flows.n[could]
     some = np.flatnonzero(counts.any(axis=1))
     return some, counts[some]
 
 
 def _gains(c: Columns, slots: Slots, kind: NDArray[np.uint8], counts: I64, model: Model) -> F64:
     """The most one mark can add, by owner and family: control groups and regulars only make it less."""
-    q1 = np.array([f.q1 for f in fam.FAMILIES[: fam.ODD.index]])
-    p0 = c.p0[slots][:, : fam.ODD.index]
-    p0[:, fam.SWEEP.index] = _sweep_lowest(c, slots, kind, counts[:, fam.SWEEP.index], model)
-    p0[:, fam.LIMIT.index] = fam.LIMIT_P0
+    q1 = np.array([family.q1 for family in model.families])
+    p0 = c.p0[slots]
+    for family in model.families:
+        if family.null is Null.BY_AGE:
+            p0[:, family.index] = _lowest_by_age(c, slots, kind, counts[:, family.index], (model, family.index))
+        elif family.null is Null.STATED:
+            p0[:, family.index] = min(family.usual)
+        elif family.rate:
+            p0[:, family.index] = 0.5
     out: F64 = np.minimum(fam.MARK_MAX, np.log(q1 / np.minimum(p0, q1)))
-    out[:, fam.GUESS.index] = np.maximum(out[:, fam.GUESS.index], _REPEAT)
-    out[:, fam.HAMMER.index] = LN2
+    for family in model.families:
+        if family.each is Each.CREDENTIAL:
+            out[:, family.index] = np.maximum(out[:, family.index], _REPEAT)
+        elif family.rate:
+            out[:, family.index] = LN2
     return out
 
 
-def _sweep_lowest(c: Columns, slots: Slots, kind: NDArray[np.uint8], new: I64, model: Model) -> F64:
-    """The lowest null of `sweep` in the places of life an owner may come to in open panes (one in nine paths new)."""
-    own, seen = c.own[slots, fam.SWEEP.index], c.seen[slots]
+def _lowest_by_age(c: Columns, slots: Slots, kind: NDArray[np.uint8], new: I64, of: tuple[Model, int]) -> F64:
+    """The lowest null of a family in the places of life an owner may come to in open panes (one in nine paths new)."""
+    model, family = of
+    own, seen = c.own[slots, family], c.seen[slots]
     low, high = bucket(seen), bucket(seen + 8 * new + 64)
     # Most have no history of their own: who is alike in the rest is asked about once.
     alike = (kind.astype(np.int64) * POSITIONS + low) * POSITIONS + high
@@ -241,7 +267,7 @@ def _sweep_lowest(c: Columns, slots: Slots, kind: NDArray[np.uint8], new: I64, m
     place = np.arange(POSITIONS)
     ahead = (place < low[one, None]) | (place > high[one, None])
     least = np.where(ahead, 1.0, null).min(axis=1)
-    by_alike = np.zeros(2 * POSITIONS * POSITIONS)
+    by_alike = np.zeros(KINDS_N * POSITIONS * POSITIONS)
     by_alike[alike[one]] = least  # -1, written by some, is read by none
     out: F64 = by_alike[alike]
     out[alike < 0] = least[alike[one] < 0]

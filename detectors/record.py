@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from detectors import families as fam
 from detectors.entities import Columns, Slots
-from detectors.judge import NOTHING, Series
 from detectors.rows import Rows
+from detectors.series import NOTHING, Series
 
 
 def write_series(c: Columns, series: Series, rows: Rows, slots: Slots) -> None:
@@ -36,7 +36,7 @@ def _begun(
 ) -> NDArray[np.intp]:
     """For each owner the last row before which nothing was standing, -1 when something stood all along."""
     i = series.family.index
-    if series.family is fam.HAMMER:
+    if series.family.rate:
         alone = series.s - series.x <= NOTHING
     else:
         alone = np.concatenate([[False], series.s[:-1] <= NOTHING])

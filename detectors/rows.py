@@ -39,7 +39,8 @@ def canonical(flows: Flows) -> Rows:
     u = np.uint64
     owner = mix(flows.entity, flows.kind.astype(u))
     traits = flows.outcome.astype(u) << u(1) | flows.login.astype(u)
-    content = mix(owner, flows.pane_s.astype(u), flows.route, flows.path, flows.user, flows.ip, traits)
+    said = (flows.route, flows.path, flows.user, flows.ip, flows.agent, flows.asn, flows.tags)
+    content = mix(owner, flows.pane_s.astype(u), *said, traits)
     groups, contents = compiled.numbered(content)
     row, first_ms, last_ms, n = compiled.merged(groups, len(contents), flows.first_ms, flows.last_ms, flows.n)
     pane_ms = flows.pane_s[row] * 1000

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from detectors.families import FAMILIES
+from detectors.family_file import built_in
 from detectors.filter_file import pattern, where
 from detectors.filters import Filter
 from detectors.rules import ANSWERS, BY, CAPACITY_MAX, DISTINCT, DISTINCT_MAX, LEAK_MS_MAX, SEVERITIES, Rule, Ruleset
@@ -42,7 +42,7 @@ _UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _MILD: Final = {"deny": "throttle", "challenge": "notice", "throttle": "throttle", "notice": "notice"}
 RULES_MAX: Final = 240
 EXPECTED: Final = "expected"
-_TAKEN: Final = frozenset({*(f.name for f in FAMILIES), "cardinality", "overload"})
+_TAKEN: Final = frozenset({*(f.name for f in built_in()), "cardinality", "overload"})
 
 
 @dataclass(slots=True)

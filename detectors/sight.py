@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import AUTH_FAILED, CLIENT_ERROR, LIMITED, OK
+from detectors.columns import AUTH_FAILED, LIMITED, OK, USER
 from detectors.entities import Columns, Slots
-from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS
+from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS, Each, Families, New
 from detectors.pairs import Memory, PairSet, firsts, mix
 from detectors.rows import Rows
 
@@ -22,14 +22,23 @@ SIZE_MAX: Final = 1 << 18
 
 
 class Memories:
-    """The pairs one engine remembers, each set bounded and ageing; 256 * `size_max` bytes when all are full."""
+    """The pairs one engine remembers, each set bounded and ageing; 288 * `size_max` bytes when all are full."""
 
     def __init__(self, size_max: int = SIZE_MAX) -> None:
         self.paths = Memory(4 * size_max, 12 * HOUR_S)  # owner, path
         self.anyone = Memory(size_max, 48 * HOUR_S)  # path
         self.failed = Memory(size_max, 24 * HOUR_S)  # address, account that failed there
         self.good = Memory(size_max, 24 * HOUR_S)  # address, account good there; and the same with the hour
+        few = max(1, size_max // 4)
+        self.agent = Memory(few, 7 * 24 * HOUR_S)  # owner, user agent
+        self.asn = Memory(few, 7 * 24 * HOUR_S)  # owner, autonomous system
+        self.address = Memory(few, 7 * 24 * HOUR_S)  # owner, address
+        self.user = Memory(few, 7 * 24 * HOUR_S)  # owner, account it tried
         self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
+
+    def by_owner(self, name: str) -> Memory:
+        """What of one sort owners brought: `agent`, `asn`, `address` or `user`."""
+        return {"agent": self.agent, "asn": self.asn, "address": self.address, "user": self.user}[name]
 
     def fits(self, rows: int) -> bool:
         """Whether so many more rows let none of them overflow; a row adds two keys to one at most."""
@@ -51,6 +60,10 @@ class Memories:
             "anyone": self.anyone,
             "failed": self.failed,
             "good": self.good,
+            "agent": self.agent,
+            "asn": self.asn,
+            "address": self.address,
+            "user": self.user,
             "sampled": self.sampled,
         }
 
@@ -95,19 +108,41 @@ class Sight:
     """Everything the families ask of rows."""
 
     plain: Flag  # answered, not a login
+    results: Flag  # a login and its result
     new_path: Flag  # the owner's first request of this path
-    novel: Flag  # anyone's first request of this path
-    error: Flag  # plain and answered 4xx
+    anyone: Flag  # anyone's first request of this path
+    new: Mapping[New, Flag]  # the owner's first of each thing
+    address: Flag  # the owner's first request from this address
+    same_route: Flag  # the owner's row before was on the same route
     before: I64  # the owner's requests before this row
     logins: Logins
     refusals: Refusals
     pair: U64  # owner, path
+    seen: Mapping[str, tuple[U64, NDArray[np.intp]]]  # by memory: new keys and their rows
 
 
-def look(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Sight:
+MEMORY: Final = {New.AGENT: "agent", New.ASN: "asn", New.USER: "user", New.IP: "address"}
+
+
+def kinds_of(families: Families, memory: str) -> list[int]:
+    """The kinds of owners for whom something is remembered."""
+    return sorted(
+        {
+            kind
+            for family in families
+            if (family.mark.new is not None and MEMORY.get(family.mark.new) == memory)
+            or (memory == "address" and family.each is Each.ADDRESS)
+            for kind in family.about
+        }
+    )
+
+
+def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Families) -> Sight:
     """See `rows` against `memories` and the owners' columns `c` (none mutated). `slots` is by segment."""
     f = rows.flows
-    plain = (f.outcome != LIMITED) & ~f.login
+    whose = f.kind != USER
+    plain = (f.outcome != LIMITED) & ~f.login & whose
+    results = f.login & ((f.outcome == OK) | (f.outcome == AUTH_FAILED))
     pair = mix(rows.owner[rows.seg], f.path)
     new_path = np.zeros(len(rows), np.bool_)
     unknown = np.flatnonzero(plain & ~memories.paths.contains(pair))
@@ -117,23 +152,43 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Sight:
     new = new[~memories.anyone.contains(mix(f.path[new]))]
     order = np.lexsort((rows.owner[rows.seg[new]], rows.t_ms[new]))
     novel[new[order][firsts(f.path[new][order])]] = True
+    first: dict[New, Flag] = {New.PATH: new_path}
+    seen: dict[str, tuple[U64, NDArray[np.intp]]] = {}
+    for thing, memory in MEMORY.items():
+        values: U64 = getattr(f, thing)  # a column has the name of what it holds
+        shown = {New.AGENT: plain, New.USER: results}.get(thing, f.outcome != LIMITED)
+        table = np.zeros(256, np.bool_)
+        table[kinds_of(families, memory)] = True
+        at = np.flatnonzero(table[f.kind] & shown & (values != 0))
+        key = mix(rows.owner[rows.seg[at]], values[at])
+        fresh = np.flatnonzero(~memories.by_owner(memory).contains(key))
+        fresh = fresh[firsts(key[fresh])]
+        first[thing] = np.zeros(len(rows), np.bool_)
+        first[thing][at[fresh]] = True
+        seen[memory] = key[fresh], at[fresh]
+    same_route = np.concatenate([[False], f.route[1:] == f.route[:-1]])[: len(rows)]
+    same_route[rows.starts] = f.route[rows.starts] == c.route[slots]
     total = np.cumsum(f.n) - f.n
     before = total - total[rows.starts][rows.seg] + c.seen[slots][rows.seg]
     return Sight(
         plain=plain,
+        results=results,
         new_path=new_path,
-        novel=novel,
-        error=plain & ((f.outcome == CLIENT_ERROR) | (f.outcome == AUTH_FAILED)),
+        anyone=novel,
+        new=first,
+        address=first[New.IP],
+        same_route=same_route,
         before=before,
         logins=_logins(rows, slots, c, memories),
         refusals=_refusals(rows, slots, c),
         pair=pair,
+        seen=seen,
     )
 
 
 def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
     f = rows.flows
-    at = np.flatnonzero(f.login & ((f.outcome == OK) | (f.outcome == AUTH_FAILED)))
+    at = np.flatnonzero(f.login & (f.kind != USER) & ((f.outcome == OK) | (f.outcome == AUTH_FAILED)))
     n = f.n[at]
     failed = f.outcome[at] == AUTH_FAILED
     pair = mix(f.ip[at], f.user[at])

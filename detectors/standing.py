@@ -22,8 +22,8 @@ def standing(c: Columns, slots: Slots, model: Model, now_ms: int) -> NDArray[np.
     kind = c.kind[slots]
     idle_ms = np.maximum(0, now_ms - c.t_ms[slots])
     faded = c.s[slots] * np.exp(-idle_ms / fam.LEAK_MS)
-    i = fam.HAMMER.index
-    faded[:, i] = np.maximum(0.0, c.s[slots, i] - model.lambda0_per_s[kind] * idle_ms[:, i] / 1000.0)
+    rates = np.array([family.rate for family in model.families])
+    faded[:, rates] = np.maximum(0.0, c.s[slots][:, rates] - c.p0[slots][:, rates] * idle_ms[:, rates] / 1000.0)
     alive = (c.episode[slots] & (now_ms - c.last_mark_ms[slots] <= fam.QUIET_MS)).any(axis=1)
     out: NDArray[np.float64] = np.round((faded / model.h[kind]).max(axis=1), DIGITS) + alive
     return out

@@ -7,6 +7,7 @@ import typer
 from floodwarden import (
     cli_control,
     cli_dead_letter,
+    cli_families,
     cli_lists,
     cli_offline,
     cli_policy,
@@ -37,6 +38,7 @@ for part in (
     cli_control,
     cli_lists,
     cli_dead_letter,
+    cli_families,
     cli_policy,
     cli_rules,
     cli_usage,

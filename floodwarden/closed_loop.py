@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors.artifact import Model
+from detectors.family_file import conditions
 from enforcer.plan import PlanConfig, Planner
 from floodwarden.formats_trace import Labelled
 from schemas.action import Action, ActionKind, ActionStatus, TargetKind
@@ -124,6 +125,7 @@ class Floodwarden:
         self._plan = plan_of(settings)
         self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0, rules=self._plan.rules))
         self._globs = settings.login_globs
+        self._conditions = conditions(model.families)
         self._offset = 0
 
     def step(self, batch: pa.RecordBatch) -> list[Alert]:
@@ -138,6 +140,7 @@ class Floodwarden:
             usage_partitions=1,
             login_globs=self._globs,
             plan=self._plan,
+            conditions=self._conditions,
         )
         self._offset = end
         return self._pipeline.step(blocks, int(batch.column("ts_ms")[-1].as_py()), peek=False)

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from detectors import artifact
 from detectors.errors import ArtifactError
+from detectors.family_file import with_own
 from floodwarden import clocks, embedded, topics
 from floodwarden.diagnosis import Check, Level
 from floodwarden.doctor_services import ingest, meter
@@ -106,7 +107,7 @@ def _policy(settings: Settings) -> Check:
 
 def _model(settings: Settings) -> Check:
     try:
-        model = artifact.load(settings.model)
+        model = artifact.load(settings.model, with_own(settings.families))
     except (ArtifactError, OSError) as error:
         fix = "train one with `floodwarden train`, or unset FLOODWARDEN_MODEL for the shipped one"
         return Check("model", Level.FAIL, str(error), fix)

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from detectors import artifact
 from detectors.artifact import Model
 from detectors.errors import ArtifactError
+from detectors.family_file import with_own
 from floodwarden.closed_loop import ClosedLoop, Floodwarden, sliced
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
@@ -61,7 +62,7 @@ def replay(
             progress.advance(bar, n)
 
     parts = read(files, form=options.form, rejects=rejects, on_bytes=on_bytes)
-    model, parts, findings.adapted = _fitted(load_model(options.model), parts, options, settings.login_globs)
+    model, parts, findings.adapted = _fitted(load_model(options.model, settings), parts, options, settings.login_globs)
     findings.model = model.version
     judging = progress.add_task("judging", total=None, note="") if progress else None
     loop = ClosedLoop(Floodwarden(model, settings), settings)
@@ -113,14 +114,14 @@ def records(findings: Findings) -> Iterator[dict[str, object]]:
     yield summary_record(findings)
 
 
-def load_model(path: Path | None) -> Model:
+def load_model(path: Path | None, settings: Settings) -> Model:
     """The model at `path`, the shipped one without.
 
     Raises:
         CommandError: it cannot be used; the message says what to do.
     """
     try:
-        return artifact.load(path)
+        return artifact.load(path, with_own(settings.families))
     except ArtifactError as error:
         raise CommandError(str(error)) from error
 

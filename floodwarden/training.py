@@ -12,7 +12,7 @@ import pyarrow as pa
 from rich.progress import Progress
 
 from detectors.artifact import Model, save
-from detectors.families import FAMILIES
+from detectors.family_file import with_own
 from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
@@ -22,7 +22,7 @@ from floodwarden.simulate.generate import simulate
 from schemas.settings import Settings
 from stream import train
 
-KINDS: Final = ("ip", "key")
+KINDS: Final = ("ip", "key", "user")
 _HOUR_S: Final = 3600
 
 
@@ -43,6 +43,7 @@ def run(
             clean=clean,
             seed=seed,
             made_from=", ".join(Path(file).name for file in files),
+            families=with_own(settings.families),
         )
     if not rows[0]:
         names = ", ".join(files)
@@ -88,18 +89,18 @@ def _tell(model: Model, out: Path, rows: int, rejected: int, *, as_json: bool) -
             family.name,
             *(f"{model.h[k, family.index]:.1f}" for k in range(len(KINDS))),
             *(f"{model.entities[k, family.index]:,}" for k in range(len(KINDS))),
-            family.answer_ip,
+            family.wanted(min(family.about), established=False),
         )
-        for family in FAMILIES
+        for family in model.families
     ]
-    table(("family", "threshold ip", "key (nats)", "clients: ip", "key", "answer"), lines, "")
+    table(("family", "threshold ip", "key", "user (nats)", "clients: ip", "key", "user", "answer"), lines, "")
     console().print(f"Judge a log with it: floodwarden replay --model {out} access.log")
 
 
 def _record(model: Model, out: Path, rows: int, rejected: int) -> dict[str, Any]:
     thresholds = {
         family.name: {kind: round(float(model.h[k, family.index]), 3) for k, kind in enumerate(KINDS)}
-        for family in FAMILIES
+        for family in model.families
     }
     return {
         "model": str(out),

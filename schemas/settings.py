@@ -159,6 +159,7 @@ class Settings(BaseSettings):
         "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth", description="route globs that take a credential"
     )
     model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
+    families: Path | None = Field(None, description="file or directory of own evidence families, beside the built-in")
     rules: str = Field(
         "builtin",
         description="rules and signatures in force, comma separated: `builtin`, `crowdsec`, files or directories of "

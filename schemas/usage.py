@@ -80,7 +80,7 @@ MEASURES: Final = (
 
 FLOWS: Final = pa.schema(
     [
-        ("kind", pa.uint8()),  # Kind.IP or Kind.KEY
+        ("kind", pa.uint8()),  # Kind.IP or Kind.KEY; Kind.USER for logins, which stand under their account as well
         ("hash", pa.uint64()),  # of the owner
         ("entity", _TEXT),
         ("pane_s", pa.int64()),
@@ -95,6 +95,9 @@ FLOWS: Final = pa.schema(
         ("outcome", pa.uint8()),
         ("login", pa.bool_()),  # a credential was presented on a login route
         ("n", pa.int64()),
+        ("agent", pa.uint64()),  # the user agent
+        ("asn", pa.uint64()),
+        ("tags", pa.uint64()),  # a bit for each condition of the families in force
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )

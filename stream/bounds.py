@@ -2,12 +2,12 @@
 
 | part | share | bytes each | when it is full |
 |---|---|---|---|
-| owners: evidence, history | 9/32 | 1,350 | suspects, heavy hitters, regulars and the newest stay |
+| owners: evidence, history | 9/32 | 1,950 | suspects, heavy hitters, regulars and the newest stay |
 | windows: a row an entity and pane | 9/32 | 128 | the same; what others had done becomes the rest |
 | buckets of rules | 1/32 | 512 | the dry ones go, then the emptiest |
 | hits of open panes | 1/32 | 120 | some go, by hash; who goes is counted |
-| memories of pairs | 1/8 | 256 for one in each | the older half is forgotten, strangers' apart from regulars' |
-| flows of open panes | 1/8 | 170 | owners as above; who goes is counted |
+| memories of pairs | 1/8 | 288 for one in each | the older half is forgotten, strangers' apart from regulars' |
+| flows of open panes | 1/8 | 196 | owners as above; who goes is counted |
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
 | open incidents | 1/16 | 2,560 | those quiet longest are closed; what stands against their owners stays |
 
@@ -23,10 +23,10 @@ from typing import Final, Self
 from detectors.rules import NONE, Ruleset
 from schemas.settings import Settings
 
-OWNER_BYTES: Final = 1_350  # 900, and before a purge there are up to half more
+OWNER_BYTES: Final = 1_950  # 1,300 with the built-in families, and before a purge there are up to half more
 ROW_BYTES: Final = 128
-PAIRS_BYTES: Final = 256
-FLOW_BYTES: Final = 170
+PAIRS_BYTES: Final = 288
+FLOW_BYTES: Final = 196
 NAME_BYTES: Final = 64
 EPISODE_BYTES: Final = 2_560
 BUCKET_BYTES: Final = 512

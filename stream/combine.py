@@ -8,6 +8,7 @@ wherever they are cut. A row of a sample counts as often as its weight says; wha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,10 +17,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.compiled import numbered
+from detectors.filters import Filter, mask
 from schemas import codec
 from schemas.decision import VERDICTS
 from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, HITS, NO_HITS, Block, Kind, Outcome
 from stream import compiled, hits
+from stream.compiled import I32
+from stream.decisions import decisions
 from stream.grouping import I64, U64, beyond, grouped, mixed
 from stream.kinds import kinds
 from stream.plan import Plan
@@ -57,19 +61,21 @@ def combine(  # noqa: PLR0913 - where a block stands, and what is asked of its r
     login_globs: tuple[str, ...],
     judged_s: I64 | None = None,
     plan: Plan | None = None,
+    conditions: tuple[Filter, ...] = (),
 ) -> list[Block]:
     """Blocks [start, end) of decisions `partition`, one for each usage partition, empty ones too.
 
     `batch` has at least `COLUMNS`, checked; `ts_ms_max` is the newest event time the partition has shown before it.
     Each row is counted in its own second and is evidence in `judged_s` (`stream.event_time`), its own unless given.
     `plan`: the rules that are asked which rows they want.
+    `conditions` are those of the families in force (`detectors.family_file.conditions`): bits of a flow's `tags`.
     """
     if batch.num_rows == 0:
         counts, flows = _empty(COUNTS), _empty(FLOWS)
         return [Block(partition, start, end, ts_ms_max, counts, flows) for _ in range(usage_partitions)]
     rows = Requests.read(batch, login_globs, judged_s)
     newest_ms = max(ts_ms_max, int(rows.ts_ms.max()))
-    flow_rows, dropped = _flows(hits.evidence(rows, plan) if plan else rows)
+    flow_rows, dropped = _flows(hits.evidence(rows, plan) if plan else rows, _tags(batch, rows, conditions))
     count_rows = _counts(rows, dropped)
     parts = zip(
         split(count_rows, COUNTS, _home(count_rows), usage_partitions),
@@ -93,28 +99,72 @@ def _home(rows: Named) -> U64:
     return placement(rows.columns["kind"], rows.columns["hash"])  # type: ignore[arg-type]
 
 
-def _flows(rows: Requests) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
+def _tags(batch: pa.RecordBatch, rows: Requests, conditions: tuple[Filter, ...]) -> U64:
+    if not conditions:
+        return np.empty(0, np.uint64)
+    seen = decisions(batch, rows.classes % 2 == 1)
+    tags = np.zeros(batch.num_rows, np.uint64)
+    for bit, condition in enumerate(conditions):
+        tags |= mask(condition, seen).astype(np.uint64) << np.uint64(bit)
+    return tags
+
+
+def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
     """Flows, and per kind of owner the requests in flows that were cut: (owner code * panes + pane, requests)."""
-    ips, panes = len(rows.ip.values), rows.panes
+    ips = len(rows.ip.values)
     of = compiled.owners(rows.ip.codes, rows.key.codes, rows.classes, rows.status, ips)
-    texts = (rows.route.codes, rows.user.codes, rows.ip.codes)
-    tables = (rows.route.table, rows.user.table, rows.ip.table)
-    codes, ranks = compiled.flow_codes(of, rows.judged, panes, texts, tables, rows.path_hash, rows.classes)
+    owned = _owned(rows, tags, of, ips + len(rows.key.values))
+    by_key = owned.owner >= ips
+    owned.columns["kind"] = np.where(by_key, Kind.KEY, Kind.IP).astype(np.uint8)
+    owned.columns["hash"] = np.where(by_key, rows.key.hashed(owned.row), rows.ip.hashed(owned.row))
+    owned.columns["entity"] = owned.owner
+    parts = [owned.columns]
+    dropped = _dropped(*owned.cut, ips * rows.panes)
+    results = _results(rows)
+    if len(results):
+        account = rows.take(results)
+        logins = _owned(account, tags[results] if len(tags) else tags, account.user.codes, len(account.user.values))
+        logins.columns["kind"] = np.full(len(logins.row), Kind.USER, np.uint8)
+        logins.columns["hash"] = account.user.hashed(logins.row)
+        logins.columns["entity"] = logins.owner + ips + len(rows.key.values)
+        parts.append(logins.columns)
+        dropped[Kind.USER] = logins.cut
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in FLOWS.names}
+    names = {
+        "entity": pa.concat_arrays([rows.ip.values, rows.key.values, rows.user.values]),
+        "route_name": rows.route.values,
+        "path_name": pc.utf8_slice_codeunits(rows.path.values, 0, PATH_NAME_CHARS_MAX),
+    }
+    return Named(columns, names), dropped
+
+
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """Flows of owners: a row of each, the owner's code, columns, and of those cut (owner and pane, requests)."""
+
+    row: I64
+    owner: I64
+    columns: dict[str, NDArray[np.generic]]
+    cut: tuple[I64, I64]
+
+
+def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
+    panes = rows.panes
+    route, user, ip, agent, asn = rows.route, rows.user, rows.ip, rows.agent, rows.asn
+    texts = (route.codes, user.codes, ip.codes, agent.codes, asn.codes)
+    tables = (route.table, user.table, ip.table, agent.table, asn.table)
+    codes, ranks = compiled.flow_codes(of, rows.judged, panes, texts, tables, rows.path_hash, rows.classes, tags)
     groups, uniques = numbered(codes)
     row, n, first_ms, last_ms = compiled.spans(groups, len(uniques), rows.ts_ms, rows.weight)
     rank, place = ranks[row], of[row].astype(np.int64) * panes + rows.judged[row]
-    places, owners = grouped(place, (ips + len(rows.key.values)) * panes)
-    cut = beyond(places, len(owners), rank, FLOWS_PER_PANE_MAX)
+    places, held = grouped(place, owners * panes)
+    cut = beyond(places, len(held), rank, FLOWS_PER_PANE_MAX)
     counted = of[row[cut]].astype(np.int64) * panes + rows.pane[row[cut]]  # counts stand in the rows' own second
-    dropped = _dropped(counted, n[cut], ips * panes)
     kept = np.flatnonzero(~cut)
-    row, owner = row[kept], place[kept] // panes
-    by_key = owner >= ips
+    dropped = n[cut]
+    row = row[kept]
     traits = rows.classes[row] % (OUTCOMES * 2)
-    columns = {
-        "kind": np.where(by_key, Kind.KEY, Kind.IP).astype(np.uint8),
-        "hash": np.where(by_key, rows.key.hashed(row), rows.ip.hashed(row)),
-        "entity": owner,
+    columns: dict[str, NDArray[np.generic]] = {
         "pane_s": place[kept] % panes + rows.pane_first_s,
         "first_ms": first_ms[kept],
         "last_ms": last_ms[kept],
@@ -127,13 +177,17 @@ def _flows(rows: Requests) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
         "outcome": traits // 2,
         "login": traits % 2 == 1,
         "n": n[kept],
+        "agent": rows.agent.hashed(row),
+        "asn": rows.asn.hashed(row),
+        "tags": tags[row] if len(tags) else np.zeros(len(row), np.uint64),
     }
-    names = {
-        "entity": pa.concat_arrays([rows.ip.values, rows.key.values]),
-        "route_name": rows.route.values,
-        "path_name": pc.utf8_slice_codeunits(rows.path.values, 0, PATH_NAME_CHARS_MAX),
-    }
-    return Named(columns, names), dropped
+    return _Owned(row, place[kept] // panes, columns, (counted, dropped))
+
+
+def _results(rows: Requests) -> I64:
+    """Logins to named accounts that came to a result: they stand under their account as well."""
+    found: I64 = np.flatnonzero(_RESULT[rows.classes] & (rows.user.codes >= 0))
+    return found
 
 
 def _dropped(place: I64, n: I64, first_key: int) -> dict[Kind, tuple[I64, I64]]:
@@ -182,6 +236,12 @@ def _counts_of(
     return columns | {name: measures[:, i] for i, name in enumerate(_BY_CLASS)}
 
 
+_RESULT: Final = np.array(
+    [
+        code % 2 == 1 and code // (OUTCOMES * 2) < _DENY and code // 2 % OUTCOMES in (Outcome.OK, Outcome.AUTH_FAILED)
+        for code in range(CLASSES)
+    ]
+)  # by class: a login that was let through to its result
 _BY_CLASS: Final = (
     "n", "allowed", "limited", "denied", "challenged", "auth_failed", "client_error", "server_error", "logins",
 )  # fmt: skip

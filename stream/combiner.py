@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from detectors.family_file import conditions, with_own
 from schemas import codec, dead_letter, topics
 from schemas.settings import Settings
 from stream import intake, overload
@@ -58,6 +59,7 @@ class Combiner:
         self._dead = settings.topic(topics.DEAD_LETTER)
         self._globs = settings.login_globs
         self._plan = plan_of(settings)
+        self._conditions = conditions(with_own(settings.families))
         self._rule = Rule(settings.lateness_ms, settings.skew_ms)
         self._complained: dict[str, float] = {}  # of the nodes whose clocks were wrong: when to say so again
         self._shedding = Shedding(settings.shed_behind_ms)
@@ -243,6 +245,7 @@ class Combiner:
             ts_ms_max=taken.newest_ms,
             usage_partitions=self._settings.usage_partitions,
             login_globs=self._globs,
+            conditions=self._conditions,
             judged_s=taken.judged_s,
             plan=self._plan,
         )

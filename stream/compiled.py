@@ -73,22 +73,26 @@ def flow_codes(
     owner: I32,
     pane: I32,
     panes: int,
-    texts: tuple[I32, I32, I32],
-    tables: tuple[U64, U64, U64],
+    texts: tuple[I32, I32, I32, I32, I32],
+    tables: tuple[U64, U64, U64, U64, U64],
     path: U64,
     classes: U8,
+    tags: U64,
 ) -> tuple[U64, U64]:
     """What makes requests alike, as one word with their owner and pane, 0 for nobody's; and their rank as flows.
 
-    `texts` and `tables` are codes and hashes (0 behind the last, for absent) of route, user and address.
+    `texts` and `tables` are codes and hashes (0 behind the last, for absent) of route, user, address, agent and
+    autonomous system. `tags` is empty where there are none.
     """
-    route, user, ip = texts
-    routes, users, ips = tables
+    route, user, ip, agent, asn = texts
+    routes, users, ips, agents, asns = tables
     codes, rank = np.empty(len(owner), np.uint64), np.empty(len(owner), np.uint64)
     for i in range(len(owner)):
         trait = np.uint64(classes[i] % 10)  # outcome and login
         h = _mixed(_mixed(routes[route[i]] ^ _mixed(trait + _U1)) ^ path[i])
         h = _mixed(_mixed(h + users[user[i]]) ^ ips[ip[i]])
+        h = _mixed(_mixed(h + agents[agent[i]]) ^ asns[asn[i]])
+        h = _mixed(h ^ (tags[i] if len(tags) else _NOBODY))
         h = h | _TOP if trait == 0 else h & ~_TOP
         rank[i] = h
         codes[i] = (

@@ -53,7 +53,8 @@ def _crowded(groups: I64, count: int) -> I64:
 def _cut(flows: Flows, owner: U64) -> Flows:
     """Like rows made one, and of each owner and pane the lowest-ranked, as combine cuts."""
     told = flows.outcome.astype(np.uint64) * np.uint64(2) + flows.login
-    rank = flow_rank(flows.route, flows.path, flows.user, flows.ip, told)
+    parts = (flows.route, flows.path, flows.user, flows.ip, flows.agent, flows.asn)
+    rank = flow_rank(parts, told, flows.tags)
     groups, uniques = distinct(mixed(rank + np.uint64(1)) ^ owner)
     count = len(uniques)
     one = first_rows(groups, count)

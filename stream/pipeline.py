@@ -51,7 +51,7 @@ class Pipeline:
         self._episodes = Episodes(model.version, self._bounds.episodes)
         windows = Windows(self._bounds.entities, self._bounds.rows)
         self._tallies = self._tallied(windows, Names(self._bounds.names))
-        self._open = Outlook()
+        self._open = Outlook(model.families)
         self._rules = RuleBook(self._config.rules, self._bounds)
         self._at = Progress(model=model.version)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -87,6 +87,16 @@ class Requests:
     cost: I32
     latency_ms: F64  # in whole 1/1024, so that sums are exact in any order; NaN: none
     weight: I64
+
+    def take(self, rows: I64) -> Requests:
+        """Some of the rows, with the texts of all."""
+        taken = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, column in taken.items():
+            if isinstance(column, Text):
+                taken[name] = Text(column.codes[rows], column.values, column.table)
+            elif isinstance(column, np.ndarray) and name != "present" and len(column):
+                taken[name] = column[rows]
+        return Requests(**taken)
 
     @staticmethod
     def read(batch: pa.RecordBatch, login_globs: tuple[str, ...], judged_s: I64 | None = None) -> Requests:

@@ -14,7 +14,8 @@ from detectors.artifact import ENTITIES_MIN, Model, defaults, save, thresholds, 
 from detectors.calibration import Learned, Witness
 from detectors.columns import Flows
 from detectors.evidence import Engine
-from detectors.families import ODD
+from detectors.families import Families, forests_family
+from detectors.family_file import conditions
 from stream.combine import combine
 from stream.flows import read as read_flows
 from stream.rule_source import without_rules
@@ -26,14 +27,22 @@ ADAPT_WEIGHT: Final = 50.0
 _NEVER: Final = 1e9
 
 
-def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...]) -> Flows:
-    """All flows of decisions, held in memory (about 80 bytes each)."""
-    plan = without_rules()
+def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...], families: Families) -> Flows:
+    """All flows of decisions, held in memory (about 100 bytes each)."""
+    asked, plan = conditions(families), without_rules()
     parts = [
         read_flows(block.flows)
         for batch in batches
         for block in combine(
-            batch, partition=0, start=0, end=0, ts_ms_max=0, usage_partitions=1, login_globs=login_globs, plan=plan
+            batch,
+            partition=0,
+            start=0,
+            end=0,
+            ts_ms_max=0,
+            usage_partitions=1,
+            login_globs=login_globs,
+            conditions=asked,
+            plan=plan,
         )
     ]
     return Flows.concat(parts)
@@ -46,23 +55,27 @@ def train(
     clean: bool = False,
     seed: int = 1,
     made_from: str = "",
+    families: Families | None = None,
 ) -> Model:
-    """A model of the traffic in `batches`.
+    """A model of the traffic in `batches`, for `families`, else for the built-in ones.
 
     Unless `clean` says that nobody bad is in it, the worst owners of each family are left out where they stand alone.
     Less than two hours of it, or fewer than 20 owners in some population, leave the stated defaults in that place.
     """
-    return learn(gather(batches, login_globs), clean=clean, seed=seed, made_from=made_from)
+    start = defaults(families)
+    return learn(gather(batches, login_globs, start.families), start, clean=clean, seed=seed, made_from=made_from)
 
 
-def learn(flows: Flows, *, clean: bool = False, seed: int = 1, made_from: str = "") -> Model:
-    """`train` on flows."""
-    start = defaults()
+def learn(
+    flows: Flows, start: Model | None = None, *, clean: bool = False, seed: int = 1, made_from: str = ""
+) -> Model:
+    """`train` on flows, from stated defaults."""
+    start = start or defaults()
     span_s = int(flows.pane_s.max() - flows.pane_s.min() + 1) if len(flows) else 0
     first = _watched(start, flows)
     model = with_forests(_with_nulls(start, first.learned(start)), first.forests(seed))
-    odd = _watched(model, flows).learned(model).prior[:, :, ODD.index]
-    model.prior[:, :, ODD.index] = odd
+    odd = forests_family(model.families).index
+    model.prior[:, :, odd] = _watched(model, flows).learned(model).prior[:, :, odd]
     learned = _watched(model, flows).learned(model)
     entities = learned.entities()
     model = replace(model, entities=entities, h=thresholds(start.beta, entities), span_s=span_s, made_from=made_from)
@@ -75,7 +88,7 @@ def learn(flows: Flows, *, clean: bool = False, seed: int = 1, made_from: str = 
 
 def adapt(model: Model, batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...]) -> Model:
     """`model` fitted to a site it was not trained on, from the very log it is to judge (`replay`'s first pass)."""
-    return adapt_flows(model, gather(batches, login_globs))
+    return adapt_flows(model, gather(batches, login_globs, model.families))
 
 
 def adapt_flows(model: Model, flows: Flows) -> Model:
@@ -85,8 +98,8 @@ def adapt_flows(model: Model, flows: Flows) -> Model:
     the log says, its worst owners left out. The slopes are the shipped ones; a log of fewer than
     a thousand owners takes the defaults' thresholds, so that a short one does not make us quick to judge.
     """
-    stated = defaults()
-    strange = replace(model, prior=stated.prior, position=stated.position, lambda0_per_s=stated.lambda0_per_s)
+    stated = defaults(model.families)
+    strange = replace(model, prior=stated.prior, position=stated.position, rate_per_s=stated.rate_per_s)
     learned = _watched(strange, flows).learned(strange, shipped_weight=ADAPT_WEIGHT)
     entities = learned.entities()
     entities = np.where(entities >= ENTITIES_MIN, entities, stated.entities)
@@ -96,7 +109,7 @@ def adapt_flows(model: Model, flows: Flows) -> Model:
 
 def _watched(model: Model, flows: Flows) -> Witness:
     """`flows` run through an engine that never alarms."""
-    witness = Witness()
+    witness = Witness(odd=forests_family(model.families).index)
     engine = Engine(replace(model, h=np.full_like(model.h, _NEVER)), entities_max=1 << 20, watch=witness)
     if len(flows):
         engine.close(flows, int(flows.pane_s.max()) + 1)
@@ -104,7 +117,7 @@ def _watched(model: Model, flows: Flows) -> Witness:
 
 
 def _with_nulls(model: Model, learned: Learned) -> Model:
-    return replace(model, prior=learned.prior, position=learned.position, lambda0_per_s=learned.lambda0_per_s)
+    return replace(model, prior=learned.prior, position=learned.position, rate_per_s=learned.rate_per_s)
 
 
 DEFAULT_SEED: Final = 1

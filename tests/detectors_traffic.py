@@ -31,6 +31,9 @@ def flows(rows: int, /, **columns: object) -> Flows:
         column("outcome", np.uint8),
         column("login", np.bool_),
         column("n", np.int64, 1),
+        column("agent", np.uint64),
+        column("asn", np.uint64),
+        column("tags", np.uint64),
     )
 
 

@@ -15,7 +15,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from detectors.artifact import Model
-from detectors.families import FAMILIES, ODD
+from detectors.families import forests_family
 from floodwarden.closed_loop import Detector, Floodwarden
 from floodwarden.errors import CommandError
 from floodwarden.evaluation.windows import KINDS, WINDOW_MS, Minutes, Window, windows
@@ -139,12 +139,13 @@ def half_space(clean: Clean, _: Model, settings: Settings) -> Detector:
 
 def families_alone(_: Clean, model: Model, settings: Settings) -> Detector:
     """Our families without the forest."""
-    return Floodwarden(_deaf(model, {ODD.name}), settings)
+    return Floodwarden(_deaf(model, {forests_family(model.families).name}), settings)
 
 
 def forest_alone(_: Clean, model: Model, settings: Settings) -> Detector:
     """Our forest (`odd`) without the other families."""
-    return Floodwarden(_deaf(model, {family.name for family in FAMILIES} - {ODD.name}), settings)
+    others = {family.name for family in model.families} - {forests_family(model.families).name}
+    return Floodwarden(_deaf(model, others), settings)
 
 
 PEERS: Final = {
@@ -172,7 +173,7 @@ def peers_of(text: str) -> tuple[str, ...]:
 def _deaf(model: Model, names: set[str]) -> Model:
     """`model` with thresholds that these families never reach."""
     h = model.h.copy()
-    h[:, [family.index for family in FAMILIES if family.name in names]] = NEVER
+    h[:, [family.index for family in model.families if family.name in names]] = NEVER
     return replace(model, h=h)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 
 from detectors.artifact import Model
+from detectors.family_file import with_own
 from floodwarden.closed_loop import ClosedLoop, Detector, Floodwarden, is_attack, sliced
 from floodwarden.errors import CommandError
 from floodwarden.evaluation.adaptive import Adapt, Attackers, adapted
@@ -68,7 +69,13 @@ def evaluate(
 def learn(trace: str | Path, settings: Settings) -> Model:
     """A model of what is normal in `trace`, its attacks left out."""
     batches = (part.batch for part in clean_of(trace))
-    return training.train(batches, login_globs=settings.login_globs, clean=True, made_from=Path(trace).name)
+    return training.train(
+        batches,
+        login_globs=settings.login_globs,
+        clean=True,
+        made_from=Path(trace).name,
+        families=with_own(settings.families),
+    )
 
 
 def clean_of(trace: str | Path) -> Iterator[Labelled]:
@@ -122,7 +129,7 @@ def judged(trace: str | Path, options: EvaluationOptions, settings: Settings) ->
     rejects = Rejects()
     with progress_bar() as progress:
         learning = progress.add_task("learning", total=None, note="")
-        model = learn(options.train, settings) if options.train is not None else load_model(options.model)
+        model = learn(options.train, settings) if options.train is not None else load_model(options.model, settings)
         progress.remove_task(learning)
 
         def tried(name: str, detector: Detector, rejects: Rejects) -> dict[str, Any]:

@@ -1,0 +1,203 @@
+"""Families as files: what the built-in ones find beyond the first seven, and what an operator writes himself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detectors_traffic import LOGIN_ROUTE, T0_S, flows, site
+
+from detectors import artifact
+from detectors.columns import AUTH_FAILED, KEY, USER, Finding, Flows
+from detectors.evidence import Engine
+from detectors.family_file import built_in, conditions, load, with_own
+from schemas import codec
+from schemas.decision import Decision
+from schemas.errors import FileError
+from stream.combine import combine
+from stream.flows import read
+
+END_S = T0_S + 7200
+OWN = """
+version: 1
+families:
+  - name: scalping
+    what: baskets filled by a tool
+    about: [ip]
+    opportunity: {each: request}
+    mark: {where: {route: /cart/*, method: POST, agent: {begins: curl/}}}
+    usual: 0.01
+    answer: {ip: deny}
+    severity: high
+    sentence: "{marks} baskets in {span}"
+    owasp: OAT-005
+"""
+
+
+def found(traffic: Flows, seed: int = 1) -> dict[tuple[int, str], Finding]:
+    out: dict[tuple[int, str], Finding] = {}
+    for one in Engine(artifact.load()).close(Flows.concat([site(seed), traffic]), END_S):
+        out.setdefault((one.entity, one.family), one)
+    return out
+
+
+def key_use(n: int, /, **columns: object) -> Flows:
+    """A key that asks for one thing, once a second from the half hour on."""
+    return flows(n, kind=KEY, entity=8_001, t_ms=1_800_000 + np.arange(n) * 1000, **columns)
+
+
+def test_a_key_with_a_new_user_agent_each_time_is_challenged_within_twenty_requests() -> None:
+    one = found(key_use(60, agent=70_000 + np.arange(60)))[8_001, "agent"]
+    assert one.answer == "challenge"
+    assert one.crossed_after < 20
+
+
+def test_a_key_in_one_network_after_the_other_is_challenged() -> None:
+    one = found(key_use(60, ip=90_000 + np.arange(60), asn=64_500 + np.arange(60)))[8_001, "leak"]
+    assert one.answer == "challenge"
+    assert one.crossed_after < 30
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"ip": 90_000 + np.arange(60), "asn": 64_500},  # a fleet of devices at one provider
+        {"ip": 90_000 + np.arange(60), "asn": 64_500 + np.arange(60) % 4},  # that roams between four
+        {"ip": 90_000, "asn": 64_500, "agent": 70_000 + np.arange(60) // 25},  # an app that is updated twice
+    ],
+)
+def test_keys_that_move_as_good_ones_do_are_left_alone(columns: dict[str, object]) -> None:
+    assert not {family for entity, family in found(key_use(60, **columns)) if entity == 8_001}
+
+
+def signing_in(accounts: int, every_s: float, outcome: int = 0) -> Flows:
+    return flows(
+        accounts,
+        entity=8_002,
+        t_ms=1_800_000 + (np.arange(accounts) * every_s * 1000).astype(np.int64),
+        route=LOGIN_ROUTE,
+        path=LOGIN_ROUTE,
+        user=60_000 + np.arange(accounts),
+        outcome=outcome,
+        login=True,
+    )
+
+
+def test_an_address_that_signs_in_to_one_account_after_the_other_is_challenged() -> None:
+    one = found(signing_in(60, 20))[8_002, "fan-out"]
+    assert one.answer == "challenge"
+    assert "signed in to" in one.facts[0].sentence
+
+
+def test_an_office_where_twelve_people_sign_in_within_an_hour_is_left_alone() -> None:
+    assert (8_002, "fan-out") not in found(signing_in(12, 300))
+
+
+def account_tried(addresses: int, outcome: int) -> Flows:
+    """One account, from one address after the other, under the account and under each address."""
+    of_account = {"route": LOGIN_ROUTE, "path": LOGIN_ROUTE, "user": 5, "outcome": outcome, "login": True}
+    ip = 80_000 + np.arange(addresses)
+    t_ms = 1_800_000 + np.arange(addresses) * 20_000
+    by_ip = flows(addresses, entity=ip, ip=ip, t_ms=t_ms, **of_account)
+    return Flows.concat([by_ip, flows(addresses, kind=USER, entity=5, ip=ip, t_ms=t_ms, **of_account)])
+
+
+def test_an_account_whose_logins_fail_at_one_address_after_the_other_is_challenged_itself() -> None:
+    told = found(account_tried(40, AUTH_FAILED))
+    one = told[5, "account"]
+    assert (one.kind, one.answer) == (USER, "challenge")
+    assert not {entity for entity, _ in told if entity >= 80_000}, "one failure each says nothing of the addresses"
+
+
+def test_an_account_good_at_many_addresses_is_left_alone() -> None:
+    assert not found(account_tried(40, 0))
+
+
+def test_every_built_in_family_tells_what_it_is_and_what_would_have_avoided_it() -> None:
+    for family in built_in():
+        assert family.words.what
+        assert family.words.avoid
+        assert not family.shadow
+        assert {*family.answers} == family.about
+
+
+def shopper(n: int, agent: str) -> list[Decision]:
+    ts_ms = (T0_S + 1800) * 1000
+    return [
+        Decision(
+            ts_ms=ts_ms + i * 1000, verdict="allow", ip="203.0.113.9", method="POST", route="/cart/items", ua=agent
+        )
+        for i in range(n)
+    ]
+
+
+def judged_with_own(tmp_path: Path, text: str, agent: str) -> list[Finding]:
+    file = tmp_path / "own.yml"
+    file.write_text(text)
+    model = artifact.load(families=with_own(file))
+    [block] = combine(
+        codec.from_rows(shopper(30, agent)),
+        partition=0,
+        start=0,
+        end=30,
+        ts_ms_max=0,
+        usage_partitions=1,
+        login_globs=(),
+        conditions=conditions(model.families),
+    )
+    return Engine(model).close(read(block.flows), END_S)
+
+
+def test_an_operators_family_is_in_shadow_and_tells_what_it_would_have_asked_for(tmp_path: Path) -> None:
+    told = [one for one in judged_with_own(tmp_path, OWN, "curl/8") if one.family == "scalping"]
+    assert told[0].answer == "notice"
+    assert told[0].facts[0].sentence.endswith("baskets in 8 s")
+    assert told[0].facts[-1].sentence == "in shadow: it would have asked for deny"
+
+
+def test_once_enforced_it_asks_for_its_answer(tmp_path: Path) -> None:
+    told = judged_with_own(tmp_path, OWN + "    enforce: yes\n", "curl/8")
+    assert {one.answer for one in told if one.family == "scalping"} == {"deny"}
+
+
+def test_requests_its_condition_does_not_mean_are_no_evidence(tmp_path: Path) -> None:
+    assert not [one for one in judged_with_own(tmp_path, OWN, "Mozilla/5.0") if one.family == "scalping"]
+
+
+def test_a_model_takes_families_it_was_not_trained_for_as_their_file_states_them(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(OWN)
+    shipped, both = artifact.load(), artifact.load(families=with_own(tmp_path / "own.yml"))
+    assert both.families[-1].name == "scalping"
+    assert np.array_equal(both.h[:, :-1], shipped.h)
+    assert both.version != shipped.version
+    artifact.save(both, tmp_path / "both.npz")
+    assert artifact.load(tmp_path / "both.npz").version == shipped.version, "and lets go of those nobody asks for"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "each: request",
+            "each: reqest",
+            r"own.yml:6: file.families\[0\].opportunity.each: 'reqest' is not known here",
+        ),
+        ("severity: high", "severity: huge", "own.yml:10: .*severity: 'huge' is not known here .one of info, low"),
+        ("usual: 0.01", "usual_per_hour: 3", "usual_per_hour: does not fit its null .write `usual`"),
+        ("usual: 0.01", "q1: 0.8", "has no `usual` .say what good clients do"),
+        ("mark: {", "mark: {new: asn, ", r"mark.new: 'asn' is not known here .*path, agent"),
+        ("mark: {", "mark: {new: agent, to: anyone, ", "is only known of paths"),
+        ("{marks} baskets", "{baskets} in", r"sentence: \{baskets\} is not known"),
+        ("owasp: OAT-005", "owasp: OAT-022", "'OAT-022' is none .an OWASP automated threat"),
+        ("agent: {", "rule: x, agent: {", "mark.where: asks for `rule`, which usage is not counted by"),
+        ("each: request", "each: minute", "is the forest's own"),
+        ("    what: baskets filled by a tool\n", "", "has no `what` .add `what: baskets filled and left`"),
+    ],
+)
+def test_what_is_wrong_with_a_family_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file = tmp_path / "own.yml"
+    assert old in OWN
+    file.write_text(OWN.strip().replace(old, new))
+    with pytest.raises(FileError, match=said):
+        load(file)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from enforcer import guardrails
@@ -24,11 +25,24 @@ from schemas.targets import target as target_of
 ALLOW_SECONDS_MAX: Final = 10 * 365 * 86_400
 REASON_CHARS_MAX: Final = 500
 EVERYONE: Final = Scope()
+_ONCE: Final = uuid.UUID("5f1e8f0c-0d0b-4c5e-9c35-6c0f6f6e6365")
 _RESTRICTS: Final = tuple(sorted(guardrails.RESTRICTIVE))
 
 
+@dataclass(frozen=True, slots=True)
+class ByApi:
+    """Somebody whom the API let in. What is asked with the same `once` happens once."""
+
+    name: str
+    once: str = ""
+
+
+By = str | ByApi
+"""Who asks: the name that a command line says, or a caller of the API."""
+
+
 def deny_add(
-    settings: Settings, kind: str, value: str, seconds: int, reason: str, by: str,
+    settings: Settings, kind: str, value: str, seconds: int, reason: str, by: By,
     *, scope: Scope = EVERYONE, challenge: bool = False,
 ) -> Result:  # fmt: skip
     """Deny (or challenge) a target for `seconds`. Refused where the allowlist protects it, or something inside it."""
@@ -40,7 +54,7 @@ def deny_add(
 
 
 def throttle_add(
-    settings: Settings, kind: str, value: str, seconds: int, reason: str, by: str,
+    settings: Settings, kind: str, value: str, seconds: int, reason: str, by: By,
     changes: Sequence[Change], *, scope: Scope = EVERYONE,
 ) -> Result:  # fmt: skip
     """Multiply or replace limits of a target for `seconds`, up or down. Refused where the allowlist protects it."""
@@ -53,7 +67,7 @@ def throttle_add(
     return _restrict(settings, actions)
 
 
-def throttle_remove(settings: Settings, kind: str, value: str, by: str, reason: str = "") -> Result:
+def throttle_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
     """Lift the throttles of exactly this target; what else restricts it stays."""
     target = _target(kind, value)
     with session(settings) as opened:
@@ -63,7 +77,7 @@ def throttle_remove(settings: Settings, kind: str, value: str, by: str, reason: 
         return opened.carry_out(_lifts(found, by, reason))
 
 
-def deny_remove(settings: Settings, kind: str, value: str, by: str, reason: str = "") -> Result:
+def deny_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
     """Lift whatever restricts exactly this target, however scoped: denials, challenges, throttles, by whomever.
 
     The planner takes it as a person's word: the incident that led there leads there no more.
@@ -105,7 +119,7 @@ def deny_import(
         return made, opened.carry_out_many(actions, lambda done: told(done, len(actions)))
 
 
-def undo(settings: Settings, action_uid: str, by: str, reason: str = "") -> Result:
+def undo(settings: Settings, action_uid: str, by: By, reason: str = "") -> Result:
     """Lift one action by its uid, or by the first characters of it when they name only one."""
     with session(settings) as opened:
         found = [a for a in opened.in_force() if a.uid.startswith(action_uid)] if action_uid else []
@@ -115,7 +129,28 @@ def undo(settings: Settings, action_uid: str, by: str, reason: str = "") -> Resu
         return opened.carry_out(_lifts(found, by, reason))
 
 
-def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: str, by: str) -> Result:
+def extend(settings: Settings, action_uid: str, seconds: int, reason: str, by: By) -> Result:
+    """Have an action in force last `seconds` from now on: a new one takes its place."""
+    with session(settings) as opened:
+        found = [a for a in opened.in_force() if a.uid == action_uid]
+        if not found:
+            raise CommandError(
+                "not_in_force", "uid", f"{action_uid!r} is not in force", "see what is: /denials, /actions"
+            )
+        longer = _again(settings, found[0], seconds, reason, by)
+        return opened.carry_out([longer, *_lifts(found, by, f"{longer.uid} in its place")])
+
+
+def approve(settings: Settings, held: Action, seconds: int | None, reason: str, by: By) -> Result:
+    """Do what a guardrail held back, as long as it was meant to last or `seconds`."""
+    if held.status is not ActionStatus.REFUSED or held.kind not in guardrails.RESTRICTIVE:
+        raise CommandError("not_held", "uid", f"is {held.status}, not held back", "approve what is `refused`")
+    _target(held.target.kind, held.target.value)
+    length_s = seconds if seconds is not None else (held.expires_ms - held.created_ms) // 1000
+    return _restrict(settings, [_again(settings, held, length_s, reason, by)])
+
+
+def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: str, by: By) -> Result:
     """Allow a target for `seconds`: nothing may be done to it, and what restricts it now is lifted at once."""
     target = _target(kind, value)
     with session(settings) as opened:
@@ -124,7 +159,7 @@ def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: s
         return opened.carry_out([_action(settings, ActionKind.ALLOW, target, seconds, reason, by)], also_gone=hit)
 
 
-def allow_remove(settings: Settings, kind: str, value: str, by: str, reason: str = "") -> Result:
+def allow_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
     """End an allow. One from the settings stays: it is changed there."""
     target = _target(kind, value)
     with session(settings) as opened:
@@ -142,7 +177,7 @@ def allow_list(settings: Settings) -> list[Action]:
 
 
 def brownout_set(
-    settings: Settings, level: int, seconds: int, reason: str, by: str, *, scope: Scope = EVERYONE
+    settings: Settings, level: int, seconds: int, reason: str, by: By, *, scope: Scope = EVERYONE
 ) -> Result:
     """Shed load at `level` 1..4 for `seconds`, in place of any level before of the same scope."""
     if not 1 <= level <= 4:
@@ -154,7 +189,7 @@ def brownout_set(
         return opened.carry_out([action, *_lifts(before, by, f"level {level} in its place")])
 
 
-def brownout_clear(settings: Settings, by: str, reason: str = "") -> Result:
+def brownout_clear(settings: Settings, by: By, reason: str = "") -> Result:
     """End the brownout, everywhere."""
     with session(settings) as opened:
         found = opened.in_force(ActionKind.BROWNOUT)
@@ -185,23 +220,48 @@ def _target(kind: str, value: str) -> Target:
 
 
 def _action(
-    settings: Settings, kind: ActionKind, target: Target, seconds: int, reason: str, by: str,
+    settings: Settings, kind: ActionKind, target: Target, seconds: int, reason: str, by: By,
     scope: Scope = EVERYONE, **more: Any,
 ) -> Action:  # fmt: skip
+    _in_bounds(settings, kind, seconds)
+    created_ms = now_ms()
+    return Action(
+        uid=_uid(by, kind, target.key, more.get("limit")), kind=kind, status=ActionStatus.ACTIVE, target=target,
+        reason=_reason(reason), route=scope.route, tier=scope.tier, exempt=scope.exempt,
+        owner=_owner(by), created_ms=created_ms, expires_ms=created_ms + seconds * 1000, **more,
+    )  # fmt: skip
+
+
+def _again(settings: Settings, action: Action, seconds: int, reason: str, by: By) -> Action:
+    """What `action` does, from now on, by a person's word."""
+    _in_bounds(settings, action.kind, seconds)
+    created_ms = now_ms()
+    ended = {"ended_ms": None, "ended_by": None, "ended_reason": None}
+    return action.model_copy(
+        update=ended | {
+            "uid": _uid(by, action.kind, action.target.key, action.limit), "version": 0, "status": ActionStatus.ACTIVE,
+            "reason": _reason(reason), "owner": _owner(by), "created_ms": created_ms, "crossed_ms": None,
+            "expires_ms": created_ms + seconds * 1000,
+        }
+    )  # fmt: skip
+
+
+def _in_bounds(settings: Settings, kind: ActionKind, seconds: int) -> None:
     most = ALLOW_SECONDS_MAX if kind is ActionKind.ALLOW else settings.action_seconds_max
     if not 1 <= seconds <= most:
         other = f"or set {PREFIX}ALLOWLIST, which has no end"
         fix = other if kind is ActionKind.ALLOW else f"raise {PREFIX}ACTION_SECONDS_MAX"
         raise CommandError("bad_value", "seconds", f"{seconds} is not between 1 and {most}", fix)
-    created_ms = now_ms()
-    return Action(
-        uid=uuid.uuid4().hex, kind=kind, status=ActionStatus.ACTIVE, target=target, reason=_reason(reason),
-        route=scope.route, tier=scope.tier, exempt=scope.exempt,
-        owner=_owner(by), created_ms=created_ms, expires_ms=created_ms + seconds * 1000, **more,
-    )  # fmt: skip
 
 
-def _lifts(actions: Sequence[Action], by: str, reason: str) -> list[Action]:
+def _uid(by: By, *what: str | None) -> str:
+    """A new one; of a caller who may send it again the same for the same thing, so that it happens once."""
+    if isinstance(by, ByApi) and by.once:
+        return uuid.uuid5(_ONCE, "\0".join([by.once, *(word or "" for word in what)])).hex
+    return uuid.uuid4().hex
+
+
+def _lifts(actions: Sequence[Action], by: By, reason: str) -> list[Action]:
     at_ms = now_ms()
     return [
         lifted(
@@ -217,10 +277,11 @@ def _reason(text: str) -> str:
     return text.strip()[:REASON_CHARS_MAX]
 
 
-def _owner(by: str) -> str:
-    if not by.strip() or len(by) > 100:
-        raise CommandError("bad_value", "by", f"{by[:20]!r} is no name", "a name of 1 to 100 characters")
-    return f"cli:{by.strip()}"
+def _owner(by: By) -> str:
+    name, way = (by.name, "api") if isinstance(by, ByApi) else (by, "cli")
+    if not name.strip() or len(name) > 100:
+        raise CommandError("bad_value", "by", f"{name[:20]!r} is no name", "a name of 1 to 100 characters")
+    return f"{way}:{name.strip()}"
 
 
 def _newest_first(actions: Iterable[Action]) -> list[Action]:

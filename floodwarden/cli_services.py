@@ -30,6 +30,7 @@ _PROGRAMS: Final = {
     "limiter": "limiter.http",
     "stream": "stream.app",
     "enforcer": "enforcer.app",
+    "enforcer with API": "floodwarden.enforcing",
     "ingest": "limiter.ingest.app",
     "meter": "stream.metering.app",
 }
@@ -76,11 +77,16 @@ def stream() -> None:
     _run("stream", settings)
 
 
-def enforcer() -> None:
-    """Run the enforcer: alerts in, guarded actions out, and Redis kept equal to them."""
-    settings = settings_of.load()
+def enforcer(
+    *,
+    api_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="serve the API there", show_default="FLOODWARDEN_API_PORT")
+    ] = None,
+) -> None:
+    """Run the enforcer: alerts in, guarded actions out, Redis kept equal to them; beside it the store and the API."""
+    settings = settings_of.load() if api_port is None else settings_of.load(api_port=api_port)
     _make_topics(settings)
-    _run("enforcer", settings)
+    _run("enforcer", settings, "enforcer with API" if settings.api_port else "enforcer")
 
 
 def meter() -> None:
@@ -242,13 +248,13 @@ def _make_topics(settings: Settings) -> None:
     ensure_topics(settings)
 
 
-def _run(name: str, settings: Settings) -> None:
+def _run(name: str, settings: Settings, program: str = "") -> None:
     from floodwarden import logs
 
     if settings.port == 0:
         settings = settings.model_copy(update={"port": PORTS[name]})
     logs.configure(settings)
-    module = importlib.import_module(_PROGRAMS[name])
+    module = importlib.import_module(_PROGRAMS[program or name])
     run = cast("Callable[[Settings], None]", module.run)
     try:
         run(settings)

@@ -81,7 +81,7 @@ def list_keys(*, as_json: Json = False) -> None:
     from enforcer.store.access import Access
 
     with _opened() as (engine, _, _):
-        found = Access(engine).keys()
+        found = Access(engine).list_keys()
     now_ms = _now_ms()
     columns = {
         "id": [key.id for key in found],
@@ -171,12 +171,12 @@ def _opened() -> Iterator[tuple[sa.Engine, str | None, str]]:
 
 
 def _head(text: str) -> Head:
-    from enforcer.store.audit import Head
+    from enforcer.store.audit import parse
 
     match = re.fullmatch(r"(\d{1,15}):([0-9a-f]{4,64})", text.strip().rstrip("."))
     if match is None:
         raise typer.BadParameter(f"{text!r}: ENTRY:HASH as `audit verify` prints it, or its first characters")
-    return Head(int(match[1]), match[2])
+    return parse(match[0])
 
 
 def _until(expires_ms: int | None, revoked_ms: int | None, now_ms: int) -> str:

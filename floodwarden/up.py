@@ -116,6 +116,9 @@ class _Up:
         body = """'{"method":"POST","path":"/login","ip":"203.0.113.7"}'"""
         self._screen.say(None, "try", f"curl -s {first}/v1/check -H 'content-type: application/json' -d {body}")
         self._screen.say(None, "try", f"{kafka} {redis} floodwarden deny add ip 203.0.113.7 --for 10m")
+        api = self._services["enforcer"].environment[f"{PREFIX}API_PORT"]
+        key = f"{PREFIX}DATA_DIR={self._settings.data_dir} floodwarden keys create me --role admin"
+        self._screen.say(None, "api", f"http://{self._settings.host}:{api}/api/v1; a key for it: {key}")
         self._screen.say(None, "try", f"floodwarden usage top --by route --at {self._services['meter'].address}")
         self._screen.say(None, "logs", f"{self._directory}; Ctrl-C ends everything")
 
@@ -175,11 +178,15 @@ def _settings(settings: Settings, nodes: int, directory: Path, leash: Leash, own
 
 
 def _services(settings: Settings, nodes: int, port: int) -> list[Service]:
-    def service(name: str, program: str, at: int) -> Service:
-        variables = environment(settings, port=at, node=f"{name}-{os.getpid()}")
+    def service(name: str, program: str, at: int, **more: object) -> Service:
+        variables = environment(settings, port=at, node=f"{name}-{os.getpid()}", **more)
         return Service(name, "floodwarden", (program,), variables, f"{settings.host}:{at}")
 
-    made = [service(n, n, embedded.free_port()) for n in ("stream", "enforcer")]
+    api = embedded.free_port() if _taken(PORTS["api"]) else PORTS["api"]
+    made = [
+        service("stream", "stream", embedded.free_port()),
+        service("enforcer", "enforcer", embedded.free_port(), api_port=settings.api_port or api),
+    ]
     known = ("meter", "ingest") if settings.ingest else ("meter",)
     made += [service(n, n, embedded.free_port() if _taken(PORTS[n]) else PORTS[n]) for n in known]
     for n in range(nodes):

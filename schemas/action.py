@@ -98,7 +98,7 @@ class Action(Frozen):
     model: str | None = None
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
     alert_uid: str | None = None
-    owner: str = Field(description="`auto`, or who asked: `cli:NAME`")
+    owner: str = Field(description="`auto`, or who asked: `cli:NAME`, `api:NAME`")
     step: int = 1
     created_ms: int
     expires_ms: int
@@ -106,7 +106,7 @@ class Action(Frozen):
         default=None, description="event time of the decision with which the evidence sufficed"
     )
     ended_ms: int | None = Field(default=None, description="when it was lifted or expired")
-    ended_by: str | None = Field(default=None, description="`auto`, or who lifted it: `cli:NAME`")
+    ended_by: str | None = Field(default=None, description="`auto`, or who lifted it: `cli:NAME`, `api:NAME`")
     ended_reason: str | None = Field(default=None, description="why it was lifted")
 
     @property

@@ -21,6 +21,7 @@ PORTS: Final = {
     "stream": 8081,
     "enforcer": 8082,
     "ingest": 8083,
+    "api": 8086,
     "meter": 8085,
 }  # where a program listens unless `port` says
 _SECRET: Final = frozenset({"redis", "secret", "store", "usage_store", "bouncer_keys"})  # not even shown when malformed
@@ -209,10 +210,21 @@ class Settings(BaseSettings):
     store: SecretStr = Field(
         SecretStr(""),
         description="where alerts, actions, labels, keys and the audit are kept: sqlite:///FILE or "
-        "postgresql+psycopg://USER:PASSWORD@HOST/DB; `enforcer.db` in `data_dir` when empty",
+        "postgresql+psycopg://USER:PASSWORD@HOST/DB; `enforcer.db` in `data_dir` when empty (docs/api.md)",
     )
     store_days: int = Field(
         90, ge=1, le=3650, description="alerts, incidents and actions are deleted so long after they ended"
+    )
+    api_port: int = Field(0, ge=0, le=65535, description="port of the enforcer's API (docs/api.md); 0 = off")
+    api_policies: Path | None = Field(None, description="policy that limits callers of the API; built in when empty")
+    api_jwks: str = Field(
+        "", description="keys that verify tokens of the API's callers: a JWKS file, or the URL of one (OIDC `jwks_uri`)"
+    )
+    api_issuer: str = Field("", description="the `iss` a caller's token must have; needed with `api_jwks`")
+    api_audience: str = Field("", description="the `aud` a caller's token must have; needed with `api_jwks`")
+    api_claims: str = Field(
+        "name=sub,role=role,tenant=tenant",
+        description="what a caller's token says: name, role, tenant, each `=CLAIM` or `=CLAIM.NESTED`",
     )
     dry_run: bool = Field(False, description="plan and explain actions, and do none")
 

@@ -17,6 +17,7 @@ HEAVY = "numpy polars pyarrow scipy sklearn faust aiokafka confluent_kafka redis
         ("limiter.http", "numpy pyarrow confluent_kafka redis uvicorn"),
         ("limiter.ingest.app", "numpy pyarrow confluent_kafka uvicorn"),
         ("enforcer.consumer", "aiokafka redis uvicorn"),
+        ("enforcer.app", "aiokafka confluent_kafka redis uvicorn"),
         ("stream.app", "numpy polars pyarrow scipy faust aiokafka"),  # numba asks scipy for its version
     ],
 )

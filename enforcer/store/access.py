@@ -95,7 +95,7 @@ class Access:
             audit.append(at, [audit.Entry(now_ms, by, "key.revoked", key_id, {"name": row.name})])
         return _key(row)
 
-    def keys(self) -> list[Key]:
+    def list_keys(self) -> list[Key]:
         """All there ever were, the newest first."""
         newest = sa.select(KEYS).order_by(KEYS.c.created_ms.desc(), KEYS.c.id).limit(_LISTED_MAX)
         with self._engine.connect() as at:
@@ -124,14 +124,16 @@ class Access:
             audit.append(at, [audit.Entry(now_ms, by, "user.set", made.name, {"role": role, "tenant": tenant})])
         return made
 
-    def delete_user(self, name: str, by: str, now_ms: int) -> None:
-        """Take somebody's role. Raises `CommandError` where there is none."""
+    def delete_user(self, name: str, by: str, now_ms: int) -> User:
+        """Take somebody's role: what it was. Raises `CommandError` where there is none."""
+        gone = self.user(name)
         with writing(self._engine) as at:
-            if not at.execute(sa.delete(USERS).where(USERS.c.name == name)).rowcount:
+            if not at.execute(sa.delete(USERS).where(USERS.c.name == name)).rowcount or gone is None:
                 raise CommandError("not_found", "name", f"no user {name[:40]!r}", "see GET /users")
             audit.append(at, [audit.Entry(now_ms, by, "user.deleted", name, {})])
+        return gone
 
-    def users(self) -> list[User]:
+    def list_users(self) -> list[User]:
         """All, by name."""
         with self._engine.connect() as at:
             found = at.execute(sa.select(USERS).order_by(USERS.c.name).limit(_LISTED_MAX))

@@ -51,6 +51,12 @@ class Verified:
     broken: str = ""
 
 
+def parse(text: str) -> Head:
+    """A head as it is printed, `SEQ:HASH`, or with the first characters of the hash."""
+    seq, _, found = text.partition(":")
+    return Head(int(seq), found)
+
+
 def append(at: sa.Connection, entries: Sequence[Entry]) -> None:
     """Add entries, in order. The caller's transaction holds the lock `WRITING`."""
     head = newest(at)

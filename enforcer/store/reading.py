@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
@@ -31,9 +31,9 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which of them: those with these values (None: any), at these times (half-open), of this tenant (None: all)."""
+    """Which of them: with these values (None: any), at these times (half-open), of this tenant (None: all)."""
 
-    values: Mapping[str, str | None] = field(default_factory=dict)
+    values: Mapping[str, str | Sequence[str] | None] = field(default_factory=dict)
     since_ms: int | None = None
     until_ms: int | None = None
     tenant: str | None = None
@@ -104,6 +104,20 @@ def one(engine: sa.Engine, kind: Kind, uid: str, tenant: str | None = None) -> T
     return kind.shape(row)
 
 
+def statuses(engine: sa.Engine, uids: Iterable[str]) -> dict[str, str]:
+    """How these actions stand, as far as the store knows them."""
+    question = sa.select(ACTIONS.c.uid, ACTIONS.c.status).where(ACTIONS.c.uid.in_(list(uids)))
+    with engine.connect() as at:
+        return {row.uid: row.status for row in at.execute(question)}
+
+
+def owner(engine: sa.Engine, kind: Kind, uid: str) -> str | None:
+    """Whose tenant's a thing is, where that is known."""
+    question = sa.select(kind.table.c.tenant).where(kind.table.c[kind.uid] == uid)
+    with engine.connect() as at:
+        return at.execute(question).scalar_one_or_none()
+
+
 def timeline(engine: sa.Engine, incident: str, limit: int, after: int = 0) -> list[Thing]:
     """What was heard of an incident's alerts and of the actions they led to, in order, after place `after`."""
     alerts = sa.select(ALERTS.c.uid).where(ALERTS.c.incident == incident)
@@ -169,7 +183,11 @@ def policy(engine: sa.Engine, name: str, version: int) -> Thing:
 
 def _conditions(kind: Kind, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     columns = kind.table.c
-    found = [columns[name] == value for name, value in wanted.values.items() if value is not None]
+    found = [
+        columns[name] == value if isinstance(value, str) else columns[name].in_(value)
+        for name, value in wanted.values.items()
+        if value is not None
+    ]
     if wanted.since_ms is not None:
         found.append(columns[kind.time] >= wanted.since_ms)
     if wanted.until_ms is not None:

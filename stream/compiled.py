@@ -164,6 +164,32 @@ def tallied(
     return by_class, spent, timed, latency
 
 
+@compiled
+def sorted_places(kind: U8, kinds: int) -> tuple[I64, I64]:
+    """Where each row goes when rows are put together by kind, in their order; and where each kind begins."""
+    begins, place = np.zeros(kinds + 1, np.int64), np.empty(len(kind), np.int64)
+    for i in range(len(kind)):
+        begins[np.int64(kind[i]) + 1] += 1
+    for k in range(kinds):
+        begins[k + 1] += begins[k]
+    ends = begins.copy()
+    for i in range(len(kind)):
+        place[i] = ends[kind[i]]
+        ends[kind[i]] += 1
+    return place, begins
+
+
+@compiled
+def laid(place: I64, columns: tuple[I64, ...]) -> I64:
+    """Columns as rows: each row is written whole, where a pass a column would go over all memory each time."""
+    out = np.empty((len(place), len(columns)), np.int64)
+    for i in range(len(place)):
+        row = out[place[i]]
+        for c in range(len(columns)):
+            row[c] = columns[c][i]
+    return out
+
+
 def grouped(code: I32, pane: I32, panes: int, values: int) -> tuple[I32, int]:
     """The group of each row by its code, one of `values`, and pane, one of `panes`; how many. -1 where absent."""
     if values * panes <= 4 * len(code) + 1024:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from schemas.usage import MEASURES, Kind
+from stream import compiled
 from stream.grouping import I64, U64
 from stream.kind_windows import FULL, LATENCY, LATENCY_STEPS, KindWindows, Usage
-from stream.panes import COLUMNS, FIRST, LAST, SUMS
+from stream.panes import SUMS
 from stream.rings import HELD_S
 
 F64 = NDArray[np.float64]
@@ -72,15 +73,16 @@ class Windows:
 
     def add(self, blocks: Sequence[pa.RecordBatch], ts_ms_max: int, alive: Alive = nobody) -> None:
         """Count rows (`schemas.usage.COUNTS`) of several blocks, and how far event time has come."""
-        kind, hashes, pane_s = (_joined(blocks, name) for name in ("kind", "hash", "pane_s"))
-        rows = _matrix(blocks)
+        place, begins = compiled.sorted_places(_joined(blocks, "kind"), len(Kind))
+        rows, hashes, pane_s = compiled.laid(place, _columns(blocks)), np.empty_like(place), np.empty_like(place)
+        hashes[place], pane_s[place] = _joined(blocks, "hash").view(np.int64), _joined(blocks, "pane_s")
         self._end_s = max(self._end_s, ts_ms_max // 1000 + 1)
         recent = pane_s >= self._end_s - HELD_S
-        for each, windows in self._kinds.items():
-            of_kind = kind == each
-            self.totals[each] += rows[of_kind, :SUMS].sum(axis=0)
-            at = np.flatnonzero(recent & of_kind)
-            windows.add(hashes[at], pane_s[at], rows[at], self._end_s, partial(alive, each))
+        for kind, windows in self._kinds.items():
+            of_kind = slice(int(begins[kind]), int(begins[kind + 1]))
+            self.totals[kind] += rows[of_kind, :SUMS].sum(axis=0)
+            at = of_kind if recent[of_kind].all() else of_kind.start + np.flatnonzero(recent[of_kind])
+            windows.add(hashes[at].view(np.uint64), pane_s[at], rows[at], self._end_s, partial(alive, kind))
         self._bound_rows(alive)
 
     def _bound_rows(self, alive: Alive) -> None:
@@ -169,12 +171,8 @@ def _joined(blocks: Sequence[pa.RecordBatch], name: str) -> NDArray[Any]:
     return np.concatenate([block.column(name).to_numpy(zero_copy_only=False) for block in blocks])
 
 
-def _matrix(blocks: Sequence[pa.RecordBatch]) -> I64:
-    """Rows as `stream.panes` holds them."""
-    first_ms = _joined(blocks, "first_ms")
-    out = np.empty((len(first_ms), COLUMNS), np.int64)
-    for i, name in enumerate(MEASURES):
-        column = _joined(blocks, name)
-        out[:, i] = np.rint(column.astype(np.float64) * LATENCY_STEPS) if i == LATENCY else column
-    out[:, FIRST], out[:, LAST] = first_ms, _joined(blocks, "last_ms")
-    return out
+def _columns(blocks: Sequence[pa.RecordBatch]) -> tuple[I64, ...]:
+    """The columns of rows as `stream.panes` holds them."""
+    columns = [_joined(blocks, name) for name in (*MEASURES, "first_ms", "last_ms")]
+    columns[LATENCY] = np.rint(columns[LATENCY] * LATENCY_STEPS).astype(np.int64)
+    return tuple(columns)

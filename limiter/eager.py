@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_Futures = Coroutine[Any, Any, T]
 
 
-def begun(coroutine: _Futures[T]) -> tuple[T, None] | tuple[None, _Futures[T]]:
-    """Runs `coroutine` until it first waits: what it returned, or what is left of it, to be made a task of.
+def begun(coroutine: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+    """Runs `coroutine` until it first waits, and then in a task: a future of what it returns, done if it never waited.
 
-    Until then it is in no task, so it must not ask for one (as `asyncio.timeout` does). Raises what it raises.
+    Until it waits it is in no task, so it must not ask for one (as `asyncio.timeout` does). Raises what it raises then.
     """
+    loop = asyncio.get_running_loop()
     try:
         waits_for = coroutine.send(None)
     except StopIteration as done:
-        return done.value, None
-    return None, _Rest(coroutine, waits_for)
+        future = loop.create_future()
+        future.set_result(done.value)
+        return future
+    return loop.create_task(_Rest(coroutine, waits_for))
 
 
 class _Rest(Coroutine[Any, Any, T]):
@@ -26,7 +29,7 @@ class _Rest(Coroutine[Any, Any, T]):
 
     __slots__ = ("_coroutine", "_waits_for")
 
-    def __init__(self, coroutine: _Futures[T], waits_for: Any) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: Any) -> None:
         self._coroutine = coroutine
         self._waits_for = waits_for
 

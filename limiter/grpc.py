@@ -84,7 +84,7 @@ class Server:
         self._patience_s = patience_s
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listens; returns the port (a free one for 0). Raises `OSError` where it is taken."""
@@ -123,11 +123,10 @@ class Server:
         if isinstance(replies, Sequence):
             connection.reply(zip((stream for stream, _ in calls), replies, strict=True))
             return
-        _, rest = begun(self._answer(connection, calls, replies))  # so that Redis is asked now
-        if rest is not None:
-            task = asyncio.get_running_loop().create_task(rest)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        answering = begun(self._answer(connection, calls, replies))  # so that Redis is asked now
+        if not answering.done():
+            self._tasks.add(answering)
+            answering.add_done_callback(self._tasks.discard)
 
     async def _answer(
         self, connection: _Connection, calls: list[tuple[int, bytes]], replies: Awaitable[Replies]

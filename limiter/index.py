@@ -13,24 +13,35 @@ from itertools import product
 from operator import attrgetter
 from typing import Final
 
+from limiter.algorithms.shape import Shape
 from limiter.conditions import ALWAYS, NOWHERE, At, Networks, When
 from limiter.facts import Facts, Who, who_of
-from limiter.policy import Limit, Scope
+from limiter.policy import Limit, Scope, State
 
 FILED_MAX: Final = 1024  # entries one limit may have in a table; names beyond that are asked of the limit itself
 Names = tuple[str, ...]
-Table = dict[object, list["Rule"]]  # by the value of a name, or by the values of several
 _place: Final = attrgetter("at")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One limit made ready: its place in the file, whose bucket it is, and what no table has settled."""
+    """One limit made ready: its place in the file, whose bucket it is, and what no table has settled.
+
+    What a match reads of the limit stands here, too: each object among 100,000 is memory that is not at hand.
+    """
 
     at: int
     limit: Limit
     who: Who
     rest: When | None
+    cost: int
+    shape: Shape
+    group: str | None
+    state: State
+
+
+# By the value of a name, or by the values of several. One rule stands for itself, without a list to be fetched first.
+Table = dict[object, "Rule | list[Rule]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +57,10 @@ class Fitting:
         found: list[Rule] = []
         for names, table in self.tables:
             if len(names) == 1 and names[0] != "ip":
-                if rules := table.get(facts.value(names[0])):
-                    found += rules
+                _add(found, table.get(facts.value(names[0])))
             else:
                 for key in self._keys(names, facts):
-                    found += table.get(key, ())
+                    _add(found, table.get(key))
         if not found:
             return self.plain
         found += self.plain
@@ -63,6 +73,15 @@ class Fitting:
         around = self.networks.around(facts.identity.ip) if "ip" in names else []
         found = product(*(around if name == "ip" else (facts.value(name),) for name in names))
         return found if len(names) > 1 else (key for (key,) in found)
+
+
+def _add(found: list[Rule], more: Rule | list[Rule] | None) -> None:
+    if more is None:
+        return
+    if isinstance(more, Rule):
+        found.append(more)
+    else:
+        found += more
 
 
 class Index:
@@ -78,7 +97,7 @@ class Index:
             who = whos.get(limit.per)
             if who is None:
                 who = whos[limit.per] = who_of(limit.per)
-            self._file(Rule(at, limit, who, None), limit)
+            self._file(at, limit, who)
             members |= limit.when.inside.members
         self._networks = Networks(frozenset(members))
 
@@ -91,20 +110,31 @@ class Index:
                 if names:
                     tables.append((names, table))
                 else:
-                    plain.extend(table[()])
+                    _add(plain, table[()])
         return Fitting(tuple(sorted(plain, key=_place)), tuple(tables), self._networks)
 
-    def parts(self) -> list[object]:
-        """All that it is large by."""
-        return [rules for filed in self._filed.values() for table in filed.values() for rules in table.values()]
+    def empty(self, breathe: Callable[[], None]) -> None:
+        """Lets go of all limits, bit by bit; it must not be asked any more."""
+        for filed in self._filed.values():
+            for table in filed.values():
+                while table:
+                    table.popitem()
+                    breathe()
 
-    def _file(self, rule: Rule, limit: Limit) -> None:
+    def _file(self, at: int, limit: Limit, who: Who) -> None:
         names, keys, rest = _filing(limit.when)
-        ready = rule if rest == ALWAYS else replace(rule, rest=rest)
+        asked = None if rest == ALWAYS else rest
+        ready = Rule(at, limit, who, asked, limit.cost, limit.shape, limit.group, limit.state)
         table = self._filed.setdefault(self._scopes.number(limit.scope), {}).setdefault(names, {})
         for values in keys:
             key = values[0] if len(values) == 1 else values
-            table.setdefault(key, []).append(ready)
+            before = table.setdefault(key, ready)
+            if before is ready:
+                continue
+            if isinstance(before, Rule):
+                table[key] = [before, ready]
+            else:
+                before.append(ready)
 
 
 class _Scopes:

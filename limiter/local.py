@@ -14,6 +14,7 @@ from limiter.conditions import FOREVER_MS
 from limiter.known import Known
 from limiter.leases import Lease, Leases
 from limiter.matcher import Applied
+from limiter.memo import Memo
 from limiter.overrides import Overrides
 from limiter.placing import Placing
 from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused
@@ -46,18 +47,17 @@ class Local:
         self._known = known
         self._leases = leases
         self._clock_ms = clock_ms
-        self._plans: dict[Request, _Plan] = {}
-        self._plan_of = self._plans.get
+        self._plans: Memo[Request, _Plan] = Memo(PLANS_MAX)
         self.count = 0  # of answers by `served`
 
     def forget(self) -> None:
         """Plans are made anew: the policy is another one."""
-        self._plans.clear()
+        self._plans.forget()
 
     def served(self, request: Request) -> Answer | None:
         """The answer of leases, where a plan says that they suffice: the way of nearly every check, kept short."""
         try:
-            plan = self._plan_of(request)
+            plan = self._plans.get(request)
         except TypeError:  # attributes have no hash: such a request has no plan
             return None
         if plan is None or plan.changes != self._overrides.changes:
@@ -105,9 +105,7 @@ class Local:
     def _keep(self, request: Request | None, placed: Placed, takes: tuple[tuple[Lease, int], ...]) -> _Plan:
         plan = _Plan(placed, takes, self._overrides.changes)
         if request is not None and _chars(request) <= CHARS_MAX:
-            if len(self._plans) >= PLANS_MAX:
-                self._plans.clear()
-            self._plans[request] = plan
+            self._plans.put(request, plan)
         return plan
 
     def _take(self, plan: _Plan, now_us: int) -> Answer | None:

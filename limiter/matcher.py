@@ -5,7 +5,8 @@ A `Matcher` never changes what it answers: a new policy is a new one, put in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -17,7 +18,8 @@ from limiter.conditions import FOREVER_MS
 from limiter.facts import Facts, Identity, header_of, network_of
 from limiter.index import Fitting, Index
 from limiter.lists import Lists
-from limiter.policy import PPM, Limit, Policy, State
+from limiter.memo import Memo
+from limiter.policy import DEFAULT, PPM, Limit, Policy, Scope, State
 from limiter.routes import Routes
 
 __all__ = ["Applied", "Identity", "Matched", "Matcher", "network_of"]
@@ -62,17 +64,31 @@ class Matcher:
     def __init__(self, policy: Policy, breathe: Callable[[], None] = lambda: None) -> None:
         self.policy = policy
         self.lists = Lists(policy.allow, policy.deny)
-        every = (*policy.limits, *policy.default)
-        self._routes = Routes((*policy.routes, *dict.fromkeys(limit.scope for limit in every), *policy.brownout.scopes))
-        self._methods = frozenset(method for limit in every for method in limit.scope.methods)
+        scopes: dict[Scope, None] = {}
+        headers: set[str] = set(self.lists.names)
+        methods: set[str] = set()
+        for limit in chain(policy.limits, policy.default):
+            breathe()
+            scopes[limit.scope] = None
+            methods |= limit.scope.methods
+            headers.update(limit.per.split("+"), limit.when.names)
+        self._routes = Routes((*policy.routes, *scopes, *policy.brownout.scopes), breathe)
+        self._methods = frozenset(methods)
         self._limits, self._default = Index(policy.limits, breathe), Index(policy.default, breathe)
-        self._found: dict[tuple[str, str], tuple[Fitting, Fitting]] = {}
-        self._shapes: dict[tuple[str, str], Shape] = {}
-        self.headers = _headers(every, self.lists)
+        self._found: Memo[tuple[str, str], tuple[Fitting, Fitting]] = Memo(_CACHED_MAX)
+        self._shapes: Memo[tuple[str, str], Shape] = Memo(_SHAPES_MAX)
+        self._plain = frozenset(tier.name for tier in policy.tiers.values() if tier.factor_ppm == PPM and not tier.own)
+        self.headers = frozenset(header for name in headers if (header := header_of(name)) is not None)
 
-    def parts(self) -> list[object]:
-        """All that it is large by, for whoever lets go of it in small steps."""
-        return [*self.policy.limits, *self.policy.default, *self._limits.parts(), *self._default.parts()]
+    def let_go(self, breathe: Callable[[], None]) -> None:
+        """Frees what it holds, for its only holder: 100,000 limits all at once would stop every check meanwhile."""
+        limits = [*self.policy.limits, *self.policy.default]
+        self._limits.empty(breathe)
+        self._default.empty(breathe)
+        self.policy = DEFAULT
+        while limits:
+            limits.pop()
+            breathe()
 
     def route(self, method: str, path: str) -> str:
         """The route template of a request."""
@@ -93,9 +109,8 @@ class Matcher:
         at = (method if method in self._methods else "", route)
         found = self._found.get(at)
         if found is None:
-            if len(self._found) >= _CACHED_MAX:
-                self._found.clear()
-            found = self._found[at] = self._limits.fitting(*at), self._default.fitting(*at)
+            found = self._limits.fitting(*at), self._default.fitting(*at)
+            self._found.put(at, found)
         facts = Facts(identity, tier, attributes, now_ms)
         matched = self._match(found[0], facts, factor_ppm, cost)
         if matched.applied or not (found[1].plain or found[1].tables):
@@ -108,35 +123,31 @@ class Matcher:
         applied: list[Applied] = []
         shadowed: list[Applied] = []
         grouped, until_ms = False, FOREVER_MS
-        rules = fitting.rules(facts) if fitting.tables else fitting.plain
-        for rule in rules:
-            limit = rule.limit
-            who = rule.who(facts.identity, facts.attributes)
+        identity, attributes, is_plain = facts.identity, facts.attributes, facts.tier in self._plain
+        for rule in fitting.rules(facts) if fitting.tables else fitting.plain:
+            who = rule.who(identity, attributes)
             if who is None:
                 continue
             if rule.rest is not None:
                 until_ms = min(until_ms, rule.rest.until(facts.now_ms))
                 if not rule.rest.holds(facts):
                     continue
-            taken = limit.cost if cost is None else cost
-            shape = self._shape(limit, facts.tier)
+            taken = rule.cost if cost is None else cost
+            shape = rule.shape if is_plain else self._shape(rule.limit, facts.tier)
             if factor_ppm != PPM:
                 shape = shape.scaled(factor_ppm, PPM, taken)
-            grouped = grouped or limit.group is not None
-            (applied if _enforced(limit, who) else shadowed).append(Applied(limit, who, shape, taken))
+            grouped = grouped or rule.group is not None
+            in_force = rule.state is State.ENABLED or _enforced(rule.limit, who)
+            (applied if in_force else shadowed).append(Applied(rule.limit, who, shape, taken))
         if grouped:
             return Matched(_foremost(applied), _foremost(shadowed), until_ms)
         return Matched(applied, shadowed, until_ms)
 
     def _shape(self, limit: Limit, tier: str) -> Shape:
-        of = self.policy.tiers[tier]
-        if of.factor_ppm == PPM and not of.own:
-            return limit.shape
         found = self._shapes.get((limit.name, tier))
         if found is None:
-            if len(self._shapes) >= _SHAPES_MAX:
-                self._shapes.clear()
-            found = self._shapes[limit.name, tier] = of.shape(limit)
+            found = self.policy.tiers[tier].shape(limit)
+            self._shapes.put((limit.name, tier), found)
         return found
 
 
@@ -163,10 +174,3 @@ def _foremost(found: list[Applied]) -> list[Applied]:
         if group is not None and (group not in best or one.limit.priority > best[group].limit.priority):
             best[group] = one
     return [one for one in found if one.limit.group is None or best[one.limit.group] is one]
-
-
-def _headers(limits: Iterable[Limit], lists: Lists) -> frozenset[str]:
-    names = set(lists.names)
-    for limit in limits:
-        names.update(limit.per.split("+"), limit.when.names)
-    return frozenset(header for name in names if (header := header_of(name)) is not None)

@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
+from limiter import eager
 from limiter.algorithms.shape import Shape
 from limiter.algorithms.taken import Taken, all_allowed
 from limiter.giving_back import GivingBack
@@ -40,6 +41,7 @@ from limiter.verdict import Answer, Mode, Placed, Request, Slot, combined
 from schemas.decision import VERDICTS
 from schemas.settings import Settings
 
+PART_MAX: Final = 32  # of a batch, asked of Redis together
 _SETTLE_EVERY_S: Final = 0.05
 log = structlog.get_logger("limiter.node")
 
@@ -132,7 +134,10 @@ class Node:
     async def finish(self, begun: Sequence[Answer | Placed]) -> list[Answer]:
         """The answers to all that was begun."""
         asking = [each for each in begun if isinstance(each, Placed)]
-        told = iter(await self._from_redis(asking) if asking else ())
+        if len(asking) > PART_MAX:
+            told = iter(await self._in_parts(asking))
+        else:
+            told = iter(await self._from_redis(asking) if asking else ())
         return [next(told) if isinstance(each, Placed) else each for each in begun]
 
     async def release(self, held: Answer | Sequence[Slot]) -> bool:
@@ -175,6 +180,19 @@ class Node:
             log.exception("check_fault")
         self._counts[answer.verdict, answer.mode] += 1
         return answer
+
+    async def _in_parts(self, asking: Sequence[Placed]) -> list[Answer]:
+        """Part by part, so that Redis works at one while the next is packed and the one before is read."""
+        size = -(-len(asking) // -(-len(asking) // PART_MAX))
+        tasks: list[asyncio.Future[list[Answer]]] = []
+        try:
+            for at in range(0, len(asking), size):
+                tasks.append(eager.begun(self._from_redis(asking[at : at + size])))
+                await asyncio.sleep(0)  # what was written is sent
+            return [answer for part in await asyncio.gather(*tasks) for answer in part]
+        finally:
+            for task in tasks:
+                task.cancel()  # of who does not wait for the others; those that are done have no ear for it
 
     async def _from_redis(self, asking: Sequence[Placed]) -> list[Answer]:
         began = time.perf_counter()

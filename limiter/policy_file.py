@@ -23,7 +23,7 @@ from limiter.lists import Entry
 from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Policy, Scope, Tier
 from limiter.reading import At
 from limiter.when_file import clients, entry, when
-from schemas.documents import Document, documents, files_of, read
+from schemas.documents import Document, Tree, documents, files_of, let_go, read
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -50,6 +50,7 @@ class Reading:
     routes: list[Scope] = field(default_factory=list)
     allow: list[tuple[Entry, At]] = field(default_factory=list)
     deny: list[tuple[Entry, At]] = field(default_factory=list)
+    trees: list[Tree] = field(default_factory=list)
     first: At | None = None  # the first document
     once: dict[str, At] = field(default_factory=dict)
     names: dict[str, LimitAt] = field(default_factory=dict)
@@ -64,6 +65,15 @@ class Reading:
             except PolicyError as error:
                 self.wrong(error)
         return made
+
+    def let_go(self, breathe: Callable[[], None]) -> None:
+        """Frees all but `policy` and `errors`, bit by bit: all at once would hold up whatever else the process does."""
+        for told in (self.limits, self.default):
+            while told:
+                self.names.pop(told.pop().limit.name, None)
+                breathe()
+        while self.trees:
+            let_go(self.trees.pop(), breathe)
 
     def wrong(self, error: PolicyError) -> None:
         """Takes note of an error; beyond `ERRORS_MAX` it stops with this one."""
@@ -84,8 +94,10 @@ def load(path: Path | None, breathe: Callable[[], None] = lambda: None) -> Polic
         return DEFAULT
     with no_collections():
         found = reading(_of_files(path, breathe), breathe)
+    found.let_go(breathe)
     if found.errors and found.errors[0].line == 0:
-        again = examine(path)  # JSON, read as the YAML it also is, knows its lines
+        again = reading(_of_files(path, breathe, lines=True), breathe)  # JSON, as the YAML it also is, knows its lines
+        again.let_go(breathe)
         found = again if again.errors and again.errors[0].field != "yaml" else found
     return _raised(found)
 
@@ -106,7 +118,7 @@ def reading(found: Iterable[Document], breathe: Callable[[], None] = lambda: Non
     try:
         into.each(found, lambda document: _document(into, document, breathe))
         if not into.errors:
-            into.policy = _policy(into)
+            into.policy = _policy(into, breathe)
     except PolicyError as error:
         if error not in into.errors:
             into.errors.append(error)
@@ -144,6 +156,7 @@ def _of_files(path: Path, breathe: Callable[[], None] = lambda: None, *, lines: 
 def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:
     at = At(document.file, "policy", document.tree, document.line)
     into.first = into.first or at
+    into.trees.append(document.tree)
     fields = at.fields(*WORDS, required={"version": "1"})
     if fields["version"].text() != "1":
         raise fields["version"].wrong(f"{fields['version'].text()[:40]!r} is not known", "write `version: 1`")
@@ -155,7 +168,11 @@ def _document(into: Reading, document: Document, breathe: Callable[[], None]) ->
             into.once[name] = fields[name]
     whole = when(fields["when"]) if "when" in fields else ALWAYS
     for name, to in (("limits", into.limits), ("default", into.default)):
-        to.extend(into.each(_section(into, fields, name, At.items), lambda at: _limit(into, at, whole, breathe)))
+        to.extend(
+            into.each(
+                _section(into, fields, name, lambda at: at.items(breathe)), lambda at: _limit(into, at, whole, breathe)
+            )
+        )
     into.routes.extend(into.each(_section(into, fields, "routes", At.items), At.scope))
     for name, on in (("allow", into.allow), ("deny", into.deny)):
         told = _section(into, fields, name, partial(clients, rule=f"{name}list"))
@@ -184,12 +201,12 @@ def _named(into: Reading, found: LimitAt) -> LimitAt:
     return found
 
 
-def _policy(into: Reading) -> Policy:
+def _policy(into: Reading, breathe: Callable[[], None]) -> Policy:
     once = into.once
     tiers = _tiers(into, once["tiers"]) if "tiers" in once else dict(DEFAULT.tiers)
     if into.errors:
         return DEFAULT
-    into.each((*into.limits, *into.default), lambda each: _known_tiers(each, tiers))
+    into.each((*into.limits, *into.default), lambda each: _known_tiers(each, tiers, breathe))
     default = _tier_name(once.get("default_tier"), tiers, next(iter(tiers)))
     return Policy(
         name=once["name"].name() if "name" in once else "policy",
@@ -205,7 +222,8 @@ def _policy(into: Reading) -> Policy:
     )
 
 
-def _known_tiers(found: LimitAt, tiers: dict[str, Tier]) -> None:
+def _known_tiers(found: LimitAt, tiers: dict[str, Tier], breathe: Callable[[], None]) -> None:
+    breathe()
     for name, values in (*found.limit.when.any_of, *found.limit.when.none_of):
         if name == "tier" and (unknown := sorted(values - set(tiers))):
             raise found.at.wrong(f"asks for a tier {unknown[0][:80]!r}", one_of(unknown[0], tiers))

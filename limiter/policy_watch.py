@@ -102,12 +102,7 @@ def _ready(path: Path) -> Matcher:
 
 
 def _let_go(last: list[Matcher]) -> None:
-    """Frees the only one in `last`, bit by bit: all at once, 100,000 limits would stop every check meanwhile."""
-    breathe = _breathing()
-    parts = last.pop().parts()
-    while parts:
-        parts.pop()
-        breathe()
+    last.pop().let_go(_breathing())
 
 
 def _breathing() -> Callable[[], None]:

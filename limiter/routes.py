@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -42,10 +42,11 @@ class Routes:
     Paths that fit none get the template that a log's reader would give them (`schemas.templates`), bounded in number.
     """
 
-    def __init__(self, scopes: Iterable[Scope]) -> None:
+    def __init__(self, scopes: Iterable[Scope], breathe: Callable[[], None] = lambda: None) -> None:
         self._root = _Branch()
         self._generic = Templates()
         for scope in scopes:
+            breathe()
             if scope.route.startswith("/") and "*" not in scope.route.removesuffix("/*"):
                 self._add(scope.route, scope.methods)
 

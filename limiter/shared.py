@@ -29,6 +29,7 @@ from limiter.leases import SCRIPT as LOT_SCRIPT
 from limiter.line import Hear, packed
 from limiter.link import Command, Link
 from limiter.matcher import Applied
+from limiter.memo import Memo
 from limiter.verdict import Slot
 from schemas.keys import Keys
 
@@ -84,7 +85,7 @@ class SharedLimits:
         self._nodes = nodes
         self._name = secrets.token_hex(8)  # slots are named after this node's life, so that no other releases them
         self._slots = 0
-        self._packed: dict[tuple[str, str, tuple[str, ...]], Command] = {}
+        self._packed: Memo[tuple[str, str, tuple[str, ...]], Command] = Memo(PACKED_MAX)
         self._unheld: OrderedDict[str, Slot] = OrderedDict()
         self.has_unheld: Callable[[], None] = lambda: None
 
@@ -233,9 +234,7 @@ class SharedLimits:
             key = self._keys.limiter(one.state, one.identity)
             command = key, packed("EVALSHA", _SHAS[call.script], "1", key, *call.arguments)
             if call.cost == one.cost and call.lease is None and not call.slot:
-                if len(self._packed) >= PACKED_MAX:
-                    self._packed.clear()
-                self._packed[of] = command
+                self._packed.put(of, command)
         return command
 
 

@@ -7,8 +7,11 @@ where it holds an error it is read again as the YAML it also is, for the line.
 from __future__ import annotations
 
 import json
+from codecs import getincrementaldecoder
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +22,7 @@ from schemas.errors import FileError
 BYTES_MAX: Final = 128 << 20
 FILES_MAX: Final = 10_000
 DEPTH_MAX: Final = 12
+_PIECE_BYTES: Final = 1 << 18  # decoded at once, while nothing else runs
 SUFFIXES: Final = (".yaml", ".yml", ".json", ".jsonl")
 _LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # without libyaml it takes about ten times as long
 
@@ -102,34 +106,66 @@ def documents(
 ) -> list[Document]:
     """The documents in `data`, by the suffix of `file`; with `lines` JSON, too, knows its lines.
 
-    `begin` is what to do about an empty file.
+    `begin` is what to do about an empty file; `breathe` is called in between, for a caller with other work.
 
     Raises:
         FileError: it is no YAML or JSON, or empty.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileError(file, 0, "file", "is not UTF-8", "save it as UTF-8") from error
+    text = _decoded(data, file, breathe)
     if file.endswith(".jsonl"):
-        found = [_json_lines(text, file)]
+        found = [_json_lines("".join(text), file, breathe)]
     elif file.endswith(".json") and not lines:
-        found = [Document(file, 0, _json(text, file, 0))]
+        found = [Document(file, 0, _json("".join(text), file, 0, breathe))]
     else:
-        found = list(_yaml(text, file, breathe))
+        deque(text, maxlen=0)  # it is UTF-8, and read as it is: a stream is not copied
+        found = list(_yaml(BytesIO(data), file, breathe))
     if not found:
         raise FileError(file, 1, "file", "is empty", begin)
     return found
 
 
-def _json_lines(text: str, file: str) -> Document:
-    limits = Seq([(_json(line, file, at), at) for at, line in enumerate(text.splitlines(), 1) if line.strip()])
+def let_go(tree: Tree, breathe: Callable[[], None]) -> None:
+    """Frees what stands in the lists of `tree`, bit by bit, for its only holder."""
+    for _, _, value, _ in tree.pairs if isinstance(tree, Map) else ():
+        while isinstance(value, Seq) and value.items:
+            value.items.pop()
+            breathe()
+
+
+def _decoded(data: bytes, file: str, breathe: Callable[[], None]) -> Iterator[str]:
+    decoder = getincrementaldecoder("utf-8-sig")()
+    try:
+        for at in range(0, len(data), _PIECE_BYTES):
+            yield decoder.decode(data[at : at + _PIECE_BYTES])
+            breathe()
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise FileError(file, 0, "file", "is not UTF-8", "save it as UTF-8") from error
+
+
+def _json_lines(text: str, file: str, breathe: Callable[[], None]) -> Document:
+    limits = Seq([(_json(line, file, at, breathe), at) for at, line in _lines(text) if line.strip()])
     return Document(file, 1, Map([("version", 1, "1", 1), ("limits", 1, limits, 1)]))
 
 
-def _json(text: str, file: str, line: int) -> Tree:
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Each line with its number, one by one: all of a large file's would be made in one go."""
+    number = begins = 0
+    while begins < len(text):
+        end = text.find("\n", begins)
+        end = len(text) if end < 0 else end
+        number += 1
+        yield number, text[begins:end]
+        begins = end + 1
+
+
+def _json(text: str, file: str, line: int, breathe: Callable[[], None]) -> Tree:
+    def made(pairs: list[tuple[str, Any]]) -> Map:
+        breathe()
+        return Map([(name, 0, value, 0) for name, value in pairs])
+
     try:
-        found: Tree = json.loads(text, object_pairs_hook=_object, parse_int=str, parse_float=str)
+        found: Tree = json.loads(text, object_pairs_hook=made, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         raise FileError(file, line or error.lineno, "json", error.msg, "mind commas and quotes") from error
     except RecursionError as error:
@@ -137,13 +173,9 @@ def _json(text: str, file: str, line: int) -> Tree:
     return found
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Map:
-    return Map([(name, 0, value, 0) for name, value in pairs])
-
-
-def _yaml(text: str, file: str, breathe: Callable[[], None]) -> Iterator[Document]:
+def _yaml(stream: BytesIO, file: str, breathe: Callable[[], None]) -> Iterator[Document]:
     try:
-        yield from _built(yaml.parse(text, _LOADER), file, breathe)
+        yield from _built(yaml.parse(stream, _LOADER), file, breathe)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         problem = error.problem or "cannot be read"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -58,8 +58,8 @@ class At:
                 raise self.wrong(f"has no `{name}`", f"add `{name}: {value}`")
         return found
 
-    def items(self) -> list[Self]:
-        """A list's items."""
+    def items(self, breathe: Callable[[], None] = lambda: None) -> list[Self]:
+        """A list's items; `breathe` is called after each, for a caller with other work."""
         items = self.node.items if isinstance(self.node, Seq) else None
         if isinstance(self.node, list):
             items = [(value, 0) for value in self.node]
@@ -67,10 +67,11 @@ class At:
             raise self.wrong("is not a list", "write `- item` lines below it")
         if len(items) > ENTRIES_MAX:
             raise self.wrong(f"has {len(items)} entries", f"at most {ENTRIES_MAX}")
-        return [
-            type(self)(self.file, f"{self.field}[{at}]", value, line or self.line)
-            for at, (value, line) in enumerate(items)
-        ]
+        found: list[Self] = []
+        for at, (value, line) in enumerate(items):
+            found.append(type(self)(self.file, f"{self.field}[{at}]", value, line or self.line))
+            breathe()
+        return found
 
     def one_or_more(self) -> list[Self]:
         """A list's items, or the one value that stands without a list."""

@@ -13,7 +13,9 @@ async def test_what_never_waits_is_done_at_once() -> None:
     async def told() -> int:
         return 7
 
-    assert begun(told()) == (7, None)
+    future = begun(told())
+    assert future.done()
+    assert await future == 7
 
 
 async def test_what_waits_goes_on_in_a_task_where_it_stopped() -> None:
@@ -26,10 +28,8 @@ async def test_what_waits_goes_on_in_a_task_where_it_stopped() -> None:
         await asyncio.sleep(0)
         return first + 1
 
-    _, rest = begun(asks())
+    task = begun(asks())
     assert seen == ["asked"]
-    assert rest is not None
-    task = asyncio.create_task(rest)
     answer.set_result(1)
     assert await task == 2
 
@@ -45,9 +45,7 @@ async def test_a_cancelled_task_is_told_where_it_waits_also_before_its_first_tur
             raise
 
     for turns in (0, 2):
-        _, rest = begun(waits())
-        assert rest is not None
-        task = asyncio.create_task(rest)
+        task = begun(waits())
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()

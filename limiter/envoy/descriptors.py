@@ -18,6 +18,7 @@ from limiter.attributes import FIX, canonical_name
 from limiter.envoy.messages import RateLimitRequest
 from limiter.identity import KEY_BYTES_MAX, VALUE_BYTES_MAX, Identifier
 from limiter.matcher import Identity
+from limiter.memo import Memo
 from limiter.question import PATH_CHARS_MAX
 from limiter.verdict import Request
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX
@@ -71,7 +72,7 @@ class Reader:
     def __init__(self, identifier: Identifier, mapping: str = "") -> None:
         self._identifier = identifier
         self._meanings = _MEANINGS | meanings(mapping)
-        self._before: dict[bytes, Call] = {}  # by what a message hashes to: keys of clients are not kept
+        self._before: Memo[bytes, Call] = Memo(KEPT_MAX)  # by what a message hashes to: keys of clients are not kept
 
     def read(self, message: bytes) -> Call:
         """Raises `BadMessageError` naming the field that cannot be taken."""
@@ -81,9 +82,7 @@ class Reader:
         call = self._before.get(of)
         if call is None:
             call = self._read(message)
-            if len(self._before) >= KEPT_MAX:
-                self._before.clear()
-            self._before[of] = call
+            self._before.put(of, call)
         return call
 
     def _read(self, message: bytes) -> Call:

@@ -2,9 +2,10 @@
 
 `floodwarden bench rls` calls `run()`; it starts a Redis and a limiter process of its own, which publishes to nobody.
 Both sides are asked by clients of one kind, in a process of their own: bytes packed once, one connection on asyncio,
-a future a reply (PINGs by sixteen connections, for Redis answers one connection in order). The Python client of gRPC,
-which costs more than the call, is shown beside. An `exact` call asks Redis for one limit; a `leased` one, as limits
-are when nothing is said, is answered from what the limiter has on lease.
+a future a reply (PINGs by sixteen connections, for Redis answers one connection in order). Beside: the Python client
+of gRPC, which costs more than the call, and a `floor`, a process that does nothing but hand calls to Redis. An `exact`
+call asks Redis for one limit; a `leased` one, as limits are when nothing is said, is answered from what the limiter
+has on lease.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import grpc
 import ngh2
-from limiter_process import limiter
+from limiter_process import START_S, limiter
 from redis.asyncio import Redis
+from servers import free_port
 
 from floodwarden import embedded
 from limiter.envoy.messages import RateLimitRequest, RateLimitResponse
@@ -42,11 +49,11 @@ limits:
 
 def run() -> dict[str, Any]:
     """p50 and p99 in microseconds of one call, and calls a second, at one client and at sixteen."""
-    with embedded.redis() as url, limiter(url, _POLICY) as (_, port):
-        figures = asyncio.run(_measure(url, port))
+    with embedded.redis() as url, limiter(url, _POLICY) as (_, port), _floor(url) as floor_port:
+        figures = asyncio.run(_measure(url, port, floor_port))
     ratios = {
         f"{what}_{label}_at_{n}_to_ping": round(figures[f"{what}_{label}_at_{n}"] / figures[f"ping_{label}_at_{n}"], 2)
-        for what in (*KINDS, "grpcio_client")
+        for what in (*KINDS, "floor", "grpcio_client")
         for n in (1, AT_ONCE)
         for label in ("p50", "p99")
     }
@@ -102,9 +109,32 @@ class Wire(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def _measure(url: str, port: int) -> dict[str, float]:
-    loop = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(Wire, "127.0.0.1", port)
+@contextmanager
+def _floor(url: str) -> Iterator[int]:
+    port = free_port()
+    program = Path(__file__).with_name("rls_floor.py")
+    redis_port = urlsplit(url).port
+    process = subprocess.Popen([sys.executable, str(program), str(port), str(redis_port)], env=os.environ)
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _connected(port: int) -> Wire:
+    until_s = time.monotonic() + START_S
+    while True:
+        try:
+            return (await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", port))[1]
+        except OSError:
+            if time.monotonic() > until_s:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def _measure(url: str, port: int, floor_port: int) -> dict[str, float]:
+    wire, floor = await _connected(port), await _connected(floor_port)
     pings = [Redis.from_url(url) for _ in range(AT_ONCE)]
     questions = {kind: [_question(kind, n) for n in range(CLIENTS)] for kind in KINDS}
     packed = {kind: [b"\0" + len(one).to_bytes(4, "big") + one for one in found] for kind, found in questions.items()}
@@ -119,6 +149,7 @@ async def _measure(url: str, port: int) -> dict[str, float]:
             "ping": lambda at: pings[at % AT_ONCE].ping(),
             "exact": lambda at: wire.call(packed["exact"][at % CLIENTS]),
             "leased": lambda at: wire.call(packed["leased"][at % CLIENTS]),
+            "floor": lambda at: floor.call(packed["exact"][at % CLIENTS]),
             "grpcio_client": lambda at: stub(questions["leased"][at % CLIENTS]),
         }
         figures: dict[str, float] = {}

@@ -17,8 +17,10 @@ from limiter.ingest import mapping_file
 from limiter.ingest.fields import RECORD_BYTES_MAX, Fields
 from limiter.ingest.mapping import Path as FieldPath
 from limiter.ingest.mapping import Source
+from limiter.ingest.metrics import Metrics
 from limiter.ingest.reader import Read, reader
-from limiter.ingest.seen import Seen
+from limiter.ingest.seen import Seen, marks
+from limiter.ingest.taken import TakenIds
 from schemas import codec
 from schemas.decision import Decision
 from schemas.errors import BadMessageError
@@ -261,7 +263,7 @@ def test_an_event_is_taken_once_by_the_first_id_it_has(tmp_path: Path) -> None:
 def test_the_last_ids_are_known_and_no_new_one_is_held_back(ids: list[int], kept: int) -> None:
     seen, told = Seen(kept), []
     for at in range(0, len(ids), 7):
-        told += seen.fresh(ids[at : at + 7])
+        told += seen.fresh(marks(ids[at : at + 7]))
         assert len(seen) <= 2 * kept + 14
     for at, (one, fresh) in enumerate(zip(ids, told, strict=True)):
         before = ids[:at]
@@ -269,6 +271,30 @@ def test_the_last_ids_are_known_and_no_new_one_is_held_back(ids: list[int], kept
         newest = list(dict.fromkeys(reversed(before)))[:kept]
         if one in newest[: max(0, kept - 7)]:
             assert not fresh
+
+
+def test_marks_are_of_texts_and_numbers_alike_and_none_is_no_event() -> None:
+    assert marks(["a", "b"]) == marks(["a", "b", 7])[:2]
+    assert marks([7, None, "\ud800"])[:2] == [marks(["7"])[0], 0]
+    assert Seen(9).fresh([0, 0]) == [True, True]
+
+
+def test_what_the_broker_has_is_known_to_the_next_process_within_its_bound(tmp_path: Path) -> None:
+    metrics = Metrics()
+    taken = TakenIds(tmp_path, "gate", 100, metrics)
+    assert taken.known() == ([], [])
+    for first in range(1, 1000, 30):
+        taken.keep([0, *range(first, first + 30)])
+        with (tmp_path / "ingest/gate.ids").open("ab") as file:
+            file.write(b"torn")
+    older, younger = TakenIds(tmp_path, "gate", 100, metrics).known()
+    assert (older + younger)[-1] == 1020
+    assert older + younger == list(range(1020 - len(older + younger) + 1, 1021))
+    assert 100 <= len(older + younger) <= 300
+    assert not metrics.registry.get_sample_value("floodwarden_ingest_position_errors_total", {"source": "gate"})
+    (tmp_path / "file").touch()
+    TakenIds(tmp_path / "file", "gate", 100, metrics).keep([1])
+    assert metrics.registry.get_sample_value("floodwarden_ingest_position_errors_total", {"source": "gate"}) == 1
 
 
 def test_records_named_as_ours_need_no_mapping_and_a_misspelt_field_is_found(tmp_path: Path) -> None:

@@ -276,8 +276,14 @@ def test_what_is_posted_is_in_the_topic_before_it_is_answered(broker: str, topic
         ):
             assert one.post(path, body, **headers)[0] == code, (path, body[:20], code)
         assert one.get("/healthz") == (200, "ok\n")
+        one.kill()
+        one.start()
+        known = {"accepted": 0, "duplicates": 100}
+        assert one.post(to, many) == (202, known), "what was answered before kill -9 is known after it"
+        assert one.post(to, encoded(event(104))[0])[1]["accepted"] == 1
+        assert one.post("/v1/ingest/log", line)[1]["accepted"] == 1
         (check,) = doctor_services.ingest(settings.model_copy(update={"ingest": tmp_path / "ingest.yaml"}))
-        assert (check.level, check.seen[:40]) == ("ok", "post, log: 104 decisions since it began,")
+        assert (check.level, check.seen[:40]) == ("ok", "post, log: 2 decisions since it began, 0")
         one.stop()
 
 

@@ -26,6 +26,7 @@ from limiter.ingest.metrics import Metrics
 from limiter.ingest.outlet import Outlet
 from limiter.ingest.reader import reader
 from limiter.ingest.source import Intake
+from limiter.ingest.taken import TakenIds
 from limiter.ingest.topic import TopicSource
 from limiter.ingest.web import PostSource, create_app
 from schemas.errors import SettingsError
@@ -102,7 +103,11 @@ class Ingest:
             self._running[source.name] = FilesSource(self._settings, source, intake)
 
     def _intake(self, source: Source) -> Intake:
-        return Intake(source, reader(source, self._identifier.key_id), self._outlet, self.metrics)
+        key_id = self._identifier.key_id
+        if not source.mapping.event_id:
+            return Intake(source, reader(source, key_id), self._outlet, self.metrics)
+        taken = TakenIds(self._settings.data_dir, source.name, source.ids_kept, self.metrics)
+        return Intake(source, reader(source, key_id, taken.known()), self._outlet, self.metrics, taken)
 
 
 def with_secrets(source: Source) -> Source:

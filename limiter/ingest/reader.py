@@ -16,7 +16,7 @@ from limiter.ingest import texts
 from limiter.ingest.columns import Columns
 from limiter.ingest.fields import Column, Decoded, Fields
 from limiter.ingest.mapping import Format, Path, Source
-from limiter.ingest.seen import Seen
+from limiter.ingest.seen import Seen, marks
 from schemas import codec
 from schemas import decision as d
 from schemas.access_log import LINE_BYTES_MAX, AccessLog, LineError, Table
@@ -24,13 +24,16 @@ from schemas.decision import Decision
 from schemas.errors import BadMessageError
 
 ROWS_MAX: Final = 4_000  # of one batch
+Known = tuple[Sequence[int], Sequence[int]]
+"""Marks of events that were taken before: older ones, younger ones."""
 
 
 @dataclass(slots=True)
 class Read:
-    """What values came to: batches, and of which value what could not be taken and why."""
+    """What values came to: batches, marks of their events, and of which value what could not be taken and why."""
 
     batches: list[pa.RecordBatch] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
     bad: list[tuple[int, bytes, BadMessageError]] = field(default_factory=list)
     duplicates: int = 0
 
@@ -48,22 +51,22 @@ class Reader(Protocol):
         ...
 
 
-def reader(source: Source, key_id: Callable[[str], str]) -> Reader:
-    """The reader of a source."""
+def reader(source: Source, key_id: Callable[[str], str], known: Known = ((), ())) -> Reader:
+    """The reader of a source of which the events `known` were taken before."""
     if source.format is Format.JSON:
-        return JsonReader(source, key_id)
+        return JsonReader(source, key_id, known)
     return LogReader(source)
 
 
 class JsonReader:
     """Records in JSON: an object a value, an array of them, or one a line."""
 
-    def __init__(self, source: Source, key_id: Callable[[str], str]) -> None:
+    def __init__(self, source: Source, key_id: Callable[[str], str], known: Known = ((), ())) -> None:
         means = source.mapping
         self._fields = Fields(means.paths, exact=means.exact)
         self._columns = Columns(means, key_id)
         self._event_id = means.event_id
-        self._seen = Seen(source.ids_kept)
+        self._seen = Seen(source.ids_kept, known)
 
     def read(self, values: Sequence[bytes]) -> Read:
         """Decisions of `values` in their order."""
@@ -90,10 +93,13 @@ class JsonReader:
         ids = columns[self._event_id[0]]
         for path in self._event_id[1:]:
             ids = [other if one is None else one for one, other in zip(ids, columns[path], strict=True)]
-        fresh = self._seen.fresh(one for one, good in zip(ids, kept.tolist(), strict=True) if good)
+        given = marks(ids if kept.all() else [one for one, good in zip(ids, kept.tolist(), strict=True) if good])
+        fresh = self._seen.fresh(given)
         repeated = len(fresh) - sum(fresh)
         if not repeated:
+            found.marks += given
             return batch
+        found.marks += [mark for mark, new in zip(given, fresh, strict=True) if new]
         found.duplicates += repeated
         return batch.filter(pa.array(fresh))
 

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from xxhash import xxh3_64_intdigest
+
+
+def marks(ids: Sequence[Any]) -> list[int]:
+    """For each id 64 bits that are the same in every process; 0 for None, no id."""
+    try:
+        return list(map(xxh3_64_intdigest, ids))
+    except (TypeError, UnicodeEncodeError):  # numbers, or none
+        return [0 if one is None else xxh3_64_intdigest(str(one).encode("utf-8", "surrogatepass")) for one in ids]
 
 
 class Seen:
-    """Remembers the last `kept` to `2 * kept` ids by 64-bit hash, about 100 bytes each."""
+    """Remembers the last `kept` to `2 * kept` events by their marks, about 100 bytes each; at first those of `known`.
 
-    def __init__(self, kept: int) -> None:
+    `known` is older ones and younger ones, as two sets of at most `kept`.
+    """
+
+    def __init__(self, kept: int, known: tuple[Iterable[int], Iterable[int]] = ((), ())) -> None:
         self._kept = kept
-        self._young: set[int] = set()
-        self._old: set[int] = set()
+        self._old, self._young = set(known[0]), set(known[1])
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def fresh(self, ids: Iterable[object]) -> list[bool]:
-        """For each id whether it is new; None, no id, always is. It is remembered from here on."""
-        given = list(ids)
-        marks = list(map(hash, given))
-        distinct = set(marks)
-        if len(distinct) == len(marks) and None not in given and self._holds_none_of(distinct):
+    def fresh(self, given: Sequence[int]) -> list[bool]:
+        """For each mark whether it is new; 0 always is. It is remembered from here on."""
+        distinct = set(given)
+        if len(distinct) == len(given) and 0 not in distinct and self._holds_none_of(distinct):
             self._make_room(len(distinct))
             self._young |= distinct
-            return [True] * len(marks)
-        return [one is None or self._add(mark) for one, mark in zip(given, marks, strict=True)]
+            return [True] * len(given)
+        return [not mark or self._add(mark) for mark in given]
 
-    def _holds_none_of(self, marks: set[int]) -> bool:
-        return marks.isdisjoint(self._young) and marks.isdisjoint(self._old)
+    def _holds_none_of(self, distinct: set[int]) -> bool:
+        return distinct.isdisjoint(self._young) and distinct.isdisjoint(self._old)
 
     def _make_room(self, count: int) -> None:
         if len(self._young) + count > self._kept:

@@ -13,6 +13,7 @@ from limiter.ingest.mapping import Format, Source
 from limiter.ingest.metrics import Metrics
 from limiter.ingest.outlet import Outlet, Ticket
 from limiter.ingest.reader import Read, Reader
+from limiter.ingest.taken import TakenIds
 from schemas import topics
 from schemas.dead_letter import Origin
 
@@ -28,6 +29,8 @@ class Intake:
     reader: Reader
     outlet: Outlet
     metrics: Metrics
+    taken: TakenIds | None = None
+    """Where marks of events are kept once the broker has them; None where the source names no event."""
 
     def take(self, values: Sequence[bytes], origin: Callable[[int], Origin]) -> tuple[Read, Ticket]:
         """Publishes the decisions of `values`, waiting for room; `origin` says where each of them stood."""
@@ -45,4 +48,10 @@ class Intake:
         self.metrics.size_bytes.labels(name).inc(sum(map(len, values)))
         self.metrics.duplicates.labels(name).inc(read.duplicates)
         self.metrics.read_seconds.labels(name).observe(time.perf_counter() - began_s)
-        return read, self.outlet.send(parcels, lambda: self.metrics.decisions.labels(name).inc(rows))
+
+        def arrived() -> None:
+            if self.taken is not None and read.marks:
+                self.taken.keep(read.marks)
+            self.metrics.decisions.labels(name).inc(rows)
+
+        return read, self.outlet.send(parcels, arrived)

@@ -23,7 +23,9 @@ _COMMIT_EVERY_S: Final = 0.2
 _HAND_OVER_S: Final = 5.0
 _LAG_EVERY_S: Final = 1.0
 log = structlog.get_logger("ingest.topic")
-Offsets = dict[tuple[str, int], int]
+_ERROR, _VALUE, _PARTITION, _OFFSET = Message.error, Message.value, Message.partition, Message.offset
+Offsets = dict[int, int]
+"""By partition."""
 
 
 class TopicSource:
@@ -67,14 +69,17 @@ class TopicSource:
             self._consumer.close()
 
     def _turn(self) -> None:
-        messages = [message for message in self._consumer.consume(CHUNK, _WAIT_S) if not self._failed(message)]
+        messages = self._consumer.consume(CHUNK, _WAIT_S)
+        if any(map(_ERROR, messages)):
+            messages = [message for message in messages if not self._failed(message)]
         if messages:
 
             def origin(at: int) -> Origin:
                 return Origin(self._at.topic, messages[at].partition(), messages[at].offset(), self._name)
 
-            _, ticket = self._intake.take([message.value() or b"" for message in messages], origin)
-            self._pending.append((ticket, {(m.topic(), m.partition()): m.offset() + 1 for m in messages}))
+            _, ticket = self._intake.take([value or b"" for value in map(_VALUE, messages)], origin)
+            ends = dict(zip(map(_PARTITION, messages), map(_OFFSET, messages), strict=True))  # the last of each
+            self._pending.append((ticket, {partition: offset + 1 for partition, offset in ends.items()}))
         while self._pending and (self._pending[0][0].done or len(self._pending) > _CHUNKS_MAX):
             ticket, offsets = self._pending[0]
             if not ticket.wait(_WAIT_S):
@@ -93,7 +98,7 @@ class TopicSource:
         if not self._done:
             return
         done, self._done = self._done, {}
-        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in done.items()]
+        places = [TopicPartition(self._at.topic, partition, offset) for partition, offset in done.items()]
         try:
             self._consumer.commit(offsets=places, asynchronous=not wait)
         except KafkaException as error:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from enforcer import guardrails
 from enforcer.errors import CommandError
-from enforcer.plan import lifted
+from enforcer.plan import AUTO, lifted
 from enforcer.reputation import Listed, Rules, Sync, sync
 from enforcer.scope import Change, Scope
 from enforcer.session import Result, now_ms, session
@@ -176,6 +176,33 @@ def allow_list(settings: Settings) -> list[Action]:
         return _newest_first(opened.in_force(ActionKind.ALLOW))
 
 
+def stop(settings: Settings, seconds: int, reason: str, by: By) -> Result:
+    """Stop automation for `seconds`: what it decided is lifted now, and it decides nothing until then, or `resume`.
+
+    What people asked for stays. Alerts go on, and say what would have been done.
+    """
+    everything = Target(kind=TargetKind.GLOBAL, value="*")
+    with session(settings) as opened:
+        auto = tuple(a for a in opened.in_force(*_RESTRICTS) if a.owner == AUTO)
+        hold = _action(settings, ActionKind.HOLD, everything, seconds, reason, by)
+        return opened.carry_out([hold, *_lifts(opened.in_force(ActionKind.HOLD), by, "stopped anew")], also_gone=auto)
+
+
+def resume(settings: Settings, by: By, reason: str = "") -> Result:
+    """Let automation decide again. What it had decided before does not come back without new evidence."""
+    with session(settings) as opened:
+        found = opened.in_force(ActionKind.HOLD)
+        if not found:
+            raise CommandError("not_found", "stop", "automation is not stopped", "see `actions`")
+        return opened.carry_out(_lifts(found, by, reason))
+
+
+def holds(settings: Settings) -> list[Action]:
+    """What stops automation now."""
+    with session(settings) as opened:
+        return _newest_first(opened.in_force(ActionKind.HOLD))
+
+
 def brownout_set(
     settings: Settings, level: int, seconds: int, reason: str, by: By, *, scope: Scope = EVERYONE
 ) -> Result:
@@ -247,7 +274,7 @@ def _again(settings: Settings, action: Action, seconds: int, reason: str, by: By
 
 
 def _in_bounds(settings: Settings, kind: ActionKind, seconds: int) -> None:
-    most = ALLOW_SECONDS_MAX if kind is ActionKind.ALLOW else settings.action_seconds_max
+    most = ALLOW_SECONDS_MAX if kind in (ActionKind.ALLOW, ActionKind.HOLD) else settings.action_seconds_max
     if not 1 <= seconds <= most:
         other = f"or set {PREFIX}ALLOWLIST, which has no end"
         fix = other if kind is ActionKind.ALLOW else f"raise {PREFIX}ACTION_SECONDS_MAX"

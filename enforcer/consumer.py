@@ -129,7 +129,7 @@ class _Shell:
                 ledger,
                 writer,
                 self.watch,
-                observe=lambda action: self._planner.observe(action, clock_ms()),
+                observe=lambda action, old: self._planner.observe(action, clock_ms(), replayed=old),
                 changed=self.lapi.apply,
             )
             self._projector = projector
@@ -188,7 +188,7 @@ class _Shell:
     async def _tick(self, projector: Projector, publisher: Publisher) -> None:
         """End what has run out, forget what is long gone, see that the snapshot is ours; forever."""
         await projector.begun.wait()
-        await publisher.actions(self._planner.allowlist_lifts(clock_ms()))
+        await publisher.actions(self._planner.lifts(clock_ms()))
         verified = 0.0
         while not self._stopping:
             await publisher.actions(projector.ledger.due(clock_ms()))

@@ -104,6 +104,11 @@ def network_of(target: Target) -> Network | None:
         return None
 
 
+def stopped(hold: Action | None) -> Refusal | None:
+    """Whether `hold` lets nothing automatic be done."""
+    return None if hold is None else Refusal("stopped", f"automation is stopped by {hold.owner}: {hold.reason}")
+
+
 def protected(target: Target, allowed: Allowlist, proxies: Allowlist) -> Refusal | None:
     """Whether `target` is one automation may never touch."""
     if entry := allowed.covering(target):

@@ -14,7 +14,7 @@ from enforcer.plan import STRENGTH, expired
 from schemas.action import Action, ActionKind, ActionStatus, Target
 
 RETRY_MS: Final = 5_000
-_SHOWN: Final = {**STRENGTH, ActionKind.ALLOW: 9, ActionKind.BROWNOUT: 8}
+_SHOWN: Final = {**STRENGTH, ActionKind.ALLOW: 9, ActionKind.BROWNOUT: 8, ActionKind.HOLD: 0}
 
 
 class Op(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,7 @@ import xxhash
 
 from enforcer import guardrails
 from enforcer.covered import Covered, serves
-from enforcer.guardrails import Caps, Refusal
+from enforcer.guardrails import Caps, Refusal, protected
 from enforcer.ladder import Ladder
 from enforcer.standing import Standing
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
@@ -110,26 +111,31 @@ class Planner:
         self._standing.observe(action)
         return (action,)
 
-    def observe(self, action: Action, now_ms: int) -> tuple[Action, ...]:
-        """Take in an action from `actions`; where it allows a target, the lifts of what restricts that target."""
+    def observe(self, action: Action, now_ms: int, *, replayed: bool = False) -> tuple[Action, ...]:
+        """Take in an action from `actions`; the lifts of what may not stay in force now that it is known.
+
+        None while the topic is `replayed`: what ended is then still to come. `lifts` has them all once it has been read.
+        """
         self._standing.expire(now_ms)
         if action.expires_ms <= now_ms and action.status is ActionStatus.ACTIVE:
             action = expired(action)
         self._standing.observe(action)
-        if action.kind is not ActionKind.ALLOW or action.status is not ActionStatus.ACTIVE:
+        if replayed or action.status is not ActionStatus.ACTIVE:
             return ()
-        return self.allowlist_lifts(now_ms)
+        if action.kind in (ActionKind.ALLOW, ActionKind.HOLD):
+            return self.lifts(now_ms)
+        return self._lift([action] if guardrails.restricts(action) else [], now_ms)
 
-    def allowlist_lifts(self, now_ms: int) -> tuple[Action, ...]:
-        """Lifts of everything in force on a target that the allowlist protects."""
-        lifts = [
-            lifted(action, now_ms, AUTO, f"on the allowlist ({entry})")
-            for action in self._standing.restricting()
-            if (entry := self._standing.allowed.covering(action.target))
-        ]
+    def lifts(self, now_ms: int) -> tuple[Action, ...]:
+        """Lifts of what may not be in force: on a target of the allowlist, or automatic while automation is stopped."""
+        return self._lift(self._standing.restricting(), now_ms)
+
+    def _lift(self, actions: Iterable[Action], now_ms: int) -> tuple[Action, ...]:
+        why = ((action, self._standing.why_not(action)) for action in actions)
+        lifts = tuple(lifted(action, now_ms, AUTO, reason) for action, reason in why if reason)
         for lift in lifts:
             self._standing.observe(lift)
-        return tuple(lifts)
+        return lifts
 
     def _answer(self, alert: Alert, target: Target, now_ms: int) -> Action | None:
         kind = _kind(alert)
@@ -195,7 +201,8 @@ class Planner:
             return Refusal("no_address", f"{action.target.value[:80]!r} is no address")
         if not guardrails.restricts(action):
             return None
-        if refusal := guardrails.protected(action.target, self._standing.allowed, self._proxies):
+        standing = self._standing
+        if refusal := guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies):
             return refusal
         if now_ms - alert.last_ms > action.expires_ms - action.created_ms:
             ago = _words((now_ms - alert.last_ms) // 1000)

@@ -47,10 +47,10 @@ class Projector:
         writer: Writer,
         watch: Watch,
         *,
-        observe: Callable[[Action], Sequence[Action]],
+        observe: Callable[[Action, bool], Sequence[Action]],
         changed: Callable[[Change], None],
     ) -> None:
-        """`observe` gives what to publish about an action; `changed` hears what comes into and goes out of force."""
+        """`observe` gives what to publish about an action, which may be of before our start; `changed` hears what comes into and goes out of force."""
         self.ledger = ledger
         self.begun = asyncio.Event()  # the topic has been read as far as it went at the start
         self.ready = asyncio.Event()  # and Redis is what it says
@@ -75,7 +75,7 @@ class Projector:
         folded = self.ledger.fold(uid, action, record.partition, record.offset)
         answers = [folded.again] if folded.again is not None else []
         if action is not None:
-            answers += self._observe(action)
+            answers += self._observe(action, not self.begun.is_set())
         if folded.change is not None:
             self._changed(folded.change)
             if self.begun.is_set():

@@ -39,6 +39,12 @@ class Standing:
         self._rungs: OrderedDict[str, ladder.Rung] = OrderedDict()
         self.minute = guardrails.Minute(minute_max)
         self.allowed = guardrails.Allowlist(self._static)
+        self._holds: dict[str, Action] = {}
+
+    @property
+    def hold(self) -> Action | None:
+        """What stops automation, the longest of several; None: nothing does."""
+        return max(self._holds.values(), key=lambda action: (action.expires_ms, action.uid), default=None)
 
     @property
     def clients_under_action(self) -> int:
@@ -64,6 +70,13 @@ class Standing:
     def restricting(self) -> list[Action]:
         """Every action in force that a client feels."""
         return [action for action in self._active.values() if guardrails.restricts(action)]
+
+    def why_not(self, action: Action) -> str:
+        """Why `action` may not stay in force; empty where it may."""
+        if entry := self.allowed.covering(action.target):
+            return f"on the allowlist ({entry})"
+        refusal = guardrails.stopped(self.hold) if automatic(action) else None
+        return refusal.reason if refusal else ""
 
     def observe(self, action: Action) -> None:
         """Know `action` as it is told."""
@@ -109,6 +122,8 @@ class Standing:
             self._under[key] = self._under.get(key, 0) + 1
         if action.kind is ActionKind.ALLOW:
             self.allowed.add(action.target)
+        if action.kind is ActionKind.HOLD:
+            self._holds[action.uid] = action
 
     def _end(self, uid: str, ended_ms: int) -> None:
         _put(self._ended, uid, ended_ms, ENDED_MAX)
@@ -116,6 +131,7 @@ class Standing:
         if action is None:
             return
         key = action.target.key
+        self._holds.pop(uid, None)
         _discard(self._by_target, key, uid)
         if _burdens(action):
             self._under[key] -= 1

@@ -42,6 +42,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(throttle, name="throttle", rich_help_panel=CONTROL)
     app.add_typer(allow, name="allow", rich_help_panel=CONTROL)
     app.add_typer(brownout, name="brownout", rich_help_panel=CONTROL)
+    app.command("stop", rich_help_panel=CONTROL)(stop)
+    app.command("resume", rich_help_panel=CONTROL)(resume)
     app.command("undo", rich_help_panel=CONTROL)(undo)
     app.command("actions", rich_help_panel=CONTROL)(actions)
     app.command("alerts", rich_help_panel=CONTROL)(alerts)
@@ -122,6 +124,24 @@ def brownout_clear(*, reason: Reason = "", by: By = "", as_json: Json = False) -
     tell(command.brownout_clear(settings_of.load(), who(by), reason), as_json=as_json)
 
 
+def stop(*, duration: For = "1d", reason: Reason = "by command", by: By = "", as_json: Json = False) -> None:
+    """Stop automation, now: everything it decided is lifted, and it decides nothing until `resume`.
+
+    What people asked for stays in force, and alerts go on: they say what would have been done.
+    """
+    from enforcer import command
+
+    result = command.stop(settings_of.load(), seconds_of(duration), reason, who(by))
+    tell(result, as_json=as_json)
+
+
+def resume(*, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
+    """Let automation act again, on what it sees from now on."""
+    from enforcer import command
+
+    tell(command.resume(settings_of.load(), who(by), reason), as_json=as_json)
+
+
 def undo(
     action_uid: Annotated[str, typer.Argument(help="the action, or the first characters of it; `actions` shows them")],
     *,
@@ -140,7 +160,7 @@ def actions(*, as_json: Json = False) -> None:
     from enforcer import command
 
     settings = settings_of.load()
-    found = [*command.deny_list(settings), *command.allow_list(settings)]
+    found = [*command.holds(settings), *command.deny_list(settings), *command.allow_list(settings)]
     shed = command.brownout_status(settings)
     list_actions([*found, shed] if shed else found, as_json=as_json)
 

@@ -97,6 +97,8 @@ def list_actions(found: Sequence[Action], *, as_json: bool) -> None:
 
 def what_of(action: Action) -> str:
     """What is done."""
+    if action.kind == "hold":
+        return "stop of automation"
     of = f" {action.limit}" if action.limit else ""
     if action.rate is not None:
         return f"{action.kind}{of} to {action.rate.tokens} in {action.rate.period_ms / 1000:g} s"

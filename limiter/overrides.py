@@ -38,6 +38,7 @@ _AT: Final = {
     TargetKind.GLOBAL: 5, TargetKind.ASN: 6, TargetKind.COUNTRY: 7,
 }  # fmt: skip
 _Heads = list[tuple[int, int | None, str]]  # first row, and what proves it: a network's number, else the text
+_NO_MATTER: Final = frozenset({ActionKind.NOTICE, ActionKind.HOLD})  # recorded, and told to the enforcer
 _RANK: Final = {ActionKind.ALLOW: KEPT, ActionKind.BROWNOUT: KEPT}
 
 
@@ -76,7 +77,7 @@ class Overrides:
         """
         one = order(action) if isinstance(action, Action) else action
         ended = one.status is not ActionStatus.ACTIVE or one.expires_ms <= now_ms
-        if ended or one.kind is ActionKind.NOTICE:
+        if ended or one.kind in _NO_MATTER:
             self.remove(one.uid)
             return True
         table, key, check = self._place(one.target.kind, one.target.value)

@@ -66,7 +66,7 @@ def combined(matching: Sequence[Entry]) -> Ruling:
                 throttles.append(entry)
             case ActionKind.BROWNOUT:
                 level = max(level, entry.level)
-            case ActionKind.NOTICE:
+            case ActionKind.NOTICE | ActionKind.HOLD:
                 pass
             case _:
                 assert_never(entry.kind)

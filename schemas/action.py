@@ -17,7 +17,8 @@ FACTOR_MAX: Final = 100.0
 class ActionKind(StrEnum):
     """What is done. A throttle multiplies limits by `factor` or replaces them by `rate`; a brownout has a `level` 0..4.
 
-    Either may also raise a limit, for a client that needs more for a while.
+    Either may also raise a limit, for a client that needs more for a while. A hold stops automation: until it ends,
+    nothing automatic is in force; what people asked for stays.
     """
 
     NOTICE = "notice"
@@ -26,6 +27,7 @@ class ActionKind(StrEnum):
     THROTTLE = "throttle"
     BROWNOUT = "brownout"
     ALLOW = "allow"
+    HOLD = "hold"
 
 
 class TargetKind(StrEnum):

@@ -54,6 +54,16 @@ def test_a_day_of_commands(world: World) -> None:
         assert taken_back.version == done.version + 1
         assert command.deny_list(settings) == []
 
+        world.send(alert("203.0.113.30"))
+        world.wait_for("203.0.113.30")
+        stopped = command.stop(settings, 600, "customers call", "ann")
+        assert [a.target.value for a in stopped.also_lifted] == ["203.0.113.30"]
+        assert command.deny_list(settings) == []
+        world.send(alert("203.0.113.31"))
+        eventually(lambda: any(a.status == "refused" and "stopped by cli:ann" in a.reason for a in world.actions()))
+        assert [a.kind for a in command.holds(settings)] == [ActionKind.HOLD]
+        command.resume(settings, "ann")
+
         world.send(alert())
         world.wait_for("203.0.113.7")
         command.deny_remove(settings, "ip", "203.0.113.7", "bob", "our own scanner")

@@ -40,6 +40,50 @@ def update(of: Alert, at_ms: int, **changes: Any) -> Alert:
     return of.model_copy(update={"status": Status.UPDATE, "last_ms": at_ms} | changes)
 
 
+def hold(**changes: Any) -> Action:
+    fields: dict[str, Any] = {
+        "uid": "h1", "kind": ActionKind.HOLD, "status": ActionStatus.ACTIVE, "owner": "cli:ann",
+        "target": Target(kind=TargetKind.GLOBAL, value="*"), "reason": "customers call", "created_ms": NOW,
+        "expires_ms": NOW + 60 * MINUTE,
+    }  # fmt: skip
+    return Action(**(fields | changes))
+
+
+def test_a_stop_lifts_what_automation_decided_and_lets_it_decide_nothing_until_it_ends() -> None:
+    planner = Planner(CONFIG)
+    auto = consider(planner, alert())
+    by_hand = auto.model_copy(update={"uid": "m1", "owner": "cli:bob", "alert_uid": None})
+    planner.observe(by_hand, NOW)
+    lifts = planner.observe(hold(), NOW + 10)
+    assert [(a.uid, a.status, a.ended_by) for a in lifts] == [(auto.uid, ActionStatus.LIFTED, "auto")]
+    assert lifts[0].ended_reason == "automation is stopped by cli:ann: customers call"
+    refused = consider(planner, alert("203.0.113.8"), NOW + 20)
+    assert refused.status is ActionStatus.REFUSED
+    assert "automation is stopped by cli:ann: customers call" in refused.reason
+    planner.observe(lifted(hold(), NOW + 30, "cli:ann", "over"), NOW + 30)
+    again = consider(planner, update(alert("203.0.113.8"), NOW + 40), NOW + 50)
+    assert (again.status, again.kind) == (ActionStatus.ACTIVE, ActionKind.DENY)
+
+
+def test_an_enforcer_that_starts_while_automation_is_stopped_lifts_what_slipped_through() -> None:
+    first, heir = Planner(CONFIG), Planner(CONFIG)
+    auto = consider(first, alert())
+    heir.observe(hold(), NOW, replayed=True)
+    assert heir.observe(auto, NOW + 5, replayed=True) == ()
+    assert [a.uid for a in heir.lifts(NOW + 10)] == [auto.uid]
+    late = consider(first, alert("203.0.113.8"))  # by another that had not heard of the stop yet
+    assert [a.uid for a in heir.observe(late, NOW + 20)] == [late.uid]
+
+
+def test_a_stop_or_an_allow_that_is_over_lifts_nothing_when_the_topic_is_read_again() -> None:
+    first, heir = Planner(CONFIG), Planner(CONFIG)
+    over = lifted(hold(), NOW + 10, "cli:ann", "over")
+    auto = consider(first, alert(), NOW + 20)
+    for action in (auto, hold(), over):  # of two partitions, the later one read first
+        assert heir.observe(action, NOW + 60, replayed=True) == ()
+    assert heir.lifts(NOW + 60) == ()
+
+
 def test_a_denial_carries_why_how_long_by_whom_and_since_when() -> None:
     action = consider(Planner(CONFIG), alert(route="/login"))
     assert (action.kind, action.status, action.target.key) == (ActionKind.DENY, ActionStatus.ACTIVE, "ip:203.0.113.7")

@@ -8,7 +8,7 @@ from typing import Final
 
 import xxhash
 
-from enforcer import guardrails
+from enforcer import guardrails, wording
 from enforcer.covered import Covered, serves
 from enforcer.guardrails import Caps, Refusal, protected
 from enforcer.ladder import Ladder
@@ -21,19 +21,12 @@ from schemas.targets import target as target_of
 
 AUTO: Final = "auto"
 RENEW_MS_MAX: Final = 30_000
-SUMMARY_CHARS_MAX: Final = 500
 STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
 _KIND: Final = {
     Answer.NOTICE: ActionKind.NOTICE,
     Answer.CHALLENGE: ActionKind.CHALLENGE,
     Answer.THROTTLE: ActionKind.THROTTLE,
     Answer.DENY: ActionKind.DENY,
-}
-_DONE: Final = {
-    ActionKind.NOTICE: "Noted",
-    ActionKind.THROTTLE: "Throttled",
-    ActionKind.CHALLENGE: "Challenged",
-    ActionKind.DENY: "Denied",
 }
 
 
@@ -114,7 +107,7 @@ class Planner:
     def observe(self, action: Action, now_ms: int, *, replayed: bool = False) -> tuple[Action, ...]:
         """Take in an action from `actions`; the lifts of what may not stay in force now that it is known.
 
-        None while the topic is `replayed`: what ended is then still to come. `lifts` has them all once it has been read.
+        None while the topic is `replayed`: what ended is then still to come, and `lifts` tells when all has been read.
         """
         self._standing.expire(now_ms)
         if action.expires_ms <= now_ms and action.status is ActionStatus.ACTIVE:
@@ -170,7 +163,7 @@ class Planner:
             target=target,
             route=alert.route,
             factor=self._config.throttle_factor if kind is ActionKind.THROTTLE else None,
-            reason=_reason(_DONE[kind], alert, seconds, step),
+            reason=wording.done(kind, alert, seconds, step),
             rule=alert.rule,
             model=alert.model,
             evidence=alert.evidence,
@@ -205,7 +198,7 @@ class Planner:
         if refusal := guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies):
             return refusal
         if now_ms - alert.last_ms > action.expires_ms - action.created_ms:
-            ago = _words((now_ms - alert.last_ms) // 1000)
+            ago = wording.length((now_ms - alert.last_ms) // 1000)
             return Refusal("stale", f"its last evidence is {ago} old, older than the answer would last")
         under = -1 if self._standing.is_under_action(action.target) else self._standing.clients_under_action
         if refusal := guardrails.over_cap(self._config.caps, self._standing.minute.count(now_ms), under, self._live):
@@ -277,7 +270,7 @@ def _settled(last: Action, alert: Alert, kind: ActionKind) -> bool:
 
 
 def _refused(action: Action, alert: Alert, refusal: Refusal) -> Action:
-    reason = f"Not {_DONE[action.kind].lower()}: {refusal.reason}. {alert.summary[:SUMMARY_CHARS_MAX]}"
+    reason = wording.not_done(action.kind, refusal.reason, alert)
     uid = _uid(alert.uid, action.target.key, "refused", refusal.code)
     return action.model_copy(update={"uid": uid, "status": ActionStatus.REFUSED, "reason": reason})
 
@@ -285,20 +278,6 @@ def _refused(action: Action, alert: Alert, refusal: Refusal) -> Action:
 def _runs_out(action: Action, now_ms: int) -> bool:
     length_ms = action.expires_ms - action.created_ms
     return action.expires_ms - now_ms <= min(RENEW_MS_MAX, length_ms // 10)
-
-
-def _reason(done: str, alert: Alert, seconds: int, step: int) -> str:
-    where = f" on {alert.route}" if alert.route else ""
-    again = f" (time {step})" if step > 1 else ""
-    return f"{done}{where} for {_words(seconds)}{again}: {alert.summary[:SUMMARY_CHARS_MAX]}"
-
-
-def _words(seconds: int) -> str:
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            whole, rest = divmod(seconds, size)
-            return f"{whole} {unit}" if rest * 10 < size else f"{seconds / size:.1f} {unit}"
-    return f"{seconds} s"
 
 
 def _uid(*parts: str) -> str:

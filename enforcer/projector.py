@@ -50,7 +50,10 @@ class Projector:
         observe: Callable[[Action, bool], Sequence[Action]],
         changed: Callable[[Change], None],
     ) -> None:
-        """`observe` gives what to publish about an action, which may be of before our start; `changed` hears what comes into and goes out of force."""
+        """`observe` gives what to publish about an action, which may be of before our start.
+
+        `changed` hears what comes into and goes out of force.
+        """
         self.ledger = ledger
         self.begun = asyncio.Event()  # the topic has been read as far as it went at the start
         self.ready = asyncio.Event()  # and Redis is what it says

@@ -17,6 +17,8 @@ from confluent_kafka.admin import AdminClient
 from detectors import artifact
 from detectors.errors import ArtifactError
 from detectors.family_file import with_own
+from enforcer import command
+from enforcer.errors import CommandError
 from floodwarden import clocks, embedded, topics
 from floodwarden.diagnosis import Check, Level
 from floodwarden.doctor_services import ingest, meter
@@ -175,9 +177,22 @@ def _redis(settings: Settings) -> Iterator[Check]:
                 return
             yield _latency(settings, client)
             yield _nodes(settings, client)
+            yield from _automation(settings)
     except (redis.RedisError, ValueError) as error:
         fix = "start it or set FLOODWARDEN_REDIS; meanwhile limiters use conservative local limits"
         yield Check("redis", Level.FAIL, f"{redis_client.shown(settings.redis)}: {error}", fix)
+
+
+def _automation(settings: Settings) -> Iterator[Check]:
+    """That somebody stopped automation; nothing where nobody did, or no enforcer ever was."""
+    try:
+        found = command.holds(settings)
+    except CommandError:
+        return
+    for hold in found:
+        until = time.strftime("%Y-%m-%d %H:%M", time.localtime(hold.expires_ms / 1000))
+        seen = f"stopped until {until} by {hold.owner}: {hold.reason}"
+        yield Check("automation", Level.WARN, seen, "`floodwarden resume` lets it act again")
 
 
 def connect(settings: Settings) -> redis.Redis:

@@ -1,0 +1,37 @@
+"""What an action says for itself. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schemas.action import ActionKind
+from schemas.alert import Alert
+
+SUMMARY_CHARS_MAX: Final = 500
+_DONE: Final = {
+    ActionKind.NOTICE: "Noted",
+    ActionKind.THROTTLE: "Throttled",
+    ActionKind.CHALLENGE: "Challenged",
+    ActionKind.DENY: "Denied",
+}
+
+
+def done(kind: ActionKind, alert: Alert, seconds: int, step: int) -> str:
+    """What was done for `seconds` the `step`th time, and why."""
+    where = f" on {alert.route}" if alert.route else ""
+    again = f" (time {step})" if step > 1 else ""
+    return f"{_DONE[kind]}{where} for {length(seconds)}{again}: {alert.summary[:SUMMARY_CHARS_MAX]}"
+
+
+def not_done(kind: ActionKind, why: str, alert: Alert) -> str:
+    """What was not done, and why not."""
+    return f"Not {_DONE[kind].lower()}: {why}. {alert.summary[:SUMMARY_CHARS_MAX]}"
+
+
+def length(seconds: int) -> str:
+    """A time in the largest unit that fits: `10 min`, `1.5 h`."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            whole, rest = divmod(seconds, size)
+            return f"{whole} {unit}" if rest * 10 < size else f"{seconds / size:.1f} {unit}"
+    return f"{seconds} s"

@@ -21,7 +21,7 @@ from enforcer import command
 from enforcer.errors import CommandError
 from floodwarden import clocks, embedded, topics
 from floodwarden.diagnosis import Check, Level
-from floodwarden.doctor_services import ingest, meter
+from floodwarden.doctor_services import ingest, meter, store
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
 from limiter.errors import PolicyError
@@ -47,6 +47,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _topics(settings)
     yield _clocks(settings)
     yield from _redis(settings)
+    yield store(settings)
     yield meter(settings)
     yield from ingest(settings)
     if "kafka" not in settings.model_fields_set:  # who names one needs none of ours

@@ -1,16 +1,21 @@
-"""What the doctor sees of services that answer for themselves: the meter, and ingest where its mapping is set."""
+"""What the doctor sees of services that answer for themselves, and of what they keep: meter, ingest, the store."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, cast
 
+from sqlalchemy.exc import DBAPIError
+
+from enforcer.store import database
 from floodwarden.diagnosis import Check, Level
 from floodwarden.http_client import Answer, HttpClient, HttpError
 from limiter.errors import PolicyError
 from limiter.ingest.app import sources_of
+from schemas import sql
 from schemas.errors import SettingsError
 from schemas.settings import PORTS, Settings
 
@@ -35,6 +40,25 @@ def meter(settings: Settings) -> Check:
         fix = "`floodwarden usage top` says when; the meter was away for longer than `usage` keeps its blocks"
         return Check("meter", Level.WARN, f"{lost} batches of decisions of the last day were never counted", fix)
     return Check("meter", Level.OK, f"{settings.meter}: {found['total']['n']:,} requests of the last day")
+
+
+def store(settings: Settings) -> Check:
+    """Whether the enforcer's store is there, with the tables of this program."""
+    try:
+        engine = database.open_engine(settings)
+        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+            return Check("store", Level.OK, f"{database.shown(settings)}: not there yet, the enforcer makes it")
+        there, ours = database.version(engine)
+        engine.dispose()
+    except SettingsError as error:
+        return Check("store", Level.FAIL, str(error), "correct FLOODWARDEN_STORE")
+    except DBAPIError as error:
+        fix = "start it, or set FLOODWARDEN_STORE; until then the enforcer goes on, and nothing is kept"
+        return Check("store", Level.FAIL, f"{database.shown(settings)}: {sql.reason(error)}", fix)
+    if there != ours:
+        fix = "`floodwarden store upgrade`, or start the enforcer"
+        return Check("store", Level.WARN, f"tables of version {there or 'none'}, ours are {ours}", fix)
+    return Check("store", Level.OK, f"{database.shown(settings)}: tables of version {ours}")
 
 
 def ingest(settings: Settings) -> Iterator[Check]:

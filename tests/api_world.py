@@ -44,9 +44,9 @@ class ApiWorld(World):
         return httpx.Client(base_url=self.base, headers=shown | headers, timeout=20)
 
     @staticmethod
-    def parts(directory: Path, settings: Settings | None = None) -> Parts:
+    def parts(url: str, settings: Settings | None = None) -> Parts:
         """What an application in this process is made of, over an empty store."""
-        engine = sql.engine(f"sqlite:///{directory}/parts.db")
+        engine = sql.engine(url)
         database.upgrade(engine)
         given = settings or Settings()
         return Parts(given, engine, Live(), verifier(given), clock_ms)

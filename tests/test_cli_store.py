@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from enforcer.errors import CommandError as RefusedError
 from enforcer.store.access import Access
+from floodwarden import doctor_services
 from floodwarden.cli import app
 from floodwarden.errors import CommandError, UnreachableError
 from schemas import sql
+from schemas.settings import Settings
 
 
 @pytest.fixture
@@ -74,6 +77,18 @@ def test_a_mistake_is_named_with_the_fix(arguments: tuple[str, ...], field: str)
     with pytest.raises(RefusedError) as error:
         CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     assert (error.value.field, bool(error.value.fix)) == (field, True)
+
+
+def test_the_doctor_looks_at_the_store(store: str) -> None:
+    settings = Settings(store=SecretStr(store))
+    missing = doctor_services.store(settings)
+    assert (missing.level, "not there yet" in missing.seen) == ("ok", True)
+    with sql.engine(store).connect():
+        assert doctor_services.store(settings).fix.startswith("`floodwarden store upgrade`")
+    run("store", "upgrade")
+    assert "version 0001" in doctor_services.store(settings).seen
+    away = doctor_services.store(Settings(store=SecretStr("postgresql+psycopg://me:hunter2@127.0.0.1:1/x")))
+    assert (away.level, "hunter2" in str(away)) == ("fail", False)
 
 
 def test_a_store_that_is_away_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

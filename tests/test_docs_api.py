@@ -87,7 +87,7 @@ def test_every_example_does_what_it_says(
 
 
 def test_every_route_is_in_the_tables(tmp_path: Path) -> None:
-    document = create_app(ApiWorld.parts(tmp_path)).openapi()
+    document = create_app(ApiWorld.parts(f"sqlite:///{tmp_path}/store.db")).openapi()
     table = TEXT[TEXT.index("## Act") : TEXT.index("## Follow")]
     named = {path.split("?")[0] for path in re.findall(r"`(?:[A-Z]+ )*(/[\w/{}-]+)`", table)} | {"/me"}
     known = {path.removeprefix("/api/v1") for path in document["paths"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from enforcer.store import audit, reading
 from enforcer.store.access import Access
 from enforcer.store.archive import Archive
 from enforcer.store.tables import POLICIES
-from schemas import sql, token_keys
+from schemas import token_keys
 from schemas.action import Target, TargetKind
 from schemas.errors import SettingsError
 from schemas.settings import Settings
@@ -35,8 +35,8 @@ PROBLEM = "application/problem+json"
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
-    made = ApiWorld.parts(tmp_path)
+def parts(new_url: Callable[[], str]) -> Iterator[Parts]:
+    made = ApiWorld.parts(new_url())
     yield made
     made.engine.dispose()
 
@@ -121,6 +121,12 @@ def test_what_is_not_there_or_not_understood_is_told_with_field_and_fix(parts: P
     problem(who.delete(f"{BASE}/allows?target=nobody"), 422, "bad_value", "target")
     problem(who.post(f"{BASE}/labels", json={"subject": "action:x", "label": "right"}), 404, "not_found", "uid")
     problem(who.post(f"{BASE}/labels", json={"subject": "ip:x", "label": "right"}), 422, "bad_value", "subject")
+
+
+def test_a_body_without_end_is_cut_off_for_strangers_too(parts: Parts) -> None:
+    who, large = visitor(parts), b'{"reason": "' + b"x" * (1 << 20) + b'"}'
+    problem(who.put(f"{BASE}/brownout", content=large), 413, "too_large", "body")
+    problem(client(parts).put(f"{BASE}/brownout", content=iter([large])), 422, "bad_value")
 
 
 def test_a_tenants_caller_finds_only_what_is_its_own(parts: Parts) -> None:
@@ -230,7 +236,7 @@ def token(**claims: Any) -> str:
 
 def test_a_token_of_the_identity_provider_opens_the_door_with_its_role(provider: str, tmp_path: Path) -> None:
     settings = Settings(api_jwks=provider, api_issuer="https://id.example", api_audience="floodwarden")
-    parts = ApiWorld.parts(tmp_path, settings)
+    parts = ApiWorld.parts(f"sqlite:///{tmp_path}/store.db", settings)
 
     def asks(**claims: Any) -> Any:
         return visitor(parts, authorization=f"Bearer {token(**claims)}").get(f"{BASE}/me")
@@ -279,7 +285,7 @@ def test_settings_that_would_let_strangers_in_are_refused(given: dict[str, str],
 
 def test_policies_are_shown_with_their_versions(parts: Parts) -> None:
     row = {"name": "site", "state": "enforced", "digest": "d", "author": "ann", "reason": "why", "created_ms": T0}
-    with sql.engine(str(parts.engine.url)).begin() as at:
+    with parts.engine.begin() as at:
         at.execute(sa.insert(POLICIES), [row | {"version": n, "body": f"text {n}"} for n in (1, 2)])
     who = client(parts, Role.VIEWER)
     assert [p["version"] for p in who.get(f"{BASE}/policies").json()["items"]] == [2]

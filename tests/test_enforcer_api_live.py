@@ -163,7 +163,9 @@ def test_a_follower_is_told_at_once_and_goes_on_where_it_broke_off(world: ApiWor
 async def test_callers_are_limited_by_our_own_limiter(world: ApiWorld, tmp_path: Path) -> None:
     policy = tmp_path / "api.yaml"
     policy.write_text("version: 1\nlimits:\n  - { name: few, per: key, rate: 1/min, burst: 3 }\n")
-    parts = ApiWorld.parts(tmp_path, world.settings.model_copy(update={"api_policies": policy, "node": "other"}))
+    parts = ApiWorld.parts(
+        f"sqlite:///{tmp_path}/store.db", world.settings.model_copy(update={"api_policies": policy, "node": "other"})
+    )
     key = {"x-api-key": "made up"}
     async with (
         limited(parts.settings)(create_app(parts)) as app,
@@ -178,7 +180,7 @@ async def test_callers_are_limited_by_our_own_limiter(world: ApiWorld, tmp_path:
 
 def test_the_document_says_what_the_api_does(world: ApiWorld, tmp_path: Path) -> None:
     """Schemathesis makes requests from the document, good and bad, and holds each answer against it."""
-    parts = ApiWorld.parts(tmp_path, world.settings)
+    parts = ApiWorld.parts(f"sqlite:///{tmp_path}/store.db", world.settings)
     app = create_app(Parts(world.settings, world.engine, parts.live, parts.verified, parts.clock_ms))
     key = {"authorization": f"Bearer {world.key()}"}
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)

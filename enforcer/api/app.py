@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from enforcer import http
 from enforcer.api import done, found, kept, lists, problems
+from enforcer.api.bounded import Bounded
 from enforcer.api.door import Parts, verifier
 from enforcer.api.live import Live
 from enforcer.app import Beside
@@ -47,6 +48,7 @@ def create_app(parts: Parts, routers: Sequence[APIRouter] = ROUTERS) -> FastAPI:
     )  # fmt: skip
     app.state.parts = parts
     problems.install(app)
+    app.add_middleware(Bounded)
     for router in routers:
         app.include_router(router, prefix=BASE)
     app.add_route("/healthz", lambda _: PlainTextResponse("ok\n"))

@@ -76,11 +76,15 @@ def of(error: CommandError) -> ProblemError:
     return ProblemError(status, error.code, error.reason, field=error.field, fix=error.fix, headers=headers)
 
 
-def _problem(_: Request, error: Exception) -> JSONResponse:
-    found = cast("ProblemError", error)
+def answer(error: ProblemError) -> JSONResponse:
+    """A problem as it is answered."""
     return JSONResponse(
-        found.problem.model_dump(exclude_none=True), found.problem.status, found.headers, media_type=MEDIA_TYPE
+        error.problem.model_dump(exclude_none=True), error.problem.status, error.headers, media_type=MEDIA_TYPE
     )
+
+
+def _problem(_: Request, error: Exception) -> JSONResponse:
+    return answer(cast("ProblemError", error))
 
 
 def _command(request: Request, error: Exception) -> JSONResponse:

@@ -79,6 +79,12 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str]:
     return before, head
 
 
+def version(engine: sa.Engine) -> tuple[str | None, str]:
+    """The version of the tables there are (None: none), and the one this program makes."""
+    with engine.connect() as at:
+        return _version(at), str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
 def forget(engine: sa.Engine, now_ms: int, days: int) -> int:
     """Delete what ended longer ago than `days`, and answers kept for repeated writes; how many rows."""
     old = now_ms - days * _DAY_MS

@@ -1,0 +1,38 @@
+"""A bound on what a request may hold, before anybody reads it: also those without a key may send."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from enforcer.api.problems import ProblemError, answer
+
+BYTES_MAX: Final = 1 << 20
+
+
+class Bounded:
+    """Stands before `app`. More than `BYTES_MAX` announced is refused; sent without a word it ends there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        if not said.isdigit() or int(said[:20]) > BYTES_MAX:
+            why, fix = f"more than {BYTES_MAX} bytes", "send less at a time"
+            await answer(ProblemError(413, "too_large", why, field="body", fix=fix))(scope, receive, send)
+            return
+        left = BYTES_MAX
+
+        async def bounded() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            return message if left >= 0 else {"type": "http.request", "body": b"", "more_body": False}
+
+        await self._app(scope, bounded, send)

@@ -33,6 +33,8 @@ BUSY_MESSAGES: Final = (
     8  # a step of so many came late already: what costs the throughput less goes before looking early
 )
 TICK_S: Final = 0.2
+PACE_S: Final = 2.0  # over so long it is seen how fast event time goes
+CATCHING_UP: Final = 1.5  # so much faster than the clock: panes close before a look at them would tell anybody
 
 
 @dataclass(slots=True)
@@ -46,6 +48,9 @@ class Held:
     peek_due_s: float = 0.0
     tick_due_s: float = 0.0
     busy: bool = False
+    stepped_s: float = 0.0
+    paced: tuple[float, int] = (0.0, 0)  # the clock and event time, some seconds ago
+    catching_up: bool = False
 
     def take(self, message: Message) -> bool:
         """Take a message where it is the one that is due; False where something that could be read lies before it."""
@@ -66,8 +71,23 @@ class Held:
         now_s = time.perf_counter()
         self.tick_due_s = now_s + TICK_S
         self.busy = messages >= BUSY_MESSAGES if messages else self.busy
+        if messages:
+            self.pace(now_s)
         if peeked:
             self.peek_due_s = now_s + (PEEK_SHARE if self.busy else PEEK_SHARE_IDLE) * (now_s - began_s)
+
+    def looks(self, now_s: float) -> bool:
+        """Whether it is time to look at open panes early."""
+        return now_s >= self.peek_due_s and not (self.catching_up and now_s - self.stepped_s < PACE_S / 2)
+
+    def pace(self, now_s: float) -> None:
+        """A step is over: does event time run ahead of the clock, because there is much to catch up with?"""
+        self.stepped_s = now_s
+        then_s, then_ms = self.paced
+        if now_s - then_s >= PACE_S:
+            now_ms = self.pipeline.progress.newest_ms
+            self.catching_up = then_ms > 0 and now_ms - then_ms > CATCHING_UP * 1000 * (now_s - then_s)
+            self.paced = now_s, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +152,7 @@ class Detector:
         async with self._lock:
             for held in self._held.values():
                 began_s = time.perf_counter()
-                peek = held.pipeline.unseen and began_s >= held.peek_due_s
+                peek = held.pipeline.unseen and held.looks(began_s)
                 if not peek and began_s < held.tick_due_s:
                     continue
                 alerts = await asyncio.to_thread(self._look, held.pipeline, peek)
@@ -189,7 +209,7 @@ class Detector:
     async def _apply(self, held: Held) -> None:
         began_s = time.perf_counter()
         waiting, held.waiting = held.waiting, []
-        peek = began_s >= held.peek_due_s
+        peek = held.looks(began_s)
         repeated = held.pipeline.progress.repeated_blocks
         late = held.pipeline.progress.late_rows
         stepped = await asyncio.to_thread(self._step, held.pipeline, waiting, peek)

@@ -33,6 +33,11 @@ class Progress(msgspec.Struct):
     repeated_blocks: int = 0
     unheld_rows: int = 0  # requests in flows of open panes that nobody had room for
 
+    @property
+    def newest_ms(self) -> int:
+        """The newest event time of the partition that is furthest behind; 0 before there is one."""
+        return min((source.ts_ms_max for source in self.sources.values()), default=0)
+
 
 def watermark_ms(at: Progress, now_ms: int, partitions: int, idle_ms: int, lateness_ms: int) -> int:
     """Event time before which panes close (`at` is mutated at first).

@@ -5,9 +5,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from detectors.artifact import load
 from schemas import topics
+from stream import progress
 from stream.app import LINGER_S_MAX, LOG_APPEND_TIME, Inbox, arrived, linger
 from stream.combiner import Arrived
+from stream.detector import Held
+from stream.pipeline import Pipeline
 
 
 @dataclass
@@ -97,3 +101,19 @@ def test_a_message_without_stamp_or_with_a_senseless_clock_says_neither() -> Non
     for sent in (b"", b"-5", b"soon", b"1" * 40):
         message = arrived(Message(7, b"[]", timestamp=None, timestamp_type=0, headers=[(topics.SENT, sent)])).message
         assert (message.stamp_ms, message.sent_ms, message.by_broker) == (None, None, False)
+
+
+def test_who_catches_up_does_not_look_at_panes_that_will_have_closed_and_looks_again_once_it_has() -> None:
+    held = Held(0, Pipeline(load()), 0)
+
+    def came_to(at_s: float, event_ms: int) -> bool:
+        held.pipeline.progress.sources[0] = progress.Source(1, event_ms, 0)
+        held.pace(at_s)
+        return held.looks(at_s + 0.1)
+
+    assert came_to(10.0, 1_700_000_000_000)
+    assert came_to(12.0, 1_700_000_002_000), "as fast as the clock"
+    assert not came_to(14.0, 1_700_000_006_000), "twice as fast"
+    assert not came_to(15.0, 1_700_000_008_000)
+    assert held.looks(16.5), "nothing comes any more"
+    assert came_to(16.6, 1_700_000_008_500)

@@ -71,9 +71,8 @@ class KindWindows:
 
     def find(self, entities: U64) -> I64:
         """The slot of each entity, -1 where it is not held."""
-        at = searched(self._hashes, entities)
-        held = np.append(self._hashes, np.uint64(0))[at] == entities  # no hash is 0
-        return np.where(held, np.append(self._slots, -1)[at], -1)
+        at, held = self._at(entities)
+        return np.where(held, self._slots[at], -1) if len(self) else np.full(len(entities), -1)
 
     def sums(self, slots: I64, window_s: int, end_s: int) -> I64:
         """Rows of a window added up for each of some distinct slots (-1: nobody)."""
@@ -102,9 +101,15 @@ class KindWindows:
         """Entities seen in ten minutes."""
         return int((self._last_s >= end_s - LIVE_S).sum())
 
+    def _at(self, hashes: U64) -> tuple[I64, NDArray[np.bool_]]:
+        """Where each stands among those held, and whether it does."""
+        if not len(self):
+            return np.zeros(len(hashes), np.int64), np.zeros(len(hashes), np.bool_)
+        at = np.minimum(searched(self._hashes, hashes), len(self) - 1)
+        return at, self._hashes[at] == hashes
+
     def _slots_of(self, hashes: U64) -> I64:
-        at = searched(self._hashes, hashes)
-        known = np.append(self._hashes, np.uint64(0))[at] == hashes
+        at, known = self._at(hashes)
         if known.all():
             return self._slots[at]
         new = hashes[~known]

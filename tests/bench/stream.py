@@ -35,9 +35,9 @@ from schemas.decision import Decision
 from schemas.settings import Settings
 from stream.combine import COLUMNS
 
-MESSAGES, ROWS = 2400, 2000
+MESSAGES, ROWS = 3600, 2000
 ROWS_PER_EVENT_S = 200_000
-TEXTBOOK_ROWS = 60_000
+TEXTBOOK_ROWS = 30_000
 GUESSER = "203.0.113.7"
 _TEXTBOOK = """
 import json, os, time, faust

@@ -11,6 +11,7 @@ import structlog
 
 from detectors.family_file import conditions, with_own
 from schemas import codec, dead_letter, topics
+from schemas.alert import Alert
 from schemas.settings import Settings
 from stream import intake, overload
 from stream.blocks import Cut, Lease, Message, Offered, Terms, intent, recorded
@@ -19,6 +20,7 @@ from stream.driver import Group, Place
 from stream.errors import LeaseLostError, NameTakenError
 from stream.event_time import Rule
 from stream.metrics import NODES_MAX, Metrics
+from stream.open_overload import OpenOverload
 from stream.rule_source import plan_of
 from stream.sender import Outgoing, Sender
 from stream.shedding import Shedding
@@ -63,6 +65,7 @@ class Combiner:
         self._rule = Rule(settings.lateness_ms, settings.skew_ms)
         self._complained: dict[str, float] = {}  # of the nodes whose clocks were wrong: when to say so again
         self._shedding = Shedding(settings.shed_behind_ms)
+        self._open = OpenOverload(settings.data_dir)
         self._leases: dict[int, Lease] = {}
         self._group: Group | None = None
         self._membership = (-1, "")
@@ -120,11 +123,21 @@ class Combiner:
         since_ms, before = self._shedding.since_ms, self._shedding.level
         level = self._shedding.judge(behind_ms, now_ms)
         if level != before:
-            alert = overload.alert(self._settings.node or self._membership[1], level, since_ms, behind_ms, now_ms)
+            alert = overload.alert(self._name, level, since_ms, behind_ms, now_ms)
             log.warning("overload", status=alert.status.value, level=level, behind_ms=behind_ms)
             self._metrics.sampling(level)
-            await self._sender.send([Outgoing(self._alerts, alert.model_dump_json().encode(), key=alert.uid.encode())])
+            await self._tell([alert])
+            await asyncio.to_thread(self._open.told, alert, self._name, list(self._leases))
         return level
+
+    @property
+    def _name(self) -> str:
+        return self._settings.node or self._membership[1]
+
+    async def _tell(self, alerts: Iterable[Alert]) -> None:
+        await self._sender.send(
+            [Outgoing(self._alerts, a.model_dump_json().encode(), key=a.uid.encode()) for a in alerts]
+        )
 
     async def _lease(self, group: Group, ours: set[int]) -> None:
         intents = await group.committed((self._intents, p) for p in ours)
@@ -145,6 +158,9 @@ class Combiner:
             self._leases[p] = lease
         log.info("leased", partitions=sorted(ours), generation=group.generation)
         await self._deal_new_ones(group, ours)
+        if orphans := await asyncio.to_thread(self._open.taken_over, self._name, ours):
+            now_ms = time.time_ns() // 1_000_000
+            await self._tell(overload.left(alert, self._name, now_ms) for alert in orphans)
 
     async def _deal_new_ones(self, group: Group, ours: set[int]) -> None:
         """A named worker that is soon back is given what it had: partitions added meanwhile are nobody's. Asks once."""

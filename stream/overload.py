@@ -42,3 +42,14 @@ def alert(worker: str, level: int, since_ms: int, behind_ms: int, now_ms: int) -
             Evidence(name="one_in", value=float(ordinary), sentence=taken),
         ),
     )
+
+
+def left(open_: Alert, worker: str, now_ms: int) -> Alert:
+    """The end of an alert whose worker is gone, told by the one that took over from it."""
+    return open_.model_copy(
+        update={
+            "status": Status.CLOSED,
+            "last_ms": max(now_ms, open_.last_ms),
+            "summary": f"the stream worker that could not keep up is gone; {worker} goes on in its place",
+        }
+    )

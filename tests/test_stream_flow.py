@@ -162,6 +162,26 @@ def test_who_falls_behind_for_good_says_so_samples_with_weights_and_is_whole_aga
         one.kill()
 
 
+def test_the_overload_of_a_worker_that_was_killed_meanwhile_is_closed_by_the_next(
+    embedded_address: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = make_settings(embedded_address, topic_prefix, tmp_path, decisions_partitions=2)
+    one = Worker(settings, tmp_path, environment={"FLOODWARDEN_SHED_BEHIND_MS": "400"})
+    one.start()
+    try:
+        one.ready()
+        with reading(settings, topics.ALERTS) as alerts:
+            with Flood(one):
+                opened = next_alert(alerts, lambda a: a.kind == "overload", 60)
+            one.kill()
+            one.environment = {}
+            one.start()
+            closed = next_alert(alerts, lambda a: a.uid == opened.uid and a.status is Status.CLOSED, 60)
+            assert "is gone" in closed.summary
+    finally:
+        one.kill()
+
+
 class Flood(threading.Thread):
     """Messages of one decision each, which cost a worker most: always more than it takes, and not many more."""
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.alert import Answer, EntityKind, Status
-from stream.overload import alert
+from stream.open_overload import OpenOverload
+from stream.overload import alert, left
 from stream.sampling import LEVEL_MAX
 from stream.shedding import STEP_MS, Shedding
 
@@ -61,3 +63,29 @@ def test_overload_is_told_as_one_incident_that_nobody_is_denied_for() -> None:
     assert {(a.answer, a.entity.kind, a.kind) for a in told} == {(Answer.NOTICE, EntityKind.GLOBAL, "overload")}
     assert "1 of 4 ordinary requests and 1 of 1 others" in told[1].summary
     assert "64 s behind" in told[1].summary
+
+
+def test_who_takes_over_the_last_partition_of_a_worker_that_is_gone_closes_its_alert_once(tmp_path: Path) -> None:
+    dead, heir, other = (OpenOverload(tmp_path) for _ in range(3))
+    opened = alert("w1", 1, 0, 61_000, 5000)
+    dead.told(opened, "w1", [0, 1, 2])
+    assert dead.taken_over("w1", {0, 1, 2}) == [], "it goes on sampling through a rebalance"
+    assert heir.taken_over("w2", {0, 2, 7}) == []
+    assert other.taken_over("w3", {1}) == [opened]
+    assert heir.taken_over("w2", {0, 1, 2}) == []
+    closed = left(opened, "w3", 9000)
+    assert (closed.uid, closed.status, closed.last_ms) == (opened.uid, Status.CLOSED, 9000)
+
+
+def test_a_worker_that_is_back_by_its_name_closes_what_it_left_open_and_a_closed_one_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    opened = alert("w1", 1, 0, 61_000, 5000)
+    OpenOverload(tmp_path).told(opened, "w1", [0, 1])
+    assert OpenOverload(tmp_path).taken_over("w1", {5}) == [opened]
+    one = OpenOverload(tmp_path)
+    one.told(opened, "w1", [0])
+    one.told(alert("w1", 0, 5000, 0, 20_000), "w1", [0])
+    assert OpenOverload(tmp_path).taken_over("w1", {0}) == []
+    (tmp_path / "stream/overload/damaged.json").write_bytes(b"{")
+    assert OpenOverload(tmp_path).taken_over("w1", {0}) == []

@@ -11,7 +11,7 @@ from xxhash import xxh3_64_intdigest
 def marks(ids: Sequence[Any]) -> list[int]:
     """For each id 64 bits that are the same in every process; 0 for None, no id."""
     try:
-        return list(map(xxh3_64_intdigest, ids))
+        return list(map(xxh3_64_intdigest, map(str.encode, ids)))
     except (TypeError, UnicodeEncodeError):  # numbers, or none
         return [0 if one is None else xxh3_64_intdigest(str(one).encode("utf-8", "surrogatepass")) for one in ids]
 

@@ -107,8 +107,11 @@ class _Up:
 
     def _tell(self, *, as_json: bool) -> None:
         addresses = {name: f"http://{service.address}" for name, service in self._services.items()}
+        port = self._services["enforcer"].environment[f"{PREFIX}API_PORT"]
+        api = f"http://{self._settings.host}:{port}/api/v1"
         if as_json:
-            write_json({"kafka": self._settings.kafka, "redis": shown(self._settings.redis), "services": addresses})
+            where = {"kafka": self._settings.kafka, "redis": shown(self._settings.redis)}
+            write_json(where | {"services": addresses, "api": api})
         for name, address in addresses.items():
             self._screen.say(None, "ready", f"{name:<10} {address}")
         kafka, redis = f"{PREFIX}KAFKA={self._settings.kafka}", f"{PREFIX}REDIS={shown(self._settings.redis)}"
@@ -116,9 +119,8 @@ class _Up:
         body = """'{"method":"POST","path":"/login","ip":"203.0.113.7"}'"""
         self._screen.say(None, "try", f"curl -s {first}/v1/check -H 'content-type: application/json' -d {body}")
         self._screen.say(None, "try", f"{kafka} {redis} floodwarden deny add ip 203.0.113.7 --for 10m")
-        api = self._services["enforcer"].environment[f"{PREFIX}API_PORT"]
         key = f"{PREFIX}DATA_DIR={self._settings.data_dir} floodwarden keys create me --role admin"
-        self._screen.say(None, "api", f"http://{self._settings.host}:{api}/api/v1; a key for it: {key}")
+        self._screen.say(None, "api", f"{api}; a key for it: {key}")
         self._screen.say(None, "try", f"floodwarden usage top --by route --at {self._services['meter'].address}")
         self._screen.say(None, "logs", f"{self._directory}; Ctrl-C ends everything")
 

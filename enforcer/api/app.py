@@ -123,6 +123,7 @@ class _Served(threading.Thread):
 
     def stop(self) -> None:
         """Let it end: what is being answered gets a second."""
+        self._live.close()
         self._server.should_exit = True
 
     async def _serve(self) -> None:

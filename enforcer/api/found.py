@@ -97,7 +97,7 @@ async def _follow(parts: Parts, look: Callable[[int], Sequence[sa.RowMapping]], 
     try:
         yield ": welcome\n\n"
         until_s, said_s = time.monotonic() + STREAM_S_MAX, time.monotonic()
-        while time.monotonic() < until_s:
+        while time.monotonic() < until_s and not parts.live.closed:
             bell = parts.live.bell()
             rows = await run_in_threadpool(look, after)
             for row in rows:

@@ -13,6 +13,7 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bell = asyncio.Event()
         self.followers = 0
+        self.closed = False
 
     def open(self) -> None:
         """Take the running loop for that of the followers."""
@@ -24,6 +25,11 @@ class Live:
         if loop is not None:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._ring)
+
+    def close(self) -> None:
+        """Have every follower go; from any thread."""
+        self.closed = True
+        self.ring()
 
     def bell(self) -> asyncio.Event:
         """What is set at the next ring. Take it before looking, so that nothing comes between."""

@@ -110,7 +110,7 @@ class Denial(Whom):
 
     challenge: Annotated[bool, Field(description="challenge instead")] = False
     except_from: Annotated[
-        list[Annotated[str, Field(max_length=64)]], Field(max_length=10_000, description="addresses left alone")
+        list[Annotated[str, Field(max_length=64)]], Field(max_length=1_000, description="addresses left alone")
     ] = []
 
 

@@ -191,7 +191,7 @@ def _tell(at: sa.Connection, words: Sequence[Alert | Action]) -> None:
 
 def _entry(action: Action) -> audit.Entry:
     """An action's beginning or end, as the audit has it: whoever caused it."""
-    begins = action.status in (ActionStatus.ACTIVE, ActionStatus.REFUSED)
+    begins = action.ended_ms is None
     told: dict[str, Any] = {
         "action": action.uid, "kind": action.kind, "alert": action.alert_uid, "rule": action.rule,
         "model": action.model, "expires_ms": action.expires_ms,

@@ -25,11 +25,12 @@ from schemas.settings import Settings
 
 BATCH_MAX: Final = 500
 POLL_S: Final = 0.1
+AGAIN_S: Final = 1.0
 FORGET_EVERY_S: Final = 3600.0
 NAME_CHARS_MAX: Final = 512
 KIND_CHARS_MAX: Final = 100
 _KAFKA_WAIT_S: Final = 5.0
-_log = structlog.get_logger("enforcer.archivist")
+log = structlog.get_logger("enforcer.archivist")
 
 
 class Archivist:
@@ -43,13 +44,11 @@ class Archivist:
         self._engine = engine
         self._archive = Archive(engine)
         self._heard = heard
-        self._stop = threading.Event()
-        self.ready = threading.Event()
-        """The tables are there."""
+        self.stopped = threading.Event()
 
     def stop(self) -> None:
         """Let `run` end at its next turn."""
-        self._stop.set()
+        self.stopped.set()
 
     def run(self) -> None:
         """Make the tables, then read, write and forget until stopped.
@@ -58,7 +57,6 @@ class Archivist:
             SettingsError: the tables are of a newer program.
         """
         self._until_done(lambda: database.upgrade(self._engine))
-        self.ready.set()
         consumer = _consumer(self._settings)
         try:
             if self._until_done(lambda: self._begin(consumer)):
@@ -82,14 +80,14 @@ class Archivist:
         place = TopicPartition(name, partition, OFFSET_BEGINNING if stored is None else stored)
         _, end = consumer.get_watermark_offsets(place, timeout=_KAFKA_WAIT_S)
         if stored is not None and stored > end:
-            _log.warning("topic_is_another", topic=name, partition=partition, stored=stored, end=end)
+            log.warning("topic_is_another", topic=name, partition=partition, stored=stored, end=end)
             self._archive.begin_anew(name, partition)
             place.offset = OFFSET_BEGINNING
         return place
 
     def _read(self, consumer: Consumer) -> None:
         forgot_s = -FORGET_EVERY_S
-        while not self._stop.is_set():
+        while not self.stopped.is_set():
             if time.monotonic() - forgot_s >= FORGET_EVERY_S:
                 forgot_s = time.monotonic()
                 self._until_done(self._forget)
@@ -106,26 +104,32 @@ class Archivist:
     def _until_done(self, attempt: Callable[[], object]) -> bool:
         """Try until it is through; False: stopped before."""
         failures = 0
-        while not self._stop.is_set():
+        while not self.stopped.is_set():
             try:
                 attempt()
             except (DBAPIError, KafkaException) as error:
                 failures += 1
                 metrics.STORE_ERRORS.inc()
                 what = "store_away" if isinstance(error, DBAPIError) else "broker_away"
-                _log.warning(what, store=database.shown(self._settings), error=_reason(error), failures=failures)
-                self._stop.wait(backoff_s(failures))
+                log.warning(what, store=database.shown(self._settings), error=_reason(error), failures=failures)
+                self.stopped.wait(backoff_s(failures))
             else:
                 return True
         return False
 
 
 def run_to_the_end(archivist: Archivist) -> None:
-    """`run`, as a thread's target: what cannot be mended is told in the log, and enforcement goes on without."""
-    try:
-        archivist.run()
-    except SettingsError as error:
-        _log.error("store_not_used", error=str(error))
+    """`run`, as a thread's target, begun again where it falls over; with tables that are not ours it ends."""
+    while not archivist.stopped.is_set():
+        try:
+            archivist.run()
+        except SettingsError as error:
+            log.warning("store_not_used", error=str(error))
+            return
+        except Exception:  # the outermost line of the thread: a mistake of ours must not end the record for good
+            metrics.STORE_ERRORS.inc()
+            log.exception("archivist_fell_over", again_in_s=AGAIN_S)
+            archivist.stopped.wait(AGAIN_S)
 
 
 def _consumer(settings: Settings) -> Consumer:
@@ -139,7 +143,7 @@ def _consumer(settings: Settings) -> Consumer:
 def _failed(message: Any) -> bool:
     error = message.error()
     if error is not None:
-        _log.warning("broker_away", error=str(error))
+        log.warning("broker_away", error=str(error))
     return error is not None
 
 
@@ -153,7 +157,7 @@ def _heard(message: Any) -> Heard:
         told = None
     if told is not None and not _fits(told):
         metrics.NOT_STORED.inc()
-        _log.warning("not_stored", topic=topic, offset=message.offset(), reason="times or names of no sensible size")
+        log.warning("not_stored", topic=topic, offset=message.offset(), reason="times or names of no sensible size")
         told = None
     return Heard(topic, message.partition(), message.offset(), told)
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+CONNECTIONS_MAX: Final = 50  # beyond those kept: as many as threads of a web server ask at once
 _LOCK_WAIT_MS: Final = 30_000
 _LOCK_PAUSE_S: Final = 0.01
 FAILURES: Final = (ArgumentError, NoSuchModuleError, ModuleNotFoundError, DBAPIError, OSError, ValueError)
@@ -46,7 +47,7 @@ def engine(url: str) -> sa.Engine:
         raise ValueError("neither sqlite:///FILE nor postgresql+psycopg://...")
     if made.get_backend_name() == "sqlite" and made.database:
         Path(made.database).parent.mkdir(parents=True, exist_ok=True)
-    created = sa.create_engine(made, pool_pre_ping=True)
+    created = sa.create_engine(made, pool_pre_ping=True, max_overflow=CONNECTIONS_MAX)
     if created.dialect.name == "sqlite":
         sa.event.listen(created, "connect", _prepare)
         sa.event.listen(created, "begin", _begin)

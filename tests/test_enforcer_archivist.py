@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from enforcer_world import World, alert, eventually
 from pydantic import SecretStr
 from servers import Postgres, own_postgres, why_no_own_postgres
 
-from enforcer.archivist import Archivist
+from enforcer.archivist import Archivist, run_to_the_end
 from enforcer.store import audit, reading
 from enforcer.store import database as store
 from enforcer.store.tables import EVENTS, OFFSETS
@@ -66,6 +66,17 @@ def test_while_sql_is_away_enforcement_goes_on_and_the_store_catches_up(
     engine.dispose()
 
 
+@contextmanager
+def archiving(archivist: Archivist) -> Iterator[None]:
+    thread = threading.Thread(target=run_to_the_end, args=(archivist,))
+    thread.start()
+    try:
+        yield
+    finally:
+        archivist.stop()
+        thread.join(10)
+
+
 def test_a_topic_that_is_another_than_the_one_stored_is_read_from_its_beginning(
     embedded_address: str, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
@@ -77,13 +88,27 @@ def test_a_topic_that_is_another_than_the_one_stored_is_read_from_its_beginning(
         at.execute(sa.insert(OFFSETS), rows)
     world.send(alert("203.0.113.1"))
     heard = threading.Event()
-    archivist = Archivist(world.settings, engine, heard.set)
-    thread = threading.Thread(target=archivist.run)
-    thread.start()
-    try:
+    with archiving(Archivist(world.settings, engine, heard.set)):
         assert heard.wait(20)
-    finally:
-        archivist.stop()
-        thread.join(10)
     assert len(reading.listed(engine, reading.ALERT, reading.Wanted(), 9).items) == 1
+    engine.dispose()
+
+
+def test_a_writer_that_fell_over_by_our_own_mistake_goes_on_where_it_stood(
+    embedded_address: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    world, fell = World(embedded_address, redis_url, topic_prefix), threading.Event()
+    engine = sql.engine(f"sqlite:///{tmp_path}/store.db")
+
+    def heard() -> None:
+        if not fell.is_set():
+            fell.set()
+            raise RuntimeError("a mistake")
+
+    with archiving(Archivist(world.settings, engine, heard)):
+        world.send(alert("203.0.113.1"))
+        assert fell.wait(20)
+        world.send(alert("203.0.113.2"))
+        eventually(lambda: len(reading.listed(engine, reading.ALERT, reading.Wanted(), 9).items) == 2)
+    assert reading.last_event(engine) == 2
     engine.dispose()

@@ -52,7 +52,10 @@ class Flows:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Flows:
         """The given rows, by index, mask or slice."""
-        return Flows(*(getattr(self, f.name)[rows] for f in fields(self)))
+        if isinstance(rows, slice):
+            return Flows(*(getattr(self, f.name)[rows] for f in fields(self)))
+        at = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # a mask is read once, not for each column
+        return Flows(*(getattr(self, f.name).take(at) for f in fields(self)))
 
     @staticmethod
     def empty() -> Flows:

@@ -190,6 +190,17 @@ def laid(place: I64, columns: tuple[I64, ...]) -> I64:
     return out
 
 
+@compiled
+def noted(slots: I64, pane_s: I64, rows: I64, first: int, of_slot: tuple[I64, I64, I64]) -> None:
+    """Of each row in its slot (mutated): the newest pane, the earliest time, which stands at `first`, requests."""
+    last_s, first_ms, weight = of_slot
+    for i in range(len(slots)):
+        s = slots[i]
+        last_s[s] = max(last_s[s], pane_s[i])
+        first_ms[s] = min(first_ms[s], rows[i, first])
+        weight[s] += rows[i, 0]
+
+
 def grouped(code: I32, pane: I32, panes: int, values: int) -> tuple[I32, int]:
     """The group of each row by its code, one of `values`, and pane, one of `panes`; how many. -1 where absent."""
     if values * panes <= 4 * len(code) + 1024:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors import eviction
 from detectors.compiled import firsts, searched
 from schemas.usage import MEASURES
+from stream import compiled
 from stream.grouping import I64, U64
 from stream.panes import FIRST, REST, SUMS
 from stream.rings import HELD_S, Rings, begins_s
@@ -61,9 +62,7 @@ class KindWindows:
         if not len(hashes):
             return
         slots = self._slots_of(hashes)
-        np.maximum.at(self._last_s, slots, pane_s)
-        np.minimum.at(self._first_ms, slots, rows[:, FIRST])
-        np.add.at(self._weight, slots, rows[:, 0])
+        compiled.noted(slots, pane_s, rows, FIRST, (self._last_s, self._first_ms, self._weight))
         self._rings.add(slots, pane_s, rows, end_s)
         self.rows_at_most += len(slots)
         if len(self) > self._entities_max:

@@ -120,33 +120,46 @@ def simulate(
 
 
 def evaluate(
-    trace: Annotated[str, typer.Argument(help="a labelled trace, as `simulate` writes it")],
+    trace: Annotated[str | None, typer.Argument(help="a labelled trace, as `simulate` writes it")] = None,
     *,
     train: Annotated[str | None, typer.Option(help="a trace to learn from what is normal")] = None,
     model: Annotated[Path | None, typer.Option(help="judge with this model")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="instead of TRACE: so many made-up ones with every attack and case")
+    ] = None,
+    duration: Annotated[str, typer.Option(help="with --seeds: how long each, as in 8h")] = "8h",
+    rate: Annotated[float, typer.Option(help="with --seeds: requests a second by people")] = 5.0,
     against: Annotated[
-        str | None, typer.Option(help="others to judge the same: rate,plain-forest,half-space,families,odd or `all`")
+        str | None,
+        typer.Option(help="others to judge the same: rate,plain-forest,half-space,crowdsec,families,odd or `all`"),
     ] = None,
     adapt: Annotated[
         str | None, typer.Option(help="what refused attackers do: slow, rotate, or both (slow,rotate)")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="the tables of docs/detection.md")] = False,
     html: Annotated[Path | None, typer.Option(help="write the report as one page")] = None,
     fail_on_denied: Annotated[
         bool, typer.Option("--fail-on-denied", help="exit with 1 when good traffic was denied")
     ] = False,
 ) -> None:
-    """How well a labelled trace is judged: found, missed, how soon, who was hit by mistake; and against others."""
+    """How well labelled traffic is judged: found, missed, how soon, who was hit by mistake; and against others."""
     if train is not None and model is not None:
         raise typer.BadParameter("either --train or --model", param_hint="--model")
+    if (trace is None) == (seeds is None):
+        raise typer.BadParameter("name a trace, or say how many to make up with --seeds", param_hint="TRACE")
     from floodwarden.evaluation import run as evaluation
     from floodwarden.evaluation.adaptive import adapt_of
+    from floodwarden.evaluation.material import Trials, of_files, simulated
     from floodwarden.evaluation.peers import peers_of
 
-    options = evaluation.EvaluationOptions(
-        train=train, model=model, against=peers_of(against or ""), adapt=adapt_of(adapt or "")
+    trials = Trials(seeds or 1, duration_s=_seconds(duration), requests_per_s=rate)
+    code = evaluation.run(
+        of_files(trace, train) if trace is not None else simulated(trials),
+        evaluation.EvaluationOptions(model=model, against=peers_of(against or ""), adapt=adapt_of(adapt or "")),
+        evaluation.Output(as_json, markdown, html),
+        fail_on_denied=fail_on_denied,
     )
-    code = evaluation.run(trace, options=options, as_json=as_json, html=html, fail_on_denied=fail_on_denied)
     raise typer.Exit(code)
 
 

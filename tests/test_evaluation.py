@@ -18,6 +18,7 @@ from floodwarden.evaluation.adaptive import REFUSALS_TO_ROTATE, REFUSALS_TO_SLOW
 from floodwarden.evaluation.bounds import Share
 from floodwarden.evaluation.page import page
 from floodwarden.evaluation.peers import PEERS, Flags, peers_of
+from floodwarden.evaluation.summary import summary
 from floodwarden.evaluation.text import show
 from floodwarden.evaluation.verdict import Verdict
 from floodwarden.evaluation.windows import FEATURES, windows
@@ -72,7 +73,7 @@ def test_an_attack_is_found_and_answered_when_one_of_its_addresses_is_and_its_re
     verdict.take(judged(first, [Effect.NONE] * 3, alert(EntityKind.IP, "203.0.113.2", 1500)))
     second = slice_of((10_000, "203.0.113.2", ATTACK), (11_000, "203.0.113.1", ATTACK))
     verdict.take(judged(second, [Effect.DENIED, Effect.NONE], denial("203.0.113.2", 9000)))
-    told = verdict.report()
+    told = summary([verdict.outcome()])
     assert (told["found"], told["answered"], told["false_alerts_per_day"]) == (1, 1, 0)
     assert told["time_to_alert_ms"]["p50"] == 1500
     assert told["time_to_action_ms"]["p50"] == 9000
@@ -95,7 +96,7 @@ def test_an_alert_belongs_to_an_attack_it_can_be_about(about: Alert, *, belongs:
     verdict = Verdict()
     rows = slice_of((0, "203.0.113.1", ATTACK), (1000, "198.51.100.1", ""), route="/items/{id}")
     verdict.take(judged(rows, [Effect.NONE] * 2, about))
-    told = verdict.report()
+    told = summary([verdict.outcome()])
     assert told["found"] == int(belongs)
     assert (told["false_alerts_per_day"] == 0) is belongs
 
@@ -106,7 +107,7 @@ def test_good_traffic_is_told_by_case_and_population_with_bounds() -> None:
         rows = [(minute * 60_000 + 5, "198.51.100.1", ""), (minute * 60_000 + 9, "198.51.100.2", "benign/ci")]
         effects = [Effect.NONE, Effect.THROTTLED if minute < 3 else Effect.NONE]
         verdict.take(judged(slice_of(*rows), effects))
-    told = verdict.report()
+    told = summary([verdict.outcome()])
     assert told["benign_by_case"]["ci"]["throttled"] == 3
     assert told["benign_by_case"]["ci"]["throttled_bounds_95"] == [Share(3, 90).lower, Share(3, 90).upper]
     assert told["benign_by_case"]["ordinary"]["throttled"] == 0
@@ -170,7 +171,7 @@ def test_a_peer_denies_who_stands_out_through_the_same_enforcement() -> None:
     verdict = Verdict()
     for done in loop.run([slice_of(*part), slice_of(*after)]):
         verdict.take(done)
-    told = verdict.report()
+    told = summary([verdict.outcome()])
     assert (told["found"], told["answered"], told["benign_denied"]) == (1, 1, 0)
     assert told["by_family"]["scraper"]["stopped"] == 50
 
@@ -179,7 +180,7 @@ def test_the_page_and_the_tables_escape_what_an_attacker_could_have_named() -> N
     verdict = Verdict()
     evil = "attack/<script>x()</script>/\x1b[31mweak/1"
     verdict.take(judged(slice_of((0, "203.0.113.1", evil), (1, "203.0.113.1", "benign/<b>\x1b")), [Effect.NONE] * 2))
-    result = verdict.report() | {"trace": "<i>.arrow", "against": {"<u>": verdict.report()}}
+    result = summary([verdict.outcome()]) | {"trace": "<i>.arrow", "against": {"<u>": summary([verdict.outcome()])}}
     html = page(result)
     assert "<script" not in html
     assert not any(tag in html for tag in ("<i>.arrow", "<u>", "<b>\\x1b"))

@@ -88,18 +88,6 @@ class Good:
         keyed = ~batch.column("key_id").indices.is_null().to_numpy(zero_copy_only=False)
         return np.where(keyed, 2, known[codes]).astype(np.int8)
 
-    def of(self, cases: set[str]) -> Fate:
-        """What became of the cases named together."""
-        whole = Fate()
-        for name in cases & self.by_case.keys():
-            whole.add(self.by_case[name])
-        return whole
-
-    @property
-    def all(self) -> Fate:
-        """What became of everybody good."""
-        return self.of(set(self.by_case))
-
 
 def case_of(label: str) -> str:
     """A good row's case, `ordinary` where its label is empty."""

@@ -1,6 +1,6 @@
 """What others would do with the same traffic, in the same closed loop: their alerts go through our planner as ours do.
 
-Each peer is set up on the same clean day as we are. All of them deny whom they flag.
+Each peer is set up on the same clean day as we are. The foreign ones deny whom they flag for as long as we would.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _EPISODE_MS: Final = 1_200_000
 F64 = NDArray[np.float64]
 Clean = Callable[[], Iterable[Labelled]]
 """Gives the slices of the clean day anew."""
+Fresh = Callable[[], Detector]
+"""Gives a detector that has seen nothing but the clean day."""
 
 
 class Score(Protocol):
@@ -86,16 +88,16 @@ class Flags:
         )
 
 
-def rate(clean: Clean, _: Model, settings: Settings) -> Detector:
+def rate(clean: Clean, _: Model, settings: Settings) -> Fresh:
     """Requests a minute beyond what 9,999 of 10,000 minutes of clean clients have."""
     counts = {kind: [np.zeros(1)] for kind in KINDS}
     for window in windows(clean(), settings.login_globs):
         counts[window.kind].append(window.requests.astype(np.float64))
     above = {kind: _quantile(np.concatenate(parts), RATE_SHARE) for kind, parts in counts.items()}
-    return Flags("rate", lambda window: window.requests.astype(np.float64), above, settings.login_globs)
+    return lambda: Flags("rate", lambda window: window.requests.astype(np.float64), above, settings.login_globs)
 
 
-def plain_forest(clean: Clean, _: Model, settings: Settings) -> Detector:
+def plain_forest(clean: Clean, _: Model, settings: Settings) -> Fresh:
     """scikit-learn's isolation forest on the minutes' counts and shares, flagging one clean minute in a thousand."""
     from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - seconds to import
 
@@ -105,53 +107,73 @@ def plain_forest(clean: Clean, _: Model, settings: Settings) -> Detector:
         forests[kind] = IsolationForest(n_estimators=TREES, random_state=1).fit(rows)
         above[kind] = _quantile(-forests[kind].score_samples(rows), FLAGGED_SHARE)
     score: Score = lambda window: -forests[window.kind].score_samples(window.features)  # noqa: E731 - one of three alike
-    return Flags("plain forest", score, above, settings.login_globs)
+    return lambda: Flags("plain forest", score, above, settings.login_globs)
 
 
-def half_space(clean: Clean, _: Model, settings: Settings) -> Detector:
+def half_space(clean: Clean, _: Model, settings: Settings) -> Fresh:
     """HalfSpaceTrees of river on the same rows, learning as it goes from what it does not flag."""
     try:
         from river.anomaly import HalfSpaceTrees  # noqa: PLC0415 - optional
     except ImportError as error:
         raise CommandError("half-space needs river: pip install 'floodwarden[peers]'") from error
-    trees: dict[str, Any] = {}
-    above: dict[str, float] = {}
-    spans: dict[str, tuple[F64, F64]] = {}
+    day = _features(clean, settings)
 
-    def scored(kind: str, rows: F64, below: float) -> F64:
-        low, high = spans[kind]
+    def fresh() -> Detector:
+        learned = {kind: _HalfSpace(HalfSpaceTrees(seed=1), rows) for kind, rows in day.items()}
+        above = {kind: one.above for kind, one in learned.items()}
+        return Flags(
+            "half-space trees", lambda window: learned[window.kind](window.features), above, settings.login_globs
+        )
+
+    return fresh
+
+
+class _HalfSpace:
+    """Half-space trees of one kind, which learn every row they do not flag."""
+
+    def __init__(self, trees: Any, day: F64) -> None:
+        rows = day[:: max(1, len(day) // HALF_SPACE_ROWS_MAX)]
+        self._trees, self._low = trees, rows.min(axis=0)
+        self._span = np.maximum(rows.max(axis=0) - self._low, 1e-9)
+        self.above = np.inf
+        scores = self(rows)
+        self.above = _quantile(scores[len(rows) // 4 :], FLAGGED_SHARE)  # the first are scored by empty trees
+
+    def __call__(self, rows: F64) -> F64:
         out = np.empty(len(rows))
-        for number, row in enumerate(np.clip((rows - low) / (high - low), 0, 1).tolist()):
+        for number, row in enumerate(np.clip((rows - self._low) / self._span, 0, 1).tolist()):
             named = dict(enumerate(row))
-            out[number] = trees[kind].score_one(named)
-            if out[number] <= below:
-                trees[kind].learn_one(named)
+            out[number] = self._trees.score_one(named)
+            if out[number] <= self.above:
+                self._trees.learn_one(named)
         return out
 
-    for kind, every in _features(clean, settings).items():
-        rows = every[:: max(1, len(every) // HALF_SPACE_ROWS_MAX)]
-        spans[kind] = rows.min(axis=0), np.maximum(rows.max(axis=0), rows.min(axis=0) + 1e-9)
-        trees[kind] = HalfSpaceTrees(seed=1)
-        above[kind] = _quantile(scored(kind, rows, np.inf)[len(rows) // 4 :], FLAGGED_SHARE)
-    score: Score = lambda window: scored(window.kind, window.features, above[window.kind])  # noqa: E731 - one of three alike
-    return Flags("half-space trees", score, above, settings.login_globs)
+
+def families_alone(_: Clean, model: Model, settings: Settings) -> Fresh:
+    """Our families without the forest and without rules."""
+    return _ours(_deaf(model, {forests_family(model.families).name}), settings, "none")
 
 
-def families_alone(_: Clean, model: Model, settings: Settings) -> Detector:
-    """Our families without the forest."""
-    return Floodwarden(_deaf(model, {forests_family(model.families).name}), settings)
-
-
-def forest_alone(_: Clean, model: Model, settings: Settings) -> Detector:
-    """Our forest (`odd`) without the other families."""
+def forest_alone(_: Clean, model: Model, settings: Settings) -> Fresh:
+    """Our forest (`odd`) without the other families and without rules."""
     others = {family.name for family in model.families} - {forests_family(model.families).name}
-    return Floodwarden(_deaf(model, others), settings)
+    return _ours(_deaf(model, others), settings, "none")
+
+
+def crowdsec(_: Clean, model: Model, settings: Settings) -> Fresh:
+    """CrowdSec's published thresholds as simple rules, and nothing else."""
+    return _ours(_deaf(model, {family.name for family in model.families}), settings, "crowdsec")
+
+
+def _ours(model: Model, settings: Settings, rules: str) -> Fresh:
+    return lambda: Floodwarden(model, settings.model_copy(update={"rules": rules}))
 
 
 PEERS: Final = {
     "rate": rate,
     "plain-forest": plain_forest,
     "half-space": half_space,
+    "crowdsec": crowdsec,
     "families": families_alone,
     "odd": forest_alone,
 }

@@ -44,7 +44,7 @@ def engine(url: str) -> sa.Engine:
     """
     made = sa.engine.make_url(url)
     if made.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ValueError("neither sqlite:///FILE nor postgresql+psycopg://...")
+        raise ValueError("neither of the two we can use, sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DB")
     if made.get_backend_name() == "sqlite" and made.database:
         Path(made.database).parent.mkdir(parents=True, exist_ok=True)
     created = sa.create_engine(made, pool_pre_ping=True, max_overflow=CONNECTIONS_MAX)

@@ -182,6 +182,7 @@ def _fitted(model: Model, name: str, made_of: list[str], families: Families) -> 
     return replace(model, prior=prior, regulars_p0=regulars_p0, families=families, **made)
 
 
+NEVER: Final = 1e9  # nats nobody comes to: a family with this threshold is deaf
 STRENGTH: Final = 10.0  # opportunities a stated share counts as
 
 

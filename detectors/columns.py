@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 IP: Final = 0
 KEY: Final = 1
 USER: Final = 2
+ROUTE: Final = 3
 KINDS_N: Final = 3  # kinds that evidence is kept about
 GLOBAL: Final = 4
 EVERYBODY: Final = 0x79D03016B7AEED0D  # hash of `*`, whom findings of kind GLOBAL are about

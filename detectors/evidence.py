@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import attribution, odd
 from detectors import families as fam
-from detectors import odd
 from detectors.artifact import Model, forests_of
 from detectors.cardinality import STRANGER_MS, Cardinality
 from detectors.columns import OK, Finding, Flows
@@ -19,11 +19,12 @@ from detectors.entities import RESERVED, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.eviction import ALIVE
 from detectors.explain import findings
-from detectors.judge import Crossing, Judged, judge, write_track
+from detectors.groups import Groups
+from detectors.judge import Judged, judge
 from detectors.learn import Watch, refresh, settle
 from detectors.outlook import Outlook
 from detectors.pairs import mix
-from detectors.record import write_series
+from detectors.record import write_crossing, write_member, write_series
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
 from detectors.sampling import WARM_KEY
@@ -59,6 +60,8 @@ class Engine:
         self.memories = Memories(pairs_max)
         self.cardinality = Cardinality(entities_max)
         self.control = Control()
+        self.groups = Groups()
+        self._index = {family.name: family.index for family in model.families}
         self.closed_s = 0
         self.hour_s = 0  # the hour that has flows not yet committed; 0: none
         self.seen_n = 0  # samples ever, for the warmth of `novel`
@@ -159,6 +162,9 @@ class Engine:
         rows = canonical(flows)
         judged = self._judge(rows)
         told = findings(judged, self.entities.c, self.model)
+        alarms = self.groups.take(judged, self.entities.c, self.model)
+        joined = attribution.members(judged, alarms, self.entities.c)
+        told += [attribution.told(alarm) for alarm in alarms] + [finding for _, _, finding in joined]
         heads = rows.starts
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
@@ -167,14 +173,16 @@ class Engine:
         for series in judged.series:
             write_series(self.entities.c, series, rows, slots)
         for crossing in judged.crossings:
-            self._write_crossing(crossing, slots)
+            write_crossing(self.entities.c, crossing, slots)
+        for seg, track, finding in joined:
+            write_member(self.entities.c, int(slots[seg]), self._index[finding.family], track)
         self._remember(judged, slots, until_s)
         if self.watch is not None:
             self.watch.take(judged)
         told += self._odd(judged, slots, until_s)
         if self.entities.used > self.entities.size_max:
             self.entities.purge(standing(self.entities.c, np.arange(self.entities.used), self.model, until_s * 1000))
-        return told
+        return sorted(told, key=lambda f: (f.at_s, f.crossed_ms, f.kind, f.entity, f.family))
 
     def worth(self, owners: NDArray[np.uint64], kinds: NDArray[np.uint8]) -> tuple[NDArray[np.float64], Flag]:
         """The evidence that stands against owners, and whether they are regulars."""
@@ -202,12 +210,6 @@ class Engine:
         c.weight[slots] += n
         c.good[slots] += np.add.reduceat(np.where(f.outcome == OK, f.n, 0), rows.starts)
         c.last_ms[slots] = np.maximum(c.last_ms[slots], np.maximum.reduceat(rows.t_ms, rows.starts))
-
-    def _write_crossing(self, crossing: Crossing, slots: Slots) -> None:
-        c, slot = self.entities.c, int(slots[crossing.seg])
-        write_track(c, slot, crossing.family.index, crossing.track)
-        if crossing.events or crossing.track.episode:
-            c.alarmed[slot] = True
 
     def _remember(self, judged: Judged, slots: Slots, until_s: int) -> None:
         c, rows, sight, memories = self.entities.c, judged.rows, judged.sight, self.memories
@@ -249,6 +251,7 @@ class Engine:
         told = self._odd(None, np.empty(0, np.intp), now_s)
         self.hour_s = 0
         settle(self.entities, self.model, now_s * 1000)
+        self.groups.commit()
         self.entities.drop_idle(now_s * 1000)
         self.memories.age(now_s)
         return told
@@ -264,6 +267,7 @@ class Engine:
             | self.entities.arrays()
             | self.memories.arrays()
             | self.control.arrays("control")
+            | self.groups.arrays("groups")
             | (self.cardinality.arrays("cardinality"))
         )
 
@@ -288,5 +292,6 @@ class Engine:
         engine.entities.restore(arrays)
         engine.memories.restore(arrays)
         engine.control.restore("control", arrays)
+        engine.groups.restore("groups", arrays)
         engine.cardinality.restore("cardinality", arrays)
         return engine

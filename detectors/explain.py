@@ -58,17 +58,21 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         answer=family.answer(kind, established=established),
         severity=family.severity,
         route=route if family.on_route else 0,
-        facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established),
+        facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established)
+        + _control(family, float(series.control[of_pane[-1]])),
         contributions=_contributions(judged, crossing, event, model, kind),
         examples=tuple(int(e) for e in np.unique(examples[at]) if e)[:EXAMPLES_MAX],
+        behaviour=family.words.behaviour,
+        ids=family.ids,
+        avoid=family.words.avoid,
     )
 
 
 def _rows_of(series: Series, judged: Judged, seg: int, event: Event) -> tuple[Index, Index]:
     """Marked rows of the owner in the event's pane: their places in the run, and in the series."""
-    owned = judged.rows.seg[series.at] == seg
-    here = owned & (judged.rows.flows.pane_s[series.at] == event.pane_s)
-    marked = np.flatnonzero(here & (series.marks > 0))
+    begin, end = np.searchsorted(series.at, judged.rows.places(seg)).tolist()
+    here = judged.rows.flows.pane_s[series.at[begin:end]] == event.pane_s
+    marked = begin + np.flatnonzero(here & (series.marks[begin:end] > 0))
     return series.at[marked], marked
 
 
@@ -121,6 +125,13 @@ def _facts(family: fam.Family, event: Event, p0: float, h: float, *, kind: int, 
     return tuple(facts)
 
 
+def _control(family: fam.Family, bound: float) -> tuple[Fact, ...]:
+    if not family.control:
+        return ()
+    what = f"established clients on this route, just then: up to {_percent(bound)}"
+    return (Fact("control", bound, None, what if bound else "no established client on this route just then"),)
+
+
 def _evidence(s: float, h: float) -> Fact:
     return Fact("evidence", s, h, f"evidence {s:.1f} nats against a threshold of {h:.1f}")
 
@@ -128,13 +139,14 @@ def _evidence(s: float, h: float) -> Fact:
 def _contributions(judged: Judged, crossing: Crossing, event: Event, model: Model, kind: int) -> tuple[Share, ...]:
     """Evidence standing in each family when the pane ended, and its share of the sum."""
     values: list[tuple[fam.Family, float]] = [(crossing.family, event.track.s)]
+    first, _ = judged.rows.places(crossing.seg)
     for series in judged.series:
         if series.family is crossing.family:
             continue
-        owned = np.flatnonzero((judged.rows.seg[series.at] == crossing.seg) & (series.at <= event.index))
-        if len(owned):
+        begin, end = np.searchsorted(series.at, [first, event.index + 1]).tolist()
+        if begin < end:
             limit = float(model.h[kind, series.family.index]) + fam.OVER
-            values.append((series.family, min(float(series.s[owned[-1]]), limit)))
+            values.append((series.family, min(float(series.s[end - 1]), limit)))
     ordered = sorted(((f, v) for f, v in values if v > 0.01), key=lambda fv: -fv[1])
     total = sum(v for _, v in ordered)
     return tuple(

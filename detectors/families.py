@@ -67,6 +67,12 @@ class Null(StrEnum):
     RATE = "rate"  # no p0: marks a second that good clients come to in bursts
 
 
+class GroupBy(StrEnum):
+    """What entities are taken together by, where each alone shows too little."""
+
+    ROUTE = "route"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What marks an opportunity: all that is said. `tag`: the bit of its condition in a flow's `tags`, -1 for none."""
@@ -87,6 +93,7 @@ class Words:
     sentence: str
     avoid: str
     repeated: str = ""
+    behaviour: str = ""  # in CrowdSec's words
     owasp: tuple[str, ...] = ()
     attack: tuple[str, ...] = ()
     source: str = "built in"
@@ -119,6 +126,8 @@ class Family:
     on_route: bool = False  # an answer is aimed at the one route all marks are on
     where: Filter | None = None
     tag: int = -1
+    group: GroupBy | None = None
+    newcomers_only: bool = False  # of the group's traffic
 
     def answer(self, kind: int, *, established: bool) -> str:
         """What to ask for about an entity of `kind`."""
@@ -132,6 +141,11 @@ class Family:
     def signature(self) -> str:
         """What a model learned for it holds for."""
         return f"{self.name}/{self.version}:{self.q1}"
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What catalogues of threats call it."""
+        return (*self.words.owasp, *self.words.attack)
 
     @property
     def soft(self) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Final
 
-from detectors.families import KINDS, OUTCOMES, Each, Families, Family, Mark, New, Null, Words
+from detectors.families import KINDS, OUTCOMES, Each, Families, Family, GroupBy, Mark, New, Null, Words
 from detectors.filter_file import where
 from detectors.filters import Filter, columns
 from schemas.documents import Map, documents, files_of, read
@@ -30,7 +30,8 @@ SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
 _ALL: Final = frozenset(OUTCOMES.values())
 _WORDS: Final = (
     "name", "revision", "what", "about", "opportunity", "mark", "null", "q1", "usual", "usual_per_hour", "control",
-    "answer", "on_route", "severity", "sentence", "repeated", "avoid", "owasp", "attack", "enforce",
+    "answer", "on_route", "group", "severity", "sentence", "repeated", "avoid", "behaviour", "owasp", "attack",
+    "enforce",
 )  # fmt: skip
 _NEEDS: Final = {
     "name": "scalping",
@@ -135,6 +136,7 @@ def _family(at: At, *, ours: bool) -> Family:
     null = Null(_one(f["null"], [*Null])) if "null" in f else Null.LEARNED
     usual = _usual(at, f, null)
     mark = _mark(f["mark"], each)
+    group, newcomers_only = _group(f.get("group"), null)
     if (null is Null.BY_AGE) and (each is not Each.REQUEST or mark.new is not New.PATH or mark.to_anyone):
         raise f["null"].wrong("is only known of paths new to the entity", "write `null: learned`")
     return Family(
@@ -155,6 +157,8 @@ def _family(at: At, *, ours: bool) -> Family:
         shadow=not ours and not ("enforce" in f and f["enforce"].yes()),
         on_route="on_route" in f and f["on_route"].yes(),
         where=condition,
+        group=group,
+        newcomers_only=newcomers_only,
     )
 
 
@@ -174,6 +178,17 @@ def _mark(at: At, each: Each) -> Mark:
         raise f["to"].wrong("is only known of paths", "write `new: path` beside it")
     to_anyone = "to" in f and _one(f["to"], ["anyone", "entity"]) == "anyone"
     return Mark(_outcomes(f.get("outcome")), new, to_anyone, "same" in f, _condition(f.get("where")))
+
+
+def _group(at: At | None, null: Null) -> tuple[GroupBy | None, bool]:
+    if at is None:
+        return None, False
+    if null is not Null.LEARNED:
+        raise at.wrong("is only known where p0 is learned", "leave it out")
+    f = at.fields("by", "members", required={"by": "route"})
+    return GroupBy(_one(f["by"], [*GroupBy])), "members" in f and _one(
+        f["members"], ["all", "newcomers"]
+    ) == "newcomers"
 
 
 def _outcomes(at: At | None) -> frozenset[int]:
@@ -230,6 +245,7 @@ def _words(at: At, f: dict[str, At], *, ours: bool) -> Words:
         sentence=sentences["sentence"],
         repeated=sentences["repeated"],
         avoid=f["avoid"].text() if "avoid" in f else "",
+        behaviour=f["behaviour"].text() if "behaviour" in f else "",
         owasp=_ids(f.get("owasp"), _OWASP, "an OWASP automated threat: OAT-001 to OAT-021"),
         attack=_ids(f.get("attack"), _ATTACK, "a MITRE ATT&CK technique: T1110 or T1110.004"),
         source="built in" if ours else at.file,

@@ -107,7 +107,7 @@ def _crossings(series: Series, rows: Rows, slots: Slots, c: Columns, model: Mode
         track = track_of(c, int(slots[one]), i)
         limit, leak = float(model.h[kind, i]), leak_of(series.family, float(c.p0[slots[one], i]))
         locate = partial(_locate, series, rows, sight, one, limit, leak)
-        events = cusum.walk(track, _steps(series, part, rows, sight), limit, leak, locate)
+        events = cusum.walk(track, steps(series, part, rows, sight), limit, leak, locate)
         out.append(Crossing(one, series.family, track, events))
     return out
 
@@ -127,7 +127,8 @@ def _locate(
     return found and (found[0], int(sight.before[begin]) + found[1])
 
 
-def _steps(series: Series, part: slice, rows: Rows, sight: Sight) -> list[cusum.Row]:
+def steps(series: Series, part: slice, rows: Rows, sight: Sight) -> list[cusum.Row]:
+    """Rows of one owner, as `cusum.walk` takes them."""
     at = series.at[part]
     columns = (
         at,

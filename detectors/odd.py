@@ -223,4 +223,5 @@ def _finding(c: Columns, slot: int, forest: Forest, asked: Asked, event: Event, 
         route=0,
         facts=facts,
         contributions=told,
+        avoid=family.words.avoid,
     )

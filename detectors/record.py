@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import families as fam
+from detectors.cusum import Track
 from detectors.entities import Columns, Slots
+from detectors.judge import Crossing, write_track
 from detectors.rows import Rows
 from detectors.series import NOTHING, Series
 
@@ -29,6 +31,22 @@ def write_series(c: Columns, series: Series, rows: Rows, slots: Slots) -> None:
         column[slot, i] = total[ends] - (total - value)[at] + np.where(anew, 0, column[slot, i])
     c.first_ms[slot, i] = np.where(anew, t_ms[at], c.first_ms[slot, i])
     c.s[slot, i], c.t_ms[slot, i] = series.s[ends], t_ms[ends]
+
+
+def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:
+    """The exact standing of an owner that crossed, or stands in an episode."""
+    slot = int(slots[crossing.seg])
+    write_track(c, slot, crossing.family.index, crossing.track)
+    if crossing.events or crossing.track.episode:
+        c.alarmed[slot] = True
+
+
+def write_member(c: Columns, slot: int, family: int, track: Track) -> None:
+    """Who was found part of a group stands in an episode, as if he had crossed by himself."""
+    at = (slot, family)
+    c.episode[at], c.last_mark_ms[at], c.alarmed[slot] = True, track.last_mark_ms, True
+    c.crossed_pane_s[at], c.crossed_ms[at] = track.crossed_pane_s, track.crossed_ms
+    c.crossed_after[at] = track.crossed_after
 
 
 def _begun(

@@ -33,6 +33,11 @@ class Rows:
         """Number of rows."""
         return len(self.seg)
 
+    def places(self, seg: int) -> tuple[int, int]:
+        """Where an owner's rows begin and end."""
+        end = int(self.starts[seg + 1]) if seg + 1 < len(self.starts) else len(self.seg)
+        return int(self.starts[seg]), end
+
 
 def canonical(flows: Flows) -> Rows:
     """`flows` merged and ordered."""

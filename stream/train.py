@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from detectors.artifact import ENTITIES_MIN, Model, defaults, save, thresholds, with_forests
+from detectors.artifact import ENTITIES_MIN, NEVER, Model, defaults, save, thresholds, with_forests
 from detectors.calibration import Learned, Witness
 from detectors.columns import Flows
 from detectors.evidence import Engine
@@ -24,7 +24,6 @@ SPAN_S_MIN: Final = 2 * 3600
 """Shorter training than this knows no lives and no established clients: thresholds keep the defaults' slope."""
 TRIM_SHARE: Final = 5e-4
 ADAPT_WEIGHT: Final = 50.0
-_NEVER: Final = 1e9
 
 
 def gather(batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...], families: Families) -> Flows:
@@ -110,7 +109,7 @@ def adapt_flows(model: Model, flows: Flows) -> Model:
 def _watched(model: Model, flows: Flows) -> Witness:
     """`flows` run through an engine that never alarms."""
     witness = Witness(odd=forests_family(model.families).index)
-    engine = Engine(replace(model, h=np.full_like(model.h, _NEVER)), entities_max=1 << 20, watch=witness)
+    engine = Engine(replace(model, h=np.full_like(model.h, NEVER)), entities_max=1 << 20, watch=witness)
     if len(flows):
         engine.close(flows, int(flows.pane_s.max()) + 1)
     return witness

@@ -14,4 +14,17 @@ def is_login(route: str | None, method: str | None, globs: tuple[str, ...]) -> b
         return True
     if route is None or method not in ("POST", "PUT", None):
         return False
-    return any(fnmatchcase(route.lower(), glob) for glob in globs)
+    return any(fnmatchcase(route.lower(), glob.partition("=")[0]) for glob in globs)
+
+
+def failed_statuses(route: str, globs: tuple[str, ...]) -> frozenset[int]:
+    """Statuses that say beside the usual ones that a login on `route` failed: what stands behind its glob.
+
+    >>> sorted(failed_statuses("/wp-login.php", ("*wp-login*=200|403", "*login*")))
+    [200, 403]
+    """
+    for glob in globs:
+        name, _, statuses = glob.partition("=")
+        if fnmatchcase(route.lower(), name):
+            return frozenset(int(status) for status in statuses.split("|") if status)
+    return frozenset()

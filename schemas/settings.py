@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -157,7 +158,9 @@ class Settings(BaseSettings):
         description="memory for the state of one usage partition; when full, who matters least goes",
     )
     login_routes: str = Field(
-        "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth", description="route globs that take a credential"
+        "*login*,*signin*,*sign-in*,*/token,*wp-login*,*/auth",
+        description="route globs that take a credential; behind `=` the "
+        "statuses that a failed login has there beside 400, 401, 403 and 422: *wp-login*=200",
     )
     model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
     families: Path | None = Field(None, description="file or directory of own evidence families, beside the built-in")
@@ -227,6 +230,15 @@ class Settings(BaseSettings):
         description="what a caller's token says: name, role, tenant, each `=CLAIM` or `=CLAIM.NESTED`",
     )
     dry_run: bool = Field(False, description="plan and explain actions, and do none")
+
+    @field_validator("login_routes")
+    @classmethod
+    def _says_statuses(cls, routes: str) -> str:
+        for glob in routes.split(","):
+            _, told, statuses = glob.partition("=")
+            if told and not all(re.fullmatch(r"\s*[1-5]\d\d\s*", status) for status in statuses.split("|")):
+                raise ValueError(f"{glob.strip()!r} does not name statuses; write *wp-login*=200 or *login*=200|302")
+        return routes
 
     @field_validator("redis")
     @classmethod

@@ -116,6 +116,8 @@ class Requests:
             logins(batch, login_globs),
             _OUTCOME,
         )
+        if any("=" in glob for glob in login_globs):
+            classes = _as_the_site_says(classes, batch.column("route"), status, login_globs)
         present = np.flatnonzero(np.bincount(classes, minlength=CLASSES))
         place = np.zeros(CLASSES, np.uint8)
         place[present] = np.arange(len(present))
@@ -143,6 +145,18 @@ class Requests:
             latency_ms=_latencies(batch.column("latency_ms")),
             weight=_weights(batch.column("weight")),
         )
+
+
+def _as_the_site_says(classes: U8, route: pa.DictionaryArray, status: NDArray[np.int16], globs: tuple[str, ...]) -> U8:
+    """Classes, with logins failed where their route says so: a status of its own, whatever it means elsewhere."""
+    out = classes.copy()
+    codes = route.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    plain = (classes % 2 == 1) & (classes // 2 % OUTCOMES == Outcome.OK)
+    for code, name in enumerate(route.dictionary.to_pylist()):
+        failed = routes.failed_statuses(name, globs) if name is not None else frozenset()
+        if failed:
+            out[plain & (codes == code) & np.isin(status, list(failed))] += 2 * Outcome.AUTH_FAILED
+    return out
 
 
 def _latencies(column: pa.Array) -> F64:

@@ -84,6 +84,12 @@ def test_a_credential_is_presented_by_posting_to_a_login_route(route: str | None
     assert is_login(route, method, ("*login*",)) is login
 
 
+def test_a_login_route_names_the_statuses_of_a_failure_or_says_what_is_wrong() -> None:
+    assert load(login_routes="*wp-login*=200|403,*login*").login_globs == ("*wp-login*=200|403", "*login*")
+    with pytest.raises(SettingsError, match=r"\*login\*=never' does not name statuses; write"):
+        load(login_routes="*wp-login*=200,*login*=never")
+
+
 def test_an_alert_with_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValidationError, match="colour"):
         Alert.model_validate_json('{"colour": "red"}')

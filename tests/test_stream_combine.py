@@ -12,7 +12,7 @@ from stream_traffic import NOW_MS, blocks, crowd, row
 
 from schemas import codec
 from schemas.usage import FLOWS_PER_PANE_MAX, MEASURES, Block, Kind, Outcome
-from stream.combine import entity_hash
+from stream.combine import combine, entity_hash
 from stream.networks import network, networks
 
 LATER = (Kind.NETWORK, Kind.ASN, Kind.AGENT, Kind.TENANT_ROUTE)
@@ -199,3 +199,28 @@ def test_many_entities_over_many_panes_are_counted_like_few() -> None:
     for part in parts:
         each.update({key: c["n"] for key, c in counts_of(part).items()})  # type: ignore[misc]
     assert {key: c["n"] for key, c in counts_of(whole).items()} == each
+
+
+@pytest.mark.parametrize(
+    ("glob", "status", "outcome"),
+    [
+        ("*wp-login*=200", 200, Outcome.AUTH_FAILED),  # WordPress shows the form again
+        ("*wp-login*=200", 302, Outcome.OK),
+        ("*wp-login*=200", 403, Outcome.AUTH_FAILED),
+        ("*wp-login*", 200, Outcome.OK),
+        ("*/token=200,*wp-login*", 200, Outcome.OK),  # the statuses of another route
+    ],
+)
+def test_a_login_fails_with_the_statuses_that_its_route_has_for_it(glob: str, status: int, outcome: Outcome) -> None:
+    rows = [row(method="POST", route="/wp-login.php", user="ann", status=status), row(1, status=200)]
+    [block] = combine(
+        codec.from_rows(rows),
+        partition=0,
+        start=0,
+        end=1,
+        ts_ms_max=0,
+        usage_partitions=1,
+        login_globs=tuple(glob.split(",")),
+    )
+    told = {(flow["kind"], flow["login"]): flow["outcome"] for flow in block.flows.to_pylist()}
+    assert told == {(Kind.IP, True): outcome, (Kind.USER, True): outcome, (Kind.IP, False): Outcome.OK}

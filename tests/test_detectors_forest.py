@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from detectors import forest
 
@@ -59,3 +62,27 @@ def test_a_forest_whose_walk_would_not_end_is_refused(fitted: forest.Forest) -> 
     arrays["left"] = np.where(fitted.left >= 0, 0, -1)
     with pytest.raises(ValueError, match="damaged"):
         forest.from_arrays(arrays)
+
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.mark.parametrize(
+    ("name", "every", "auroc_least", "precision_least"), [("16_http", 8, 0.9998, 0.95), ("34_smtp", 2, 0.88, 0.003)]
+)
+def test_on_public_attacks_the_flattened_forest_judges_as_well_as_scikit_learns(
+    name: str, every: int, auroc_least: float, precision_least: float
+) -> None:
+    """KDD Cup 99 http and smtp as ADBench has them; every attack, and of the rest every eighth or second row."""
+    if not (DATA / f"{name}.npz").exists():
+        pytest.skip(f"no {name}.npz beside the repository")
+    with np.load(DATA / f"{name}.npz") as file:
+        x, attack = file["X"].astype(np.float64), file["y"] == 1
+    kept = attack | (np.arange(len(x)) % every == 0)
+    x, attack = x[kept], attack[kept]
+    peer = IsolationForest(n_estimators=100, random_state=1).fit(x)
+    blank = np.zeros((x.shape[1], 2))
+    ours, theirs = forest.from_sklearn(peer, blank, blank).score(x), -peer.score_samples(x)
+    for measure, least in ((roc_auc_score, auroc_least), (average_precision_score, precision_least)):
+        assert measure(attack, ours) >= least
+        assert measure(attack, ours) >= measure(attack, theirs) - 1e-9

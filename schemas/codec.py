@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from xxhash import xxh3_64_intdigest as _xxh
 
-from schemas import arrow_stream, topics, usage
+from schemas import arrow_stream, items, tails, topics, usage
 from schemas import decision as d
 from schemas.decision import Decision
 from schemas.errors import BadMessageError
@@ -23,8 +23,6 @@ _DECISION: Final = msgspec.json.Decoder(Decision)
 _DECISIONS: Final = msgspec.json.Decoder(list[Decision])
 _ENCODER: Final = msgspec.json.Encoder()
 _BLOCK: Final = struct.Struct("<IqqqqI")  # version, partition, start, end, ts_ms_max, length of counts
-_HITS: Final = struct.Struct("<I4s")
-_HITS_MARK: Final = b"hits"
 _NO_FLOWS: Final = pa.RecordBatch.from_pylist([], schema=usage.FLOWS)
 _NAMES: Final = tuple(d.SCHEMA.names)
 _RANGES: Final = (
@@ -150,20 +148,21 @@ def check(batch: pa.RecordBatch) -> pa.RecordBatch:
 def encode_block(block: usage.Block) -> bytes:
     """A usage block as one message value: a fixed header, the counts stream, the flows stream.
 
-    Where there are hits their stream follows, its length and a mark: behind the end of the flows, where older readers
-    do not look.
+    Where there are items their stream follows, and where there are hits theirs, each with its length and a mark: behind
+    the end of the flows, where older readers do not look.
     """
     counts = encode(block.counts, compress=block.counts.num_rows > 64)
     head = _BLOCK.pack(usage.VERSION, block.partition, block.start, block.end, block.ts_ms_max, len(counts))
     value = head + counts + encode(block.flows, compress=block.flows.num_rows > 64)
-    if not block.hits.num_rows:
-        return value
-    hits = encode(block.hits, compress=block.hits.num_rows > 64)
-    return value + hits + _HITS.pack(len(hits), _HITS_MARK)
+    if block.items.num_rows:
+        value += tails.tail(encode(block.items, compress=block.items.num_rows > 64), tails.ITEMS)
+    if block.hits.num_rows:
+        value += tails.tail(encode(block.hits, compress=block.hits.num_rows > 64), tails.HITS)
+    return value
 
 
 def decode_block(value: bytes, *, flows: bool = True) -> usage.Block:
-    """The inverse of `encode_block`; without `flows` those and hits are not read, and the block has none."""
+    """The inverse of `encode_block`; without `flows` those, items and hits are not read, and the block has none."""
     if len(value) < _BLOCK.size:
         raise BadMessageError("bad_arrow", "header", f"{len(value)} bytes", "a usage block has a 40-byte header")
     version, partition, start, end, ts_ms_max, length = _BLOCK.unpack_from(value)
@@ -172,27 +171,22 @@ def decode_block(value: bytes, *, flows: bool = True) -> usage.Block:
             "future_version", "version", f"{version}, this worker reads up to {usage.VERSION}", "upgrade it"
         )
     view = memoryview(value)[_BLOCK.size :]
-    counts = _rows_of_block(view[:length], usage.COUNTS)
+    counts, kept = _rows_of_block(view[:length], usage.COUNTS)
     if not flows:
         return usage.Block(partition, start, end, ts_ms_max, counts, _NO_FLOWS)
-    rest, hits = view[length:], usage.NO_HITS
-    size = _hits_bytes(rest)
-    if size:
-        hits = _rows_of_block(rest[-size - _HITS.size : -_HITS.size], usage.HITS)
-        rest = rest[: -size - _HITS.size]
-    return usage.Block(partition, start, end, ts_ms_max, counts, _rows_of_block(rest, usage.FLOWS), hits)
+    rest, of_hits = tails.taken(view[length:], tails.HITS)
+    rest, of_items = tails.taken(rest, tails.ITEMS)
+    read, _ = _rows_of_block(rest, usage.FLOWS)
+    hits = usage.NO_HITS if of_hits is None else _rows_of_block(of_hits, usage.HITS)[0]
+    found = usage.NO_ITEMS if of_items is None else items.decoded(of_items, kept)
+    return usage.Block(partition, start, end, ts_ms_max, counts, read, hits, found)
 
 
-def _hits_bytes(rest: memoryview) -> int:
-    """Length of the hits stream that ends a block; 0: there is none. An Arrow stream never ends in the mark."""
-    if len(rest) < _HITS.size:
-        return 0
-    size, mark = _HITS.unpack(rest[-_HITS.size :])
-    return int(size) if mark == _HITS_MARK and 0 < size <= len(rest) - _HITS.size else 0
+def _rows_of_block(value: memoryview, schema: pa.Schema) -> tuple[pa.RecordBatch, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """A part of a block, without rows of kinds that only a newer worker knows, and which rows it has left.
 
-
-def _rows_of_block(value: memoryview, schema: pa.Schema) -> pa.RecordBatch:
-    """A part of a block, without rows of kinds that only a newer worker knows; numbers it lacks are 0."""
+    Numbers it lacks are 0.
+    """
     table = arrow_stream.validated(arrow_stream.read(value, schema))
     for name in usage.REQUIRED:
         if name not in table.column_names:
@@ -204,9 +198,8 @@ def _rows_of_block(value: memoryview, schema: pa.Schema) -> pa.RecordBatch:
             raise BadMessageError("bad_value", name, "null", "every row needs a value")
     if batch.num_rows:
         _in_range(batch, "pane_s", d.TS_MS_MIN // 1000, d.TS_MS_MAX // 1000, "an epoch second")
-        if pc.max(batch.column("kind")).as_py() > max(usage.Kind):
-            batch = batch.filter(pc.less_equal(batch.column("kind"), int(max(usage.Kind))))
-    return batch
+    kept: np.ndarray[Any, np.dtype[np.bool_]] = batch.column("kind").to_numpy() <= max(usage.Kind)
+    return batch if kept.all() else batch.filter(pa.array(kept)), kept
 
 
 def text_hashes(values: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

@@ -4,6 +4,8 @@ Counts: a row per (entity kind, entity, one-second pane). Flows: a row per disti
 remember, under the one entity that owns the request (its key where there is one that was accepted, else its address).
 Hits: a row per rule, entity and pane that has requests a rule asks for, and per value where the rule counts different
 ones; mostly there are none.
+Items: what is distinct about an entity in a second, beside what its flows say: 32-bit marks of values, and where there
+are more than `ITEMS_EXACT_MAX`, the cells that they set (`stream.cells`).
 Hashes are 64-bit xxh3 of UTF-8 text, 0 where absent; `entity` is the text itself, for people and for actions.
 """
 
@@ -45,6 +47,16 @@ class Outcome(IntEnum):
     CLIENT_ERROR = 2  # other 4xx
     SERVER_ERROR = 3  # 5xx
     LIMITED = 4  # refused by a limit: our verdict, or an upstream's 429
+
+
+class What(IntEnum):
+    """What distinct values of are counted for an entity."""
+
+    ADDRESS = 0
+    USER = 1
+    ROUTE = 2
+    PATH = 3
+    AGENT = 4
 
 
 _TEXT: Final = pa.dictionary(pa.int32(), pa.utf8())
@@ -124,6 +136,19 @@ HITS: Final = pa.schema(
 )
 NO_HITS: Final = pa.RecordBatch.from_pylist([], schema=HITS)
 
+ITEMS: Final = pa.schema(
+    [
+        ("row", pa.uint32()),  # of the counts of the same block
+        ("what", pa.uint8()),  # What; or WORDS + What * ITEM_WORDS + the word's number
+        ("item", pa.uint32()),  # the mark of a value; or a word of 32 cells
+    ],
+    metadata={VERSION_KEY: str(VERSION).encode()},
+)
+ITEM_WORDS: Final = 32
+WORDS: Final = 8
+ITEMS_EXACT_MAX: Final = 64
+NO_ITEMS: Final = pa.RecordBatch.from_pylist([], ITEMS)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -140,3 +165,4 @@ class Block:
     counts: pa.RecordBatch
     flows: pa.RecordBatch
     hits: pa.RecordBatch = field(default_factory=lambda: NO_HITS)
+    items: pa.RecordBatch = field(default_factory=lambda: NO_ITEMS)

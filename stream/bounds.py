@@ -2,8 +2,9 @@
 
 | part | share | bytes each | when it is full |
 |---|---|---|---|
-| owners: evidence, history | 9/32 | 1,950 | suspects, heavy hitters, regulars and the newest stay |
-| windows: a row an entity and pane | 9/32 | 128 | the same; what others had done becomes the rest |
+| owners: evidence, history | 1/4 | 1,950 | suspects, heavy hitters, regulars and the newest stay |
+| windows: a row an entity and pane | 7/32 | 128 | the same; what others had done becomes the rest |
+| distinct values | 3/32 | 104 an entity, 8 a value, at most 4,096 of a sort | the same; they begin anew |
 | buckets of rules | 1/32 | 512 | the dry ones go, then the emptiest |
 | hits of open panes | 1/32 | 120 | some go, by hash; who goes is counted |
 | memories of pairs | 1/8 | 288 for one in each | the older half is forgotten, strangers' apart from regulars' |
@@ -47,6 +48,7 @@ class Bounds:
     episodes: int
     buckets: int
     hits: int
+    distinct_bytes: int
 
     @classmethod
     def of(cls, entities_max: int, state_bytes_max: int) -> Self:
@@ -54,14 +56,15 @@ class Bounds:
         share = max(state_bytes_max, BYTES_MIN) // 16
         return cls(
             entities=entities_max,
-            owners=min(2 * entities_max, 9 * share // (2 * OWNER_BYTES)),
-            rows=9 * share // (2 * ROW_BYTES),
+            owners=min(2 * entities_max, 4 * share // OWNER_BYTES),
+            rows=7 * share // (2 * ROW_BYTES),
             pairs=1 << (2 * share // PAIRS_BYTES).bit_length() - 1,
             flows=2 * share // FLOW_BYTES,
             names=share // NAME_BYTES,
             episodes=share // EPISODE_BYTES,
             buckets=share // (2 * BUCKET_BYTES),
             hits=share // (2 * HIT_BYTES),
+            distinct_bytes=3 * share // 2,
         )
 
 

@@ -29,6 +29,7 @@ from stream.kinds import kinds
 from stream.plan import Plan
 from stream.requests import CLASSES, OUTCOMES, Requests, Text
 from stream.rows import Named, split
+from stream.uniques import Seen, Uniques, dealt, seen
 
 COLUMNS: Final = (
     "ts_ms", "verdict", "ip", "user", "key_id", "method", "route", "path", "path_hash", "cost", "status", "latency_ms",
@@ -75,12 +76,15 @@ def combine(  # noqa: PLR0913 - where a block stands, and what is asked of its r
         return [Block(partition, start, end, ts_ms_max, counts, flows) for _ in range(usage_partitions)]
     rows = Requests.read(batch, login_globs, judged_s)
     newest_ms = max(ts_ms_max, int(rows.ts_ms.max()))
-    flow_rows, dropped = _flows(hits.evidence(rows, plan) if plan else rows, _tags(batch, rows, conditions))
-    count_rows = _counts(rows, dropped)
+    flow_rows, dropped, seen = _flows(hits.evidence(rows, plan) if plan else rows, _tags(batch, rows, conditions))
+    uniques = Uniques(rows, seen)
+    count_rows = _counts(rows, dropped, uniques)
+    home = _home(count_rows)
     parts = zip(
-        split(count_rows, COUNTS, _home(count_rows), usage_partitions),
+        split(count_rows, COUNTS, home, usage_partitions),
         split(flow_rows, FLOWS, _home(flow_rows), usage_partitions),
         _hits(rows, batch, plan, usage_partitions),
+        dealt(uniques.items(), (home % np.uint64(usage_partitions)).astype(np.int64), usage_partitions),
         strict=True,
     )
     return [Block(partition, start, end, newest_ms, *part) for part in parts]
@@ -109,8 +113,8 @@ def _tags(batch: pa.RecordBatch, rows: Requests, conditions: tuple[Filter, ...])
     return tags
 
 
-def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]]]:
-    """Flows, and per kind of owner the requests in flows that were cut: (owner code * panes + pane, requests)."""
+def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]], Seen]:
+    """Flows; per kind of owner the requests in flows that were cut: (owner code * panes + pane, requests); and rows."""
     ips = len(rows.ip.values)
     of = compiled.owners(rows.ip.codes, rows.key.codes, rows.classes, rows.status, ips)
     owned = _owned(rows, tags, of, ips + len(rows.key.values))
@@ -135,17 +139,18 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
         "route_name": rows.route.values,
         "path_name": pc.utf8_slice_codeunits(rows.path.values, 0, PATH_NAME_CHARS_MAX),
     }
-    return Named(columns, names), dropped
+    return Named(columns, names), dropped, owned.seen
 
 
 @dataclass(frozen=True, slots=True)
 class _Owned:
-    """Flows of owners: a row of each, the owner's code, columns, and of those cut (owner and pane, requests)."""
+    """Flows of owners: a row of each, the owner's code, columns, of those cut (owner and pane, requests); and rows."""
 
     row: I64
     owner: I64
     columns: dict[str, NDArray[np.generic]]
     cut: tuple[I64, I64]
+    seen: Seen
 
 
 def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
@@ -161,6 +166,7 @@ def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
     cut = beyond(places, len(held), rank, FLOWS_PER_PANE_MAX)
     counted = of[row[cut]].astype(np.int64) * panes + rows.pane[row[cut]]  # counts stand in the rows' own second
     kept = np.flatnonzero(~cut)
+    looked_at = seen(of, rows, groups, row, cut)
     dropped = n[cut]
     row = row[kept]
     traits = rows.classes[row] % (OUTCOMES * 2)
@@ -181,7 +187,7 @@ def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
         "asn": rows.asn.hashed(row),
         "tags": tags[row] if len(tags) else np.zeros(len(row), np.uint64),
     }
-    return _Owned(row, place[kept] // panes, columns, (counted, dropped))
+    return _Owned(row, place[kept] // panes, columns, (counted, dropped), looked_at)
 
 
 def _results(rows: Requests) -> I64:
@@ -195,21 +201,28 @@ def _dropped(place: I64, n: I64, first_key: int) -> dict[Kind, tuple[I64, I64]]:
     return {Kind.IP: (place[~of_key], n[~of_key]), Kind.KEY: (place[of_key] - first_key, n[of_key])}
 
 
-def _counts(rows: Requests, dropped: dict[Kind, tuple[I64, I64]]) -> Named:
+def _counts(rows: Requests, dropped: dict[Kind, tuple[I64, I64]], uniques: Uniques) -> Named:
     parts: list[dict[str, NDArray[np.generic]]] = []
-    offset = 0
+    offset = told = 0
     texts = kinds(rows)
     for kind, text in texts.items():
-        parts.append(_counts_of(rows, kind, text, dropped.get(kind), offset))
-        offset += len(text.values)
+        groups, count = compiled.grouped(text.codes, rows.pane, rows.panes, len(text.values))
+        parts.append(_counts_of(rows, kind, text, (groups, count), dropped.get(kind), offset))
+        uniques.add(kind, groups, count, told)
+        offset, told = offset + len(text.values), told + count
     columns = {name: np.concatenate([part[name] for part in parts]) for name in COUNTS.names}
     return Named(columns, {"entity": pa.concat_arrays([text.values for text in texts.values()])})
 
 
 def _counts_of(
-    rows: Requests, kind: Kind, text: Text, dropped: tuple[I64, I64] | None, offset: int
+    rows: Requests,
+    kind: Kind,
+    text: Text,
+    grouped_by: tuple[I32, int],
+    dropped: tuple[I64, I64] | None,
+    offset: int,
 ) -> dict[str, NDArray[np.generic]]:
-    groups, count = compiled.grouped(text.codes, rows.pane, rows.panes, len(text.values))
+    groups, count = grouped_by
     row, _, first_ms, last_ms = compiled.spans(groups, count, rows.ts_ms, rows.weight)
     by_class, cost, timed, latency_ms = compiled.tallied(
         groups, count, rows.told, len(rows.present), rows.cost, rows.latency_ms, rows.weight

@@ -30,7 +30,7 @@ _S27, _S30, _S31 = (np.uint64(s) for s in (27, 30, 31))
 
 
 @compiled
-def _mixed(x: np.uint64) -> np.uint64:
+def mixed_word(x: np.uint64) -> np.uint64:
     """`grouping.mixed` of one word."""
     x = (x ^ (x >> _S30)) * _M1
     x = (x ^ (x >> _S27)) * _M2
@@ -89,15 +89,14 @@ def flow_codes(
     codes, rank = np.empty(len(owner), np.uint64), np.empty(len(owner), np.uint64)
     for i in range(len(owner)):
         trait = np.uint64(classes[i] % 10)  # outcome and login
-        h = _mixed(_mixed(routes[route[i]] ^ _mixed(trait + _U1)) ^ path[i])
-        h = _mixed(_mixed(h + users[user[i]]) ^ ips[ip[i]])
-        h = _mixed(_mixed(h + agents[agent[i]]) ^ asns[asn[i]])
-        h = _mixed(h ^ (tags[i] if len(tags) else _NOBODY))
+        h = mixed_word(mixed_word(routes[route[i]] ^ mixed_word(trait + _U1)) ^ path[i])
+        h = mixed_word(mixed_word(h + users[user[i]]) ^ ips[ip[i]])
+        h = mixed_word(mixed_word(h + agents[agent[i]]) ^ asns[asn[i]])
+        h = mixed_word(h ^ (tags[i] if len(tags) else _NOBODY))
         h = h | _TOP if trait == 0 else h & ~_TOP
         rank[i] = h
-        codes[i] = (
-            _NOBODY if owner[i] < 0 else _mixed(h + _U1) ^ _mixed(np.uint64(np.int64(owner[i]) * panes + pane[i]))
-        )
+        place = np.uint64(np.int64(owner[i]) * panes + pane[i])
+        codes[i] = _NOBODY if owner[i] < 0 else mixed_word(h + _U1) ^ mixed_word(place)
     return codes, rank
 
 
@@ -125,7 +124,7 @@ def places(code: I32, pane: I32, panes: int) -> U64:
     """Entity and pane as one well mixed word; 0 where absent."""
     out = np.empty(len(code), np.uint64)
     for i in range(len(code)):
-        out[i] = _NOBODY if code[i] < 0 else _mixed(np.uint64(np.int64(code[i]) * panes + pane[i] + 1))
+        out[i] = _NOBODY if code[i] < 0 else mixed_word(np.uint64(np.int64(code[i]) * panes + pane[i] + 1))
     return out
 
 

@@ -23,6 +23,7 @@ from stream.driver import Group, Place
 from stream.keeper import Keeper
 from stream.metrics import Metrics
 from stream.pipeline import Config, Pipeline, Usage
+from stream.profile import Profile, profile
 from stream.rule_source import plan_of
 from stream.sender import Outgoing, Sender
 
@@ -184,12 +185,12 @@ class Detector:
                 await self._keeper.keep(held.partition, held.pipeline, held.next, at_once=True)
             await self._keeper.settle()
 
-    async def usage(self, kind: Kind, value: str, window_s: int) -> Usage | None:
-        """The window of one entity; None when its partition is another worker's."""
+    async def profile(self, kind: Kind, value: str, window_s: int) -> Profile | None:
+        """What is known of one entity in a window; None when its partition is another worker's."""
         partition = entity_hash(kind, value) % self._settings.usage_partitions
         async with self._lock:
             held = self._held.get(partition)
-            return held.pipeline.usage(kind, value, window_s) if held else None
+            return profile(held.pipeline.windows, kind, value, window_s) if held else None
 
     async def rests(self, kind: Kind, window_s: int) -> dict[int, Usage]:
         """What the entities of a kind did that were evicted, by partition held here."""

@@ -49,10 +49,10 @@ class Server(Listener):
             return _refused(400, f"give kind ({_KINDS}), value, and window_s (10, 60, 600, 3600)")
         if window_s not in WINDOWS_S:
             return _refused(400, f"window_s is one of {WINDOWS_S}")
-        usage = await self._detector.usage(kind, value, window_s)
-        if usage is None:
+        found = await self._detector.profile(kind, value, window_s)
+        if found is None:
             return _refused(421, "another worker holds this entity's partition; ask the others")
-        return web.json_response({"kind": kind.name.lower(), "value": value, **_told(usage, window_s)})
+        return web.json_response({"kind": kind.name.lower(), "value": value, **found.told(window_s)})
 
     async def _rest(self, request: web.Request) -> web.Response:
         """What the entities of a kind did that were evicted, by partition held here."""

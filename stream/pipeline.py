@@ -49,7 +49,7 @@ class Pipeline:
         self._bounds = self._config.bounds
         self._engine = Engine(model, self._bounds.owners, pairs_max=self._bounds.pairs)
         self._episodes = Episodes(model.version, self._bounds.episodes)
-        windows = Windows(self._bounds.entities, self._bounds.rows)
+        windows = Windows(self._bounds.entities, self._bounds.rows, self._bounds.distinct_bytes)
         self._tallies = self._tallied(windows, Names(self._bounds.names))
         self._open = Outlook(model.families)
         self._rules = RuleBook(self._config.rules, self._bounds)
@@ -69,9 +69,8 @@ class Pipeline:
 
     def _groups(self, blocks: list[Block]) -> Iterator[list[Block]]:
         """All blocks at once where nothing has to go for them, else one by one: what goes hangs on them alone."""
-        counts, flows = sum(b.counts.num_rows for b in blocks), sum(b.flows.num_rows for b in blocks)
-        hits = sum(b.hits.num_rows for b in blocks)
-        if self._tallies.fits(counts) and len(self._open) + flows <= self._bounds.flows and self._rules.fits(hits):
+        flows, hits = sum(b.flows.num_rows for b in blocks), sum(b.hits.num_rows for b in blocks)
+        if self._tallies.fits(blocks) and len(self._open) + flows <= self._bounds.flows and self._rules.fits(hits):
             yield from [blocks] if blocks else []
         else:
             yield from ([block] for block in blocks)
@@ -129,6 +128,11 @@ class Pipeline:
         alerts = self._close_to(last_s + 1)
         return self._counted(alerts + self._episodes.finish())
 
+    @property
+    def windows(self) -> Windows:
+        """What is counted, for questions; not to be changed."""
+        return self._tallies.windows
+
     def usage(self, kind: Kind, value: str, window_s: int) -> Usage:
         """What the entity did in the last `window_s` seconds (10, 60, 600 or 3600) of event time."""
         return self._tallies.windows.usage(kind, codec.text_hash(value), window_s)
@@ -164,6 +168,7 @@ class Pipeline:
             "open_flows": len(self._open),
             "episodes": len(self._episodes),
             "window_rows": self._tallies.windows.rows(),
+            "distinct_bytes": self._tallies.windows.distinct_bytes(),
             "owners": self._engine.entities.used,
             "pair_bytes": self._engine.memories.bytes(),
             "names": len(self._tallies.names),
@@ -210,7 +215,8 @@ class Pipeline:
             of, windows, engine = made._bounds, snapshot.under(arrays, "windows."), snapshot.under(arrays, "engine.")
             made._engine = Engine.restore(model, engine, of.owners, of.pairs)
             names = Names(of.names)
-            made._tallies = made._tallied(Windows.restore(of.entities, windows, of.rows), names)
+            counted = Windows.restore(of.entities, windows, of.rows, of.distinct_bytes)
+            made._tallies = made._tallied(counted, names)
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
             made._rules.restore(snapshot.under(arrays, "rules."))

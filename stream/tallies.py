@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from schemas.usage import Block
+from schemas.usage import Block, What
+from stream import distinct, flows
 from stream.grouping import U64
 from stream.names import Names
 from stream.windows import Alive, Windows
@@ -23,7 +24,7 @@ class Tallies:
         self._windows, self._names = windows, names
         self._alive, self._watched = alive, watched
         self._blocks: list[Block] = []
-        self._rows = 0
+        self._rows = self._marks = 0
 
     @property
     def windows(self) -> Windows:
@@ -37,21 +38,31 @@ class Tallies:
         self._settle()
         return self._names
 
-    def fits(self, rows: int) -> bool:
+    def fits(self, blocks: Sequence[Block]) -> bool:
         """`Windows.fits`."""
-        return self._windows.fits(self._rows + rows) or self.windows.fits(rows)
+        rows, marks = _sizes(blocks)
+        return self._windows.fits(self._rows + rows, self._marks + marks) or self.windows.fits(rows, marks)
 
     def add(self, blocks: Sequence[Block]) -> None:
         """More blocks, in their order."""
+        rows, marks = _sizes(blocks)
         self._blocks += blocks
-        self._rows += sum(block.counts.num_rows for block in blocks)
+        self._rows, self._marks = self._rows + rows, self._marks + marks
         held = self._rows + sum(block.flows.num_rows for block in self._blocks)
-        if held > ROWS_MAX or not self._windows.fits(self._rows):
+        if held > ROWS_MAX or not self._windows.fits(self._rows, self._marks):
             self._settle()
 
     def _settle(self) -> None:
         if not self._blocks:
             return
-        blocks, self._blocks, self._rows = self._blocks, [], 0
+        blocks, self._blocks, self._rows, self._marks = self._blocks, [], 0, 0
         self._windows.add([b.counts for b in blocks], max(b.ts_ms_max for b in blocks), self._alive)
+        for block in blocks:
+            self._windows.see(flows.read(block.flows), block, self._alive)
         self._names.add(blocks, self._watched)
+
+
+def _sizes(blocks: Sequence[Block]) -> tuple[int, int]:
+    """Rows of counts, and marks of distinct values at the most."""
+    marks = len(What) * sum(block.flows.num_rows for block in blocks) + sum(distinct.marks_of(b.items) for b in blocks)
+    return sum(block.counts.num_rows for block in blocks), marks

@@ -10,10 +10,12 @@ from detectors.outlook import Outlook
 from detectors.rows import canonical
 from schemas import codec
 from schemas.decision import TS_MS_MAX, TS_MS_MIN, Decision
+from schemas.usage import Kind
 from stream import flows as flow_rows
 from stream.combine import combine
 from stream.panes import COLUMNS, merged
 from stream.pipeline import Pipeline
+from stream.profile import profile
 
 
 def warm(model: Model) -> None:
@@ -23,7 +25,8 @@ def warm(model: Model) -> None:
         guess = Decision(
             ts_ms=TS_MS_MIN, verdict="allow", ip="192.0.2.1", method="POST", route="/login", path="/login", status=401
         )
-        rows = [msgspec.structs.replace(guess, user=f"{part}-{i}") for i in range(40)]
+        # More than flows take, and than are counted one by one.
+        rows = [msgspec.structs.replace(guess, user=f"{part}-{i}") for i in range(80)]
         rows.append(Decision(ts_ms=ts_ms, verdict="limit", ip="192.0.2.2", path=f"/{part}"))  # panes few, and many
         batch = codec.from_rows(rows)
         blocks += combine(
@@ -33,6 +36,7 @@ def warm(model: Model) -> None:
     for some in (blocks[:2], blocks[2:]):
         pipeline.step(some, TS_MS_MIN)
     pipeline.finish()
+    profile(pipeline.windows, Kind.IP, "192.0.2.1", 60)
     held = flow_rows.read(blocks[0].flows)  # as they lie in a message, which nobody may write to: another type of array
     canonical(held)
     open_ = Outlook()

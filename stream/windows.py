@@ -18,12 +18,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors import eviction
-from schemas.usage import MEASURES, Kind
-from stream import compiled
+from detectors.columns import Flows
+from schemas.usage import MEASURES, Block, Kind, What
+from stream import compiled, snapshot
+from stream.distinct import BYTES_MAX as DISTINCT_BYTES_MAX
+from stream.distinct import Distinct
 from stream.grouping import I64, U64
 from stream.kind_windows import FULL, LATENCY, LATENCY_STEPS, KindWindows, Usage
 from stream.panes import SUMS
-from stream.rings import HELD_S
+from stream.rings import HELD_S, begins_s
 
 F64 = NDArray[np.float64]
 ROWS_MAX: Final = 4_000_000
@@ -58,17 +61,25 @@ class Windows:
     that is not held has done nothing.
     """
 
-    def __init__(self, entities_max: int, rows_max: int = ROWS_MAX) -> None:
-        """At most so many entities of each kind, and rows of all kinds."""
+    def __init__(
+        self, entities_max: int, rows_max: int = ROWS_MAX, distinct_bytes_max: int = DISTINCT_BYTES_MAX
+    ) -> None:
+        """At most so many entities of each kind, rows of all kinds, and bytes of distinct values."""
         self._entities_max, self._rows_max = entities_max, rows_max
         self._kinds = {kind: KindWindows(entities_max) for kind in Kind}
+        self._distinct = Distinct(distinct_bytes_max)
         self._end_s = 0
         self.totals = np.zeros((len(Kind), len(MEASURES)), np.int64)
 
-    def fits(self, rows: int) -> bool:
-        """Whether so many more rows can push nobody out: then it does not matter how they are dealt out over calls."""
-        return self._most_rows() + rows <= self._rows_max and all(
-            len(windows) + rows <= self._entities_max for windows in self._kinds.values()
+    def fits(self, rows: int, marks: int) -> bool:
+        """Whether so many more rows, and marks of distinct values, can push nobody out.
+
+        Then it does not matter how they are dealt out over calls.
+        """
+        return (
+            self._most_rows() + rows <= self._rows_max
+            and all(len(windows) + rows <= self._entities_max for windows in self._kinds.values())
+            and self._distinct.fits(marks)
         )
 
     def add(self, blocks: Sequence[pa.RecordBatch], ts_ms_max: int, alive: Alive = nobody) -> None:
@@ -84,6 +95,10 @@ class Windows:
             at = of_kind if recent[of_kind].all() else of_kind.start + np.flatnonzero(recent[of_kind])
             windows.add(hashes[at].view(np.uint64), pane_s[at], rows[at], self._end_s, partial(alive, kind))
         self._bound_rows(alive)
+
+    def see(self, flows: Flows, block: Block, alive: Alive = nobody) -> None:
+        """Take in what is distinct in one block, whose flows are given as read."""
+        self._distinct.see(flows, block.counts, block.items, block.ts_ms_max, alive)
 
     def _bound_rows(self, alive: Alive) -> None:
         """Merge and count the rows of kinds, and where that gives too little room, let entities go: most rows first."""
@@ -123,6 +138,25 @@ class Windows:
         """Event time of the first request of each, since it is held (an hour after its last it is not); 0: not held."""
         return self._kinds[kind].first_ms(self._kinds[kind].find(entities))
 
+    def distinct(self, kind: Kind, entities: U64, what: What, window_s: int) -> F64:
+        """How many different addresses, users, routes, paths or user agents were in the requests of each.
+
+        Exact of who never had more than `usage.ITEMS_EXACT_MAX` in an hour since it was silent for one, else estimated
+        (`cells.ERROR`).
+        `uniques.COUNTED` says what is counted of which kind.
+        """
+        return self._distinct.count(kind, entities, what, begins_s(window_s, self._end_s))
+
+    def answers_bits(self, kind: Kind, entities: U64, window_s: int) -> F64:
+        """Entropy of what came of the requests of each, in bits: 0 where it was always the same, at most `log2(7)`."""
+        n = dict(zip(MEASURES, self.counts(kind, entities, window_s).T, strict=True))
+        failed = [n[name] for name in ("auth_failed", "client_error", "server_error")]
+        fine = n["allowed"] - sum(failed)
+        each = np.stack([fine, *failed, n["limited"], n["denied"], n["challenged"]], axis=1)
+        share = each / np.maximum(each.sum(axis=1, keepdims=True), 1)
+        bits: F64 = -(share * np.log2(np.where(share > 0, share, 1))).sum(axis=1)
+        return np.maximum(bits, 0)
+
     def _slots(self, kind: Kind, entities: U64) -> tuple[I64, NDArray[np.intp]]:
         """The distinct slots, and which of them each entity's is."""
         slots, which = np.unique(self._kinds[kind].find(entities), return_inverse=True)
@@ -140,6 +174,10 @@ class Windows:
         """Number of entities held, by kind."""
         return {kind: len(windows) for kind, windows in self._kinds.items()}
 
+    def distinct_bytes(self) -> int:
+        """What distinct values take."""
+        return self._distinct.bytes()
+
     def rows(self) -> int:
         """Rows held, of all kinds."""
         return sum(windows.rows() for windows in self._kinds.values())
@@ -151,14 +189,22 @@ class Windows:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything, for a snapshot."""
         arrays: dict[str, NDArray[np.generic]] = {"totals": self.totals, "end_s": np.array([self._end_s])}
+        arrays |= {f"distinct.{name}": array for name, array in self._distinct.arrays().items()}
         for kind, windows in self._kinds.items():
             arrays |= {f"{kind.name}.{name}": array for name, array in windows.arrays().items()}
         return arrays
 
     @classmethod
-    def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]], rows_max: int = ROWS_MAX) -> Windows:
+    def restore(
+        cls,
+        entities_max: int,
+        arrays: dict[str, NDArray[np.generic]],
+        rows_max: int = ROWS_MAX,
+        distinct_bytes_max: int = DISTINCT_BYTES_MAX,
+    ) -> Windows:
         """The inverse of `arrays`."""
-        made = cls(entities_max, rows_max)
+        made = cls(entities_max, rows_max, distinct_bytes_max)
+        made._distinct = Distinct.restore(distinct_bytes_max, snapshot.under(arrays, "distinct."))
         made.totals, made._end_s = arrays["totals"].astype(np.int64), int(arrays["end_s"][0])
         for kind in Kind:
             prefix = f"{kind.name}."

@@ -13,7 +13,7 @@ import pytest
 
 from enforcer import records
 from limiter import orders
-from schemas import action, alert, codec, topics, usage
+from schemas import action, alert, arrow_stream, codec, topics, usage
 from schemas import decision as d
 from schemas.action import Action
 from schemas.alert import Alert
@@ -96,6 +96,45 @@ def test_a_usage_block_of_before_a_measure_was_added_counts_zero_of_it() -> None
     old = pa.schema([f for f in usage.COUNTS if f.name not in ("cost", "flows_dropped")], usage.COUNTS.metadata)
     found = codec.decode_block(block([count(cost=5)], old))
     assert found.counts.to_pylist() == [count(cost=0)]
+
+
+ITEM = {"row": 0, "what": 3, "item": 99}
+
+
+def with_items(counts: list[dict[str, Any]], *items: dict[str, Any], schema: pa.Schema = usage.ITEMS) -> bytes:
+    rows, flows = pa.RecordBatch.from_pylist(counts, usage.COUNTS), pa.RecordBatch.from_pylist([], usage.FLOWS)
+    return codec.encode_block(
+        usage.Block(0, 1, 2, NOW_MS, rows, flows, items=pa.RecordBatch.from_pylist(items, schema))
+    )
+
+
+def test_who_does_not_know_items_reads_a_block_as_it_was_before_them() -> None:
+    value, before = with_items([count()], ITEM), block([count()])
+    flows = memoryview(value)[40 + int.from_bytes(value[36:40], "little") :]
+    assert value.startswith(before)
+    assert arrow_stream.read(flows, usage.FLOWS).num_rows == 0, "bytes behind the stream are not looked at"
+    assert codec.decode_block(before).items == usage.NO_ITEMS
+
+
+def test_items_of_a_new_kind_or_of_what_is_new_are_left_out_and_the_others_keep_their_rows() -> None:
+    items = [ITEM, ITEM | {"row": 1}, ITEM | {"row": 2}, ITEM | {"what": 6}, ITEM | {"what": 255}, ITEM | {"what": 167}]
+    found = codec.decode_block(with_items([count(), count(kind=200), count(hash=8)], *items))
+    assert found.counts.column("hash").to_pylist() == [7, 8]
+    assert found.items.to_pylist() == [ITEM, ITEM | {"row": 1}, ITEM | {"what": 167}]
+
+
+def test_items_of_no_row_without_a_column_or_cut_short_are_refused() -> None:
+    left = pa.schema([f for f in usage.ITEMS if f.name != "what"], usage.ITEMS.metadata)
+    whole = with_items([count()], ITEM)
+    for value in (
+        with_items([count()], ITEM | {"row": 1}),
+        with_items([count()], {"row": 0, "item": 9}, schema=left),
+        with_items([count()], ITEM | {"item": None}),
+        whole[:-8] + (1 << 30).to_bytes(4, "little") + whole[-4:],
+        whole[:-8] + (40).to_bytes(4, "little") + whole[-4:],
+    ):
+        with pytest.raises(BadMessageError):
+            codec.decode_block(value)
 
 
 @pytest.mark.parametrize("name", usage.REQUIRED)

@@ -136,6 +136,7 @@ def within(pipeline: Pipeline) -> None:
     assert sizes["owners"] <= bounds.owners
     assert sizes["window_rows"] <= bounds.rows
     assert sizes["open_flows"] <= bounds.flows
+    assert sizes["distinct_bytes"] <= bounds.distinct_bytes
     assert sizes["pair_bytes"] <= 256 * bounds.pairs
     assert sizes["names"] <= 2 * bounds.names + bounds.owners + bounds.flows + CHUNK
 

@@ -22,6 +22,7 @@ from stream import intake
 from stream.blocks import Cut, Message
 from stream.event_time import Rule
 from stream.pipeline import Config, Pipeline
+from stream.profile import profile
 from stream.rings import WINDOWS_S
 
 RULE = Rule(lateness_ms=1000)
@@ -83,7 +84,7 @@ def test_the_closed_alerts_of_the_same_logs_are_the_same_bytes_however_they_were
     assert pipeline.totals() == replayed.totals()
     for window_s in WINDOWS_S:
         for kind, value in ((Kind.IP, "203.0.113.7"), (Kind.GLOBAL, "*")):
-            assert pipeline.usage(kind, value, window_s) == replayed.usage(kind, value, window_s)
+            assert profile(pipeline.windows, kind, value, window_s) == profile(replayed.windows, kind, value, window_s)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,211 @@
+"""How many distinct addresses, users, routes, paths and user agents entities had to do with, in any window of an hour.
+
+Up to `usage.ITEMS_EXACT_MAX` values of an entity in an hour are counted one by one; who had more is estimated from
+cells (`stream.cells`) until it was silent for an hour. What stands here follows from the blocks and their order alone.
+It is bounded in bytes: what is an hour old goes every ten minutes of event time, and when it is still too much,
+entities go (`detectors.eviction`) and begin at nought when they come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from detectors import eviction
+from detectors.columns import Flows
+from schemas.usage import ITEM_WORDS, WORDS, Kind, What
+from stream import dated
+from stream.cells import U32, marks
+from stream.compiled import I32, I64, U8
+from stream.dated import CELLED, ENTRIES, F64, LIVE, NUMBERS, PAGES, USED, WHATS, WORDS_OF
+from stream.grouping import U64
+from stream.rings import HELD_S
+
+Alive = Callable[[Kind], U64]
+SWEEP_S: Final = 600
+BYTES_MAX: Final = 128 << 20
+ENTRY_BYTES: Final = 104
+_HEAP_MIN: Final = 1 << 12
+_FACTS: Final = 4  # of an entry: kind, entity, last second, rows
+_BY_ENTRY: Final = ("_keys", "_facts", "_forms", "_refs")
+
+
+def marks_of(items: pa.RecordBatch) -> int:
+    """As how many marks items count in `fits`: three words of cells make a set as large as 48 marks do."""
+    words = int(np.count_nonzero(items.column("what").to_numpy() >= WORDS))
+    return int(items.num_rows) + 15 * words
+
+
+class Distinct:
+    """Sets of all entities of one usage partition, in `bytes_max` together; a little more until a block is over."""
+
+    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._end_s = 0
+        self._swept_s = 0
+        self.evicted = 0
+        self._n = np.zeros(NUMBERS, np.int64)
+        self._heap = np.zeros(_HEAP_MIN, np.uint64)
+        self._columns(256)
+        self._find_anew()
+
+    def __len__(self) -> int:
+        """Number of entities held."""
+        return int(self._n[ENTRIES])
+
+    def bytes(self) -> int:
+        """What they take."""
+        return len(self) * ENTRY_BYTES + 8 * int(self._n[LIVE])
+
+    def fits(self, marks_max: int) -> bool:
+        """Whether so many more marks push nobody out, whatever they are."""
+        pages, size = self._n[PAGES:], marks_max
+        grown = [min(size, int(pages[form - 1]) + size // part) for form, part in ((3, 3), (4, 12), (CELLED, 48))]
+        words = 4 * size + sum(g * int(WORDS_OF[form]) for g, form in zip(grown, (3, 4, CELLED), strict=True))
+        return self.bytes() + size * ENTRY_BYTES + 8 * words <= self._bytes_max
+
+    def see(self, flows: Flows, counts: pa.RecordBatch, items: pa.RecordBatch, ts_ms_max: int, alive: Alive) -> None:
+        """Take in one block: its flows, its items and the counts these refer to."""
+        self._end_s = max(self._end_s, ts_ms_max // 1000 + 1)
+        if self._end_s // SWEEP_S > self._swept_s // SWEEP_S:
+            self._swept_s = self._end_s
+            self._keep(np.arange(len(self)), self._end_s // SWEEP_S * SWEEP_S - HELD_S)
+        self._flows(flows)
+        self._items(counts, items)
+        if self.bytes() > self._bytes_max:
+            self._evict(alive)
+
+    def count(self, kind: Kind, entities: U64, what: What, since_s: int) -> F64:
+        """Distinct values of each entity in `since_s` and later."""
+        entry = dated.found(np.full(len(entities), kind, np.uint8), entities, self._index, self._keys)
+        return dated.counted(entry, what, since_s, self._sets)
+
+    def _flows(self, flows: Flows) -> None:
+        if (flows.kind == Kind.USER).any():  # logins again, under their account
+            flows = flows.take(flows.kind != Kind.USER)
+        # The second itself, for late rows are evidence in another; a block that lies names none that is to come.
+        at_s = np.minimum(flows.last_ms // 1000, self._end_s)
+        entry = self._placed(np.array(flows.kind), np.array(flows.entity), at_s)  # copies: what may be written to
+        by_key = flows.kind == Kind.KEY
+        self._put(entry[by_key], What.ADDRESS, marks(flows.ip[by_key]), at_s[by_key])
+        for what, hashes in (
+            (What.USER, flows.user),
+            (What.ROUTE, flows.route),
+            (What.PATH, flows.path),
+            (What.AGENT, flows.agent),
+        ):
+            self._put(entry, what, marks(np.array(hashes)), at_s)
+
+    def _items(self, counts: pa.RecordBatch, items: pa.RecordBatch) -> None:
+        row, what, item = (items.column(name).to_numpy() for name in ("row", "what", "item"))
+        used = np.zeros(counts.num_rows, np.bool_)
+        used[row] = True
+        of = np.flatnonzero(used)
+        place = np.zeros(counts.num_rows, np.int64)
+        place[of] = np.arange(len(of))
+        kind, entity, pane_s = (counts.column(name).to_numpy()[of] for name in ("kind", "hash", "pane_s"))
+        entry, at_s = self._placed(kind, entity, pane_s)[place[row]], pane_s[place[row]]
+        plain, word = what < len(What), what >= WORDS
+        marks_of = {"entry": entry[plain], "what": what[plain], "item": item[plain], "at_s": at_s[plain]}
+        self._all(partial(dated.put, **marks_of), int(plain.sum()))
+        of, number = np.divmod(what[word] - np.uint8(WORDS), np.uint8(ITEM_WORDS))
+        words_of = {"entry": entry[word], "what": of, "number": number, "item": item[word], "at_s": at_s[word]}
+        self._all(partial(dated.put_words, **words_of), int(word.sum()))
+
+    @property
+    def _sets(self) -> dated.Sets:
+        return self._forms, self._refs, self._heap, self._n
+
+    def _placed(self, kind: U8, entity: U64, at_s: I64) -> I32:
+        self._reserve(len(self) + len(entity))
+        state = self._index, self._keys, self._facts, self._n
+        return dated.placed(kind, entity, at_s, self._end_s - HELD_S, *state)
+
+    def _put(self, entry: I32, what: What, item: U32, at_s: I64) -> None:
+        whats = np.full(len(entry), what, np.uint8)
+        self._all(partial(dated.put, entry=entry, what=whats, item=item, at_s=at_s), len(entry))
+
+    def _all(self, put: Callable[..., int], rows: int) -> None:
+        """Go on until every row found room."""
+        done = 0
+        while (done := put(done, sets=self._sets)) < rows:
+            more = np.zeros(len(self._heap) // 4 + _HEAP_MIN, np.uint64)
+            self._heap = np.concatenate([self._heap, more])
+
+    def _reserve(self, entries: int) -> None:
+        have, size = len(self._keys), len(self)
+        if entries <= have:
+            return
+        held = {name: getattr(self, name)[:size] for name in _BY_ENTRY}
+        self._columns(max(entries, have * 3 // 2))
+        for name, array in held.items():
+            getattr(self, name)[:size] = array
+        self._find_anew()
+
+    def _columns(self, entries: int) -> None:
+        """Room for so many entries, nothing in it."""
+        self._keys = np.zeros(entries, np.uint64)
+        self._facts = np.zeros((entries, _FACTS), np.int64)
+        self._forms = np.zeros((entries, WHATS), np.uint8)
+        self._refs = np.zeros((entries, WHATS), np.uint64)
+
+    def _find_anew(self) -> None:
+        self._index = np.full(1 << (2 * len(self._keys)).bit_length(), -1, np.int32)
+        dated.indexed(self._keys, len(self), self._index)
+
+    def _evict(self, alive: Alive) -> None:
+        """Let entities go, those least worth keeping, until three quarters are left."""
+        size, words = len(self), WORDS_OF[self._forms[: len(self)]].sum(axis=1)
+        kind, entity, last_s, weight = self._facts[:size].T
+        evidence = np.zeros(size)
+        for each in (Kind.IP, Kind.KEY):
+            of_kind = np.flatnonzero(kind == each)
+            evidence[of_kind] = np.isin(entity[of_kind].view(np.uint64), alive(each))
+        taken = ENTRY_BYTES + 8 * words
+        room = max(1, size * self._bytes_max // max(1, int(taken.sum())))
+        left = weight.copy()
+        by_worth = eviction.order(self._keys[:size], left, last_s, evidence, np.zeros(size, np.bool_), room)
+        self._facts[:size, 3] = left
+        stay = by_worth[np.cumsum(taken[by_worth]) <= self._bytes_max * eviction.LEAVE]
+        self.evicted += size - len(stay)
+        self._keep(np.sort(stay), 0)
+
+    def _keep(self, entries: I64, since_s: int) -> None:
+        """Only these entries, and of them what was seen in `since_s` or later; who has nothing left goes."""
+        entries = entries[self._facts[entries, 2] >= since_s]
+        old = self._sets
+        held = {name: getattr(self, name)[entries] for name in ("_keys", "_facts")}
+        words = int(WORDS_OF[self._forms[entries]].sum())  # no less than what stays takes
+        self._columns(len(entries) * 5 // 4 + 256)
+        self._heap, self._n = np.zeros(words + _HEAP_MIN, np.uint64), np.zeros(NUMBERS, np.int64)
+        self._n[ENTRIES] = len(entries)
+        for name, array in held.items():
+            getattr(self, name)[: len(entries)] = array
+        dated.moved(entries, since_s, old, self._sets)
+        self._find_anew()
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Everything, for a snapshot."""
+        size = len(self)
+        out: dict[str, NDArray[np.generic]] = {name[1:]: getattr(self, name)[:size] for name in _BY_ENTRY}
+        out |= {"heap": self._heap[: int(self._n[USED])], "n": self._n}
+        return out | {"clock": np.array([self._end_s, self._swept_s, self.evicted])}
+
+    @classmethod
+    def restore(cls, bytes_max: int, arrays: dict[str, NDArray[np.generic]]) -> Distinct:
+        """The inverse of `arrays`."""
+        made = cls(bytes_max)
+        made._n = arrays["n"].astype(np.int64)
+        size = len(made)
+        made._columns(size + 256)
+        for name in _BY_ENTRY:
+            getattr(made, name)[:size] = arrays[name[1:]]
+        made._heap = np.append(arrays["heap"].astype(np.uint64), np.zeros(_HEAP_MIN, np.uint64))
+        made._end_s, made._swept_s, made.evicted = (int(v) for v in arrays["clock"])
+        made._find_anew()
+        return made

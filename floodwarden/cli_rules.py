@@ -127,9 +127,9 @@ def _explained(rule: Rule) -> list[str]:
         f"{rule.name}/{rule.version}: {rule.means}",
         f"  speaks {rule.fires}, of one {rule.by}; counts {what}",
         f"  answer: {rule.answer} for newcomers, {rule.known} for clients with a history; severity {rule.severity}",
-        f"  called {', '.join(filter(None, (rule.behaviour, *rule.ids)))}",
+        f"  called {', '.join(filter(None, (rule.behaviour, *rule.ids)))}" if rule.behaviour or rule.ids else "",
         f"  avoided by: {rule.avoid}" if rule.avoid else "",
-        f"  source: {rule.source} ({rule.file}:{rule.line})",
+        f"  stands in {rule.file}:{rule.line}" + (f"; source: {rule.source}" if rule.source else ""),
     ]
     return [line for line in lines if line]
 

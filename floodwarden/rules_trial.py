@@ -91,7 +91,7 @@ class _Trial:
     def take(self, part: Labelled) -> None:
         """Judge rows; their labels are where they stand."""
         rows = Requests.read(part.batch, self._globs)
-        for found in hits.find(rows, part.batch, self._plan):
+        for found in hits.find(rows, part.batch, self._plan, hits.expected(rows, self._plan)):
             rule = self._plan.rules.rules[found.rule]
             kinds, owners = hits.owners(rule.by, rows, found.row)
             for row, kind, owner in zip(found.row.tolist(), kinds.tolist(), owners.tolist(), strict=True):

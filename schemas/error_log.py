@@ -23,7 +23,7 @@ _USER: Final = re.compile(r'user "([^"]*)"')
 _ZONE: Final = re.compile(r'by zone "([^"]{1,100})"')
 _REFUSED: Final = re.compile(
     r"user [`'\"]?(.{1,200}?)['\"]?(?: in realm .*?)?"
-    r"(?: not found|: authentication failure|: password mismatch)(?:[^:]*: | for )?[\"']?([^\"']*)",
+    r"(?: not found|: authentication failure|: password mismatch)(?: for |[^:]*: )?[\"']?([^\"']*)",
     re.IGNORECASE,
 )
 _FILE: Final = re.compile(

@@ -76,23 +76,20 @@ def combine(  # noqa: PLR0913 - where a block stands, and what is asked of its r
         return [Block(partition, start, end, ts_ms_max, counts, flows) for _ in range(usage_partitions)]
     rows = Requests.read(batch, login_globs, judged_s)
     newest_ms = max(ts_ms_max, int(rows.ts_ms.max()))
-    flow_rows, dropped, seen = _flows(hits.evidence(rows, plan) if plan else rows, _tags(batch, rows, conditions))
+    expected = hits.expected(rows, plan) if plan else np.zeros(len(rows.ts_ms), np.bool_)
+    flow_rows, dropped, seen = _flows(hits.evidence(rows, expected), _tags(batch, rows, conditions))
     uniques = Uniques(rows, seen)
     count_rows = _counts(rows, dropped, uniques)
     home = _home(count_rows)
+    found = hits.hits(rows, batch, plan, expected) if plan else None
     parts = zip(
         split(count_rows, COUNTS, home, usage_partitions),
         split(flow_rows, FLOWS, _home(flow_rows), usage_partitions),
-        _hits(rows, batch, plan, usage_partitions),
+        split(found, HITS, _home(found), usage_partitions) if found else [NO_HITS] * usage_partitions,
         dealt(uniques.items(), (home % np.uint64(usage_partitions)).astype(np.int64), usage_partitions),
         strict=True,
     )
     return [Block(partition, start, end, newest_ms, *part) for part in parts]
-
-
-def _hits(rows: Requests, batch: pa.RecordBatch, plan: Plan | None, usage_partitions: int) -> list[pa.RecordBatch]:
-    found = hits.hits(rows, batch, plan) if plan else None
-    return split(found, HITS, _home(found), usage_partitions) if found else [NO_HITS] * usage_partitions
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

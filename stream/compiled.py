@@ -206,3 +206,24 @@ def grouped(code: I32, pane: I32, panes: int, values: int) -> tuple[I32, int]:
         return placed(code, pane, panes, values)
     groups, uniques = numbered(places(code, pane, panes))
     return groups, len(uniques)
+
+
+@compiled
+def narrowed(left: I64, met: U64, codes: I32, words: U64) -> tuple[I64, U64]:
+    """Of the rows `left` and the ways they meet (row, word), what the values of one more column leave of both.
+
+    `words` (value + 1, word) by code, the last for rows without a value.
+    """
+    rows, ways = np.empty(len(left), np.int64), np.empty((len(left), met.shape[1]), np.uint64)
+    many = 0
+    for i in range(len(left)):
+        code = codes[left[i]]
+        at = code if code >= 0 else len(words) - 1
+        any_ = _NOBODY
+        for w in range(met.shape[1]):
+            ways[many, w] = met[i, w] & words[at, w]
+            any_ |= ways[many, w]
+        if any_ != _NOBODY:
+            rows[many] = left[i]
+            many += 1
+    return rows[:many].copy(), ways[:many].copy()

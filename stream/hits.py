@@ -10,22 +10,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.buckets import keep
-from detectors.filters import mask
+from detectors.filters import Decisions, Filter, Texts, columns, mask
 from detectors.hits import Hits, canonical
 from detectors.rules import text_hash
 from schemas.usage import Kind, Outcome
 from stream import compiled, crawlers
 from stream.decisions import decisions
-from stream.plan import NUMBERS, Plan
+from stream.plan import NUMBERS, Borne, Plan
 from stream.requests import OUTCOMES, Requests, Text
 from stream.rows import Named
-from stream.signs import decoded
+from stream.signs import borne
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -43,43 +42,57 @@ class Found:
     row: I64
     rule: int
     column: str
-    signs: dict[int, tuple[str, ...]]  # by the code of the column's value
+    signs: Borne  # by the code of the column's value
 
 
-def evidence(rows: Requests, plan: Plan) -> Requests:
-    """`rows` as flows see them: errors that are a matter of course are none."""
+def expected(rows: Requests, plan: Plan) -> Flag:
+    """Rows that fail as a matter of course; logins never do."""
+    out = np.zeros(len(rows.ts_ms), np.bool_)
     if plan.expected is None:
-        return rows
+        return out
     outcome, login = rows.classes % (OUTCOMES * 2) // 2, rows.classes % 2 == 1
     failed = np.flatnonzero(((outcome == _ERRORS[0]) | (outcome == _ERRORS[1])) & ~login & (rows.path.codes >= 0))
-    at = failed[_expected(rows, failed, plan)]
-    if not len(at):
+    codes, at = np.unique(rows.path.codes[failed], return_inverse=True)
+    bears = np.zeros(len(codes), np.bool_)
+    bears[list(borne(plan.expected, rows.path.values.take(pa.array(codes))))] = True
+    out[failed] = bears[at]
+    return out
+
+
+def evidence(rows: Requests, expected: Flag) -> Requests:
+    """`rows` as flows see them: errors that are a matter of course are none."""
+    if not expected.any():
         return rows
     classes = rows.classes.copy()
-    classes[at] -= (2 * outcome[at]).astype(np.uint8)  # Outcome.OK is 0
+    classes[expected] -= (2 * (classes[expected] % (OUTCOMES * 2) // 2)).astype(np.uint8)  # Outcome.OK is 0
     return replace(rows, classes=classes)
 
 
-def find(rows: Requests, batch: pa.RecordBatch, plan: Plan) -> list[Found]:
-    """Which rows each rule asks for. A row may be found twice for one rule, by different signs."""
+def find(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag) -> list[Found]:
+    """Which rows each rule asks for. A row may be found twice for one rule, by different signs.
+
+    Rows that are `expected` to fail are asked for only by what they bear.
+    """
     if not plan.rules.rules:
         return []
     asked = decisions(batch, rows.classes % 2 == 1)
-    borne: dict[str, dict[int, tuple[str, ...]]] = {}
+    signs: dict[str, Borne] = {}
     left = np.arange(len(rows.ts_ms))
     met = np.full((len(left), max(1, -(-len(plan.ways) // 64))), np.uint64(2**64 - 1))
     for column in plan.columns():
-        if column in NUMBERS:
-            codes, values = (rows.status if column == "status" else rows.classes % 2).astype(np.int32), None
-        elif column in asked.texts:
-            codes, values = asked.texts[column].codes, asked.texts[column].values
-            signs = plan.signs.get(column)
-            borne[column] = signs.borne(decoded(values)) if signs is not None else {}
-        else:  # a column the batch does not have
-            codes, values = np.full(len(rows.ts_ms), -1, np.int32), pl.Series([], dtype=pl.String)
-        met &= plan.table(column, values, borne.get(column, {}))[codes[left]]
-        some = met.any(axis=1)
-        left, met = left[some], met[some]
+        codes, values = _column(column, rows, asked)
+        places = None
+        if values is not None and len(left) < len(values):  # few rows are left: only their values are asked about
+            places = np.unique(codes[left])
+            places = places[places >= 0]
+            values = values.take(pa.array(places))
+        words, borne_ = plan.said(column, values)
+        if places is not None:
+            number = np.full(int(codes.max(initial=0)) + 2, -1, np.int32)
+            number[places] = np.arange(len(places), dtype=np.int32)
+            codes, borne_ = number[codes], {int(places[at]): names for at, names in borne_.items()}
+        signs[column] = borne_
+        left, met = compiled.narrowed(left, met, codes, words)
         if not len(left):
             break
     fair = rows.classes[left] < _DENIED
@@ -91,24 +104,61 @@ def find(rows: Requests, batch: pa.RecordBatch, plan: Plan) -> list[Found]:
     for at, way in enumerate(plan.ways):
         row = left[(met[:, at // 64] >> np.uint64(at % 64)) & np.uint64(1) == 1]
         if len(row) and way.rest is not None:
-            some_rows = batch.take(pa.array(row))
-            row = row[mask(way.rest, decisions(some_rows, rows.classes[row] % 2 == 1))]
+            row = row[mask(way.rest, _some(asked, row, way.rest))]
         if len(row) and not way.signs:
-            row = row[~(_failed(rows, row) & _expected(rows, row, plan))]
+            row = row[~expected[row]]
         if len(row):
-            found.append(Found(row, way.rule, way.signs, borne.get(way.signs, {})))
+            found.append(Found(row, way.rule, way.signs, signs.get(way.signs, {})))
     return found + _spoofed(rows, plan)
 
 
-def hits(rows: Requests, batch: pa.RecordBatch, plan: Plan) -> Named | None:
+def _column(column: str, rows: Requests, asked: Decisions) -> tuple[NDArray[np.int32], pa.StringArray | None]:
+    """Codes of rows, and the values they are codes of; None of `status` and `login`, which are their own."""
+    if column in NUMBERS:
+        return (rows.status if column == "status" else rows.classes % 2).astype(np.int32), None
+    held = {"url": rows.path, "agent": rows.agent, "user": rows.user, "key": rows.key, "ip": rows.ip}.get(column)
+    if held is not None:
+        return held.codes, held.values
+    if column in asked.texts:
+        return asked.texts[column].codes, asked.texts[column].values.to_arrow().cast(pa.utf8())
+    return np.full(len(rows.ts_ms), -1, np.int32), pa.array([], pa.utf8())  # the batch has no such column
+
+
+def _some(asked: Decisions, row: I64, condition: Filter) -> Decisions:
+    """Some rows of a batch, with the columns a condition reads and only the texts these rows have."""
+    texts: dict[str, Texts] = {}
+    for name in set(columns(condition)) & set(asked.texts):
+        used, codes = np.unique(asked.texts[name].codes[row], return_inverse=True)
+        here = used >= 0
+        absent = 0 if here.all() else 1  # then it is the first of them, and has to be -1
+        texts[name] = Texts((codes - absent).astype(np.int32), asked.texts[name].values.gather(used[here]))
+    numbers = {name: asked.numbers[name][row] for name in set(columns(condition)) & set(asked.numbers)}
+    return Decisions(len(row), texts, numbers, {name: asked.flags[name][row] for name in asked.flags})
+
+
+def hits(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag) -> Named | None:
     """The hits of a batch, as rows of `schemas.usage.HITS`; None: there are none."""
-    found = find(rows, batch, plan)
+    found = _once(find(rows, batch, plan, expected), plan)
     parts = [part for one in found if len(part := _hits_of(one, rows, batch, plan))]
     if not parts:
         return None
     digests = np.array([rule.digest for rule in plan.rules.rules], np.uint64)
     one, _ = canonical(Hits.concat(parts), digests, keep(plan.rules))
-    return _named(one, rows, batch, plan)
+    row = np.unique(np.concatenate([each.row for each in found]))
+    return _named(one, row, rows, batch, plan)
+
+
+def _once(found: list[Found], plan: Plan) -> list[Found]:
+    """Each row once a rule, but where signs are counted: it may bear several."""
+    seen: dict[int, list[I64]] = {}
+    out = []
+    for one in found:
+        before = seen.setdefault(one.rule, [])
+        if before and plan.rules.rules[one.rule].distinct != "sign":
+            one = replace(one, row=one.row[~np.isin(one.row, np.concatenate(before))])  # noqa: PLW2901 - what is new
+        before.append(one.row)
+        out.append(one)
+    return out
 
 
 def _hits_of(found: Found, rows: Requests, batch: pa.RecordBatch, plan: Plan) -> Hits:
@@ -179,13 +229,13 @@ def _text(column: str, rows: Requests, batch: pa.RecordBatch) -> Text:
     return rows.agent if column == "agent" else rows.path
 
 
-def _named(hits: Hits, rows: Requests, batch: pa.RecordBatch, plan: Plan) -> Named:
-    """`hits` with the texts of their hashes."""
+def _named(hits: Hits, row: I64, rows: Requests, batch: pa.RecordBatch, plan: Plan) -> Named:
+    """`hits` with the texts of their hashes, which are those of rows `row`."""
     owners = [rows.ip, rows.key, rows.user, rows.route]
     examples = [rows.path, rows.agent, *(Text.read(batch.column(c)) for c in ("referer",) if c in batch.schema.names)]
-    entity, entities = _coded(hits.entity, owners)
-    route, routes = _coded(hits.route, [rows.route])
-    example, names = _coded(hits.example, examples)
+    entity, entities = _coded(hits.entity, owners, row)
+    route, routes = _coded(hits.route, [rows.route], row)
+    example, names = _coded(hits.example, examples, row)
     columns: dict[str, NDArray[np.generic]] = {
         "kind": hits.kind, "hash": hits.entity, "entity": entity, "pane_s": hits.pane_s, "rule": hits.rule,
         "first_ms": hits.first_ms, "last_ms": hits.last_ms, "route": hits.route, "route_name": route,
@@ -201,42 +251,19 @@ def _named(hits: Hits, rows: Requests, batch: pa.RecordBatch, plan: Plan) -> Nam
     return Named(columns, texts)
 
 
-def _coded(hashes: U64, among: list[Text]) -> tuple[NDArray[np.int32], pa.Array]:
-    """Places of hashes among texts, -1 where there is none, and the texts."""
-    table = np.concatenate([text.table[:-1] for text in among])
+def _coded(hashes: U64, among: list[Text], row: I64) -> tuple[NDArray[np.int32], pa.Array]:
+    """Places of hashes among the texts that rows have, -1 where there is none, and the texts."""
+    used = [np.unique(text.codes[row]) for text in among]
+    used = [codes[codes >= 0] for codes in used]
+    texts = pa.concat_arrays([text.values.take(pa.array(codes)) for text, codes in zip(among, used, strict=True)])
+    table = np.concatenate([text.table[codes] for text, codes in zip(among, used, strict=True)])
     uniques, at = np.unique(table, return_index=True)
     place = np.minimum(np.searchsorted(uniques, hashes), max(0, len(uniques) - 1))
     codes = np.full(len(hashes), -1, np.int32)
     if len(uniques):
         known = uniques[place] == hashes
         codes[known] = at[place[known]]
-    used, codes = _used(codes)
-    return codes, pa.concat_arrays([text.values for text in among]).take(pa.array(used))
-
-
-def _used(codes: NDArray[np.int32]) -> tuple[I64, NDArray[np.int32]]:
-    used = np.unique(codes[codes >= 0]).astype(np.int64)
-    return used, np.where(codes >= 0, np.searchsorted(used, codes), -1).astype(np.int32)
-
-
-def _failed(rows: Requests, row: I64) -> Flag:
-    outcome = rows.classes[row] % (OUTCOMES * 2) // 2
-    found: Flag = (outcome == _ERRORS[0]) | (outcome == _ERRORS[1])
-    return found
-
-
-def _expected(rows: Requests, row: I64, plan: Plan) -> Flag:
-    """Of some rows, those that fail as a matter of course."""
-    out = np.zeros(len(row), np.bool_)
-    if plan.expected is None or not len(row):
-        return out
-    codes, at = np.unique(rows.path.codes[row], return_inverse=True)
-    known = np.flatnonzero(codes >= 0)
-    texts = pl.Series(rows.path.values.take(pa.array(codes[known])).cast(pa.utf8()))
-    borne = np.zeros(len(codes), np.bool_)
-    borne[known[list(plan.expected.borne(decoded(texts)))]] = True
-    found: Flag = borne[at]
-    return found
+    return codes, texts
 
 
 def _spoofed(rows: Requests, plan: Plan) -> list[Found]:

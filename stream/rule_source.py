@@ -28,22 +28,26 @@ def plan_of(settings: Settings) -> Plan:
     Raises:
         FileError: a file cannot be read or holds an error; it names the line and the fix.
     """
-    return _plan(settings.rules, settings.bots)
+    ours = settings.bots is None and {name.strip() for name in settings.rules.split(",")} <= {*SHIPPED, "none", ""}
+    if ours:
+        return _plan(settings.rules)
+    return Plan.of(rules(settings.rules), Bots(known_bots(), published(settings.bots) if settings.bots else None))
 
 
 def shipped() -> Plan:
     """The rules that are in force unless told otherwise."""
-    return _plan(BUILTIN, None)
+    return _plan(BUILTIN)
 
 
 def without_rules() -> Plan:
     """No rule, but errors that are a matter of course are still none: what is normal is learned so."""
-    return _plan("none", None)
+    return _plan("none")
 
 
 @lru_cache(maxsize=8)
-def _plan(names: str, folder: Path | None) -> Plan:
-    return Plan.of(rules(names), Bots(known_bots(), published(folder) if folder else None))
+def _plan(names: str) -> Plan:
+    """Of files that come with us, and so do not change."""
+    return Plan.of(rules(names), Bots(known_bots()))
 
 
 def rules(names: str) -> Ruleset:

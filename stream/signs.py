@@ -1,28 +1,18 @@
-"""Texts as signatures look at them: percent-decoded twice, for who hides what he asks for encodes it so."""
+"""Signatures that texts of an Arrow column bear: looked for in its bytes as they lie there."""
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import unquote
+import numpy as np
+import pyarrow as pa
 
-import polars as pl
-
-TIMES: Final = 2
+from detectors.signatures import Signs
 
 
-def decoded(texts: pl.Series) -> pl.Series:
-    """`texts` decoded, nulls empty. Of a text without `%` nothing is done."""
-    texts = texts.fill_null("")
-    encoded = texts.str.contains("%", literal=True).arg_true()
-    if not len(encoded):
-        return texts
-    plain = [_decoded(text) for text in texts.gather(encoded).to_list()]
-    return texts.scatter(encoded, plain)
-
-
-def _decoded(text: str) -> str:
-    for _ in range(TIMES):
-        if "%" not in text:
-            break
-        text = unquote(text, errors="replace")
-    return text
+def borne(signs: Signs | None, values: pa.StringArray) -> dict[int, tuple[str, ...]]:
+    """Names of the signatures that distinct texts bear, by their place."""
+    if signs is None or not signs.signatures or not len(values):
+        return {}
+    _, places, held = values.buffers()
+    offsets = np.frombuffer(places, np.int32)[values.offset : values.offset + len(values) + 1]
+    data = np.frombuffer(held, np.uint8) if held is not None else np.empty(0, np.uint8)
+    return signs.borne(data, offsets, lambda at: values[at].as_py() or "")

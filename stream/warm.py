@@ -12,15 +12,17 @@ from schemas import codec
 from schemas.decision import TS_MS_MAX, TS_MS_MIN, Decision
 from schemas.usage import Kind
 from stream import flows as flow_rows
+from stream.bounds import Config
 from stream.combine import combine
 from stream.panes import COLUMNS, merged
 from stream.pipeline import Pipeline
 from stream.profile import profile
+from stream.rule_source import shipped
 
 
 def warm(model: Model) -> None:
     """Take a request on every way it could go, and forget it."""
-    blocks = []
+    blocks, plan = [], shipped()
     for part, ts_ms in enumerate((TS_MS_MIN, TS_MS_MIN, TS_MS_MAX)):
         guess = Decision(
             ts_ms=TS_MS_MIN, verdict="allow", ip="192.0.2.1", method="POST", route="/login", path="/login", status=401
@@ -28,11 +30,20 @@ def warm(model: Model) -> None:
         # More than flows take, and than are counted one by one.
         rows = [msgspec.structs.replace(guess, user=f"{part}-{i}") for i in range(80)]
         rows.append(Decision(ts_ms=ts_ms, verdict="limit", ip="192.0.2.2", path=f"/{part}"))  # panes few, and many
+        exploits = ("/?${jndi:a}", "/?%24{jndi:a}")
+        rows += [msgspec.structs.replace(guess, ip="192.0.2.3", route=None, path=path) for path in exploits]
         batch = codec.from_rows(rows)
         blocks += combine(
-            batch, partition=0, start=part, end=part + 1, ts_ms_max=0, usage_partitions=1, login_globs=("/login",)
+            batch,
+            partition=0,
+            start=part,
+            end=part + 1,
+            ts_ms_max=0,
+            usage_partitions=1,
+            login_globs=("/login",),
+            plan=plan,
         )
-    pipeline = Pipeline(model)
+    pipeline = Pipeline(model, Config(rules=plan.rules))
     for some in (blocks[:2], blocks[2:]):
         pipeline.step(some, TS_MS_MIN)
     pipeline.finish()

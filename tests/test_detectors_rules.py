@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +15,9 @@ from detectors.columns import Finding
 from detectors.hits import Hits
 from detectors.rule_file import gathered
 from detectors.rules import Ruleset
+from detectors.signatures import joined
 from schemas.errors import FileError
 from stream import rule_source
-from stream.signs import decoded
 
 T0_MS = 1_767_571_200_000
 RULES = b"""
@@ -208,7 +207,7 @@ def borne(url: str, column: str = "url") -> set[str]:
     """Groups of signatures a text bears."""
     shipped = rule_source.shipped()
     groups = {s.name: s.group for s in shipped.rules.signatures}
-    found = shipped.signs[column].borne(decoded(pl.Series([url])))
+    found = shipped.signs[column].borne(*joined([url]), lambda _: url)
     return {groups[name] for names in found.values() for name in names}
 
 

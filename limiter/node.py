@@ -123,7 +123,7 @@ class Node:
         return (await self._from_redis((answer,)))[0] if isinstance(answer, Placed) else answer
 
     async def check_many(self, requests: Sequence[Request]) -> list[Answer]:
-        """`check` for each, in their order, with one round trip for all; each is judged for itself."""
+        """`check` for each, in their order, asked of Redis together; each is judged for itself."""
         return await self.finish(self.begin(requests))
 
     def begin(self, requests: Sequence[Request]) -> list[Answer | Placed]:

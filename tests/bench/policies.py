@@ -3,6 +3,8 @@
 `floodwarden bench policies` calls `run()`. Every set has the same 20 limits for all and for routes; the rest is one
 limit for each tenant, half of them on one route each, and every tenth of them with hours and a country. Requests come
 from 80 clients of tenants that are in every set, and, apart from that, from 20,000 clients of all tenants there are.
+Beside: the same clients' tenants looked up in two bare dicts, to whose objects they lead, and one attribute read: what
+no way of finding a limit by its tenant does without.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ def run() -> dict[str, Any]:
         gc.freeze()
         few = _measured(loaded, {size: _asks(SIZES[0] - COMMON, SIZES[0]) for size in SIZES})
         all_over = _measured(loaded, {size: _asks(CLIENTS, size) for size in SIZES})
+        bare = _bare()
     least, most = SIZES[0], SIZES[-1]
     return {
         "name": "policies",
@@ -60,6 +63,7 @@ def run() -> dict[str, Any]:
         "peers": {
             **{f"match_{size}": round(each, 2) for size, each in few.items()},
             **{f"match_{size}_clients_all_over": round(each, 2) for size, each in all_over.items()},
+            **{f"bare_lookup_{size}_clients_all_over": round(each, 2) for size, each in bare.items()},
             **{f"load_yaml_{size}_s": round(each, 2) for size, each in seconds.items()},
             "load_jsonl_100000_s": round(jsonl_s, 2),
             "reload_yaml_100000_s": round(again_s, 2),
@@ -126,6 +130,43 @@ def _measured(loaded: dict[int, Matcher], asks: dict[int, list[Ask]]) -> dict[in
         for size, probe in probes.items():
             found[size].append(probe(turn))
     return {size: statistics.median(each) for size, each in found.items()}
+
+
+class _Thing:
+    __slots__ = ("at",)
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
+def _bare() -> dict[int, float]:
+    """Microseconds of two look-ups among so many tenants, and of reading what is found."""
+    probes: dict[int, Callable[[int], float]] = {}
+    for size in (SIZES[0], SIZES[-1]):
+        here: dict[str, _Thing] = {}
+        there: dict[str, _Thing] = {}
+        for n in range(size - COMMON):
+            (there if n % 2 else here)[f"t{n}"] = _Thing(n)
+        probes[size] = _bare_probe(here, there, [str(who.tenant) for _, _, who in _asks(CLIENTS, size)])
+    gc.collect()
+    gc.freeze()
+    found: dict[int, list[float]] = {size: [] for size in probes}
+    for turn in range(ROUNDS):
+        for size, probe in probes.items():
+            found[size].append(probe(turn))
+    return {size: statistics.median(each) for size, each in found.items()}
+
+
+def _bare_probe(here: dict[str, _Thing], there: dict[str, _Thing], asks: list[str]) -> Callable[[int], float]:
+    def probe(turn: int) -> float:
+        some = asks[turn * 2_000 % len(asks) :][:2_000]
+        began = time.perf_counter()
+        for tenant in some:
+            one, other = here.get(tenant), there.get(tenant)
+            _ = (one or other).at  # type: ignore[union-attr]
+        return (time.perf_counter() - began) / len(some) * 1e6
+
+    return probe
 
 
 def _probe(matcher: Matcher, asks: list[Ask]) -> Callable[[int], float]:

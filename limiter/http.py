@@ -83,7 +83,7 @@ class Api:
         return _json((await self._answers([question]))[0])
 
     async def checks(self, http: HttpRequest) -> Response:
-        """Several questions at once."""
+        """Several questions, one round trip."""
         questions = wire.checks(await _body(http))
         return _json({"answers": await self._answers(questions)})
 

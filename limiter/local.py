@@ -60,7 +60,7 @@ class Local:
             plan = self._plans.get(request)
         except TypeError:  # attributes have no hash: such a request has no plan
             return None
-        if plan is None or plan.changes != self._overrides.changes:
+        if plan is None or not plan.takes or plan.changes != self._overrides.changes:
             return None
         now_ms = self._clock_ms()
         if now_ms >= plan.until_ms:
@@ -147,12 +147,16 @@ def _undo(takes: tuple[tuple[Lease, int], ...], until: Lease) -> None:
 
 def together(held: Sequence[Lease | None], taken: Sequence[Taken], now_us: int) -> list[Taken]:
     """What each limit of a request says: by its lease, or, of `taken`, the others in their order."""
+    if len(taken) == len(held):
+        return list(taken)
     others = iter(taken)
     return [next(others) if lease is None else lease.seen(now_us) for lease in held]
 
 
 def rest(placed: Placed, held: Sequence[Lease | None]) -> list[Applied]:
     """The limits of `placed` that no lease of `held` serves."""
+    if not any(held):
+        return placed.applied
     return [one for one, lease in zip(placed.applied, held, strict=True) if lease is None]
 
 

@@ -18,7 +18,6 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
-from limiter import eager
 from limiter.algorithms.shape import Shape
 from limiter.algorithms.taken import Taken, all_allowed
 from limiter.giving_back import GivingBack
@@ -41,7 +40,6 @@ from limiter.verdict import Answer, Mode, Placed, Request, Slot, combined
 from schemas.decision import VERDICTS
 from schemas.settings import Settings
 
-PART_MAX: Final = 32  # of a batch, asked of Redis together
 _SETTLE_EVERY_S: Final = 0.05
 log = structlog.get_logger("limiter.node")
 
@@ -123,7 +121,7 @@ class Node:
         return (await self._from_redis((answer,)))[0] if isinstance(answer, Placed) else answer
 
     async def check_many(self, requests: Sequence[Request]) -> list[Answer]:
-        """`check` for each, in their order, asked of Redis together; each is judged for itself."""
+        """`check` for each, in their order, with one round trip for all; each is judged for itself."""
         return await self.finish(self.begin(requests))
 
     def begin(self, requests: Sequence[Request]) -> list[Answer | Placed]:
@@ -134,10 +132,7 @@ class Node:
     async def finish(self, begun: Sequence[Answer | Placed]) -> list[Answer]:
         """The answers to all that was begun."""
         asking = [each for each in begun if isinstance(each, Placed)]
-        if len(asking) > PART_MAX:
-            told = iter(await self._in_parts(asking))
-        else:
-            told = iter(await self._from_redis(asking) if asking else ())
+        told = iter(await self._from_redis(asking) if asking else ())
         return [next(told) if isinstance(each, Placed) else each for each in begun]
 
     async def release(self, held: Answer | Sequence[Slot]) -> bool:
@@ -181,19 +176,6 @@ class Node:
         self._counts[answer.verdict, answer.mode] += 1
         return answer
 
-    async def _in_parts(self, asking: Sequence[Placed]) -> list[Answer]:
-        """Part by part, so that Redis works at one while the next is packed and the one before is read."""
-        size = -(-len(asking) // -(-len(asking) // PART_MAX))
-        tasks: list[asyncio.Future[list[Answer]]] = []
-        try:
-            for at in range(0, len(asking), size):
-                tasks.append(eager.begun(self._from_redis(asking[at : at + size])))
-                await asyncio.sleep(0)  # what was written is sent
-            return [answer for part in await asyncio.gather(*tasks) for answer in part]
-        finally:
-            for task in tasks:
-                task.cancel()  # of who does not wait for the others; those that are done have no ear for it
-
     async def _from_redis(self, asking: Sequence[Placed]) -> list[Answer]:
         began = time.perf_counter()
         try:
@@ -221,11 +203,14 @@ class Node:
         back: list[tuple[Applied, Taken]] = []
         shadows = iter(taken[len(asking) :])
         for one, leases, its in zip(asking, held, taken, strict=False):
-            told = [(next(shadows) or self._share([each], now_ms))[0] for each in one.shadowed]
+            told = [(next(shadows) or self._share([each], now_ms))[0] for each in one.shadowed] if one.shadowed else []
             if its is None:
                 answers.append(self._without_redis(one, leases, told, now_ms))
                 continue
             answer = self._combined(one, leases, its, [each.shape for each in one.applied], Mode.SHARED)
+            if not one.shadowed:
+                answers.append(answer)
+                continue
             back += to_give_back(answer, one.shadowed, told)
             answers.append(self._reported(answer, one, told))
         if back:

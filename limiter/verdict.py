@@ -147,19 +147,22 @@ def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mo
     """One answer of several limits: refused when one refuses, and shown by the strictest."""
     if not taken:
         return Answer("allow", placed.route, placed.tier, placed.cost, mode)
-    at = 0 if len(taken) == 1 else min(range(len(taken)), key=lambda n: _strictness(taken[n]))
-    one, shape, limit = taken[at], shapes[at], placed.applied[at].limit
+    single = len(taken) == 1
+    at = 0 if single else min(range(len(taken)), key=lambda n: _strictness(taken[n]))
+    applied, one, shape = placed.applied[at], taken[at], shapes[at]
+    limit, cost = applied.limit, applied.cost if single else placed.cost
     limit_of, window_ms, reset_ms = shape.limit, -(-shape.window_us // 1000), -(-one.reset_us // 1000)
     if one.allowed:  # more than 15 named arguments would go by way of a dictionary
+        given = ((applied, one),) if single else tuple(zip(placed.applied, taken, strict=True))
         return Answer(
-            "allow", placed.route, placed.tier, placed.cost, mode, None, None, limit.name, limit_of, window_ms,
-            one.remaining, reset_ms, delay_ms=_delay_ms(taken), given=tuple(zip(placed.applied, taken, strict=True)),
+            "allow", placed.route, placed.tier, cost, mode, None, None, limit.name, limit_of, window_ms,
+            one.remaining, reset_ms, delay_ms=_delay_ms(taken), given=given,
         )  # fmt: skip
     throttle = placed.ruling.throttling(limit.name)
     reason = (Reason.ABUSE if throttle else placed.reduced) or Reason.QUOTA
     retry_after_ms = None if one.retry_after_us is None else -(-one.retry_after_us // 1000)
     return Answer(
-        "limit", placed.route, placed.tier, placed.cost, mode, limit.name, reason, limit.name, limit_of, window_ms,
+        "limit", placed.route, placed.tier, cost, mode, limit.name, reason, limit.name, limit_of, window_ms,
         one.remaining, reset_ms, retry_after_ms, throttle.uid if throttle else None,
     )  # fmt: skip
 

@@ -73,7 +73,7 @@ async def test_a_batch_is_judged_as_the_same_checks_one_by_one(service: Service)
     assert [answer.allowed for answer in answers] == [True] * 10 + [False] * 2 + [True]
 
 
-async def test_a_large_batch_asked_in_parts_is_answered_in_its_order_and_takes_once_for_each(service: Service) -> None:
+async def test_a_large_batch_is_answered_in_its_order_and_takes_once_for_each(service: Service) -> None:
     answers = await service.node.check_many([ask(f"198.51.100.{n % 10}") for n in range(140)])
     assert [answer.allowed for answer in answers] == [True] * 100 + [False] * 40
     assert {answer.mode for answer in answers} == {Mode.SHARED}

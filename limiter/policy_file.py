@@ -206,27 +206,29 @@ def _policy(into: Reading, breathe: Callable[[], None]) -> Policy:
     tiers = _tiers(into, once["tiers"]) if "tiers" in once else dict(DEFAULT.tiers)
     if into.errors:
         return DEFAULT
-    into.each((*into.limits, *into.default), lambda each: _known_tiers(each, tiers, breathe))
+    limits = into.each(into.limits, lambda each: _known_tiers(each, tiers, breathe))
+    answering = into.each(into.default, lambda each: _known_tiers(each, tiers, breathe))
     default = _tier_name(once.get("default_tier"), tiers, next(iter(tiers)))
     return Policy(
         name=once["name"].name() if "name" in once else "policy",
-        limits=tuple(each.limit for each in into.limits),
+        limits=tuple(limits),
         tiers=tiers,
         default_tier=default,
         anonymous_tier=_tier_name(once.get("anonymous_tier"), tiers, default),
         routes=tuple(into.routes),
         brownout=_brownout(once["brownout"], tiers) if "brownout" in once else DEFAULT.brownout,
-        default=tuple(each.limit for each in into.default),
+        default=tuple(answering),
         allow=tuple(entry for entry, _ in into.allow),
         deny=tuple(entry for entry, _ in into.deny),
     )
 
 
-def _known_tiers(found: LimitAt, tiers: dict[str, Tier], breathe: Callable[[], None]) -> None:
+def _known_tiers(found: LimitAt, tiers: dict[str, Tier], breathe: Callable[[], None]) -> Limit:
     breathe()
     for name, values in (*found.limit.when.any_of, *found.limit.when.none_of):
         if name == "tier" and (unknown := sorted(values - set(tiers))):
             raise found.at.wrong(f"asks for a tier {unknown[0][:80]!r}", one_of(unknown[0], tiers))
+    return found.limit
 
 
 def _tiers(into: Reading, at: At) -> dict[str, Tier]:

@@ -28,6 +28,7 @@ WORDS_OF: Final = np.array([0, 0, 4, 16, 64, COLUMNS * ROWS // 2])  # by form
 ENTRIES, USED, LIVE, FREE, PAGES, NUMBERS = 0, 1, 2, 3, 9, 15
 _U0, _U1, _U32 = (np.uint64(v) for v in (0, 1, 32))
 _LOW: Final = np.uint64((1 << 32) - 1)
+_PLACE: Final = np.uint64(58)  # of a word, its upper six bits say where in a page it is looked for first
 
 
 @compiled
@@ -119,6 +120,19 @@ def _date(page: int, c: int, second: np.uint64, heap: U64) -> None:
 
 
 @compiled
+def _kept(form: int, page: int, word: np.uint64, heap: U64) -> bool:
+    """Put a mark and its second into a page, from the place on that the mark names; False where it is full."""
+    mask = WORDS_OF[form] - 1
+    at = np.int64(word >> _PLACE)
+    for step in range(mask + 1):
+        j = page + (at + step & mask)
+        if heap[j] == 0 or heap[j] >> _U32 == word >> _U32:
+            heap[j] = max(heap[j], word)
+            return True
+    return False
+
+
+@compiled
 def _grown(e: int, what: int, form: int, sets: Sets) -> bool:
     """A set in a larger form (its page is given up); False where the heap is full."""
     forms, refs, heap, n = sets
@@ -130,26 +144,15 @@ def _grown(e: int, what: int, form: int, sets: Sets) -> bool:
     for j in range(max(WORDS_OF[was], 1 if was == 1 else 0)):
         word = old if was == 1 else heap[base + j]
         if word == 0:
-            break
+            continue
         if form < CELLED:
-            heap[page + j] = word
+            _kept(form, page, word, heap)
         else:
             _date(page, cell(int(word >> _U32)), word & _LOW, heap)
     if was > 1:
         _free(was, base, heap, n)
     forms[e, what], refs[e, what] = form, np.uint64(page)
     return True
-
-
-@compiled
-def _kept(form: int, ref: np.uint64, word: np.uint64, heap: U64) -> bool:
-    """Put a mark and its second into a page; False where it is full."""
-    base = np.int64(ref)
-    for j in range(base, base + WORDS_OF[form]):
-        if heap[j] == 0 or heap[j] >> _U32 == word >> _U32:
-            heap[j] = max(heap[j], word)
-            return True
-    return False
 
 
 @compiled
@@ -166,7 +169,7 @@ def put(start: int, entry: I32, what: U8, item: U32, at_s: I64, sets: Sets) -> i
         elif forms[e, w] == 1 and refs[e, w] >> _U32 == word >> _U32:
             refs[e, w] = max(refs[e, w], word)
         else:
-            while forms[e, w] < CELLED and (forms[e, w] == 1 or not _kept(forms[e, w], refs[e, w], word, heap)):
+            while forms[e, w] < CELLED and (forms[e, w] == 1 or not _kept(forms[e, w], int(refs[e, w]), word, heap)):
                 if not _grown(e, w, forms[e, w] + 1, sets):
                     return i
             if forms[e, w] == CELLED:
@@ -217,6 +220,15 @@ def counted(entry: I32, what: int, since_s: int, sets: Sets) -> F64:
 
 
 @compiled
+def _laid(form: int, page: int, words: U64, heap: U64) -> None:
+    for j in range(len(words)):
+        if form == CELLED:
+            heap[page + j] = words[j]
+        else:
+            _kept(form, page, words[j], heap)
+
+
+@compiled
 def moved(keep: I64, since_s: int, sets: Sets, into: Sets) -> None:
     """Sets of the entries in `keep` without what was last seen before `since_s`, in a heap that has room."""
     forms, refs, heap, _ = sets
@@ -246,5 +258,4 @@ def moved(keep: I64, since_s: int, sets: Sets, into: Sets) -> None:
                 continue
             page = _page(form, to_heap, n)
             to_refs[k, w] = np.uint64(page)
-            size = WORDS_OF[form] if form == CELLED else count
-            to_heap[page : page + size] = live[:size]
+            _laid(form, page, live[: WORDS_OF[form] if form == CELLED else count], to_heap)

@@ -29,7 +29,7 @@ COUNTED: Final[Mapping[Kind, tuple[What, ...]]] = {
     **OF_FLOWS,
     Kind.USER: (What.ADDRESS, What.AGENT),
     Kind.ROUTE: (What.ADDRESS, What.USER, What.PATH),
-    Kind.NETWORK: (What.ADDRESS, What.USER, What.PATH),
+    Kind.NETWORK: (What.ADDRESS, What.USER),  # most have one address: its paths are said already
     Kind.GLOBAL: (What.ADDRESS, What.USER, What.PATH),
     Kind.TENANT: (What.ADDRESS, What.USER),
     Kind.ASN: (What.ADDRESS, What.USER),

@@ -28,7 +28,7 @@ BEGIN: Final = "write `version: 1` and `families:`; docs/families.md has an exam
 ANSWERS: Final = ("notice", "challenge", "throttle", "deny")
 SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
 _ALL: Final = frozenset(OUTCOMES.values())
-_WORDS: Final = (
+WORDS: Final = (
     "name", "revision", "what", "about", "opportunity", "mark", "null", "q1", "usual", "usual_per_hour", "control",
     "answer", "on_route", "group", "severity", "sentence", "repeated", "avoid", "behaviour", "owasp", "attack",
     "enforce",
@@ -129,7 +129,7 @@ def parse(data: bytes, file: str, *, ours: bool = False) -> list[Family]:
 
 
 def _family(at: At, *, ours: bool) -> Family:
-    f = at.fields(*_WORDS, required=_NEEDS)
+    f = at.fields(*WORDS, required=_NEEDS)
     each, outcomes, condition = _opportunity(f["opportunity"])
     if each is Each.MINUTE and not ours:
         raise f["opportunity"].wrong("is the forest's own: `odd` has it", "another sort of opportunity")

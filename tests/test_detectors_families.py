@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
 from detectors_traffic import LOGIN_ROUTE, T0_S, flows, site
+from servers import ROOT
 
 from detectors import artifact
 from detectors.columns import AUTH_FAILED, KEY, USER, Finding, Flows
 from detectors.evidence import Engine
-from detectors.family_file import built_in, conditions, load, with_own
+from detectors.family_file import WORDS, built_in, conditions, load, with_own
 from schemas import codec
 from schemas.decision import Decision
 from schemas.errors import FileError
@@ -201,3 +204,21 @@ def test_what_is_wrong_with_a_family_is_named(tmp_path: Path, old: str, new: str
     file.write_text(OWN.strip().replace(old, new))
     with pytest.raises(FileError, match=said):
         load(file)
+
+
+def test_the_example_of_the_page_is_a_family_and_every_word_stands_on_the_page(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "families.md").read_text("utf-8")
+    example = page.partition("## Your own\n")[2].partition("\n`FLOODWARDEN_FAMILIES")[0]
+    file = tmp_path / "baskets.yml"
+    file.write_text(dedent(example))
+    assert [family.name for family in load(file)] == ["scalping"]
+    words = set(re.findall(r"`([a-z_0-9]+)", page.partition("## Words")[2])) | {"enforce", "repeated", "usual_per_hour"}
+    assert not set(WORDS) - words - {"what"}
+
+
+def test_oat_by_oat_there_is_a_family_or_a_sentence_why_not() -> None:
+    page = (ROOT / "docs" / "families.md").read_text("utf-8")
+    rows = re.findall(r"^\| OAT-(\d{3}) [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
+    assert [number for number, _ in rows] == [f"{n:03}" for n in range(1, 22)]
+    named = {word for _, told in rows for word in re.findall(r"`([a-z-]+)`", told)}
+    assert named <= {family.name for family in built_in()} | {"cardinality"} | {"mark"}

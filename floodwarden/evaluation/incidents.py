@@ -2,7 +2,7 @@
 
 An alert belongs to an incident when it is about an address, key or account the incident uses, or about a group (a
 route, a network, everybody) of whose traffic the incident was a tenth or more meanwhile; and when the incident was
-under way, or had ended less than twenty minutes before.
+under way, or had ended less than a minute before: later evidence is not of its requests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from floodwarden.closed_loop import Effect, Judged
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert
 
-AFTER_MS: Final = 1_200_000
+AFTER_MS: Final = 60_000
 GROUP_SHARE: Final = 0.1
 GROUP_MINUTES: Final = 10  # an alert about a group rests on so long
 _COLUMNS: Final = {"ip": "ip", "key": "key_id", "user": "user"}

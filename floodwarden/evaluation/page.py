@@ -83,7 +83,7 @@ _READING: Final = """<h2>How to read this</h2><div class='card'><dl>
 <dt>Closed loop</dt><dd>Every decision went through the real pipeline and enforcement. What was denied disappeared from
 what the detectors saw afterwards; an answer holds half a second after the evidence sufficed.</dd>
 <dt>Found</dt><dd>An alert named an address, key or account of the attack, or a route or network of whose traffic it was
-a tenth or more, while it went on or within twenty minutes of its end.</dd>
+a tenth or more, while it went on or within a minute of its end.</dd>
 <dt>Answered</dt><dd>A denial, challenge or throttle was put on one of its addresses, keys or accounts.</dd>
 <dt>Stopped</dt><dd>Requests of the attack that were denied, challenged or throttled, of all it made.</dd>
 <dt>Good traffic</dt><dd>The bars are exact 95 % intervals (Clopper and Pearson). Where nothing was hit, the mark is the

@@ -43,6 +43,7 @@ class TopicSource:
                 "session.timeout.ms": 10_000,
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 32_768,
+                "fetch.queue.backoff.ms": 10,  # else, once that much is queued, nothing is asked for a whole second
                 "log_level": 2,
                 **at.options,
                 "bootstrap.servers": at.servers or settings.kafka,

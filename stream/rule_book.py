@@ -5,9 +5,8 @@ Hits only grow, so open panes are looked at as they come: what overflows already
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -62,11 +61,11 @@ class RuleBook:
         self._parts = [held.take(stays)]
         return int(held.n[~stays].sum())
 
-    def steps(self, closed_s: int, until_s: int) -> Iterator[int]:
-        """Up to where to close one after the other: the hours from the first hit on, and the end."""
-        first_s = min((pane_s for pane_s in self.panes(least=True) if pane_s < until_s), default=until_s)
-        hour_s = max(first_s // HOUR_S * HOUR_S, closed_s // HOUR_S * HOUR_S + HOUR_S)
-        return chain(range(hour_s, until_s, HOUR_S), [until_s])
+    def steps(self, closed_s: int, until_s: int) -> list[int]:
+        """Up to where to close one after the other: the hours that have hits, from their beginning on, and the end."""
+        hours = {int(h) for part in self._parts for h in np.unique(part.pane_s[part.pane_s < until_s] // HOUR_S)}
+        edges = {edge * HOUR_S for hour in hours for edge in (hour, hour + 1)}
+        return [*sorted(edge for edge in edges if closed_s < edge < until_s), until_s]
 
     def close(self, until_s: int, known: Known) -> list[Finding]:
         """What the hits of panes before `until_s`, now whole, say."""

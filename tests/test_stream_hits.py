@@ -197,3 +197,11 @@ def test_open_hits_are_bounded_whoever_comes_and_those_that_go_are_counted() -> 
     gone = [book.add(block.hits, 0) for block in crowd]
     assert book.sizes()["open_hits"] <= 50
     assert sum(gone) + book.sizes()["open_hits"] == 80
+
+
+def test_a_long_silence_after_a_hit_is_closed_in_few_steps() -> None:
+    book = RuleBook(PLAN.rules, Config().bounds)
+    book.add(blocks([row(path=SHELL, status=200)])[0].hits, 0)
+    at_s = T0_MS // 1000
+    assert book.steps(at_s, at_s + 10**9) == [at_s + 3600, at_s + 10**9]
+    assert book.steps(0, at_s + 5) == [at_s, at_s + 5], "T0 begins an hour"

@@ -92,7 +92,8 @@ class Windows:
         for kind, windows in self._kinds.items():
             of_kind = slice(int(begins[kind]), int(begins[kind + 1]))
             self.totals[kind] += rows[of_kind, :SUMS].sum(axis=0)
-            at = of_kind if recent[of_kind].all() else of_kind.start + np.flatnonzero(recent[of_kind])
+            # Rows of its own: a view of them all would hold them all for as long as the few of a small kind are held.
+            at = of_kind.start + np.flatnonzero(recent[of_kind])
             windows.add(hashes[at].view(np.uint64), pane_s[at], rows[at], self._end_s, partial(alive, kind))
         self._bound_rows(alive)
 

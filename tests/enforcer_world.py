@@ -192,7 +192,7 @@ class World:
         output = subprocess.DEVNULL if quiet else None
         process = subprocess.Popen([sys.executable, "-c", code], env=self.environment, stdout=output)
         try:
-            eventually(self.is_ready, 40)
+            eventually(self.is_ready, 100)
             yield process
         finally:
             process.terminate()

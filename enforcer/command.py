@@ -70,11 +70,8 @@ def throttle_add(
 def throttle_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
     """Lift the throttles of exactly this target; what else restricts it stays."""
     target = _target(kind, value)
-    with session(settings) as opened:
-        found = [a for a in opened.in_force(ActionKind.THROTTLE) if a.target == target]
-        if not found:
-            raise CommandError("not_found", "value", f"nothing throttles {target.key}", "see `deny list`")
-        return opened.carry_out(_lifts(found, by, reason))
+    nothing = CommandError("not_found", "value", f"nothing throttles {target.key}", "see `deny list`")
+    return _end(settings, [ActionKind.THROTTLE], nothing, by, reason, target)
 
 
 def deny_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
@@ -83,11 +80,8 @@ def deny_remove(settings: Settings, kind: str, value: str, by: By, reason: str =
     The planner takes it as a person's word: the incident that led there leads there no more.
     """
     target = _target(kind, value)
-    with session(settings) as opened:
-        found = [a for a in opened.in_force(*_RESTRICTS) if a.target == target]
-        if not found:
-            raise CommandError("not_found", "value", f"nothing restricts {target.key}", "see `deny list`")
-        return opened.carry_out(_lifts(found, by, reason))
+    nothing = CommandError("not_found", "value", f"nothing restricts {target.key}", "see `deny list`")
+    return _end(settings, _RESTRICTS, nothing, by, reason, target)
 
 
 def deny_list(settings: Settings) -> list[Action]:
@@ -162,12 +156,9 @@ def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: s
 def allow_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
     """End an allow. One from the settings stays: it is changed there."""
     target = _target(kind, value)
-    with session(settings) as opened:
-        found = [a for a in opened.in_force(ActionKind.ALLOW) if a.target == target]
-        if not found:
-            fix = f"see `allow list`; what {PREFIX}ALLOWLIST allows is changed there"
-            raise CommandError("not_found", "value", f"no command allows {target.key}", fix)
-        return opened.carry_out(_lifts(found, by, reason))
+    fix = f"see `allow list`; what {PREFIX}ALLOWLIST allows is changed there"
+    nothing = CommandError("not_found", "value", f"no command allows {target.key}", fix)
+    return _end(settings, [ActionKind.ALLOW], nothing, by, reason, target)
 
 
 def allow_list(settings: Settings) -> list[Action]:
@@ -190,11 +181,8 @@ def stop(settings: Settings, seconds: int, reason: str, by: By) -> Result:
 
 def resume(settings: Settings, by: By, reason: str = "") -> Result:
     """Let automation decide again. What it had decided before does not come back without new evidence."""
-    with session(settings) as opened:
-        found = opened.in_force(ActionKind.HOLD)
-        if not found:
-            raise CommandError("not_found", "stop", "automation is not stopped", "see `actions`")
-        return opened.carry_out(_lifts(found, by, reason))
+    nothing = CommandError("not_found", "stop", "automation is not stopped", "see `actions`")
+    return _end(settings, [ActionKind.HOLD], nothing, by, reason)
 
 
 def holds(settings: Settings) -> list[Action]:
@@ -218,11 +206,8 @@ def brownout_set(
 
 def brownout_clear(settings: Settings, by: By, reason: str = "") -> Result:
     """End the brownout, everywhere."""
-    with session(settings) as opened:
-        found = opened.in_force(ActionKind.BROWNOUT)
-        if not found:
-            raise CommandError("not_found", "brownout", "there is none", "see `brownout status`")
-        return opened.carry_out(_lifts(found, by, reason))
+    nothing = CommandError("not_found", "brownout", "there is none", "see `brownout status`")
+    return _end(settings, [ActionKind.BROWNOUT], nothing, by, reason)
 
 
 def brownout_status(settings: Settings) -> Action | None:
@@ -230,6 +215,18 @@ def brownout_status(settings: Settings) -> Action | None:
     with session(settings) as opened:
         found = _newest_first(opened.in_force(ActionKind.BROWNOUT))
         return max(found, key=lambda action: action.level or 0, default=None)
+
+
+def _end(
+    settings: Settings, kinds: Sequence[ActionKind], nothing: CommandError, by: By, reason: str,
+    target: Target | None = None,
+) -> Result:  # fmt: skip
+    """Lift what of `kinds` is in force (on exactly `target`, where one is given); raises `nothing` where nothing is."""
+    with session(settings) as opened:
+        found = [a for a in opened.in_force(*kinds) if target in (None, a.target)]
+        if not found:
+            raise nothing
+        return opened.carry_out(_lifts(found, by, reason))
 
 
 def _restrict(settings: Settings, actions: list[Action]) -> Result:

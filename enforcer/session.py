@@ -100,13 +100,15 @@ class Session:
             part = actions[start : start + MANY]
             self._publish(part)
             # The last is soon the last to come, and looking at one costs the enforcer's Redis little.
-            for looked_at in (part[-1:], part):
-                reached = self._wait(lambda some=looked_at: self._version_with(some, set()), MANY_WAIT_S)  # type: ignore[misc]
+            reached = self._wait_for(part[-1:]) and self._wait_for(part)
             if reached is None:
                 raise _no_enforcer(f"{start} of {len(actions)} are in force, the next are written and wait")
             version = reached
             told(start + len(part))
         return self._in_force(actions, version, begun_ms, ())
+
+    def _wait_for(self, part: Sequence[Action]) -> int | None:
+        return self._wait(lambda: self._version_with(part, set()), MANY_WAIT_S)
 
     def protected(self) -> guardrails.Allowlist:
         """What settings and commands allow, and our own proxies."""

@@ -208,9 +208,7 @@ class Windows:
         made._distinct = Distinct.restore(distinct_bytes_max, snapshot.under(arrays, "distinct."))
         made.totals, made._end_s = arrays["totals"].astype(np.int64), int(arrays["end_s"][0])
         for kind in Kind:
-            prefix = f"{kind.name}."
-            own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            made._kinds[kind] = KindWindows.restore(entities_max, own)
+            made._kinds[kind] = KindWindows.restore(entities_max, snapshot.under(arrays, f"{kind.name}."))
         return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from enforcer_world import World, alert, eventually
@@ -33,17 +34,28 @@ def _error(code: str, field: str, run: object, *args: object) -> CommandError:
     return raised.value
 
 
-def test_a_day_of_commands(world: World) -> None:
-    settings = world.settings
+@contextmanager
+def a_node(world: World) -> Iterator[None]:
+    """A limiter that acknowledges all there is, known before anybody commands."""
     stop = threading.Event()
 
-    def be_a_node() -> None:
+    def be() -> None:
         while not stop.wait(0.01):
             world.node("limiter-1")
 
-    node = threading.Thread(target=be_a_node)
+    node = threading.Thread(target=be)
     node.start()
     try:
+        eventually(lambda: world.redis.hexists(world.keys.nodes, "limiter-1"))
+        yield
+    finally:
+        stop.set()
+        node.join()
+
+
+def test_a_day_of_commands(world: World) -> None:
+    settings = world.settings
+    with a_node(world):
         done = command.deny_add(settings, "ip", "203.0.113.9", 60, "seen in the logs", "ann")
         assert done.ack_ms.keys() == {"limiter-1"}
         assert not done.missing
@@ -87,9 +99,6 @@ def test_a_day_of_commands(world: World) -> None:
         assert (status.level, status.uid != first.actions[0].uid) == (3, True)
         command.brownout_clear(settings, "ann")
         assert command.brownout_status(settings) is None
-    finally:
-        stop.set()
-        node.join()
 
 
 def test_what_cannot_be_is_refused_with_the_fix(world: World) -> None:

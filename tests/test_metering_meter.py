@@ -6,11 +6,13 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,25 @@ def published(settings: Settings, stream: Worker, rows: list[Decision], before: 
     wanted = before + sum(row.weight or 1 for row in rows)
     stream.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] == wanted)
     return wanted
+
+
+def freeze(one: Worker, settings: Settings) -> None:
+    """Stop a meter as SIGSTOP does, but not within a write: with SQLite nobody else could write before it goes on."""
+    assert one.process
+    until_s = time.monotonic() + 60
+    while True:
+        one.process.send_signal(signal.SIGSTOP)
+        try:
+            usage = sqlite3.connect(Path(settings.data_dir) / "usage.db", timeout=0, isolation_level=None)
+            with closing(usage) as beside:
+                beside.execute("BEGIN IMMEDIATE")
+                beside.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            one.process.send_signal(signal.SIGCONT)
+            assert time.monotonic() < until_s, "never seen without the lock"
+            time.sleep(0.05)
+        else:
+            return
 
 
 def floodwarden(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -116,12 +137,12 @@ def test_a_meter_that_froze_while_another_took_over_stores_nothing_twice(
         first = decisions(1, 600)
         total = published(settings, stream, first)
         all_counted(settings, [frozen])
-        assert frozen.process
-        frozen.process.send_signal(signal.SIGSTOP)
+        freeze(frozen, settings)
         with meter(settings, tmp_path) as other:
             second = decisions(2, 600)
             total = published(settings, stream, second, total)
             all_counted(settings, [other])
+            assert frozen.process
             frozen.process.send_signal(signal.SIGCONT)
             third = decisions(3, 600)
             published(settings, stream, third, total)

@@ -166,7 +166,7 @@ def test_a_worker_that_froze_while_its_successor_took_over_cannot_count_anything
             frozen.process.send_signal(signal.SIGCONT)
             for each in (frozen, successor):  # neither can know which of the two the name belongs to
                 assert each.process
-                assert each.process.wait(30) == EXIT_CRASHED
+                assert each.process.wait(100) == EXIT_CRASHED
                 assert "another stream worker is named 'worker-a'" in each.log()
             successor.start()
             send(settings, [batch(traffic(200, seed)) for seed in range(40, 60)])

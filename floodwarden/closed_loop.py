@@ -122,8 +122,8 @@ class Floodwarden:
     """Our detectors, as the stream runs them."""
 
     def __init__(self, model: Model, settings: Settings) -> None:
-        self._plan = plan_of(settings)
-        self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0, rules=self._plan.rules))
+        self.plan: Final = plan_of(settings)
+        self._pipeline = Pipeline(model, Config(source_partitions=1, lateness_ms=0, rules=self.plan.rules))
         self._globs = settings.login_globs
         self._conditions = conditions(model.families)
         self._offset = 0
@@ -139,7 +139,7 @@ class Floodwarden:
             ts_ms_max=0,
             usage_partitions=1,
             login_globs=self._globs,
-            plan=self._plan,
+            plan=self.plan,
             conditions=self._conditions,
         )
         self._offset = end

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from detectors.artifact import defaults
+from floodwarden.closed_loop import Floodwarden
 from floodwarden.formats import Rejects, read
 from floodwarden.formats_trace import Labelled
 from schemas import codec
@@ -17,11 +18,7 @@ from schemas.alert import Alert, EntityKind, Status
 from schemas.settings import Settings, load
 from schemas.usage import Kind
 from stream import hits
-from stream.combine import combine
-from stream.pipeline import Config, Pipeline
-from stream.plan import Plan
 from stream.requests import Requests
-from stream.rule_source import plan_of
 
 LINES_MAX: Final = 1000  # kept of one rule and owner
 SHOWN_MAX: Final = 10
@@ -74,19 +71,18 @@ def run(rules: str, logs: Sequence[Path], *, form: str | None = None) -> list[Fi
         CommandError: a log cannot be read.
     """
     settings = load(rules=rules)
-    trial = _Trial(plan_of(settings), settings)
+    trial = _Trial(settings)
     for part in read(logs, form=form, rejects=Rejects(), places=True):
         trial.take(part)
     return trial.finish()
 
 
 class _Trial:
-    def __init__(self, plan: Plan, settings: Settings) -> None:
-        self._plan, self._globs = plan, settings.login_globs
-        self._pipeline = Pipeline(defaults(), Config(lateness_ms=0, rules=plan.rules))
+    def __init__(self, settings: Settings) -> None:
+        self._detector = Floodwarden(defaults(), settings)
+        self._plan, self._globs = self._detector.plan, settings.login_globs
         self._asked: dict[Asked, deque[tuple[int, str]]] = defaultdict(lambda: deque(maxlen=LINES_MAX))
         self._fired: list[Fired] = []
-        self._offset = 0
 
     def take(self, part: Labelled) -> None:
         """Judge rows; their labels are where they stand."""
@@ -96,23 +92,11 @@ class _Trial:
             kinds, owners = hits.owners(rule.by, rows, found.row)
             for row, kind, owner in zip(found.row.tolist(), kinds.tolist(), owners.tolist(), strict=True):
                 self._asked[rule.name, kind, owner].append((int(rows.ts_ms[row]), part.labels[row]))
-        end = self._offset + part.batch.num_rows
-        blocks = combine(
-            part.batch,
-            partition=0,
-            start=self._offset,
-            end=end,
-            ts_ms_max=0,
-            usage_partitions=1,
-            login_globs=self._globs,
-            plan=self._plan,
-        )
-        self._offset = end
-        self._tell(self._pipeline.step(blocks, int(rows.ts_ms[-1]), peek=False))
+        self._tell(self._detector.step(part.batch))
 
     def finish(self) -> list[Fired]:
         """All that fired."""
-        self._tell(self._pipeline.finish())
+        self._tell(self._detector.finish())
         return self._fired
 
     def _tell(self, alerts: Sequence[Alert]) -> None:

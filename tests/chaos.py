@@ -103,6 +103,17 @@ class Fleet:
             if number not in self.resting and (worker.process is None or worker.process.poll() is not None):
                 worker.start()
 
+    def through(self, load: Load, faults: list[Fault]) -> None:
+        """Send all of `load` while `faults` befall them, and undo these."""
+        load.start()
+        began_s, ahead = time.monotonic(), list(faults)
+        while load.is_alive() or self.due:
+            while ahead and time.monotonic() - began_s >= ahead[0].at_s:
+                self.apply(ahead.pop(0))
+            self.tend(time.monotonic())
+            time.sleep(0.05)
+        assert not load.failed, load.failed[:3]
+
     def stop(self) -> None:
         """Everybody writes a last snapshot and goes."""
         for worker in self.workers:
@@ -280,15 +291,7 @@ def storm(kafka: Kafka, prefix: str, directory: Path, seed: int, *, workers: int
     story = f"seed {seed}: " + ", ".join(f"{f.at_s:.1f} s {f.kind} {f.worker} for {f.lasts_s:.1f} s" for f in faults)
     with fleet(kafka, prefix, directory, workers) as together:
         settings = together.workers[0].settings
-        load = Load(settings, seed, seconds)
-        load.start()
-        began_s = time.monotonic()
-        while load.is_alive() or together.due:
-            while faults and time.monotonic() - began_s >= faults[0].at_s:
-                together.apply(faults.pop(0))
-            together.tend(time.monotonic())
-            time.sleep(0.05)
-        assert not load.failed, (story, load.failed[:3])
+        together.through(Load(settings, seed, seconds), faults)
         wanted = counted(settings)
         _settle(together, sum(n for (kind, _, _), n in wanted.items() if kind == Kind.GLOBAL), story)
         together.stop()

@@ -14,7 +14,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ import redis
 import sqlalchemy as sa
 from docker.errors import DockerException
 from hypothesis import settings as hypothesis_settings
+from limiter_world import Server
 from servers import ROOT, free_port, kafka, postgres, why_no_kafka, why_no_postgres
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.redis import RedisContainer
@@ -85,6 +86,16 @@ class _local_redis:  # noqa: N801 - used as a context manager, like the embedded
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait(10)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A Redis of the test's own, which it may stop and kill."""
+    made = Server(tmp_path)
+    yield made
+    with suppress(ProcessLookupError):  # killed already
+        made.resume()
+    made.kill()
 
 
 @pytest.fixture

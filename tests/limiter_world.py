@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
+import httpx
 import redis
+from redis.asyncio import Redis as AsyncRedis
+from redis_world import Instance
 
-from floodwarden import embedded
+from limiter.metrics import Metrics
+from limiter.node import Node
+from limiter.overrides import Overrides
+from limiter.policy import Limit, Policy, Tier
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.keys import Keys
 from schemas.settings import Settings
@@ -30,7 +33,8 @@ def settings(redis_url: str, **more: object) -> Settings:
     return Settings(**(fields | more))  # type: ignore[arg-type]
 
 
-def action(kind: str, target: str, uid: str = "u1", **more: object) -> Action:
+def action(kind: str, target: str, uid: str = "u1", *, at_ms: int | None = None, **more: object) -> Action:
+    """In force from `at_ms`, else from now, for ten minutes."""
     target_kind, _, value = target.partition(":")
     fields: dict[str, object] = {
         "uid": uid,
@@ -39,8 +43,8 @@ def action(kind: str, target: str, uid: str = "u1", **more: object) -> Action:
         "target": Target(kind=TargetKind(target_kind), value=value),
         "reason": "test",
         "owner": "auto",
-        "created_ms": now_ms(),
-        "expires_ms": now_ms() + 600_000,
+        "created_ms": (created_ms := now_ms() if at_ms is None else at_ms),
+        "expires_ms": created_ms + 600_000,
     }
     return Action.model_validate(fields | more)
 
@@ -86,46 +90,35 @@ async def eventually(holds: Callable[[], bool | Awaitable[bool]], within_s: floa
     raise AssertionError("did not come true in time")
 
 
-class Server:
+class Server(Instance):
     """A Redis of one's own, to be stopped, killed and started again on the same port."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.port = embedded.free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        binary = embedded.redis_binary()
-        assert binary is not None
-        command = [
-            str(binary),
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            str(self._directory),
-        ]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        with redis.Redis.from_url(self.url) as client:
-            while time.monotonic() < deadline:
-                try:
-                    client.ping()
-                except redis.ConnectionError:
-                    continue
-                return
-        raise RuntimeError("redis-server did not start")
 
-    def pause(self) -> None:
-        os.kill(self._process.pid, signal.SIGSTOP)
+@asynccontextmanager
+async def node_of(url: str, *limits: Limit, nodes: int = 1, **more: object) -> AsyncIterator[Node]:
+    """A node that decides by `limits`, one of so many."""
+    policy = Policy("test", limits, {"default": Tier("default")}, "default", "default")
+    client = AsyncRedis.from_url(url)
+    node = Node(settings(url, **more), policy, client, Overrides(), Metrics(), nodes=lambda: nodes)
+    await node.warm()
+    try:
+        yield node
+    finally:
+        await node.aclose()
+        await client.aclose()
 
-    def resume(self) -> None:
-        os.kill(self._process.pid, signal.SIGCONT)
 
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait(10)
+async def answering(client: httpx.AsyncClient) -> None:
+    """Wait until the limiter behind `client` is ready."""
+
+    async def ready() -> bool:
+        try:
+            return (await client.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await eventually(ready, within_s=60)

@@ -17,7 +17,7 @@ import pytest
 from envoy_data_plane.envoy.service.ratelimit.v3 import (
     RateLimitResponse,
 )
-from limiter_world import Server, eventually, settings
+from limiter_world import Server, answering, eventually, settings
 from rls_world import OK, OVER, POLICY, World, question, world_of
 from servers import free_port
 
@@ -157,14 +157,7 @@ async def test_the_limiter_serves_both_ports_and_stops_when_asked_to(redis_url: 
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=os.environ | environment)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-
-            async def ready() -> bool:
-                try:
-                    return (await client.get("/readyz")).status_code == 200
-                except httpx.TransportError:
-                    return False
-
-            await eventually(ready, within_s=30)
+            await answering(client)
             async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
                 call = channel.unary_unary(SHOULD_RATE_LIMIT, response_deserializer=RateLimitResponse.parse)
                 assert (await call(bytes(question({"remote_address": "192.0.2.1"})), timeout=10)).overall_code == OK

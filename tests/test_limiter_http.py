@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from limiter_world import Enforcer, action, eventually, settings
+from limiter_world import Enforcer, action, answering, eventually, settings
 from servers import ROOT, free_port
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
@@ -316,14 +316,7 @@ async def test_the_service_stops_cleanly_when_asked_to(redis_url: str) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=os.environ | environment)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-
-            async def ready() -> bool:
-                try:
-                    return (await client.get("/readyz")).status_code == 200
-                except httpx.TransportError:
-                    return False
-
-            await eventually(ready, within_s=30)
+            await answering(client)
             assert (await client.post("/v1/check", json={"path": "/items/1", "ip": "192.0.2.1"})).json()["allowed"]
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 20) == 0

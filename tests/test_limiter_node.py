@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import redis
@@ -48,14 +47,6 @@ def ask(ip: str = "192.0.2.1", user: str | None = None, **more: object) -> Reque
 async def service(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     async with node_of(settings(redis_url), monkeypatch) as made:
         yield made
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    yield made
-    made.resume()
-    made.kill()
 
 
 async def test_exactly_the_burst_passes_however_many_ask_at_once(service: Service) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import redis
@@ -52,13 +51,6 @@ async def service(url: str, *limits: Limit, **more: object) -> AsyncIterator[Ser
     made.node.use(Matcher(policy(*limits)))
     async with made:
         yield made
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    yield made
-    made.kill()
 
 
 def passed(answers: list[Answer]) -> int:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import redis
-from limiter_world import KEYS, Server, action, eventually, now_ms, settings
+from limiter_world import KEYS, Server, action, eventually, node_of, now_ms
 from msgspec.structs import replace
-from redis.asyncio import Redis
 
 from limiter.algorithms.token_bucket import Bucket
 from limiter.attributes import Told
 from limiter.matcher import Identity
-from limiter.metrics import Metrics
 from limiter.node import Node
-from limiter.overrides import Overrides
-from limiter.policy import Limit, Per, Policy, Tier
+from limiter.policy import Limit, Per
 from limiter.verdict import Answer, Mode, Request
 
 pytestmark = pytest.mark.integration
@@ -32,27 +26,6 @@ IP = Limit("ip", Per.IP, Bucket.of(BURST, DAY_US, BURST))
 USER = Limit("user", Per.USER, Bucket.of(40, HOUR_US, 40), lease=False)
 ASK = Request("GET", "/items/1", Identity(ip="192.0.2.1"))
 ASK_AS_ANN = Request("GET", "/items/1", Identity(ip="192.0.2.1", user="ann"))
-
-
-@asynccontextmanager
-async def node_of(url: str, *limits: Limit, nodes: int = 1, **more: object) -> AsyncIterator[Node]:
-    policy = Policy("test", limits or (IP,), {"default": Tier("default")}, "default", "default")
-    client = Redis.from_url(url)
-    node = Node(settings(url, **more), policy, client, Overrides(), Metrics(), nodes=lambda: nodes)
-    await node.warm()
-    try:
-        yield node
-    finally:
-        await node.aclose()
-        await client.aclose()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    yield made
-    made.resume()
-    made.kill()
 
 
 def taken_of(url: str, limit: Limit = IP, identity: str = "192.0.2.1") -> int:
@@ -73,7 +46,7 @@ async def checks(node: Node, times: int, request: Request = ASK) -> list[Answer]
 
 
 async def test_a_client_that_keeps_asking_is_served_from_memory(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         answers = await checks(node, 500)
         assert all(answer.allowed for answer in answers)
         modes = [answer.mode for answer in answers]
@@ -93,7 +66,7 @@ async def test_a_client_that_keeps_asking_is_served_from_memory(redis_url: str) 
 
 
 async def test_what_is_remembered_of_clients_has_a_bound_however_much_they_say(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         await checks(node, 20)
         for n in range(100):
             assert (await checks(node, 1, replace(ASK, path=f"/{n}/" + "a" * 8_000)))[0].allowed
@@ -110,20 +83,20 @@ async def test_what_is_remembered_of_clients_has_a_bound_however_much_they_say(r
 
 
 async def test_exactly_the_burst_passes_in_the_end(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         answers = await checks(node, BURST + 200)
         assert sum(answer.allowed for answer in answers) == BURST
 
 
 async def test_a_node_that_stops_gives_back_what_it_holds(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         await checks(node, 100)
         assert taken_of(redis_url) > 100
     assert taken_of(redis_url) == 100
 
 
 async def test_a_node_without_work_gives_back_what_it_holds(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         await checks(node, 100)
         await eventually(lambda: taken_of(redis_url) == 100)
         assert (await checks(node, 1))[0].mode is Mode.SHARED
@@ -144,7 +117,7 @@ async def test_what_an_exact_limit_refuses_takes_nothing_from_what_is_held(redis
 
 
 async def test_a_denial_wins_over_tokens_in_hand(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         await checks(node, 100)
         assert node.check_local(ASK) is not None
         node._placing._overrides.put(action("deny", "ip:192.0.2.1", rule="guess/1"), now_ms())
@@ -156,7 +129,7 @@ async def test_a_denial_wins_over_tokens_in_hand(redis_url: str) -> None:
 
 
 async def test_a_denial_ends_by_itself_also_where_it_was_remembered(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         ends_ms = now_ms() + 300
         node._placing._overrides.put(action("deny", "ip:192.0.2.1", expires_ms=ends_ms), now_ms())
         while now_ms() < ends_ms - 10:
@@ -166,7 +139,7 @@ async def test_a_denial_ends_by_itself_also_where_it_was_remembered(redis_url: s
 
 
 async def test_a_throttle_takes_effect_whatever_is_held(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         await checks(node, 200)
         node._placing._overrides.put(action("throttle", "ip:192.0.2.1", factor=0.1), now_ms())
         answers = await checks(node, 100)
@@ -179,7 +152,7 @@ async def test_a_throttle_takes_effect_whatever_is_held(redis_url: str) -> None:
 async def test_tokens_in_hand_are_served_while_redis_is_stopped_and_then_the_share_of_what_was_left(
     server: Server,
 ) -> None:
-    async with node_of(server.url, nodes=2, redis_deadline_ms=20) as node:
+    async with node_of(server.url, IP, nodes=2, redis_deadline_ms=20) as node:
         before = sum(answer.allowed for answer in await checks(node, 300))
         server.pause()
         answers = await checks(node, 1_000)
@@ -194,7 +167,7 @@ async def test_tokens_in_hand_are_served_while_redis_is_stopped_and_then_the_sha
 
 
 async def test_what_is_refunded_is_back_in_the_bucket_also_when_a_lease_served_it(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         answers = await checks(node, 100)
         assert answers[-1].mode is Mode.MEMORY
         assert await node.refund(answers[-1])
@@ -203,7 +176,7 @@ async def test_what_is_refunded_is_back_in_the_bucket_also_when_a_lease_served_i
 
 
 async def test_a_look_takes_nothing_and_counts_what_is_held(redis_url: str) -> None:
-    async with node_of(redis_url) as node:
+    async with node_of(redis_url, IP) as node:
         await checks(node, 100)
         looked = await node.check(Request("GET", "/items/1", ASK.identity, peek=True))
         assert (looked.allowed, looked.remaining) == (True, BURST - 100)
@@ -211,6 +184,6 @@ async def test_a_look_takes_nothing_and_counts_what_is_held(redis_url: str) -> N
 
 
 async def test_two_nodes_admit_no_more_than_the_burst_and_no_less(redis_url: str) -> None:
-    async with node_of(redis_url, nodes=2) as one, node_of(redis_url, nodes=2, node="n2") as other:
+    async with node_of(redis_url, IP, nodes=2) as one, node_of(redis_url, IP, nodes=2, node="n2") as other:
         answers = [answer for _ in range(700) for node in (one, other) for answer in await checks(node, 1)]
         assert sum(answer.allowed for answer in answers) == BURST

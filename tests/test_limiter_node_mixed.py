@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import redis
-from limiter_world import KEYS, Server, eventually, settings
+from limiter_world import KEYS, Server, eventually, node_of
 from msgspec.structs import replace
-from redis.asyncio import Redis
 
 from limiter.algorithms.shape import shape_of
 from limiter.algorithms.token_bucket import Bucket
 from limiter.facts import who_of
 from limiter.matcher import Identity
-from limiter.metrics import Metrics
 from limiter.node import Node
-from limiter.overrides import Overrides
-from limiter.policy import Limit, Per, Policy, State, Tier
+from limiter.policy import Limit, Per, State
 from limiter.verdict import Answer, Mode, Request
 
 pytestmark = pytest.mark.integration
@@ -38,19 +34,6 @@ LIMITS = (
     Limit("counter", Per.TENANT, shape_of("sliding_counter", 1_000, LONG_US)),
     Limit("slots", Per.USER, shape_of("concurrency", 150, DAY_US)),
 )
-
-
-@asynccontextmanager
-async def node_of(url: str, *limits: Limit, nodes: int = 1, **more: object) -> AsyncIterator[Node]:
-    policy = Policy("test", limits, {"default": Tier("default")}, "default", "default")
-    client = Redis.from_url(url)
-    node = Node(settings(url, **more), policy, client, Overrides(), Metrics(), nodes=lambda: nodes)
-    await node.warm()
-    try:
-        yield node
-    finally:
-        await node.aclose()
-        await client.aclose()
 
 
 class Plain:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from limiter_world import Enforcer, Server, action, eventually, settings
@@ -32,13 +31,6 @@ def matcher(*limits: Limit, allow: tuple[Entry, ...] = (), deny: tuple[Entry, ..
 async def service(redis_url: str) -> AsyncIterator[Service]:
     async with Service(settings(redis_url)) as made:
         yield made
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
-    yield made
-    made.kill()
 
 
 async def ask(service: Service, ip: str = "192.0.2.1", **who: str) -> Answer:

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
+from limiter_world import action as action_at
 
 from limiter.matcher import Identity
 from limiter.overrides import PER_TARGET_MAX, Overrides
-from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
+from schemas.action import ActionStatus
 from schemas.exempt import exempt_addresses
 from schemas.networks import address
 from schemas.targets import parse_targets
 
 NOW_MS = 1_764_000_000_000
-
-
-def action(kind: str, target: str, uid: str = "u1", **more: object) -> Action:
-    target_kind, _, value = target.partition(":")
-    fields: dict[str, object] = {
-        "uid": uid,
-        "kind": ActionKind(kind),
-        "status": ActionStatus.ACTIVE,
-        "target": Target(kind=TargetKind(target_kind), value=value),
-        "reason": "test",
-        "owner": "auto",
-        "created_ms": NOW_MS,
-        "expires_ms": NOW_MS + 60_000,
-    }
-    return Action.model_validate(fields | more)
+action = partial(action_at, at_ms=NOW_MS, expires_ms=NOW_MS + 60_000)
 
 
 def test_a_denial_holds_for_its_target_until_it_ends_by_itself() -> None:

@@ -63,16 +63,7 @@ def test_every_minute_is_right_whatever_befalls_the_meters(
                 one.start()
             for one in fleet.workers:
                 one.answers("/readyz", lambda _: True)
-            faults = plan(seed, len(fleet.workers), SECONDS)
-            load = Hurried(settings, seed, SECONDS)
-            load.start()
-            began_s = time.monotonic()
-            while load.is_alive() or fleet.due:
-                while faults and time.monotonic() - began_s >= faults[0].at_s:
-                    fleet.apply(faults.pop(0))
-                fleet.tend(time.monotonic())
-                time.sleep(0.05)
-            assert not load.failed, load.failed[:3]
+            fleet.through(Hurried(settings, seed, SECONDS), plan(seed, len(fleet.workers), SECONDS))
             wanted = counted(settings)
             total = sum(n for (kind, _, _), n in wanted.items() if kind == Kind.GLOBAL)
             _tended(fleet, lambda: stream.global_n() == total)

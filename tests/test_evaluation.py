@@ -16,6 +16,7 @@ from floodwarden.closed_loop import ClosedLoop, Effect, Judged
 from floodwarden.errors import CommandError
 from floodwarden.evaluation.adaptive import REFUSALS_TO_ROTATE, REFUSALS_TO_SLOW, Adapt, Attackers, adapt_of
 from floodwarden.evaluation.bounds import Share
+from floodwarden.evaluation.markdown import tables
 from floodwarden.evaluation.page import page
 from floodwarden.evaluation.peers import PEERS, Flags, peers_of
 from floodwarden.evaluation.summary import summary
@@ -115,6 +116,24 @@ def test_good_traffic_is_told_by_case_and_population_with_bounds() -> None:
     assert newcomer + established == 180
     assert established == 2 * (90 - 61)
     assert told["sets"]["tuned"]["benign_throttled"] == 3
+
+
+def test_what_is_of_first_sight_is_told_apart_its_attacks_and_the_good_it_hit() -> None:
+    verdict = Verdict()
+    rows = [(1, "203.0.113.1", "attack/gift_codes/weak/1"), (2, "203.0.113.2", ATTACK)]
+    rows += [(3, "198.51.100.1", "benign/new_office"), (4, "198.51.100.2", "benign/ci"), (5, "198.51.100.3", "")]
+    effects = [Effect.NONE, Effect.NONE, Effect.DENIED, Effect.NONE, Effect.NONE]
+    verdict.take(judged(slice_of(*rows), effects, alert(EntityKind.IP, "203.0.113.1", 100)))
+    result = summary([verdict.outcome()])
+    kept, tuned = result["sets"]["first_sight"], result["sets"]["tuned"]
+    assert (kept["incidents"], kept["found"], tuned["incidents"], tuned["found"]) == (1, 1, 1, 0)
+    assert (kept["cases"], kept["good"]["denied"], tuned["good"]["denied"]) == (["new_office"], 1, 0)
+    assert kept["good"]["denied_bounds_95"] == [Share(1, 1).lower, 1.0]
+    shown, out = tables(result), StringIO()
+    show(result, Console(file=out, width=160))
+    assert "| all: first sight | 1 | 1 (100.0%) |" in shown
+    assert "all: first sight" in out.getvalue()
+    assert "all: first sight" in page(result | {"trace": "t"})
 
 
 def test_an_attacker_who_rotates_comes_from_elsewhere_once_refused_and_tries_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,14 @@ def test_a_good_case_gives_rows_or_says_which_it_changed(name: str) -> None:
         are_rows_we_take(good, where)
         assert touched.any()
         assert (good[~touched] == before[~touched]).all(), "rows changed that it did not name"
+
+
+def test_a_third_is_of_first_sight_and_its_attacks_name_who_has_seen_such_a_thing() -> None:
+    kept = catalogue.families(first_sight=True)
+    assert len(kept) * 3 >= len(catalogue.families())
+    assert len(catalogue.cases(first_sight=True)) * 3 >= len(catalogue.cases())
+    assert [name for name, one in kept.items() if not re.search(r"\b20[12]\d\b", one.source)] == []
+    assert not catalogue.usual_cases() & catalogue.cases(first_sight=True).keys(), "it would be learned from"
 
 
 def test_what_a_first_sight_module_declares_is_found_and_kept_apart(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from floodwarden.evaluation.text import STRENGTHS, compared, seconds, share
+from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, seconds, share
 
 Record = Mapping[str, Any]
 
@@ -58,6 +58,7 @@ def _good(result: Record) -> str:
         (name, f"{each['decisions']:,}", *(_hit(each, effect) for effect in ("denied", "challenged", "throttled")))
         for name, each in [
             ("all of it", everybody),
+            *good_by_set(result).items(),
             *((f"{name} clients", told) for name, told in result["benign_by_population"].items()),
             *result["benign_by_case"].items(),
         ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from floodwarden.evaluation import plots
-from floodwarden.evaluation.text import STRENGTHS, compared, seconds, share
+from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, seconds, share
 from floodwarden.html_page import document, shown
 
 Record = Mapping[str, Any]
@@ -161,7 +161,7 @@ def _cells(each: Record) -> str:
 
 def _good(result: Record) -> str:
     populations = {f"all: {name}": told for name, told in result["benign_by_population"].items() if told["decisions"]}
-    every = populations | dict(result["benign_by_case"])
+    every = good_by_set(result) | populations | dict(result["benign_by_case"])
     return (
         "<h2>Good traffic</h2><p class='lead'>Who was hit by mistake, by population and by hard case. To the right, "
         f"how many decisions.</p><div class='card'>{plots.harm(every)}{_HARM_KEYS}</div>"

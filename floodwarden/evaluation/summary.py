@@ -55,7 +55,8 @@ def _set(attacks: Sequence[Incident], cases: dict[str, Fate], *, first_sight: bo
     families, kept = catalogue.families(first_sight=True), catalogue.cases(first_sight=True)
     names = {name for name in cases if (name in kept) is first_sight}
     mine = [incident for incident in attacks if (incident.family in families) is first_sight]
-    return _found(mine) | _spared(_all(cases[name] for name in names)) | {"cases": sorted(names - {ORDINARY})}
+    good = _all(cases[name] for name in names)
+    return _found(mine) | _spared(good) | {"cases": sorted(names - {ORDINARY}), "good": good.record()}
 
 
 def _cases(outcomes: Sequence[Outcome]) -> dict[str, Fate]:

@@ -95,13 +95,19 @@ def _good(result: Record) -> Table:
     for name in ("decisions", *_EFFECTS):
         made.add_column(name, justify="right")
     populations = {f"all: {name}": told for name, told in result["benign_by_population"].items()}
-    for name, each in (populations | dict(result["benign_by_case"])).items():
+    for name, each in (good_by_set(result) | populations | dict(result["benign_by_case"])).items():
         cells = [
             Text(f"{each[e]:,} ({share(each[f'{e}_bounds_95'][1])})", style="red" if e == "denied" and each[e] else "")
             for e in _EFFECTS
         ]
         made.add_row(printable(name), f"{each['decisions']:,}", *cells)
     return made
+
+
+def good_by_set(result: Record) -> dict[str, Record]:
+    """Good traffic of either set as a case's record; nothing where no case of first sight is in it."""
+    tuned, kept = result["sets"]["tuned"], result["sets"]["first_sight"]
+    return {"all: tuned": tuned["good"], "all: first sight": kept["good"]} if kept["cases"] else {}
 
 
 def _kinds(by_kind: Record) -> Table:

@@ -8,7 +8,8 @@
     def new_office(scene: Scene) -> Rows:
         \"\"\"Forty people behind an address nobody has seen.\"\"\"
 
-The function's name is the family's, and the first line of its docstring says what it is.
+The function's name is the family's, and the first line of its docstring says what it is; a paragraph that begins with
+"Source:" says who has seen such a thing, and when.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Family:
     strengths: Mapping[str, Strength]
     make: Attacker
     first_sight: bool
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def family(*, weak: Strength, medium: Strength, strong: Strength, oat: str = "")
     def declared(make: Attacker) -> Attacker:
         name = _new(make, families)
         strengths = dict(zip(STRENGTHS, (weak, medium, strong), strict=True))
-        families[name] = Family(name, _about(make), oat, strengths, make, _is_first_sight(make))
+        families[name] = Family(name, _about(make), oat, strengths, make, _is_first_sight(make), _source(make))
         return make
 
     return declared
@@ -121,6 +123,11 @@ def within_people(name: str, about: str) -> None:
 
 def _about(function: Callable[..., object]) -> str:
     return (function.__doc__ or "").strip().partition("\n")[0]
+
+
+def _source(function: Callable[..., object]) -> str:
+    _, _, source = (function.__doc__ or "").partition("\n    Source: ")
+    return " ".join(source.partition("\n\n")[0].split())
 
 
 def _is_first_sight(function: Callable[..., object]) -> bool:

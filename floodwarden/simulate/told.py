@@ -16,7 +16,7 @@ def show(*, as_json: bool) -> None:
         "attack": [one.name for one in families],
         "set": [_SETS[one.first_sight] for one in families],
         "OWASP": [one.oat for one in families],
-        "": [one.about for one in families],
+        "": [f"{one.about} Source: {one.source}" if one.source else one.about for one in families],
     }
     listing(as_json, [_family_record(one) for one in families], columns, "")
     if not as_json:
@@ -35,7 +35,7 @@ def _family_record(one: Family) -> dict[str, object]:
         name: {"sources": how.sources, "per_minute": how.per_minute, "lasts_s": how.lasts_s}
         for name, how in one.strengths.items()
     }
-    about = {"about": one.about, "owasp": one.oat, "first_sight": one.first_sight}
+    about = {"about": one.about, "owasp": one.oat, "first_sight": one.first_sight, "source": one.source}
     return {"type": "attack", "name": one.name, **about, "strengths": strengths}
 
 

@@ -77,6 +77,10 @@ ENDPOINTS: Final = {
     "telemetry": Endpoint("POST", "/api/v1/devices/{id}/telemetry", 8),
     "build": Endpoint("GET", "/api/v1/packages/{name}", 19),
     "missing": Endpoint("GET", "/{path}", 6),
+    "search_deep": Endpoint("GET", "/search", 2400),
+    "app_item": Endpoint("GET", "/api/v2/items/{id}", 19),
+    "app_feed": Endpoint("GET", "/api/v2/feed", 41),
+    "health": Endpoint("GET", "/healthz", 2),
 }
 ENDPOINT_CODES: Final = {name: code for code, name in enumerate(ENDPOINTS)}
 

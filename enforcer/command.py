@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from enforcer import guardrails
+from enforcer.drafts import AUTO, lifted
 from enforcer.errors import CommandError
-from enforcer.plan import AUTO, lifted
 from enforcer.reputation import Listed, Rules, Sync, sync
 from enforcer.scope import Change, Scope
 from enforcer.session import Result, now_ms, session

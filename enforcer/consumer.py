@@ -6,22 +6,23 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 
-from enforcer import http, metrics, records
+from enforcer import broker, http, metrics, records
 from enforcer.acknowledgements import Watch
 from enforcer.bouncers.keys import Keys
 from enforcer.bouncers.lapi import Lapi
 from enforcer.ledger import Ledger
 from enforcer.plan import PlanConfig, Planner
-from enforcer.projector import Projector, Record, backoff_s
+from enforcer.playbook import Playbook
+from enforcer.playbook_watch import PlaybookWatch
+from enforcer.projector import Projector, Record
 from enforcer.publisher import Publisher
 from enforcer.writer import Writer
 from schemas import topics
@@ -34,9 +35,6 @@ PORT: Final = PORTS["enforcer"]
 TICK_S: Final = 0.1
 VERIFY_S: Final = 1.0
 LOOK_S: Final = 0.005
-SESSION_MS: Final = 6_000
-# The embedded broker looks for new records only now and then within this wait: a short one is a short way to enforce.
-FETCH_WAIT_MS: Final = 20
 BATCH_MAX: Final = 500
 REDIS_TIMEOUT_S: Final = 2.0
 _log = structlog.get_logger()
@@ -65,6 +63,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
     Raises:
         SettingsError: a malformed allowlist or proxy list.
+        FileError: a playbook that cannot be taken.
     """
     shell = _Shell(settings, PlanConfig.of(settings))
     app = http.create_app(lambda: tuple(shell.watch.done), shell.why_not_ready, shell.lapi.routes())
@@ -118,12 +117,12 @@ class _Shell:
         """Set up, then run every loop until cancelled or until one fails for good."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._redis.aclose)
-            follower: Any = await _started(stack, lambda: _consumer(self._settings, None))
-            producer: Any = await _started(stack, lambda: _producer(self._settings))
+            follower: Any = await broker.started(stack, lambda: broker.consumer(self._settings, None))
+            producer: Any = await broker.started(stack, lambda: broker.producer(self._settings))
             partitions = await self._partitions(follower, producer)
-            alerts: Any = await _started(stack, lambda: _consumer(self._settings, self._group()))
+            alerts: Any = await broker.started(stack, lambda: broker.consumer(self._settings, self._group()))
             publisher = Publisher(self._settings, producer, len(partitions))
-            ledger = Ledger(self._config.ladder, len(partitions))
+            ledger = Ledger(self._config.memory, len(partitions))
             writer = Writer(self._redis, self._settings.keys, clock_ms)
             projector = Projector(
                 ledger,
@@ -141,6 +140,15 @@ class _Shell:
                 group.create_task(self._tick(projector, publisher))
                 group.create_task(self._watch_acks())
                 group.create_task(self._answer(alerts, follower, partitions, projector, publisher))
+                if self._settings.playbooks is not None:
+                    watch = PlaybookWatch(self._settings.playbooks, self._config.ladder, self._use)
+                    group.create_task(watch.run())
+
+    def _use(self, playbook: Playbook) -> None:
+        self._config = replace(self._config, playbook=playbook)
+        self._planner.use(playbook)
+        if self._projector is not None:
+            self._projector.ledger.remember(self._config.memory)
 
     def _group(self) -> str:
         return self._settings.topic_prefix + "enforcer"
@@ -148,11 +156,11 @@ class _Shell:
     async def _partitions(self, follower: Any, producer: Any) -> list[TopicPartition]:
         """Partitions of `actions`, once every topic we need is there; we make none ourselves."""
         needed = {self._settings.topic(topic) for topic in (topics.ALERTS, topics.ACTIONS, topics.DEAD_LETTER)}
-        while missing := needed - await _retried(follower.topics):
+        while missing := needed - await broker.retried(follower.topics):
             self._waiting_for = f"topics {', '.join(sorted(missing))} (any `floodwarden` service makes them)"
             await asyncio.sleep(0.1)
         name = self._settings.topic(topics.ACTIONS)
-        found = await _retried(lambda: producer.partitions_for(name))
+        found = await broker.retried(lambda: producer.partitions_for(name))
         return [TopicPartition(name, number) for number in sorted(found)]
 
     async def _follow(
@@ -160,7 +168,7 @@ class _Shell:
     ) -> None:
         """Fold `actions`, from the beginning, forever."""
         self._waiting_for = "the end of actions"
-        ends = await _retried(lambda: follower.end_offsets(partitions))
+        ends = await broker.retried(lambda: follower.end_offsets(partitions))
         caught_up = False
         while not self._stopping:
             if not caught_up and self._reached(ends):
@@ -220,14 +228,14 @@ class _Shell:
     ) -> None:
         """Answer alerts, forever. An offset is committed once the broker has what its alerts led to."""
         await projector.begun.wait()
-        alerts.subscribe([self._settings.topic(topics.ALERTS)], listener=_Rebalanced(self._rebalanced))
+        alerts.subscribe([self._settings.topic(topics.ALERTS)], listener=broker.Rebalanced(self._rebalanced))
         await projector.ready.wait()
         self._waiting_for = "its share of alerts"
         while not self._stopping:
             batches = await alerts.getmany(timeout_ms=200, max_records=BATCH_MAX)
             if self._behind:
                 # Another enforcer, or we before a crash, may have answered what we are about to read again.
-                ends = await _retried(lambda: follower.end_offsets(partitions))
+                ends = await broker.retried(lambda: follower.end_offsets(partitions))
                 self._behind = False
                 async with self._progress:
                     await self._progress.wait_for(lambda ends=ends: self._reached(ends))  # type: ignore[misc]
@@ -237,7 +245,7 @@ class _Shell:
                 for message in messages:
                     await self._judge(publisher, tp, message)
             if batches:
-                await _commit(alerts)
+                await broker.committed(alerts)
 
     async def _judge(self, publisher: Publisher, tp: TopicPartition, message: Any) -> None:
         try:
@@ -250,6 +258,8 @@ class _Shell:
         await publisher.actions(actions)
         for action in actions:
             metrics.ACTIONS.labels(action.kind, action.status).inc()
+            if action.guard is not None:
+                metrics.HELD_BACK.labels(action.guard).inc()
             _log.info("action", uid=action.uid, status=action.status, target=action.target.key, reason=action.reason)
 
     def _reached(self, ends: dict[TopicPartition, int]) -> bool:
@@ -257,69 +267,3 @@ class _Shell:
 
     def _rebalanced(self) -> None:
         self._behind = True
-
-
-class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped here
-    def __init__(self, told: Callable[[], None]) -> None:
-        self._told = told
-
-    def on_partitions_revoked(self, revoked: object) -> None:
-        """Nothing is held back for a partition: what is not committed is answered by the next owner."""
-
-    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002 - the driver's interface
-        self._told()
-
-
-def _consumer(settings: Settings, group: str | None) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka.split(","),
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=SESSION_MS // 6,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-    )
-
-
-def _producer(settings: Settings) -> AIOKafkaProducer:
-    # Not idempotent: the driver has one request a partition in flight, so a retry keeps the order, and a record written
-    # twice has one effect by its uid. The embedded broker refuses this driver's request for a producer id.
-    return AIOKafkaProducer(bootstrap_servers=settings.kafka.split(","), acks="all", linger_ms=0)
-
-
-async def _started(stack: AsyncExitStack, make: Callable[[], Any]) -> Any:
-    """A started client, however long the broker takes to be there; stopped with the stack."""
-    failures = 0
-    while True:
-        client = make()
-        try:
-            await client.start()
-        except KafkaError as error:
-            await client.stop()
-            failures += 1
-            _log.warning("broker_away", error=repr(error), failures=failures)
-            await asyncio.sleep(backoff_s(failures))
-        else:
-            stack.push_async_callback(client.stop)
-            return client
-
-
-async def _retried(ask: Callable[[], Awaitable[Any]]) -> Any:
-    failures = 0
-    while True:
-        try:
-            return await ask()
-        except KafkaError as error:
-            failures += 1
-            _log.warning("broker_away", error=repr(error), failures=failures)
-            await asyncio.sleep(backoff_s(failures))
-
-
-async def _commit(alerts: Any) -> None:
-    try:
-        await alerts.commit()
-    except CommitFailedError:
-        _log.warning("commit_lost", reason="partitions went to another enforcer, which answers these alerts again")
-    except KafkaError as error:
-        _log.warning("broker_away", error=repr(error))

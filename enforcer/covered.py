@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+from enforcer.drafts import STRENGTH
 from schemas.action import Action, ActionKind, Target
 from schemas.alert import Alert
 
@@ -40,8 +41,12 @@ class Covered:
         return tuple(self._alerts.pop(target.key, {}).values())
 
 
-def serves(action: Action, route: str | None, factor: float) -> bool:
-    """Whether `action` does on `route` all that an automatic one would: people's may be narrower, or milder."""
-    if action.is_narrow or action.route not in (None, route):
+def serves(action: Action, wanted: Action) -> bool:
+    """Whether `action` does all that `wanted` would: people's may be narrower, or milder."""
+    if action.tier is not None or action.limit is not None or action.exempt not in (None, wanted.exempt):
         return False
-    return action.kind is not ActionKind.THROTTLE or (action.factor is not None and action.factor <= factor)
+    if action.route not in (None, wanted.route) or STRENGTH.get(action.kind, -1) < STRENGTH[wanted.kind]:
+        return False
+    if action.kind is not ActionKind.THROTTLE:
+        return True
+    return action.factor is not None and action.factor <= (wanted.factor or 1)

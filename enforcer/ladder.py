@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+RUNGS_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The shape of the escalation: rung n lasts `base * factor ** (n - 1)`, at most `seconds_max`."""
+    """The shape of the escalation: rung n lasts `base * factor ** (n - 1)`, at most `seconds_max`.
+
+    A first offence stands on rung 1. A repeat climbs `penalty` rungs, no further than `floor`, the worst there is.
+    Once an answer has ended nothing is forgiven for `hold_ms`; then each whole `quiet_ms` takes one rung off.
+    """
 
     factor: float
     quiet_ms: int
     seconds_max: int
+    penalty: int = 1
+    floor: int = RUNGS_MAX
+    hold_ms: int = 0
 
     def seconds(self, base_seconds: int, step: int) -> int:
         """Duration on rung `step` (from 1)."""
@@ -25,18 +35,19 @@ class Ladder:
     def step(self, rung: Rung | None, now_ms: int) -> int:
         """The rung of an offence at `now_ms`.
 
-        One that comes while the last answer stands is part of the same offence, not a repeat of it. Each whole
-        `quiet_ms` since that answer ended takes one rung off.
+        One that comes while the last answer stands is part of the same offence, not a repeat of it.
         """
         if rung is None:
             return 1
         if now_ms < rung.until_ms:
             return rung.step
-        return max(0, rung.step - (now_ms - rung.until_ms) // self.quiet_ms) + 1
+        forgiven = max(0, now_ms - rung.until_ms - self.hold_ms) // self.quiet_ms
+        left = rung.step - forgiven
+        return 1 if left <= 0 else min(self.floor, left + self.penalty)
 
     def forgotten_ms(self, step: int, ended_ms: int) -> int:
         """When an answer of rung `step` that ended at `ended_ms` no longer weighs on the next."""
-        return ended_ms + step * self.quiet_ms
+        return ended_ms + self.hold_ms + step * self.quiet_ms
 
 
 @dataclass(frozen=True, slots=True)

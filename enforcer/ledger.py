@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from enforcer import records
+from enforcer.drafts import STRENGTH, expired
 from enforcer.ladder import Ladder
-from enforcer.plan import STRENGTH, expired
 from schemas.action import Action, ActionKind, ActionStatus, Target
 
 RETRY_MS: Final = 5_000
@@ -58,6 +58,10 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def remember(self, ladder: Ladder) -> None:
+        """Forget what ends from now on by another ladder."""
+        self._ladder = ladder
 
     def fold(self, uid: str, action: Action | None, partition: int, offset: int) -> Folded:
         """Take in one record; None is a tombstone."""

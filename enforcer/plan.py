@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field, replace
 
-import xxhash
-
-from enforcer import guardrails, wording
+from enforcer import drafts, guardrails, wording
 from enforcer.covered import Covered, serves
+from enforcer.drafts import AUTO, STRENGTH, expired, lifted, runs_out
 from enforcer.guardrails import Caps, Refusal, protected
 from enforcer.ladder import Ladder
+from enforcer.playbook import Play, Playbook
+from enforcer.playbook_file import built_in, load
 from enforcer.standing import Standing
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
-from schemas.alert import Alert, Answer, EntityKind, Status
+from schemas.alert import Alert, Status
 from schemas.settings import PREFIX, Settings
 from schemas.targets import parse_targets
-from schemas.targets import target as target_of
-
-AUTO: Final = "auto"
-RENEW_MS_MAX: Final = 30_000
-STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
-_KIND: Final = {
-    Answer.NOTICE: ActionKind.NOTICE,
-    Answer.CHALLENGE: ActionKind.CHALLENGE,
-    Answer.THROTTLE: ActionKind.THROTTLE,
-    Answer.DENY: ActionKind.DENY,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +32,7 @@ class PlanConfig:
     proxies: tuple[Target, ...] = ()
     partitions: int = 1
     dry_run: bool = False
+    playbook: Playbook = field(default_factory=built_in)
 
     @classmethod
     def of(cls, settings: Settings) -> PlanConfig:
@@ -50,18 +40,31 @@ class PlanConfig:
 
         Raises:
             SettingsError: a malformed allowlist or proxy list.
+            FileError: a playbook that cannot be taken.
         """
+        ladder = ladder_of(settings)
         return cls(
             deny_seconds=settings.deny_seconds,
             throttle_seconds=settings.throttle_seconds,
             throttle_factor=settings.throttle_factor,
-            ladder=Ladder(settings.escalation, settings.quiet_seconds * 1000, settings.action_seconds_max),
+            ladder=ladder,
             caps=Caps(settings.actions_per_minute_max, settings.live_share_max, settings.live_floor),
             allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
             partitions=settings.usage_partitions,
             dry_run=settings.dry_run,
+            playbook=load(settings.playbooks, ladder),
         )
+
+    @property
+    def memory(self) -> Ladder:
+        """By which it is forgotten what ended."""
+        return self.playbook.slowest(self.ladder)
+
+
+def ladder_of(settings: Settings) -> Ladder:
+    """The ladder of answers whose play has none of its own."""
+    return Ladder(settings.escalation, settings.quiet_seconds * 1000, settings.action_seconds_max)
 
 
 class Planner:
@@ -78,6 +81,10 @@ class Planner:
         self._live = 0
         self._covered = Covered()
 
+    def use(self, playbook: Playbook) -> None:
+        """Answer by another playbook from now on. What is in force stays."""
+        self._config = replace(self._config, playbook=playbook)
+
     def consider(self, alert: Alert, now_ms: int) -> Action | None:
         """The action `alert` calls for; None when there is nothing to do.
 
@@ -92,7 +99,7 @@ class Planner:
         self._standing.expire(now_ms)
         if alert.live_clients:
             self._live = alert.live_clients * self._config.partitions
-        target = _target(alert)
+        target = drafts.aimed(alert)
         self._covered.forget(target, alert.uid)
         if alert.status is Status.CLOSED:
             return ()
@@ -131,63 +138,36 @@ class Planner:
         return lifts
 
     def _answer(self, alert: Alert, target: Target, now_ms: int) -> Action | None:
-        kind = _kind(alert)
+        play = self._config.playbook.play(alert, now_ms)
         last = self._standing.last(alert.uid)
-        if last is not None and _settled(last, alert, kind):
+        if last is not None and _settled(last, alert, play.kind):
             return None
-        if self._is_covered(target, alert.route, kind, now_ms):
+        step, seconds = self._length(alert, play, target, now_ms)
+        factor = self._config.throttle_factor if play.factor is None else play.factor
+        action = drafts.draft(alert, play, step, seconds, factor, now_ms)
+        if any(serves(each, action) and not runs_out(each, now_ms) for each in self._standing.on(target)):
             self._covered.keep(target, alert)
             return None
-        action = self._draft(alert, target, kind, now_ms)
         refusal = self._refusal(alert, action, now_ms)
         if refusal is None:
             return action
-        refused = _refused(action, alert, refusal)
-        return None if last is not None and last.uid == refused.uid else refused
+        held = drafts.refused(action, alert, refusal)
+        return None if last is not None and last.uid == held.uid else held
 
-    def _is_covered(self, target: Target, route: str | None, kind: ActionKind, now_ms: int) -> bool:
-        factor = self._config.throttle_factor
-        return any(
-            STRENGTH.get(action.kind, -1) >= STRENGTH[kind]
-            and serves(action, route, factor)
-            and not _runs_out(action, now_ms)
-            for action in self._standing.on(target)
-        )
-
-    def _draft(self, alert: Alert, target: Target, kind: ActionKind, now_ms: int) -> Action:
-        step, seconds = self._length(alert, target, kind, now_ms)
-        return Action(
-            uid=_uid(alert.uid, target.key, kind, str(step), alert.route or ""),
-            kind=kind,
-            status=ActionStatus.ACTIVE,
-            target=target,
-            route=alert.route,
-            factor=self._config.throttle_factor if kind is ActionKind.THROTTLE else None,
-            reason=wording.done(kind, alert, seconds, step),
-            rule=alert.rule,
-            model=alert.model,
-            evidence=alert.evidence,
-            alert_uid=alert.uid,
-            owner=AUTO,
-            step=step,
-            created_ms=now_ms,
-            expires_ms=now_ms + seconds * 1000,
-            crossed_ms=alert.crossed_ms,
-        )
-
-    def _length(self, alert: Alert, target: Target, kind: ActionKind, now_ms: int) -> tuple[int, int]:
-        ladder = self._config.ladder
+    def _length(self, alert: Alert, play: Play, target: Target, now_ms: int) -> tuple[int, int]:
+        ladder, kind = play.ladder or self._config.ladder, play.kind
         if kind in (ActionKind.THROTTLE, ActionKind.NOTICE):
             # A throttle does little harm and is renewed while it is earned: it counts its renewals, and never grows.
             last = self._standing.last(alert.uid)
             again = last is not None and last.kind is kind and last.status is not ActionStatus.REFUSED
-            return (last.step + 1 if last and again else 1), ladder.seconds(self._config.throttle_seconds, 1)
+            seconds = play.seconds or self._config.throttle_seconds
+            return (last.step + 1 if last and again else 1), ladder.seconds(seconds, 1)
         rung = self._standing.rung(target)
         near_end = rung is not None and any(
-            a.uid == rung.uid and _runs_out(a, now_ms) for a in self._standing.on(target)
+            a.uid == rung.uid and runs_out(a, now_ms) for a in self._standing.on(target)
         )
         step = ladder.step(rung, rung.until_ms if rung and near_end else now_ms)
-        return step, ladder.seconds(self._config.deny_seconds, step)
+        return step, ladder.seconds(play.seconds or self._config.deny_seconds, step)
 
     def _refusal(self, alert: Alert, action: Action, now_ms: int) -> Refusal | None:
         if action.target.kind is TargetKind.IP and guardrails.network_of(action.target) is None:
@@ -226,35 +206,6 @@ class Planner:
         return tuple(begun)
 
 
-def lifted(action: Action, now_ms: int, by: str, reason: str) -> Action:
-    """`action` ended early."""
-    return action.model_copy(
-        update={"status": ActionStatus.LIFTED, "ended_ms": now_ms, "ended_by": by, "ended_reason": reason}
-    )
-
-
-def expired(action: Action) -> Action:
-    """`action` at its end."""
-    return action.model_copy(
-        update={"status": ActionStatus.EXPIRED, "ended_ms": action.expires_ms, "ended_by": AUTO, "ended_reason": None}
-    )
-
-
-def _kind(alert: Alert) -> ActionKind:
-    # A group is never acted on: its members are, each on its own evidence.
-    if alert.entity.kind in (EntityKind.ROUTE, EntityKind.GLOBAL):
-        return ActionKind.NOTICE
-    return _KIND[alert.answer]
-
-
-def _target(alert: Alert) -> Target:
-    kind = str(alert.entity.kind)
-    try:
-        return target_of(kind, alert.entity.value)
-    except ValueError:  # no address: `_refusal` says so
-        return Target(kind=TargetKind(kind), value=alert.entity.value)
-
-
 def _settled(last: Action, alert: Alert, kind: ActionKind) -> bool:
     """Whether `last` already answers this word of the alert."""
     if last.status is ActionStatus.REFUSED:
@@ -267,18 +218,3 @@ def _settled(last: Action, alert: Alert, kind: ActionKind) -> bool:
     if kind is ActionKind.NOTICE or alert.status is Status.OPEN:
         return True
     return alert.last_ms <= last.created_ms  # evidence from before the answer: told again, or on its way meanwhile
-
-
-def _refused(action: Action, alert: Alert, refusal: Refusal) -> Action:
-    reason = wording.not_done(action.kind, refusal.reason, alert)
-    uid = _uid(alert.uid, action.target.key, "refused", refusal.code)
-    return action.model_copy(update={"uid": uid, "status": ActionStatus.REFUSED, "reason": reason})
-
-
-def _runs_out(action: Action, now_ms: int) -> bool:
-    length_ms = action.expires_ms - action.created_ms
-    return action.expires_ms - now_ms <= min(RENEW_MS_MAX, length_ms // 10)
-
-
-def _uid(*parts: str) -> str:
-    return str(xxhash.xxh3_128_hexdigest("\0".join(parts).encode("utf-8", "surrogatepass")))

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Final
 
+from enforcer.drafts import lifted
 from enforcer.guardrails import Allowlist
-from enforcer.plan import lifted
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.networks import network
 from schemas.targets import plain

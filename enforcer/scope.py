@@ -41,7 +41,7 @@ class Scope:
             raise CommandError("bad_value", "except-pairs", "beside except-from", fix)
         try:
             if pairs is not None:
-                return cls(route, tier, exempt_pairs(_pairs(pairs)))
+                return cls(route, tier, exempt_pairs(pairs_in(pairs)))
             return cls(route, tier, exempt_addresses(_addresses(addresses)) if addresses else None)
         except ValueError as error:
             if isinstance(error, CommandError):
@@ -103,11 +103,17 @@ def _rate(field: str, text: str, burst: int | None) -> Rate:
 def _addresses(words: Iterable[str]) -> list[str]:
     found: list[str] = []
     for word in words:
-        found += _lines("except-from", Path(word[1:])) if word.startswith("@") else [word]
+        found += addresses_in(Path(word[1:])) if word.startswith("@") else [word]
     return found
 
 
-def _pairs(path: Path) -> list[tuple[str, str]]:
+def addresses_in(path: Path) -> list[str]:
+    """The addresses and networks of a file, a line each. Raises `CommandError`."""
+    return _lines("except-from", path)
+
+
+def pairs_in(path: Path) -> list[tuple[str, str]]:
+    """The pairs of a file, USER ADDRESS a line each. Raises `CommandError`."""
     found = []
     for number, line in enumerate(_lines("except-pairs", path), 1):
         user, _, ip = line.rpartition(" ")

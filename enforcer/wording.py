@@ -16,9 +16,9 @@ _DONE: Final = {
 }
 
 
-def done(kind: ActionKind, alert: Alert, seconds: int, step: int) -> str:
-    """What was done for `seconds` the `step`th time, and why."""
-    where = f" on {alert.route}" if alert.route else ""
+def done(kind: ActionKind, alert: Alert, route: str | None, seconds: int, step: int) -> str:
+    """What was done on `route` (None: everywhere) for `seconds` the `step`th time, and why."""
+    where = f" on {route}" if route else ""
     again = f" (time {step})" if step > 1 else ""
     return f"{_DONE[kind]}{where} for {length(seconds)}{again}: {alert.summary[:SUMMARY_CHARS_MAX]}"
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from limiter.facts import Facts, address_of
+from schemas.hours import Hours
 
 MINUTE_MS: Final = 60_000
 FOREVER_MS: Final = 1 << 53
@@ -52,29 +51,6 @@ def at_of(network: IPv4Network | IPv6Network) -> At:
     """A network as a table's key."""
     host_bits = _BITS[network.version] - network.prefixlen
     return network.version, network.prefixlen, int(network.network_address) >> host_bits
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """Minutes of the day, [from, until), on `days` (0 = Monday) in `zone`; over midnight where until <= from.
-
-    A stretch over midnight belongs to the day on which it begins.
-    """
-
-    days: frozenset[int]
-    from_minute: int
-    until_minute: int
-    zone: ZoneInfo
-
-    def holds(self, now_ms: int) -> bool:
-        """Whether `now_ms` is in these hours, by the zone's own clock, summer time and all."""
-        local = datetime.fromtimestamp(now_ms // 1000, self.zone)
-        minute, day = local.hour * 60 + local.minute, local.weekday()
-        if self.from_minute < self.until_minute:
-            return day in self.days and self.from_minute <= minute < self.until_minute
-        return (day in self.days and minute >= self.from_minute) or (
-            (day - 1) % 7 in self.days and minute < self.until_minute
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from limiter.attributes import PLAIN, canonical_name, canonical_value
-from limiter.conditions import NOWHERE, Hours, Networks, When, at_of
+from limiter.conditions import NOWHERE, Networks, When, at_of
 from limiter.conditions import At as Network
 from limiter.errors import meant
 from limiter.lists import Entry
 from limiter.reading import At
 from schemas.documents import Map
+from schemas.hours import hours
 from schemas.networks import network
 
 OWN: Final = ("tenant", "user", "key", "tier")
@@ -24,9 +22,6 @@ NAMES_FIX: Final = (
 KNOWN: Final = (*OWN, *PLAIN, "ip", "hours", "from", "until", "not")
 _VALUE_FIX: Final = {"country": "two letters: DE", "asn": "a number: 64500"}
 _OTHERS: Final = ("ip", "hours", "from", "until", "not")
-_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_HOURS: Final = re.compile(r"(?:([a-z,-]+)\s+)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})\s+(\S+)")
-_HOURS_FIX: Final = "write `mon-fri 08:00-18:00 Europe/Berlin`; days may be left out, and night is 22:00-06:00"
 _ENTRY_FIX: Final = (
     "write an address, a network, or KIND:VALUE (key, user, tenant, country, asn, service); header:NAME=VALUE"
 )
@@ -41,7 +36,7 @@ def when(at: At) -> When:
         none_of=tuple(_values(item, name) for name, item in never.items() if name != "ip"),
         inside=_networks(fields["ip"]) if "ip" in fields else NOWHERE,
         outside=_networks(never["ip"]) if "ip" in never else NOWHERE,
-        hours=tuple(_hours(each) for each in fields["hours"].one_or_more()) if "hours" in fields else (),
+        hours=tuple(hours(each) for each in fields["hours"].one_or_more()) if "hours" in fields else (),
         from_ms=fields["from"].moment_ms() if "from" in fields else None,
         until_ms=fields["until"].moment_ms() if "until" in fields else None,
     )
@@ -117,26 +112,3 @@ def _networks(at: At) -> Networks:
         except ValueError as error:
             raise item.wrong(f"{item.text()[:80]!r} is no address or network", "write 203.0.113.0/24") from error
     return Networks(found) if found else NOWHERE
-
-
-def _hours(at: At) -> Hours:
-    match = _HOURS.fullmatch(at.text().strip())
-    if match is None:
-        raise at.wrong(f"{at.text()[:80]!r} says no hours", _HOURS_FIX)
-    begins, ends = (int(match[n]) * 60 + int(match[n + 1]) for n in (2, 4))
-    if int(match[3]) > 59 or int(match[5]) > 59 or begins > 1439 or ends > 1440:
-        raise at.wrong(f"{at.text()[:80]!r} has no such time of day", _HOURS_FIX)
-    try:
-        zone = ZoneInfo(match[6])
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise at.wrong(f"{match[6][:40]!r} is no time zone", "an IANA name: UTC, Europe/Berlin") from error
-    return Hours(frozenset(_days(at, match[1])), begins, ends, zone)
-
-
-def _days(at: At, text: str | None) -> Iterable[int]:
-    for part in text.split(",") if text else ("mon-sun",):
-        first, _, last = part.partition("-")
-        if first not in _DAYS or (last or first) not in _DAYS:
-            raise at.wrong(f"{part[:40]!r} are no days", "mon, tue, wed, thu, fri, sat, sun; mon-fri; fri-mon")
-        begin, end = _DAYS.index(first), _DAYS.index(last or first)
-        yield from ((begin + n) % 7 for n in range((end - begin) % 7 + 1))

@@ -44,7 +44,7 @@ class TargetKind(StrEnum):
 
 
 class ActionStatus(StrEnum):
-    """Life of an action. `refused`: a guardrail held it back (`reason` says which); it never took effect."""
+    """Life of an action. `refused`: a guardrail held it back (`guard` says which); it never took effect."""
 
     ACTIVE = "active"
     LIFTED = "lifted"
@@ -96,6 +96,9 @@ class Action(Frozen):
     rate: Rate | None = Field(default=None, description="a throttle that replaces limits")
     level: int | None = Field(default=None, ge=0, le=4)
     reason: str
+    guard: str | None = Field(default=None, max_length=64, description="which guardrail held it back, in one word")
+    play: str | None = Field(default=None, max_length=64, description="the play that led to it (docs/playbooks.md)")
+    page: bool = Field(default=False, description="somebody is to be called for it")
     rule: str | None = None
     model: str | None = None
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)

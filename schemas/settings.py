@@ -193,6 +193,11 @@ class Settings(BaseSettings):
 
     # Enforcer
     allowlist: str = Field("", description="never acted on: `KIND:VALUE` or CIDR, comma separated")
+    playbooks: Path | None = Field(
+        None,
+        description="what is done about which alert: a file or a directory (docs/playbooks.md); what each family "
+        "asks for when empty. Read again when it changes",
+    )
     actions_per_minute_max: int = Field(600, ge=1, description="most that automation may do in a minute")
     live_share_max: float = Field(
         0.05, gt=0, le=1, description="most of the live clients that may be under action at once"

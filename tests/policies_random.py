@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from limiter.algorithms.token_bucket import Bucket
-from limiter.conditions import Hours, Networks, When, at_of
+from limiter.conditions import Networks, When, at_of
 from limiter.facts import Facts, Identity, who_of
 from limiter.lists import Entry
 from limiter.matcher import Applied, in_canary
 from limiter.policy import PPM, Limit, Policy, Scope, State, Tier
+from schemas.hours import Hours
 
 NOW_MS = 1_764_000_000_000
 _NETWORKS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enforcer.drafts import expired, lifted
 from enforcer.ladder import Ladder
 from enforcer.ledger import RETRY_MS, Ledger, Op
-from enforcer.plan import expired, lifted
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 
 NOW = 1_750_000_000_000

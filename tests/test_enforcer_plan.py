@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforcer import guardrails, ladder
-from enforcer.plan import PlanConfig, Planner, lifted
+from enforcer.drafts import lifted
+from enforcer.plan import PlanConfig, Planner
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Alert, Answer, EntityKind, Status
 from schemas.errors import SettingsError

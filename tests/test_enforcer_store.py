@@ -15,8 +15,8 @@ from enforcer_world import alert
 from pydantic import SecretStr
 
 from enforcer.callers import Role, Scope
+from enforcer.drafts import expired, lifted
 from enforcer.errors import CommandError
-from enforcer.plan import expired, lifted
 from enforcer.store import audit, database, reading
 from enforcer.store.access import Access
 from enforcer.store.archive import Archive, Heard

@@ -9,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 from redis_world import Cluster, instances
 
+from enforcer.drafts import expired, lifted
 from enforcer.ladder import Ladder
 from enforcer.ledger import Change, Ledger
-from enforcer.plan import expired, lifted
 from enforcer.writer import What, Writer
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.keys import Keys

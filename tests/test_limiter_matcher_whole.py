@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from policies_random import NOW_MS, entries, hours, identities, in_hours, plainly, policies, requests
 
 from limiter.algorithms.token_bucket import Bucket
-from limiter.conditions import Hours, When
+from limiter.conditions import When
 from limiter.facts import Facts, Identity, who_of
 from limiter.lists import Entry, Lists
 from limiter.matcher import Matcher, in_canary
 from limiter.policy import PPM, Limit, Policy, Scope, State, Tier
+from schemas.hours import Hours
 
 BUCKET = Bucket.of(10, 1_000_000, 20)
 TIERS = {"default": Tier("default")}

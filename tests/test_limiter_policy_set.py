@@ -13,11 +13,12 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from limiter import policy_file
-from limiter.conditions import ALWAYS, Hours, Networks, When
+from limiter.conditions import ALWAYS, Networks, When
 from limiter.errors import PolicyError
 from limiter.lists import Entry
 from limiter.policy import PPM, Limit, Policy, State
 from limiter.policy_file import examine, load, parse
+from schemas.hours import Hours
 
 HEAD = "version: 1\nlimits:\n  - name: a\n    per: ip\n    rate: 5/s\n"
 

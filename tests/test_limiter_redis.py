@@ -16,9 +16,9 @@ from limiter_world import KEYS, Enforcer, Server, action, eventually, now_ms, se
 from redis_world import Cluster, Instance, Sentinels, Wire, instances, wire
 from servers import ROOT
 
+from enforcer.drafts import lifted
 from enforcer.ladder import Ladder
 from enforcer.ledger import Ledger
-from enforcer.plan import lifted
 from enforcer.writer import What, Writer
 from floodwarden import doctor, embedded
 from limiter.algorithms.concurrency import Slots

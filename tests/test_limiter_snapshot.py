@@ -10,9 +10,9 @@ import pytest
 from limiter_world import KEYS, action, eventually, now_ms
 from redis.asyncio import Redis
 
+from enforcer.drafts import lifted
 from enforcer.ladder import Ladder
 from enforcer.ledger import Ledger
-from enforcer.plan import lifted
 from enforcer.writer import What, Writer
 from limiter.feed import Feed
 from limiter.matcher import Identity

@@ -193,8 +193,8 @@ def _entry(action: Action) -> audit.Entry:
     """An action's beginning or end, as the audit has it: whoever caused it."""
     begins = action.ended_ms is None
     told: dict[str, Any] = {
-        "action": action.uid, "kind": action.kind, "alert": action.alert_uid, "rule": action.rule,
-        "model": action.model, "expires_ms": action.expires_ms,
+        "action": action.uid, "kind": action.kind, "alert": action.alert_uid, "rule": action.rule, "play": action.play,
+        "model": action.model, "guard": action.guard, "expires_ms": action.expires_ms,
         "reason": action.reason if begins else action.ended_reason,
     }  # fmt: skip
     actor = action.owner if begins else action.ended_by or action.owner

@@ -1,0 +1,87 @@
+"""Actions as automation words them: how one begins, is held back, ends. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import xxhash
+
+from enforcer import wording
+from enforcer.guardrails import Refusal
+from enforcer.playbook import Play
+from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
+from schemas.alert import Alert
+from schemas.targets import target as target_of
+
+AUTO: Final = "auto"
+RENEW_MS_MAX: Final = 30_000
+STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
+
+
+def draft(alert: Alert, play: Play, step: int, seconds: int, factor: float, now_ms: int) -> Action:
+    """What `play` asks for, in force from `now_ms` on for `seconds`."""
+    target, kind = aimed(alert), play.kind
+    route = alert.route if play.on_route else None
+    return Action(
+        uid=uid(alert.uid, target.key, kind, str(step), route or ""),
+        kind=kind,
+        status=ActionStatus.ACTIVE,
+        target=target,
+        route=route if target.kind is not TargetKind.ROUTE else None,
+        exempt=play.spare if kind is not ActionKind.NOTICE else None,
+        factor=factor if kind is ActionKind.THROTTLE else None,
+        reason=wording.done(kind, alert, route, seconds, step),
+        play=play.name or None,
+        page=play.page,
+        rule=alert.rule,
+        model=alert.model,
+        evidence=alert.evidence,
+        alert_uid=alert.uid,
+        owner=AUTO,
+        step=step,
+        created_ms=now_ms,
+        expires_ms=now_ms + seconds * 1000,
+        crossed_ms=alert.crossed_ms,
+    )
+
+
+def refused(action: Action, alert: Alert, refusal: Refusal) -> Action:
+    """`action`, held back."""
+    reason = wording.not_done(action.kind, refusal.reason, alert)
+    named = uid(alert.uid, action.target.key, "refused", refusal.code)
+    changes = {"uid": named, "status": ActionStatus.REFUSED, "reason": reason, "guard": refusal.code}
+    return action.model_copy(update=changes)
+
+
+def lifted(action: Action, now_ms: int, by: str, reason: str) -> Action:
+    """`action` ended early."""
+    return action.model_copy(
+        update={"status": ActionStatus.LIFTED, "ended_ms": now_ms, "ended_by": by, "ended_reason": reason}
+    )
+
+
+def expired(action: Action) -> Action:
+    """`action` at its end."""
+    return action.model_copy(
+        update={"status": ActionStatus.EXPIRED, "ended_ms": action.expires_ms, "ended_by": AUTO, "ended_reason": None}
+    )
+
+
+def aimed(alert: Alert) -> Target:
+    """Whom an answer to `alert` is aimed at."""
+    kind = str(alert.entity.kind)
+    try:
+        return target_of(kind, alert.entity.value)
+    except ValueError:  # no address: a guardrail says so
+        return Target(kind=TargetKind(kind), value=alert.entity.value)
+
+
+def runs_out(action: Action, now_ms: int) -> bool:
+    """Whether it is time to renew it."""
+    length_ms = action.expires_ms - action.created_ms
+    return action.expires_ms - now_ms <= min(RENEW_MS_MAX, length_ms // 10)
+
+
+def uid(*parts: str) -> str:
+    """The name of what these are: the same for the same."""
+    return str(xxhash.xxh3_128_hexdigest("\0".join(parts).encode("utf-8", "surrogatepass")))

@@ -1,0 +1,171 @@
+"""The words of one play in a playbook file. Pure, but for reading the files that `spare` names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+from enforcer.errors import CommandError
+from enforcer.ladder import RUNGS_MAX, Ladder
+from enforcer.playbook import CLIENTS, Play, When
+from enforcer.scope import addresses_in, pairs_in
+from schemas.action import ActionKind
+from schemas.alert import Answer, EntityKind, Severity
+from schemas.errors import FileError, one_of
+from schemas.exempt import Exempt, exempt_addresses, exempt_pairs
+from schemas.hours import hours
+from schemas.reading import At
+
+W = TypeVar("W", bound=StrEnum)
+GLOBS_MAX: Final = 200
+SECONDS_MAX: Final = 366 * 86_400
+SPARED_MAX: Final = 1_000
+SPARED_CHARS_MAX: Final = -(-SPARED_MAX * 4 // 3) * 4
+WORDS: Final = ("name", "when", "do", "for", "factor", "scope", "spare", "ladder")
+WHEN_WORDS: Final = ("alert", "about", "asks", "severity", "confidence", "route", "behaviour", "hours")
+LADDER_WORDS: Final = ("factor", "penalty", "floor", "hold", "decay", "longest")
+SPARE_WORDS: Final = ("addresses", "addresses_in", "pairs_in")
+SCOPES: Final = ("route", "entity")
+DO: Final = {
+    "observe": ActionKind.NOTICE,
+    "challenge": ActionKind.CHALLENGE,
+    "throttle": ActionKind.THROTTLE,
+    "deny": ActionKind.DENY,
+}
+PAGE: Final = "page"
+_DURATION: Final = re.compile(r"(\d{1,9})\s*([smhd])")
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION_FIX: Final = "write 90s, 10m, 6h or 1d"
+
+
+def play(at: At, ladder: Ladder) -> tuple[Play, list[Path]]:
+    """The play at `at`, and the files it names. `ladder` has what its own does not say. Raises `FileError`."""
+    fields = at.fields(*WORDS, required={"name": "stolen-keys", "do": "challenge"})
+    files: list[Path] = []
+    found = _play(fields, _spare(fields["spare"], files) if "spare" in fields else None, ladder)
+    _of_groups(at, found)
+    return found, files
+
+
+def _play(fields: Mapping[str, At], spare: Exempt | None, ladder: Ladder) -> Play:
+    kind, page = _do(fields["do"])
+    return Play(
+        name=fields["name"].name(),
+        when=_when(fields["when"]) if "when" in fields else When(),
+        kind=kind,
+        seconds=duration(fields["for"]) if "for" in fields else None,
+        factor=_factor(fields["factor"], kind) if "factor" in fields else None,
+        on_route=word(fields["scope"], SCOPES) == "route" if "scope" in fields else True,
+        spare=spare,
+        ladder=_ladder(fields["ladder"], ladder) if "ladder" in fields else None,
+        page=page,
+    )
+
+
+def _of_groups(at: At, play: Play) -> None:
+    """A group is answered only where its known good are left alone, and in a way that others can get past."""
+    if play.spare is not None and len(play.spare.marks) > SPARED_CHARS_MAX and play.when.about != {EntityKind.ROUTE}:
+        fix = f"at most {SPARED_MAX}, or `about: route`: each client's answer carries them all"
+        raise at.wrong("spares very many of single clients", fix)
+    groups = sorted(play.when.about - CLIENTS)
+    if not groups or play.kind is ActionKind.NOTICE:
+        return
+    if groups != [EntityKind.ROUTE]:
+        fix = "observe; its members are answered each on its own evidence"
+        raise at.wrong(f"answers {groups[0]}, which is everybody there", fix)
+    if play.spare is None or play.kind not in (ActionKind.CHALLENGE, ActionKind.THROTTLE):
+        fix = "`do: challenge` or `throttle`, and `spare: {pairs_in: FILE}` with the known good"
+        raise at.wrong("answers everybody on a route", fix)
+
+
+def _do(at: At) -> tuple[ActionKind, bool]:
+    said = [word(each, (*DO, PAGE)) for each in at.one_or_more()]
+    kinds = [each for each in said if each != PAGE]
+    if len(kinds) > 1 or len(said) > len(kinds) + 1:
+        raise at.wrong(f"says {', '.join(said)}", f"one of {', '.join(DO)}, and `page` beside it or alone")
+    return DO[kinds[0]] if kinds else ActionKind.NOTICE, PAGE in said
+
+
+def _when(at: At) -> When:
+    fields = at.fields(*WHEN_WORDS)
+    globs = {name: _globs(fields[name]) for name in ("alert", "route", "behaviour") if name in fields}
+    return When(
+        **globs,
+        about=_words(fields["about"], EntityKind) if "about" in fields else frozenset(),
+        asks=_words(fields["asks"], Answer) if "asks" in fields else frozenset(),
+        severity=Severity(word(fields["severity"], tuple(Severity))) if "severity" in fields else Severity.INFO,
+        confidence=fields["confidence"].number(0, 1) if "confidence" in fields else 0.0,
+        hours=tuple(hours(each) for each in fields["hours"].one_or_more()) if "hours" in fields else (),
+    )
+
+
+def _words(at: At, known: type[W]) -> frozenset[W]:
+    return frozenset(known(word(each, tuple(known))) for each in at.one_or_more())
+
+
+def _globs(at: At) -> tuple[str, ...]:
+    found = tuple(sorted(each.text() for each in at.one_or_more()))
+    if len(found) > GLOBS_MAX or "" in found:
+        raise at.wrong(f"has {len(found)} of them, or an empty one", f"1 to {GLOBS_MAX}, like guess or /login*")
+    return found
+
+
+def _factor(at: At, kind: ActionKind) -> float:
+    if kind is not ActionKind.THROTTLE:
+        raise at.wrong(f"beside `do: {kind}`", "only a throttle has a factor")
+    found = at.number(0, 1)
+    if not found:
+        raise at.wrong("0 leaves nothing", "above 0, or `do: deny`")
+    return found
+
+
+def _spare(at: At, files: list[Path]) -> Exempt:
+    fields = at.fields(*SPARE_WORDS)
+    if not fields or ("pairs_in" in fields and len(fields) > 1):
+        raise at.wrong("names none, or both sorts", "addresses, addresses_in, or pairs_in alone")
+    named = {
+        name: Path(at.file).parent / fields[name].text() for name in ("addresses_in", "pairs_in") if name in fields
+    }
+    files += named.values()
+    try:
+        if "pairs_in" in named:
+            return exempt_pairs(pairs_in(named["pairs_in"]))
+        found = [each.text() for each in fields["addresses"].items()] if "addresses" in fields else []
+        return exempt_addresses([*found, *(addresses_in(named["addresses_in"]) if "addresses_in" in named else ())])
+    except (CommandError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
+        said = error.reason if isinstance(error, CommandError) else str(error)
+        raise at.wrong(said, "addresses like 203.0.113.7 or 203.0.113.0/24; pairs USER ADDRESS, a line each") from error
+
+
+def _ladder(at: At, usual: Ladder) -> Ladder:
+    fields = at.fields(*LADDER_WORDS)
+    made = {
+        "factor": fields["factor"].number(1, 1000) if "factor" in fields else None,
+        "penalty": fields["penalty"].whole(1, RUNGS_MAX) if "penalty" in fields else None,
+        "floor": fields["floor"].whole(1, RUNGS_MAX) if "floor" in fields else None,
+        "quiet_ms": 1000 * duration(fields["decay"]) if "decay" in fields else None,
+        "hold_ms": 1000 * duration(fields["hold"], least=0) if "hold" in fields else None,
+        "seconds_max": duration(fields["longest"]) if "longest" in fields else None,
+    }
+    return replace(usual, **{name: value for name, value in made.items() if value is not None})  # type: ignore[arg-type]
+
+
+def duration(at: At, least: int = 1) -> int:
+    """A length of time, in seconds."""
+    match = _DURATION.fullmatch(at.text().strip())
+    if match is None or not least <= (found := int(match[1]) * _UNITS_S[match[2]]) <= SECONDS_MAX:
+        raise at.wrong(f"{at.text()[:40]!r} is no length of time we can take", _DURATION_FIX)
+    return found
+
+
+def word(at: At, known: Iterable[str]) -> str:
+    """One of `known`."""
+    if at.text() not in set(known):
+        raise at.wrong(f"{at.text()[:80]!r} is not known", one_of(at.text()[:80], known))
+    return at.text()

@@ -116,14 +116,14 @@ class Watch:
         nodes = live({node.decode(): int(at) for node, at in raw_nodes.items() if at.isdigit()}, now_ms)
         metrics.LIVE_NODES.set(len(nodes))
         acks = parse_acks({node.decode(): text.decode() for node, text in raw_acks.items()})
-        for _ in range(len(self._waiting)):
-            waiting = self._waiting.popleft()
+        while self._waiting:
+            waiting = self._waiting[0]
             result = judge(waiting.action, waiting.written.version, waiting.written.at_ms, acks, nodes)
             complete = bool(result.ack_ms) and not result.missing
-            if complete or now_ms - waiting.written.at_ms > WAIT_MS:
-                self._settle(result, complete=complete)
-            else:
-                self._waiting.append(waiting)
+            if not complete and now_ms - waiting.written.at_ms <= WAIT_MS:
+                return  # who lacks it lacks what was written after it
+            self._waiting.popleft()
+            self._settle(result, complete=complete)
 
     def _settle(self, result: Enforcement, *, complete: bool) -> None:
         self.done.append(result)

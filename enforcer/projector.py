@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from redis.exceptions import RedisError
 from enforcer import metrics, records
 from enforcer.acknowledgements import Watch
 from enforcer.ledger import Change, Ledger, Op
-from enforcer.writer import Seen, What, Writer, Written
+from enforcer.writer import APPLIED_MAX, Seen, What, Writer, Written
 from schemas.action import Action
 from schemas.errors import BadMessageError
 
@@ -130,14 +131,17 @@ class Projector:
             self._wake.clear()
             await self._wake.wait()
             return
-        change = self._pending[0]
-        written = await self._writer.apply(change)
-        metrics.WRITES.labels(written.what).inc()
-        if written.what is What.ABSENT:
+        changes = list(islice(self._pending, APPLIED_MAX))
+        answers = await self._writer.apply(changes)
+        for written in answers:
+            metrics.WRITES.labels(written.what).inc()
+        if answers[0].what is What.ABSENT:
             self._compare = True
             return
-        self._done(change, written)
-        self._pending.popleft()
+        for change, written in zip(changes, answers, strict=True):
+            self._done(change, written)
+            if self._pending and self._pending[0] is change:  # else they were forgotten meanwhile, to compare instead
+                self._pending.popleft()
         metrics.PENDING.set(len(self._pending))
 
     async def _make_whole(self) -> None:

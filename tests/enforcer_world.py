@@ -54,7 +54,7 @@ def alert(value: str = "203.0.113.7", **changes: Any) -> Alert:
     return Alert(**(fields | changes))
 
 
-def eventually(look: Callable[[], _T | None], within_s: float = 20.0) -> _T:
+def eventually(look: Callable[[], _T | None], within_s: float = 60.0) -> _T:
     """What `look` gives once it gives something."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

@@ -12,7 +12,7 @@ from redis_world import Cluster, instances
 from enforcer.drafts import expired, lifted
 from enforcer.ladder import Ladder
 from enforcer.ledger import Change, Ledger
-from enforcer.writer import What, Writer
+from enforcer.writer import SNAPSHOT_FIELDS, What, Writer
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.keys import Keys
 from schemas.redis_client import connect_async
@@ -73,7 +73,7 @@ async def _begin(writer: Writer) -> Folding:
 
 async def test_a_put_moves_snapshot_feed_version_and_target_together(client: Redis, writer: Writer) -> None:
     fold = await _begin(writer)
-    written = await writer.apply(fold(action("a")))
+    [written] = await writer.apply([fold(action("a"))])
     assert (written.what, written.version) == (What.DONE, 2)
     snapshot = await client.hgetall(KEYS.enforcement)
     ((entry_id, entry),) = await client.xrange(KEYS.feed)
@@ -90,23 +90,38 @@ async def test_a_put_moves_snapshot_feed_version_and_target_together(client: Red
 async def test_a_redelivered_record_changes_nothing(client: Redis, writer: Writer) -> None:
     fold = await _begin(writer)
     put = fold(action("a"))
-    await writer.apply(put)
-    assert (await writer.apply(put)).what is What.SAME
+    await writer.apply([put])
+    assert (await writer.apply([put]))[0].what is What.SAME
     gone = fold(lifted(action("a"), NOW, "auto", "x"))
-    assert (await writer.apply(gone)).version == 3
-    assert (await writer.apply(gone)).what is What.SAME
-    late = await writer.apply(put)
+    assert (await writer.apply([gone]))[0].version == 3
+    assert (await writer.apply([gone]))[0].what is What.SAME
+    [late] = await writer.apply([put])
     assert (late.what, late.version) == (What.STALE, 3), "the snapshot is ahead of it: a lifted action does not return"
     assert await client.xlen(KEYS.feed) == 2
     assert not await client.exists(KEYS.target("ip", "203.0.113.7"))
 
 
+async def test_some_deltas_of_one_call_are_what_they_would_have_been_one_by_one(client: Redis, writer: Writer) -> None:
+    fold = await _begin(writer)
+    put, lift = fold(action("a")), fold(lifted(action("a"), NOW, "auto", "x"))
+    deny, throttle = fold(action("b")), fold(action("c", "203.0.113.8", kind=ActionKind.THROTTLE))
+    answers = await writer.apply([put, put, lift, put, deny, throttle])
+    assert [(answer.what, answer.version) for answer in answers] == [
+        (What.DONE, 2), (What.SAME, 2), (What.DONE, 3), (What.STALE, 3), (What.DONE, 4), (What.DONE, 5),
+    ]  # fmt: skip
+    assert {answer.epoch for answer in answers} == {await client.hget(KEYS.enforcement, "epoch")}
+    assert [entry["v"] for _, entry in await client.xrange(KEYS.feed)] == ["2", "3", "4", "5"]
+    assert set(await client.hkeys(KEYS.enforcement)) - SNAPSHOT_FIELDS == {"b", "c"}
+    held = [json.loads(await client.get(KEYS.target("ip", f"203.0.113.{n}")))["uid"] for n in (7, 8)]
+    assert held == ["b", "c"]
+
+
 async def test_versions_have_no_gap(client: Redis, writer: Writer) -> None:
     fold = await _begin(writer)
     for n in range(30):
-        await writer.apply(fold(action(f"a{n}", f"198.51.100.{n}")))
+        await writer.apply([fold(action(f"a{n}", f"198.51.100.{n}"))])
     for n in range(0, 30, 3):
-        await writer.apply(fold(expired(action(f"a{n}", f"198.51.100.{n}"))))
+        await writer.apply([fold(expired(action(f"a{n}", f"198.51.100.{n}")))])
     assert [int(entry["v"]) for _, entry in await client.xrange(KEYS.feed)] == list(range(2, 42))
 
 
@@ -115,17 +130,17 @@ async def test_the_targets_key_tells_the_strictest_answer_and_falls_back_to_the_
 ) -> None:
     fold = await _begin(writer)
     target = KEYS.target("ip", "203.0.113.7")
-    await writer.apply(fold(action("throttle", kind=ActionKind.THROTTLE, seconds=600)))
-    await writer.apply(fold(action("deny", seconds=60)))
-    await writer.apply(fold(action("challenge", kind=ActionKind.CHALLENGE, seconds=900)))
+    await writer.apply([fold(action("throttle", kind=ActionKind.THROTTLE, seconds=600))])
+    await writer.apply([fold(action("deny", seconds=60))])
+    await writer.apply([fold(action("challenge", kind=ActionKind.CHALLENGE, seconds=900))])
     assert json.loads(await client.get(target))["uid"] == "deny"
-    await writer.apply(fold(expired(action("deny"))))
+    await writer.apply([fold(expired(action("deny")))])
     assert json.loads(await client.get(target))["uid"] == "challenge"
 
 
 async def test_without_a_snapshot_nothing_is_written(client: Redis, writer: Writer) -> None:
     fold = Folding()
-    assert (await writer.apply(fold(action("a")))).what is What.ABSENT
+    assert (await writer.apply([fold(action("a"))]))[0].what is What.ABSENT
     assert await client.dbsize() == 0
 
 
@@ -148,7 +163,7 @@ async def test_a_snapshot_is_put_in_place_whole_and_only_by_one(client: Redis, w
 async def test_a_snapshot_that_went_astray_is_put_right_by_deltas(client: Redis, writer: Writer) -> None:
     fold = await _begin(writer)
     for n in range(5):
-        await writer.apply(fold(action(f"a{n}", f"198.51.100.{n}")))
+        await writer.apply([fold(action(f"a{n}", f"198.51.100.{n}"))])
     await client.hdel(KEYS.enforcement, "a1")
     await client.hset(KEYS.enforcement, "stray", action("stray").model_dump_json())
     assert await writer.reconcile(fold.ledger) == 2
@@ -162,8 +177,8 @@ async def test_one_that_lags_cannot_undo_what_another_did(writer: Writer) -> Non
     lagging = Folding()
     for fold in (ahead, lagging):
         first = fold(action("a"))
-    await writer.apply(first)
-    await writer.apply(ahead(action("b", "203.0.113.8")))
+    await writer.apply([first])
+    await writer.apply([ahead(action("b", "203.0.113.8"))])
     assert await writer.reconcile(lagging.ledger) == 1
     seen = await writer.seen()
     assert seen is not None

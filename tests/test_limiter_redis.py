@@ -410,7 +410,7 @@ async def test_the_users_that_ship_suffice_and_reach_nothing_else(
                 await eventually(lambda: len(service.overrides) == 1)
                 lift = ledger.fold(record.uid, lifted(record, now_ms(), "auto", "x"), 0, 1).change
                 assert lift is not None
-                assert (await writer.apply(lift)).what is What.DONE
+                assert (await writer.apply([lift]))[0].what is What.DONE
                 await eventually(lambda: len(service.overrides) == 0)
                 await eventually(lambda: client.hexists(KEYS.nodes, "n1"))
         async with started(f"redis://limiter:wrong@127.0.0.1:{port}/0") as service:

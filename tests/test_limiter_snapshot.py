@@ -51,7 +51,7 @@ class Truth:
         self.version = written.version
 
     async def write(self, record: Action) -> None:
-        written = await self.writer.apply(self.fold(record))  # type: ignore[arg-type]
+        [written] = await self.writer.apply([self.fold(record)])  # type: ignore[arg-type]
         assert written.what is What.DONE
         self.version = written.version
 

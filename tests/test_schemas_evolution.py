@@ -37,8 +37,8 @@ ALERT_1 = (
     "live_clients summary evidence contributions behaviour ids avoid"
 )
 ACTION_1 = (
-    "v uid version kind status target route tier exempt limit factor rate level reason rule model evidence alert_uid "
-    "owner step created_ms expires_ms crossed_ms ended_ms ended_by ended_reason"
+    "v uid version kind status target route tier exempt limit factor rate level reason guard play page "
+    "rule model evidence alert_uid owner step created_ms expires_ms crossed_ms ended_ms ended_by ended_reason"
 )
 
 

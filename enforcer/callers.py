@@ -31,12 +31,14 @@ class Scope(StrEnum):
     BROWNOUT_READ = "brownout:read"
     LABELS_READ = "labels:read"
     POLICIES_READ = "policies:read"
+    AUTOMATION_READ = "automation:read"
     ACTIONS_JUDGE = "actions:judge"
     LABELS_WRITE = "labels:write"
     ACTIONS_WRITE = "actions:write"
     LISTS_WRITE = "lists:write"
     BROWNOUT_WRITE = "brownout:write"
     POLICIES_WRITE = "policies:write"
+    AUTOMATION_WRITE = "automation:write"
     AUDIT_READ = "audit:read"
     ACCESS_WRITE = "access:write"
 
@@ -45,12 +47,21 @@ _ADDS: Final = {
     Role.VIEWER: frozenset(scope for scope in Scope if scope.endswith(":read") and scope is not Scope.AUDIT_READ),
     Role.ANALYST: frozenset({Scope.ACTIONS_JUDGE, Scope.LABELS_WRITE}),
     Role.OPERATOR: frozenset(
-        {Scope.ACTIONS_WRITE, Scope.LISTS_WRITE, Scope.BROWNOUT_WRITE, Scope.POLICIES_WRITE, Scope.AUDIT_READ}
+        {
+            Scope.ACTIONS_WRITE,
+            Scope.LISTS_WRITE,
+            Scope.BROWNOUT_WRITE,
+            Scope.POLICIES_WRITE,
+            Scope.AUTOMATION_WRITE,
+            Scope.AUDIT_READ,
+        }
     ),
     Role.ADMIN: frozenset({Scope.ACCESS_WRITE}),
 }
 # What concerns every tenant is no tenant's to see or change.
-_OF_ALL: Final = frozenset({Scope.BROWNOUT_WRITE, Scope.POLICIES_WRITE, Scope.AUDIT_READ, Scope.ACCESS_WRITE})
+_OF_ALL: Final = frozenset(
+    {Scope.BROWNOUT_WRITE, Scope.POLICIES_WRITE, Scope.AUTOMATION_WRITE, Scope.AUDIT_READ, Scope.ACCESS_WRITE}
+)
 
 
 @dataclass(frozen=True, slots=True)

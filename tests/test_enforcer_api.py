@@ -145,8 +145,8 @@ def test_a_tenants_caller_finds_only_what_is_its_own(parts: Parts) -> None:
     body = {"kind": "ip", "value": "203.0.113.9", "seconds": 60, "reason": "x"}
     problem(who.post(f"{BASE}/denials", json=body), 403, "other_tenant", "target")
     problem(who.delete(f"{BASE}/denials?target=tenant:other"), 403, "other_tenant", "target")
-    for path in ("audit", "keys", "brownout"):
-        assert who.request("PUT" if path == "brownout" else "GET", f"{BASE}/{path}").status_code == 403
+    for method, path in (("GET", "audit"), ("GET", "keys"), ("PUT", "brownout"), ("POST", "automation/stop")):
+        assert who.request(method, f"{BASE}/{path}").status_code == 403
     assert who.post(f"{BASE}/labels", json={"subject": "action:hers", "label": "right"}).status_code == 201
 
 

@@ -114,7 +114,21 @@ def test_what_cannot_be_is_refused_and_changes_nothing(world: ApiWorld) -> None:
         for path in ("/denials", "/throttles", "/allows"):
             assert bob.delete(path, params={"target": "ip:203.0.113.99"}).json()["code"] == "not_found"
         assert bob.delete("/brownout").json()["code"] == "not_found"
+        assert bob.post("/automation/resume").json()["code"] == "not_found"
         assert only(bob.get("/brownout")) == {"level": 0, "action": None}
+
+
+def test_automation_is_stopped_and_let_go_on(world: ApiWorld) -> None:
+    with world.client(world.key(Role.OPERATOR)) as bob, world.client(world.key(Role.ANALYST)) as ann:
+        by_hand = only(bob.post("/denials", json={"kind": "ip", "value": "203.0.113.60", "seconds": 60, "reason": "x"}))
+        body = {"seconds": 600, "reason": "it denies partners"}
+        assert ann.post("/automation/stop", json=body).status_code == 403
+        assert only(bob.post("/automation/stop", json=body))["actions"][0]["kind"] == "hold"
+        assert by_hand["actions"][0]["uid"] in world.snapshot()
+        told = only(ann.get("/automation"))
+        assert (told["stopped"], [hold["reason"] for hold in told["holds"]]) == (True, ["it denies partners"])
+        only(bob.post("/automation/resume?reason=mended"))
+        assert only(ann.get("/automation")) == {"stopped": False, "holds": []}
 
 
 @contextmanager

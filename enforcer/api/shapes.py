@@ -144,6 +144,13 @@ class Brownout(BaseModel):
     action: Action | None
 
 
+class Automation(BaseModel):
+    """Whether automation is stopped, and by what."""
+
+    stopped: bool
+    holds: list[Action]
+
+
 class Labelled(Shape):
     """What somebody says of something."""
 

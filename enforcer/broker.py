@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 
+from enforcer.leadership import Leadership
 from enforcer.projector import backoff_s
 from schemas.settings import Settings
 
@@ -21,16 +22,19 @@ log = structlog.get_logger("enforcer.broker")
 
 
 class Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped here
-    """Tells when partitions were assigned."""
+    """Tells when partitions were assigned, and what that makes of who leads."""
 
-    def __init__(self, told: Callable[[], None]) -> None:
+    def __init__(self, told: Callable[[], None], leadership: Leadership) -> None:
         self._told = told
+        self._leadership = leadership
 
-    def on_partitions_revoked(self, revoked: object) -> None:
+    def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - the driver's interface
         """Nothing is held back for a partition: what is not committed is answered by the next owner."""
+        self._leadership.revoked()
 
-    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002 - the driver's interface
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Says so."""
+        self._leadership.assigned(place.partition for place in assigned)
         self._told()
 
 
@@ -83,11 +87,14 @@ async def retried(ask: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(backoff_s(failures))
 
 
-async def committed(alerts: Any) -> None:
-    """Commit what was read; where that fails it is read again."""
+async def committed(alerts: Any) -> bool:
+    """Commit what was read; where that fails it is read again. True: the broker took it, from a member of the group."""
     try:
         await alerts.commit()
     except CommitFailedError:
         log.warning("commit_lost", reason="partitions went to another enforcer, which answers these alerts again")
     except KafkaError as error:
         log.warning("broker_away", error=repr(error))
+    else:
+        return True
+    return False

@@ -25,6 +25,7 @@ from schemas.targets import target as target_of
 ALLOW_SECONDS_MAX: Final = 10 * 365 * 86_400
 REASON_CHARS_MAX: Final = 500
 EVERYONE: Final = Scope()
+NOTHING_DONE: Final = Result((), 0, 0, {}, ())
 _ONCE: Final = uuid.UUID("5f1e8f0c-0d0b-4c5e-9c35-6c0f6f6e6365")
 _RESTRICTS: Final = tuple(sorted(guardrails.RESTRICTIVE))
 
@@ -174,7 +175,7 @@ def stop(settings: Settings, seconds: int, reason: str, by: By) -> Result:
     """
     everything = Target(kind=TargetKind.GLOBAL, value="*")
     with session(settings) as opened:
-        auto = tuple(a for a in opened.in_force(*_RESTRICTS) if a.owner == AUTO)
+        auto = tuple(a for a in opened.in_force(*_RESTRICTS, ActionKind.BROWNOUT) if a.owner == AUTO)
         hold = _action(settings, ActionKind.HOLD, everything, seconds, reason, by)
         return opened.carry_out([hold, *_lifts(opened.in_force(ActionKind.HOLD), by, "stopped anew")], also_gone=auto)
 
@@ -192,16 +193,31 @@ def holds(settings: Settings) -> list[Action]:
 
 
 def brownout_set(
-    settings: Settings, level: int, seconds: int, reason: str, by: By, *, scope: Scope = EVERYONE
-) -> Result:
-    """Shed load at `level` 1..4 for `seconds`, in place of any level before of the same scope."""
+    settings: Settings, level: int, seconds: int, reason: str, by: By,
+    *, scope: Scope = EVERYONE, rule: str | None = None,
+) -> Result:  # fmt: skip
+    """Shed load at `level` 1..4 for `seconds`, in place of any level before of the same scope; or of the same `rule`.
+
+    A rule is what calls for it again and again: while most of what it called for is left, nothing is written.
+    """
     if not 1 <= level <= 4:
         raise CommandError("bad_value", "level", f"{level} is no level", "1 to 4; `brownout clear` ends it")
     target = Target(kind=TargetKind.GLOBAL, value="*")
-    action = _action(settings, ActionKind.BROWNOUT, target, seconds, reason, by, scope, level=level)
+    action = _action(settings, ActionKind.BROWNOUT, target, seconds, reason, by, scope, level=level, rule=rule)
     with session(settings) as opened:
         before = [a for a in opened.in_force(ActionKind.BROWNOUT) if (a.route, a.tier) == (action.route, action.tier)]
+        if rule is not None:
+            before = [a for a in before if a.rule == rule]
+            if any(a.level == level and a.expires_ms - now_ms() > seconds * 500 for a in before):
+                return NOTHING_DONE
         return opened.carry_out([action, *_lifts(before, by, f"level {level} in its place")])
+
+
+def brownout_resolve(settings: Settings, rule: str, by: By, reason: str) -> Result:
+    """End what `rule` called for; it may be over already."""
+    with session(settings) as opened:
+        found = [a for a in opened.in_force(ActionKind.BROWNOUT) if a.rule == rule]
+        return opened.carry_out(_lifts(found, by, reason)) if found else NOTHING_DONE
 
 
 def brownout_clear(settings: Settings, by: By, reason: str = "") -> Result:
@@ -212,9 +228,15 @@ def brownout_clear(settings: Settings, by: By, reason: str = "") -> Result:
 
 def brownout_status(settings: Settings) -> Action | None:
     """The brownout in force, the highest level where there are several; or None."""
+    return brownout_look(settings)[0]
+
+
+def brownout_look(settings: Settings) -> tuple[Action | None, dict[str, Any] | None]:
+    """The brownout in force, and the site's health as the leading enforcer sees it, where it does."""
     with session(settings) as opened:
         found = _newest_first(opened.in_force(ActionKind.BROWNOUT))
-        return max(found, key=lambda action: action.level or 0, default=None)
+        highest = max(found, key=lambda action: (action.level or 0, action.factor or 1.0), default=None)
+        return highest, opened.health()
 
 
 def _end(

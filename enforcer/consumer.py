@@ -14,16 +14,18 @@ import structlog
 from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 
-from enforcer import broker, http, metrics, records
+from enforcer import broker, brownout_file, http, metrics, records
 from enforcer.acknowledgements import Watch
 from enforcer.bouncers.keys import Keys
 from enforcer.bouncers.lapi import Lapi
+from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
 from enforcer.plan import PlanConfig, Planner
 from enforcer.playbook import Playbook
 from enforcer.playbook_watch import PlaybookWatch
 from enforcer.projector import Projector, Record
 from enforcer.publisher import Publisher
+from enforcer.shedder import Shedder, opened, teller
 from enforcer.writer import Writer
 from schemas import topics
 from schemas.dead_letter import Origin
@@ -97,6 +99,8 @@ class _Shell:
         self._progress = asyncio.Condition()
         self._stopping = False
         self._projector: Projector | None = None
+        self._rules = brownout_file.rules_of(settings)
+        self._leadership = Leadership(time.monotonic)
         self._behind = True  # whether `actions` must be read to its end before the next alert is judged
 
     def why_not_ready(self) -> str:
@@ -139,6 +143,7 @@ class _Shell:
                 group.create_task(projector.write())
                 group.create_task(self._tick(projector, publisher))
                 group.create_task(self._watch_acks())
+                group.create_task(self._shed(projector, publisher))
                 group.create_task(self._answer(alerts, follower, partitions, projector, publisher))
                 if self._settings.playbooks is not None:
                     watch = PlaybookWatch(self._settings.playbooks, self._config.ladder, self._use)
@@ -194,13 +199,16 @@ class _Shell:
             await publisher.actions(answers)
 
     async def _tick(self, projector: Projector, publisher: Publisher) -> None:
-        """End what has run out, forget what is long gone, see that the snapshot is ours; forever."""
+        """End what has run out, forget what is long gone (the leader does), see that the snapshot is ours; forever."""
         await projector.begun.wait()
         await publisher.actions(self._planner.lifts(clock_ms()))
         verified = 0.0
         while not self._stopping:
-            await publisher.actions(projector.ledger.due(clock_ms()))
-            await publisher.forget(projector.ledger.forgotten(clock_ms()))
+            leads = self._leadership.held
+            metrics.LEADS.set(leads)
+            if leads:
+                await publisher.actions(projector.ledger.due(clock_ms()))
+                await publisher.forget(projector.ledger.forgotten(clock_ms()))
             if time.monotonic() - verified >= VERIFY_S:
                 verified = time.monotonic()
                 try:
@@ -209,6 +217,22 @@ class _Shell:
                     metrics.REDIS_ERRORS.inc()
                     _log.debug("redis_away", error=str(error))
             await asyncio.sleep(TICK_S)
+
+    async def _shed(self, projector: Projector, publisher: Publisher) -> None:
+        """Begin and end brownouts, forever, where nobody turned that off."""
+        if self._rules is None:
+            return
+        await projector.begun.wait()
+        shedder = Shedder(
+            self._rules, projector.ledger, self._leadership,
+            tail=lambda: opened(self._settings), publish=publisher.actions,
+            tell=teller(self._redis, self._settings.keys), clock_ms=clock_ms, acts=not self._settings.dry_run,
+        )  # fmt: skip
+        try:
+            while not self._stopping:
+                await shedder.turn()
+        finally:
+            await shedder.close()
 
     async def _watch_acks(self) -> None:
         """See who acknowledged: at once while something is waited for, else now and then for the count of nodes."""
@@ -228,7 +252,9 @@ class _Shell:
     ) -> None:
         """Answer alerts, forever. An offset is committed once the broker has what its alerts led to."""
         await projector.begun.wait()
-        alerts.subscribe([self._settings.topic(topics.ALERTS)], listener=broker.Rebalanced(self._rebalanced))
+        alerts.subscribe(
+            [self._settings.topic(topics.ALERTS)], listener=broker.Rebalanced(self._rebalanced, self._leadership)
+        )
         await projector.ready.wait()
         self._waiting_for = "its share of alerts"
         while not self._stopping:
@@ -244,8 +270,10 @@ class _Shell:
             for tp, messages in batches.items():
                 for message in messages:
                     await self._judge(publisher, tp, message)
-            if batches:
-                await broker.committed(alerts)
+            if batches or self._leadership.due:
+                asked_s = time.monotonic()
+                if await broker.committed(alerts):
+                    self._leadership.proven(asked_s)
 
     async def _judge(self, publisher: Publisher, tp: TopicPartition, message: Any) -> None:
         try:

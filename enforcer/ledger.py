@@ -100,6 +100,14 @@ class Ledger:
         partition = records.partition(target, self._partitions)
         return partition, self.offsets.get(partition, -1)
 
+    def on(self, target: Target) -> list[Action]:
+        """Actions in force on exactly `target`."""
+        return [self._active[uid] for uid in sorted(self._by_target.get(target.key, ()))]
+
+    def get(self, uid: str) -> Action | None:
+        """What is known of an action, as long as it is not forgotten."""
+        return self._records.get(uid)
+
     def stands_on(self, target: Target) -> Action | None:
         """What a third party finds under the target's key: the strictest, then what spares nobody and lasts."""
         uids = self._by_target.get(target.key, set())

@@ -19,6 +19,8 @@
 | floodwarden_enforcer_store_errors_total | | attempts of the store's writer that failed and are tried again |
 | floodwarden_enforcer_not_stored_total | | words that no database has room for |
 | floodwarden_enforcer_unacknowledged_total | | actions some live node had not acknowledged in time |
+| floodwarden_enforcer_leads | | 1 where this enforcer does what only one does |
+| floodwarden_enforcer_brownout_level | | level the leader wants, in quarters; in force unless it only observes |
 | floodwarden_enforcer_bouncer_pulls_total | bouncer | deltas of decisions that a bouncer fetched |
 | floodwarden_enforcer_bouncer_items_total | bouncer, name | requests or packets a bouncer reports: processed, dropped |
 | floodwarden_enforcer_bouncer_decisions | bouncer | decisions a bouncer reports to hold |
@@ -52,6 +54,8 @@ STORED: Final = Counter(_P + "stored", "Words written to the store")
 STORE_ERRORS: Final = Counter(_P + "store_errors", "Attempts of the store's writer tried again")
 NOT_STORED: Final = Counter(_P + "not_stored", "Words that no database has room for")
 UNACKNOWLEDGED: Final = Counter(_P + "unacknowledged", "Actions not acknowledged by every live node in time")
+LEADS: Final = Gauge(_P + "leads", "Whether it does what only one does")
+BROWNOUT: Final = Gauge(_P + "brownout_level", "Level the leader wants")
 BOUNCER_PULLS: Final = Counter(_P + "bouncer_pulls", "Deltas of decisions that a bouncer fetched", ["bouncer"])
 BOUNCER_ITEMS: Final = Counter(_P + "bouncer_items", "Requests or packets a bouncer reports", ["bouncer", "name"])
 BOUNCER_STANDING: Final = Gauge(_P + "bouncer_decisions", "Decisions a bouncer reports to hold", ["bouncer"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,11 @@ class Session:
             if uid not in _META and (not words or any(word in text for word in words)):
                 found[uid] = records.action(text.encode())
         return [a for a in found.values() if a.expires_ms > now_ms() and (not kinds or a.kind in kinds)]
+
+    def health(self) -> dict[str, Any] | None:
+        """What the leading enforcer last said of the site, None where it was silent for seconds."""
+        text = self._redis.get(self._keys.health)
+        return json.loads(text) if text else None
 
     def need_enforcer(self) -> None:
         """Raises `CommandError` where no enforcer ever was: nobody would carry a command out."""

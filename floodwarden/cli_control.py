@@ -8,20 +8,16 @@ from typing import Annotated, Final
 
 import typer
 
+from floodwarden import cli_brownout
 from floodwarden.cli_output import Json, console, listing, safe, write_json
 from floodwarden.cli_restrict import deny, throttle
 from floodwarden.cli_told import (
     By,
     For,
     Kind,
-    OfTier,
     Reason,
-    Route,
     Value,
-    left,
     list_actions,
-    plain,
-    scope_of,
     seconds_of,
     tell,
     who,
@@ -33,7 +29,6 @@ _EPISODE_S: Final = 1.0
 
 
 allow = typer.Typer(no_args_is_help=True, help="Protect clients from every action; what restricts them is lifted.")
-brownout = typer.Typer(no_args_is_help=True, help="Shed load: every limit reduced, critical routes spared.")
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +36,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(deny, name="deny", rich_help_panel=CONTROL)
     app.add_typer(throttle, name="throttle", rich_help_panel=CONTROL)
     app.add_typer(allow, name="allow", rich_help_panel=CONTROL)
-    app.add_typer(brownout, name="brownout", rich_help_panel=CONTROL)
+    cli_brownout.register(app, CONTROL)
     app.command("stop", rich_help_panel=CONTROL)(stop)
     app.command("resume", rich_help_panel=CONTROL)(resume)
     app.command("undo", rich_help_panel=CONTROL)(undo)
@@ -82,46 +77,6 @@ def allow_list(*, as_json: Json = False) -> None:
     list_actions(command.allow_list(settings), as_json=as_json)
     if settings.allowlist and not as_json:
         console().print(f"always, by FLOODWARDEN_ALLOWLIST: {safe(settings.allowlist)}")
-
-
-@brownout.command("status")
-def brownout_status(*, as_json: Json = False) -> None:
-    """The level in force."""
-    from enforcer import command
-
-    action = command.brownout_status(settings_of.load())
-    if as_json:
-        write_json({"level": action.level if action else 0, "action": plain(action) if action else None})
-    elif action is None:
-        console().print("level 0: limits as the policy says")
-    else:
-        console().print(f"level {action.level}, {left(action)} left: {safe(action.reason)} ({safe(action.owner)})")
-
-
-@brownout.command("set")
-def brownout_set(
-    level: Annotated[int, typer.Argument(min=1, max=4, help="1 (a little less) to 4 (almost nothing)")],
-    *,
-    duration: For = "10m",
-    route: Route = None,
-    tier: OfTier = None,
-    reason: Reason = "by command",
-    by: By = "",
-    as_json: Json = False,
-) -> None:
-    """Reduce every limit to what the policy says for this level; it ends by itself."""
-    from enforcer import command
-
-    scope, seconds = scope_of(route, tier), seconds_of(duration)
-    tell(command.brownout_set(settings_of.load(), level, seconds, reason, who(by), scope=scope), as_json=as_json)
-
-
-@brownout.command("clear")
-def brownout_clear(*, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
-    """Limits as the policy says again."""
-    from enforcer import command
-
-    tell(command.brownout_clear(settings_of.load(), who(by), reason), as_json=as_json)
 
 
 def stop(*, duration: For = "1d", reason: Reason = "by command", by: By = "", as_json: Json = False) -> None:

@@ -24,7 +24,11 @@ STATUSES: Final = {"allow": 200, "limit": 429, "deny": 403, "challenge": 403}
 
 def status(answer: Answer) -> int:
     """The HTTP status a refused client sees; 200 stands for "go on"."""
-    return STATUSES[answer.verdict]
+    return 503 if _turned_away(answer) else STATUSES[answer.verdict]
+
+
+def _turned_away(answer: Answer) -> bool:
+    return answer.verdict == "deny" and answer.reason is Reason.BROWNOUT
 
 
 def headers(answer: Answer) -> list[tuple[str, str]]:
@@ -99,6 +103,8 @@ def bad_request(error: BadMessageError, status_code: int = 400, **more: Any) -> 
 def _detail(answer: Answer) -> str:
     wait = "" if answer.retry_after_ms is None else f" Try again in {max(1, _seconds(answer.retry_after_ms))} s."
     match answer.verdict:
+        case "deny" if _turned_away(answer):
+            return "There is too little capacity for all requests of this kind now." + wait
         case "deny":
             return "Requests of this client are refused for the time being." + wait
         case "challenge":

@@ -16,7 +16,7 @@ from limiter.facts import header_of
 from limiter.limit_file import LimitAt
 from limiter.lists import Entry, Lists
 from limiter.matcher import Matcher
-from limiter.policy import PPM, Limit, Scope, State
+from limiter.policy import PPM, Class, Limit, Scope, State
 from limiter.policy_file import Reading
 from limiter.reading import At
 
@@ -51,6 +51,7 @@ def warnings(found: Reading, now_ms: int) -> list[Warned]:
         _of_default(found),
         _of_keys(found),
         _of_routes(found),
+        _of_brownout(found),
         _unlimited(found),
     ):
         for warned in each:
@@ -219,6 +220,33 @@ def _of_routes(found: Reading) -> Iterator[Warned]:
         if scope.route not in counted:
             reason = f"never applies: requests of {scope.route} are counted under {min(counted)}"
             yield _warned(each.at, reason, "write the two alike; a parameter is a whole segment: /{id}/")
+
+
+def _of_brownout(found: Reading) -> Iterator[Warned]:
+    """Classes that no level sheds, or that one before them takes all of; levels that let in more than the one below."""
+    if "brownout" not in found.once:
+        return
+    fields = found.once["brownout"].fields()
+    places = {at.fields()["name"].text(): at for at in fields["classes"].items()} if "classes" in fields else {}
+    brownout = found.policy.brownout
+    told: list[Class] = []
+    for each in brownout.classes:
+        at = places[each.name]
+        if all(brownout.admit_ppm(level, each.name) == PPM for level in range(1, len(brownout.levels) + 1)):
+            yield _warned(at, "is shed at no level", "name it in `admit` of a level; or to be spared it stands first")
+        for before in told:
+            if before.when == ALWAYS and before.scopes in ((), each.scopes) and before.known in (None, each.known):
+                yield _warned(at, f"is nobody: {before.name!r} stands before it and fits all of it", "put it first")
+                break
+        told.append(each)
+    levels = list(fields["levels"].fields().values())
+    for number in range(2, len(brownout.levels) + 1):
+        for each in brownout.classes:
+            below, here = (brownout.admit_ppm(level, each.name) for level in (number - 1, number))
+            if here > below:
+                reason = f"lets in more of {each.name!r} than the level below"
+                yield _warned(levels[number - 1], reason, f"at most {below / PPM:g}; left out it is 1")
+                break
 
 
 def _unlimited(found: Reading) -> Iterator[Warned]:

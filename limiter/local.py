@@ -17,7 +17,7 @@ from limiter.matcher import Applied
 from limiter.memo import Memo
 from limiter.overrides import Overrides
 from limiter.placing import Placing
-from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused
+from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused, turned_away
 
 PLANS_MAX: Final = 20_000
 CHARS_MAX: Final = 512  # of a request that gets a plan: what is remembered of clients has a bound
@@ -84,11 +84,8 @@ class Local:
 
     def _judged(self, request: Request | None, placed: Placed, now_ms: int) -> Answer | Placed:
         """The whole way; where leases suffice the plan of `request` says so, unless it is None."""
-        if placed.listed is not None:
-            allowed, rule = placed.listed
-            return by_list(placed, rule, allowed=allowed)
-        if placed.ruling.refusal is not None:
-            return refused(placed, placed.ruling.refusal, now_ms)
+        if (settled := _settled(placed, now_ms)) is not None:
+            return settled
         if not placed.applied and not placed.shadowed:
             return combined(placed, (), (), _MEMORY)
         now_us = now_ms * 1000
@@ -130,6 +127,16 @@ class Local:
             "allow", plan.route, plan.tier, plan.cost, _MEMORY, None, None, shown.name, shown.burst, shown.window_ms,
             least, -(-reset_us // 1000) if reset_us > 0 else 0, given=plan.given,
         )  # fmt: skip
+
+
+def _settled(placed: Placed, now_ms: int) -> Answer | None:
+    """The answer where no limit is asked: by the policy's lists, an action in force, a brownout."""
+    if placed.listed is not None:
+        allowed, rule = placed.listed
+        return by_list(placed, rule, allowed=allowed)
+    if placed.ruling.refusal is not None:
+        return refused(placed, placed.ruling.refusal, now_ms)
+    return turned_away(placed, placed.shed, now_ms) if placed.shed is not None else None
 
 
 def _chars(request: Request) -> int:

@@ -72,6 +72,7 @@ class Matcher:
             scopes[limit.scope] = None
             methods |= limit.scope.methods
             headers.update(limit.per.split("+"), limit.when.names)
+        headers.update(name for each in policy.brownout.classes for name in each.when.names)
         self._routes = Routes((*policy.routes, *scopes, *policy.brownout.scopes), breathe)
         self._methods = frozenset(methods)
         self._limits, self._default = Index(policy.limits, breathe), Index(policy.default, breathe)

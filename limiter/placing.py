@@ -7,12 +7,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from limiter.conditions import FOREVER_MS
-from limiter.matcher import Matcher
+from limiter.facts import Facts, network_of
+from limiter.matcher import Matcher, in_canary
 from limiter.overrides import Overrides
-from limiter.policy import PPM
+from limiter.policy import PPM, Brownout
 from limiter.ruling import NOTHING, Ruling
 from limiter.throttles import throttled
-from limiter.verdict import Placed, Reason, Request
+from limiter.verdict import TURN_MS, Placed, Reason, Request
 
 LEVEL_MS: Final = 20  # when a brownout's level ends is not in a ruling: it is asked for again so often
 
@@ -35,10 +36,11 @@ class Placing:
         if listed is not None:
             return Placed(route, tier, NOTHING, [], None, (), listed)
         ruling = self._overrides.judge(identity, route, now_ms, tier, request.attributes)
-        factor_ppm, reduced = PPM, None
+        factor_ppm, reduced, shed = PPM, None, None
         if ruling.level:
-            factor_ppm = policy.brownout.factor_ppm(ruling.level, tier, method, route)
+            factor_ppm = policy.brownout.factor_ppm(ruling.level, tier, method, route, ruling.part_ppm)
             reduced = Reason.BROWNOUT if factor_ppm != PPM else None
+            shed = _shed(policy.brownout, ruling, method, route, Facts(identity, tier, request.attributes, now_ms))
         whole_ppm = PPM if ruling.throttles else factor_ppm
         matched = matcher.limits(method, route, tier, identity, whole_ppm, request.cost, request.attributes, now_ms)
         applied, shadowed = matched.applied, matched.shadowed
@@ -48,7 +50,22 @@ class Placing:
         if request.peek:
             applied, shadowed = [replace(one, look=True) for one in applied], []
         until_ms = min(matched.until_ms, _until_ms(ruling, now_ms))
-        return Placed(route, tier, ruling, applied, reduced, shadowed, until_ms=until_ms)
+        return Placed(route, tier, ruling, applied, reduced, shadowed, until_ms=until_ms, shed=shed)
+
+
+def _shed(brownout: Brownout, ruling: Ruling, method: str, route: str, facts: Facts) -> str | None:
+    """The class of a request that is turned away, None for one that is let in.
+
+    A client is in or out for a whole turn, so that who is in gets all that a page needs; as the share grows, whoever is
+    in stays in. Then it is others' turn.
+    """
+    name = brownout.class_of(method, route, facts)
+    admit_ppm = brownout.admit_ppm(ruling.level, name, ruling.part_ppm)
+    if name is None or admit_ppm >= PPM:
+        return None
+    who = facts.identity
+    client = who.key_id or who.user or (network_of(who.ip) if who.ip else who.tenant or "")
+    return None if in_canary(f"brownout {facts.now_ms // TURN_MS}", client, admit_ppm) else name
 
 
 def _until_ms(ruling: Ruling, now_ms: int) -> int:

@@ -7,6 +7,7 @@ policy_file.py reads it. Every limit that fits a request applies to it, and the 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 from limiter.algorithms.shape import SECOND_US, Shape
 from limiter.algorithms.token_bucket import Bucket
 from limiter.conditions import ALWAYS, When
+from limiter.facts import Facts
 from limiter.lists import Entry
 
 PPM: Final = 1_000_000  # factors are whole millionths, so that limits stay integers
@@ -98,34 +100,100 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One brownout level: the factor for everybody, and lower or higher ones for tiers and routes (routes win)."""
+    """One brownout level: the factor for everybody, and lower or higher ones for tiers and routes (routes win).
 
-    factor_ppm: int
+    `admit` is, by class, the share of clients whose requests are let in at all; of other classes everybody is.
+    """
+
+    factor_ppm: int = PPM
     tiers: tuple[tuple[str, int], ...] = ()
     routes: tuple[tuple[Scope, int], ...] = ()
+    admit: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """Requests that a brownout sheds alike: on one of `scopes` (none: on any), `when` it holds.
+
+    `known` asks for a client with a key, a user or a tenant, or for one without; None for either.
+    """
+
+    name: str
+    known: bool | None = None
+    scopes: tuple[Scope, ...] = ()
+    when: When = ALWAYS
+
+    def holds(self, method: str, route: str, facts: Facts) -> bool:
+        """Whether a request is of this class."""
+        who = facts.identity
+        if self.known is not None and self.known is not bool(who.key_id or who.user or who.tenant):
+            return False
+        if self.scopes and not any(scope.covers(method, route) for scope in self.scopes):
+            return False
+        return self.when is ALWAYS or self.when.holds(facts)
 
 
 @dataclass(frozen=True, slots=True)
 class Brownout:
-    """Levels 1..4; `critical` requests keep their limits at every level."""
+    """Levels 1..4; `critical` requests keep their limits, and are let in, at every level.
+
+    Of `classes` the first that a request fits is its own. A level in force by a part lies so far between the one below
+    it and itself.
+    """
 
     levels: tuple[Level, ...] = ()
     critical: tuple[Scope, ...] = ()
+    classes: tuple[Class, ...] = ()
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """All that it names."""
-        return (*self.critical, *(scope for level in self.levels for scope, _ in level.routes))
+        routes = (scope for level in self.levels for scope, _ in level.routes)
+        return (*self.critical, *routes, *(scope for each in self.classes for scope in each.scopes))
 
-    def factor_ppm(self, level: int, tier: str, method: str, route: str) -> int:
+    def spares(self, method: str, route: str) -> bool:
+        """Whether a request is critical."""
+        return any(scope.covers(method, route) for scope in self.critical)
+
+    def factor_ppm(self, level: int, tier: str, method: str, route: str, part_ppm: int = PPM) -> int:
         """What is left of a limit at `level`, in millionths; a level beyond the table is the last one."""
-        if level <= 0 or not self.levels or any(scope.covers(method, route) for scope in self.critical):
+        if level <= 0 or not self.levels or self.spares(method, route):
             return PPM
-        chosen = self.levels[min(level, len(self.levels)) - 1]
+        return between(lambda at: self._factor_ppm(at, tier, method, route), level, part_ppm)
+
+    def class_of(self, method: str, route: str, facts: Facts) -> str | None:
+        """The class of a request; None for one of no class, and for what is critical."""
+        if not self.classes or self.spares(method, route):
+            return None
+        return next((each.name for each in self.classes if each.holds(method, route, facts)), None)
+
+    def admit_ppm(self, level: int, name: str | None, part_ppm: int = PPM) -> int:
+        """The share of clients of a class that is let in at `level`, in millionths."""
+        if level <= 0 or not self.levels or name is None:
+            return PPM
+        return between(lambda at: dict(self._level(at).admit).get(name, PPM), level, part_ppm)
+
+    def _factor_ppm(self, level: int, tier: str, method: str, route: str) -> int:
+        chosen = self._level(level)
         for scope, factor in chosen.routes:
             if scope.covers(method, route):
                 return factor
         return dict(chosen.tiers).get(tier, chosen.factor_ppm)
+
+    def _level(self, level: int) -> Level:
+        return self.levels[min(level, len(self.levels)) - 1] if level > 0 else _AS_EVER
+
+
+_AS_EVER: Final = Level()
+
+
+def between(value: Callable[[int], int], level: int, part_ppm: int) -> int:
+    """`value` of a level that is in force by `part_ppm`: the rest of the way it is that of the level below."""
+    here = value(level)
+    if part_ppm >= PPM:
+        return here
+    below = value(level - 1)
+    return max(1, below + (here - below) * part_ppm // PPM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +227,8 @@ class Policy:
         return self.tiers[self.default_tier if key_id or user else self.anonymous_tier]
 
 
-def _levels(*percent: int) -> tuple[Level, ...]:
-    return tuple(Level(p * PPM // 100) for p in percent)
+def _levels(*percent: tuple[int, int]) -> tuple[Level, ...]:
+    return tuple(Level(f * PPM // 100, admit=(("anonymous", a * PPM // 100),)) for f, a in percent)
 
 
 # What holds where no policy file is set: generous to people, tight where passwords are tried.
@@ -174,7 +242,11 @@ DEFAULT: Final = Policy(
     tiers={"default": Tier("default")},
     default_tier="default",
     anonymous_tier="default",
-    brownout=Brownout(_levels(75, 50, 25, 10)),
+    brownout=Brownout(
+        _levels((75, 100), (50, 75), (25, 40), (10, 10)),
+        critical=(Scope("*login*"), Scope("*checkout*"), Scope("*health*")),
+        classes=(Class("anonymous", known=False),),
+    ),
 )
 
 _GLOBS: Final[dict[str, re.Pattern[str]]] = {}  # one entry per glob of a policy file

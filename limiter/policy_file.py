@@ -16,11 +16,12 @@ from typing import Final, TypeVar
 
 from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.shape import Shape
+from limiter.brownout_file import brownout
 from limiter.conditions import ALWAYS, When
 from limiter.errors import PolicyError, meant, one_of, place
 from limiter.limit_file import LimitAt, limit, shape_and_lease
 from limiter.lists import Entry
-from limiter.policy import DEFAULT, PPM, Brownout, Level, Limit, Policy, Scope, Tier
+from limiter.policy import DEFAULT, PPM, Limit, Policy, Scope, Tier
 from limiter.reading import At
 from limiter.when_file import clients, entry, when
 from schemas.documents import Document, Tree, documents, files_of, let_go, read
@@ -216,7 +217,7 @@ def _policy(into: Reading, breathe: Callable[[], None]) -> Policy:
         default_tier=default,
         anonymous_tier=_tier_name(once.get("anonymous_tier"), tiers, default),
         routes=tuple(into.routes),
-        brownout=_brownout(once["brownout"], tiers) if "brownout" in once else DEFAULT.brownout,
+        brownout=brownout(once["brownout"], tiers) if "brownout" in once else DEFAULT.brownout,
         default=tuple(answering),
         allow=tuple(entry for entry, _ in into.allow),
         deny=tuple(entry for entry, _ in into.deny),
@@ -272,29 +273,3 @@ def _tier_name(at: At | None, tiers: dict[str, Tier], otherwise: str) -> str:
     if at.text() not in tiers:
         raise at.wrong(f"{at.text()[:80]!r} is no tier of this policy", one_of(at.text(), tiers))
     return at.text()
-
-
-def _brownout(at: At, tiers: dict[str, Tier]) -> Brownout:
-    fields = at.fields("critical", "levels", required={"levels": "{ 1: { factor: 0.5 } }"})
-    levels: list[Level] = []
-    for name, item in fields["levels"].fields().items():
-        if name != str(len(levels) + 1) or len(levels) == 4:
-            raise item.wrong(f"level {name!r} is out of order", "levels are 1, 2, 3, 4, in this order, without gaps")
-        parts = item.fields("factor", "tiers", "routes", required={"factor": "0.5"})
-        levels.append(
-            Level(
-                parts["factor"].factor_ppm(1),
-                _factors(parts.get("tiers"), lambda key: _tier_name(key, tiers, "")),
-                _factors(parts.get("routes"), lambda key: key.scope()),
-            )
-        )
-    critical = tuple(item.scope() for item in fields["critical"].items()) if "critical" in fields else ()
-    return Brownout(tuple(levels), critical)
-
-
-def _factors(at: At | None, read_key: Callable[[At], T]) -> tuple[tuple[T, int], ...]:
-    if at is None:
-        return ()
-    return tuple(
-        (read_key(At(at.file, at.field, name, value.line)), value.factor_ppm(1)) for name, value in at.fields().items()
-    )

@@ -38,6 +38,7 @@ class Ruling:
     refusal: Entry | None = None
     throttles: tuple[Entry, ...] = ()
     level: int = 0
+    part_ppm: int = PPM  # of the way from the level below
     allowed: Entry | None = None
 
     def throttling(self, limit: str) -> Entry | None:
@@ -55,7 +56,7 @@ def combined(matching: Sequence[Entry]) -> Ruling:
     """All of `matching` as one; an allow stands above the others."""
     refusal: Entry | None = None
     throttles: list[Entry] = []
-    level = 0
+    level, part_ppm = 0, PPM
     for entry in matching:
         match entry.kind:
             case ActionKind.ALLOW:
@@ -65,12 +66,13 @@ def combined(matching: Sequence[Entry]) -> Ruling:
             case ActionKind.THROTTLE:
                 throttles.append(entry)
             case ActionKind.BROWNOUT:
-                level = max(level, entry.level)
+                if (entry.level, entry.factor_ppm) > (level, part_ppm if level else 0):
+                    level, part_ppm = entry.level, min(entry.factor_ppm, PPM)
             case ActionKind.NOTICE | ActionKind.HOLD:
                 pass
             case _:
                 assert_never(entry.kind)
-    return Ruling(refusal, tuple(sorted(throttles, key=lambda entry: (entry.factor_ppm, entry.uid))), level)
+    return Ruling(refusal, tuple(sorted(throttles, key=lambda entry: (entry.factor_ppm, entry.uid))), level, part_ppm)
 
 
 def _severity(entry: Entry) -> tuple[bool, int, str]:

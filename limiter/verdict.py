@@ -18,6 +18,7 @@ from schemas.action import ActionKind
 from schemas.decision import Verdict
 
 ANYBODY: Final = Identity()
+TURN_MS: Final = 60_000  # a brownout lets the same clients in for so long, then others
 
 
 class Request(msgspec.Struct, frozen=True, cache_hash=True):
@@ -113,6 +114,7 @@ class Placed(msgspec.Struct, frozen=True):
     reduced: Reason | None  # why all limits are lower than the policy's, if they are; throttles tell for themselves
     shadowed: Sequence[Applied] = ()  # limits that are only asked to be told of
     listed: tuple[bool, str] | None = None  # on the policy's allow (True) or deny list, by this rule
+    shed: str | None = None  # turned away by a brownout, as one of this class
     until_ms: int = FOREVER_MS  # before then, only another policy, or what is put in force or removed, changes it
 
     @property
@@ -141,6 +143,17 @@ def refused(placed: Placed, entry: Entry, now_ms: int) -> Answer:
         retry_after_ms=entry.expires_ms - now_ms if entry.kind is ActionKind.DENY else None,
         action=entry.uid,
     )
+
+
+def turned_away(placed: Placed, name: str, now_ms: int) -> Answer:
+    """The answer of a brownout to a request of the class `name`: it may be let in when the next turn begins.
+
+    A denial and no limit: who is turned away did nothing, and it is no evidence of anything.
+    """
+    return Answer(
+        "deny", placed.route, placed.tier, placed.cost, Mode.MEMORY, f"brownout:{name}", Reason.BROWNOUT,
+        retry_after_ms=TURN_MS - now_ms % TURN_MS,
+    )  # fmt: skip
 
 
 def combined(placed: Placed, shapes: Sequence[Shape], taken: Sequence[Taken], mode: Mode) -> Answer:

@@ -7,6 +7,7 @@
     fw:{e}:target:KIND:VALUE      string  action JSON with the action's own expiry, for third parties to look up
     fw:{e}:acks                   hash    node -> "VERSION AT_MS", the version that node runs and since when
     fw:{e}:nodes                  hash    node -> last heartbeat, epoch ms
+    fw:{e}:health                 string  JSON, kept for seconds: how the site does, by the leading enforcer
     fw:l:{HASH}                   string  limiter state of one (rule, identity); HASH = 16 hex digits
 
 Everything of enforcement carries the hash tag `{e}`, so that one script may touch the feed, the snapshot and a target
@@ -63,6 +64,11 @@ class Keys:
     def nodes(self) -> str:
         """Hash: node -> last heartbeat."""
         return f"{self.prefix}{{e}}:nodes"
+
+    @property
+    def health(self) -> str:
+        """String: how the site does."""
+        return f"{self.prefix}{{e}}:health"
 
     def target(self, kind: str, value: str) -> str:
         """String: the action in force on one target."""

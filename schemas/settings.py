@@ -234,6 +234,9 @@ class Settings(BaseSettings):
         "name=sub,role=role,tenant=tenant",
         description="what a caller's token says: name, role, tenant, each `=CLAIM` or `=CLAIM.NESTED`",
     )
+    brownout: str = Field(
+        "auto", description="`auto`, `observe`, `off`, or a file of when one begins (docs/brownout.md)"
+    )
     dry_run: bool = Field(False, description="plan and explain actions, and do none")
 
     @field_validator("login_routes")

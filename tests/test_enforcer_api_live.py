@@ -115,7 +115,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(world: ApiWorld) -> None:
             assert bob.delete(path, params={"target": "ip:203.0.113.99"}).json()["code"] == "not_found"
         assert bob.delete("/brownout").json()["code"] == "not_found"
         assert bob.post("/automation/resume").json()["code"] == "not_found"
-        assert only(bob.get("/brownout")) == {"level": 0, "action": None}
+        assert {name: only(bob.get("/brownout"))[name] for name in ("level", "action")} == {"level": 0, "action": None}
 
 
 def test_automation_is_stopped_and_let_go_on(world: ApiWorld) -> None:

@@ -17,7 +17,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from enforcer import http
-from enforcer.api import automation, done, found, kept, lists, problems
+from enforcer.api import alertmanager, automation, done, found, kept, lists, problems
 from enforcer.api.bounded import Bounded
 from enforcer.api.door import Parts, verifier
 from enforcer.api.live import Live
@@ -27,7 +27,7 @@ from schemas.settings import Settings
 
 BASE: Final = "/api/v1"
 _STOP_S: Final = 10.0
-ROUTERS: Final = (found.router, done.router, lists.router, automation.router, kept.router)
+ROUTERS: Final = (found.router, done.router, lists.router, alertmanager.router, automation.router, kept.router)
 _ABOUT: Final = "What Floodwarden found and did, and the hand of people on it. docs/api.md has examples."
 _log = structlog.get_logger("enforcer.api")
 Around = Callable[[ASGIApp], AbstractAsyncContextManager[ASGIApp]]

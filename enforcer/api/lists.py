@@ -113,8 +113,8 @@ def unallow(by: Annotated[Write, _WRITE], target: Whose, reason: Why = "") -> Re
 @router.get("/brownout", response_model=Brownout)
 def brownout(parts: PartsOf, _: Annotated[Caller, may(Scope.BROWNOUT_READ)]) -> Brownout:
     """The level in force."""
-    found = command.brownout_status(parts.settings)
-    return Brownout(level=found.level or 0 if found else 0, action=found)
+    found, health = command.brownout_look(parts.settings)
+    return Brownout(level=found.level or 0 if found else 0, action=found, health=health)
 
 
 @router.put("/brownout", response_model=Done)

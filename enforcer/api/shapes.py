@@ -138,10 +138,11 @@ class Shed(Longer):
 
 
 class Brownout(BaseModel):
-    """The level in force, 0 while there is none."""
+    """The level in force, 0 while there is none, and how the site does, where an enforcer in this region leads."""
 
     level: int
     action: Action | None
+    health: dict[str, Any] | None = None
 
 
 class Automation(BaseModel):

@@ -17,7 +17,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from enforcer.consumer import FETCH_WAIT_MS
+from enforcer.broker import FETCH_WAIT_MS
 from floodwarden import embedded
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

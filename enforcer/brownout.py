@@ -1,0 +1,219 @@
+"""When a brownout begins, rises and ends by itself: hysteresis over what health says. Pure: time is handed in.
+
+A level rises whole, one at a time, and goes back in quarters. Each time the way back had to be broken off, the next
+one begins after twice as long a calm: so the changes of one brownout have a bound, however the site behaves. It ends
+by its own deadline, the way back included, and none begins for a while after one that the deadline ended.
+
+    quarters 8 |        +-----------+
+             4 |    +---+           +--+--+--+--+
+             0 |----+   rise                fall +--+--+--+---
+                enter    hold: calm    quarter by quarter
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+LEVELS: Final = 4
+QUARTERS: Final = 4  # of a level
+DOUBLINGS_MAX: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What health is held against; None: not looked at.
+
+    `errors` is the share of requests let in that failed (5xx), `latency` the mean latency over what is usual,
+    `concurrent` how many requests are in work at once, `queue` how many of those are only because all take longer.
+    """
+
+    errors: float | None = None
+    latency: float | None = None
+    concurrent: float | None = None
+    queue: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When levels change. At or above any mark of `enter` it is too much, at or below all of `leave` it is calm.
+
+    `requests_min` let in within `window_s` make health worth judging, and of `usual_s` calm seconds the usual latency
+    is made. `latency_ms_min` is slow enough to be looked at.
+    """
+
+    enter: Marks = Marks(errors=0.2, latency=3.0)
+    leave: Marks = Marks(errors=0.05, latency=1.5)
+    level_max: int = LEVELS
+    window_s: int = 5
+    requests_min: int = 50
+    latency_ms_min: int = 20
+    usual_s: int = 30
+    enter_s: int = 3
+    dwell_s: int = 10
+    calm_s: int = 30
+    quarter_s: int = 10
+    seconds_max: int = 3600
+    rest_s: int = 600
+    acts: bool = True  # False: it is told what would be done
+
+    @property
+    def changes_max(self) -> int:
+        """So often at most the level changes in one brownout."""
+        way = LEVELS + LEVELS * QUARTERS
+        return way * (2 + max(0, (self.seconds_max // self.calm_s).bit_length()))
+
+
+class Load(StrEnum):
+    """How the site does. `unknown`: too little is heard of it to say."""
+
+    OVER = "over"
+    BETWEEN = "between"
+    CALM = "calm"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The site in the last `window_s`: requests let in, and what became of them. `usual_ms` is the usual latency."""
+
+    requests: int = 0
+    seconds: float = 1.0
+    errors: float = 0.0
+    latency_ms: float | None = None
+    usual_ms: float | None = None
+    concurrent: float = 0.0
+
+    @property
+    def slower(self) -> float | None:
+        """Its latency over the usual one; None while either is not known."""
+        return self.latency_ms / self.usual_ms if self.latency_ms is not None and self.usual_ms else None
+
+    @property
+    def queue(self) -> float | None:
+        """How many requests are in work only because all take longer than usual (Little's law)."""
+        slower = self.slower
+        return None if slower is None else max(0.0, self.concurrent * (1 - 1 / slower)) if slower > 0 else 0.0
+
+    def load(self, rules: Rules) -> Load:
+        """What it comes to under `rules`."""
+        if self.requests < rules.requests_min:
+            return Load.UNKNOWN
+        slow = (self.latency_ms or 0) >= rules.latency_ms_min
+        seen = Marks(self.errors, (self.slower or 0.0) if slow else 0.0, self.concurrent, self.queue or 0.0)
+        pairs = [
+            (getattr(seen, name), getattr(rules.enter, name), getattr(rules.leave, name))
+            for name in ("errors", "latency", "concurrent", "queue")
+        ]
+        judged = [(value, enter, leave) for value, enter, leave in pairs if enter is not None]
+        if any(value >= enter for value, enter, _ in judged):
+            return Load.OVER
+        calm = all(value <= (enter if leave is None else leave) for value, enter, leave in judged)
+        return Load.CALM if calm else Load.BETWEEN
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a brownout stands: `quarter` 0 (none) to 16; times are None while what they date is not so.
+
+    `begun_ms` is when it began, for some time after its end too; `failures` counts how often its way back broke off.
+    """
+
+    quarter: int = 0
+    begun_ms: int | None = None
+    changed_ms: int = 0
+    over_ms: int | None = None
+    calm_ms: int | None = None
+    falling: bool = False
+    failures: int = 0
+    rest_until_ms: int = 0
+
+    @property
+    def level(self) -> int:
+        """0..4."""
+        return -(-self.quarter // QUARTERS)
+
+    @property
+    def part(self) -> float:
+        """How much of the level is in force; the rest of the way it is the one below."""
+        return (self.quarter - (self.level - 1) * QUARTERS) / QUARTERS if self.quarter else 1.0
+
+    def deadline_ms(self, rules: Rules) -> int | None:
+        """When it is over at the latest."""
+        return None if self.begun_ms is None else self.begun_ms + rules.seconds_max * 1000
+
+
+def step(state: State, load: Load, now_ms: int, rules: Rules) -> State:
+    """The state a moment later. Call it about once a second; times of calls that fail to come only make it later."""
+    over_ms = (now_ms if state.over_ms is None else state.over_ms) if load is Load.OVER else None
+    calm = load in (Load.CALM, Load.UNKNOWN)
+    calm_ms = (now_ms if state.calm_ms is None else state.calm_ms) if calm else None
+    state = replace(state, over_ms=over_ms, calm_ms=calm_ms)
+    if state.quarter > _most(state, now_ms, rules):
+        return _capped(state, now_ms, rules)
+    if state.quarter and _may_fall(state, now_ms, rules):
+        return replace(state, quarter=state.quarter - 1, changed_ms=now_ms, falling=True)
+    if _may_rise(state, now_ms, rules):
+        return _risen(state, now_ms, rules)
+    return state
+
+
+def cleared(state: State, now_ms: int, rules: Rules) -> State:
+    """Somebody ended it: none begins by itself for `rest_s`."""
+    return State(changed_ms=now_ms, rest_until_ms=max(state.rest_until_ms, now_ms + rules.rest_s * 1000))
+
+
+def resumed(quarter: int, begun_ms: int, failures: int, now_ms: int) -> State:
+    """The state of a brownout that another one began, as far as it is known."""
+    return State(quarter=quarter, begun_ms=begun_ms, changed_ms=now_ms, failures=failures)
+
+
+def _most(state: State, now_ms: int, rules: Rules) -> int:
+    """So many quarters can still be given back before the deadline, one by one."""
+    deadline_ms = state.deadline_ms(rules)
+    if deadline_ms is None or not state.quarter:
+        return LEVELS * QUARTERS
+    return max(0, deadline_ms - now_ms) // (rules.quarter_s * 1000)
+
+
+def _capped(state: State, now_ms: int, rules: Rules) -> State:
+    quarter = _most(state, now_ms, rules)
+    if quarter:
+        return replace(state, quarter=quarter, changed_ms=now_ms, falling=True)
+    return State(changed_ms=now_ms, rest_until_ms=now_ms + rules.rest_s * 1000)
+
+
+def _may_fall(state: State, now_ms: int, rules: Rules) -> bool:
+    if state.calm_ms is None:
+        return False
+    calm_s = rules.quarter_s if state.falling else rules.calm_s << min(state.failures, DOUBLINGS_MAX)
+    since_ms = state.changed_ms if state.falling else max(state.calm_ms, state.changed_ms)
+    return now_ms - since_ms >= calm_s * 1000
+
+
+def _may_rise(state: State, now_ms: int, rules: Rules) -> bool:
+    if state.over_ms is None or (state.level >= rules.level_max and state.part >= 1):
+        return False
+    dwell_s = rules.dwell_s if state.quarter else 0
+    return (
+        now_ms >= state.rest_until_ms
+        and now_ms - state.over_ms >= rules.enter_s * 1000
+        and now_ms - state.changed_ms >= dwell_s * 1000
+    )
+
+
+def _risen(state: State, now_ms: int, rules: Rules) -> State:
+    """One level up; out of the way back, or soon after the end, it counts as that having failed."""
+    calm_ms = (rules.calm_s << min(state.failures, DOUBLINGS_MAX)) * 1000
+    again = state.begun_ms is not None and (state.quarter > 0 or now_ms - state.changed_ms < calm_ms)
+    quarter = (state.quarter // QUARTERS + 1) * QUARTERS
+    risen = State(
+        quarter=quarter,
+        begun_ms=state.begun_ms if again else now_ms,
+        changed_ms=now_ms,
+        over_ms=state.over_ms,
+        failures=state.failures + 1 if again and state.falling else state.failures if again else 0,
+    )
+    most = _most(risen, now_ms, rules)
+    return risen if quarter <= most else state

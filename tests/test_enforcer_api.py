@@ -121,6 +121,7 @@ def test_what_is_not_there_or_not_understood_is_told_with_field_and_fix(parts: P
     problem(who.delete(f"{BASE}/allows?target=nobody"), 422, "bad_value", "target")
     problem(who.post(f"{BASE}/labels", json={"subject": "action:x", "label": "right"}), 404, "not_found", "uid")
     problem(who.post(f"{BASE}/labels", json={"subject": "ip:x", "label": "right"}), 422, "bad_value", "subject")
+    problem(who.get(f"{BASE}/alerts?kind=guess&kind=odd"), 422, "bad_value", "kind")
 
 
 def test_a_body_without_end_is_cut_off_for_strangers_too(parts: Parts) -> None:

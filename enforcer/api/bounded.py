@@ -1,8 +1,10 @@
-"""A bound on what a request may hold, before anybody reads it: also those without a key may send."""
+"""What no request may be, seen before anybody reads it: also those without a key may send."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
+from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,7 +14,10 @@ BYTES_MAX: Final = 1 << 20
 
 
 class Bounded:
-    """Stands before `app`. More than `BYTES_MAX` announced is refused; sent without a word it ends there."""
+    """Stands before `app`. More than `BYTES_MAX` announced is refused; sent without a word it ends there.
+
+    So is a parameter given twice, of which a filter would take one in silence.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,6 +31,11 @@ class Bounded:
         if not said.isdigit() or int(said[:20]) > BYTES_MAX:
             why, fix = f"more than {BYTES_MAX} bytes", "send less at a time"
             await answer(ProblemError(413, "too_large", why, field="body", fix=fix))(scope, receive, send)
+            return
+        names = Counter(name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        if twice := next((name for name, times in names.items() if times > 1), None):
+            why, fix = f"given {names[twice]} times", "each parameter once; ask once for each value"
+            await answer(ProblemError(422, "bad_value", why, field=twice[:100], fix=fix))(scope, receive, send)
             return
         left = BYTES_MAX
 

@@ -31,12 +31,17 @@ _PLACE[[(1 << place) % 37 for place in range(ROWS)]] = range(ROWS)
 
 
 @compiled
+def mark_of(hashed: np.uint64) -> np.uint32:
+    """The mark of a hash, 0 of none."""
+    return max(np.uint32(mixed_word(hashed) >> _S32), np.uint32(1)) if hashed != 0 else np.uint32(0)
+
+
+@compiled
 def marks(hashes: U64) -> U32:
-    """The mark of each hash, 0 of none."""
-    out = np.zeros(len(hashes), np.uint32)
+    """The mark of each hash."""
+    out = np.empty(len(hashes), np.uint32)
     for i in range(len(hashes)):
-        if hashes[i] != 0:
-            out[i] = max(np.uint32(mixed_word(hashes[i]) >> _S32), np.uint32(1))
+        out[i] = mark_of(hashes[i])
     return out
 
 

@@ -24,8 +24,9 @@ from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, HITS, NO_HITS, Bloc
 from stream import compiled, hits
 from stream.compiled import I32
 from stream.decisions import decisions
-from stream.grouping import I64, U64, beyond, grouped, mixed
+from stream.grouping import I64, U64, Bool, grouped, mixed
 from stream.kinds import kinds
+from stream.lowest import beyond
 from stream.plan import Plan
 from stream.requests import CLASSES, OUTCOMES, Requests, Text
 from stream.rows import Named, split
@@ -111,7 +112,7 @@ def _tags(batch: pa.RecordBatch, rows: Requests, conditions: tuple[Filter, ...])
 
 
 def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]], Seen]:
-    """Flows; per kind of owner the requests in flows that were cut: (owner code * panes + pane, requests); and rows."""
+    """Flows; per kind of owner those that were cut: (a row of each, its requests); and rows."""
     ips = len(rows.ip.values)
     of = compiled.owners(rows.ip.codes, rows.key.codes, rows.classes, rows.status, ips)
     owned = _owned(rows, tags, of, ips + len(rows.key.values))
@@ -120,7 +121,9 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
     owned.columns["hash"] = np.where(by_key, rows.key.hashed(owned.row), rows.ip.hashed(owned.row))
     owned.columns["entity"] = owned.owner
     parts = [owned.columns]
-    dropped = _dropped(*owned.cut, ips * rows.panes)
+    cut, requests = owned.cut
+    of_key = of[cut] >= ips
+    dropped = {Kind.IP: (cut[~of_key], requests[~of_key]), Kind.KEY: (cut[of_key], requests[of_key])}
     results = _results(rows)
     if len(results):
         account = rows.take(results)
@@ -129,7 +132,8 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
         logins.columns["hash"] = account.user.hashed(logins.row)
         logins.columns["entity"] = logins.owner + ips + len(rows.key.values)
         parts.append(logins.columns)
-        dropped[Kind.USER] = logins.cut
+        cut, requests = logins.cut
+        dropped[Kind.USER] = results[cut], requests
     columns = {name: np.concatenate([part[name] for part in parts]) for name in FLOWS.names}
     names = {
         "entity": pa.concat_arrays([rows.ip.values, rows.key.values, rows.user.values]),
@@ -141,7 +145,7 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
 
 @dataclass(frozen=True, slots=True)
 class _Owned:
-    """Flows of owners: a row of each, the owner's code, columns, of those cut (owner and pane, requests); and rows."""
+    """Flows of owners: a row of each, the owner's code, columns, of those cut (a row, requests); and rows."""
 
     row: I64
     owner: I64
@@ -158,13 +162,11 @@ def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
     codes, ranks = compiled.flow_codes(of, rows.judged, panes, texts, tables, rows.path_hash, rows.classes, tags)
     groups, uniques = numbered(codes)
     row, n, first_ms, last_ms = compiled.spans(groups, len(uniques), rows.ts_ms, rows.weight)
-    rank, place = ranks[row], of[row].astype(np.int64) * panes + rows.judged[row]
-    places, held = grouped(place, owners * panes)
-    cut = beyond(places, len(held), rank, FLOWS_PER_PANE_MAX)
-    counted = of[row[cut]].astype(np.int64) * panes + rows.pane[row[cut]]  # counts stand in the rows' own second
+    place = of[row].astype(np.int64) * panes + rows.judged[row]
+    cut = _beyond(place, owners * panes, ranks[row])
     kept = np.flatnonzero(~cut)
     looked_at = seen(of, rows, groups, row, cut)
-    dropped = n[cut]
+    lost = row[cut], n[cut]
     row = row[kept]
     traits = rows.classes[row] % (OUTCOMES * 2)
     columns: dict[str, NDArray[np.generic]] = {
@@ -184,18 +186,21 @@ def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
         "asn": rows.asn.hashed(row),
         "tags": tags[row] if len(tags) else np.zeros(len(row), np.uint64),
     }
-    return _Owned(row, place[kept] // panes, columns, (counted, dropped), looked_at)
+    return _Owned(row, place[kept] // panes, columns, lost, looked_at)
+
+
+def _beyond(place: I64, bound: int, rank: U64) -> Bool:
+    """Which flows are more than their owner may have in a pane; places lie in [0, `bound`)."""
+    if bound <= 4 * len(place) + 1024:
+        return beyond(place, bound, rank, FLOWS_PER_PANE_MAX)
+    groups, held = grouped(place, bound)
+    return beyond(groups, len(held), rank, FLOWS_PER_PANE_MAX)
 
 
 def _results(rows: Requests) -> I64:
     """Logins to named accounts that came to a result: they stand under their account as well."""
     found: I64 = np.flatnonzero(_RESULT[rows.classes] & (rows.user.codes >= 0))
     return found
-
-
-def _dropped(place: I64, n: I64, first_key: int) -> dict[Kind, tuple[I64, I64]]:
-    of_key = place >= first_key
-    return {Kind.IP: (place[~of_key], n[~of_key]), Kind.KEY: (place[of_key] - first_key, n[of_key])}
 
 
 def _counts(rows: Requests, dropped: dict[Kind, tuple[I64, I64]], uniques: Uniques) -> Named:
@@ -220,17 +225,14 @@ def _counts_of(
     offset: int,
 ) -> dict[str, NDArray[np.generic]]:
     groups, count = grouped_by
-    row, _, first_ms, last_ms = compiled.spans(groups, count, rows.ts_ms, rows.weight)
-    by_class, cost, timed, latency_ms = compiled.tallied(
-        groups, count, rows.told, len(rows.present), rows.cost, rows.latency_ms, rows.weight
+    row, sums, latency_ms = compiled.counted(
+        groups, count, rows.ts_ms, rows.told, rows.cost, rows.latency_ms, rows.weight, _MEASURED[rows.present]
     )
+    cost, timed, first_ms, last_ms = sums[len(_BY_CLASS) :]
     code, pane = text.codes[row].astype(np.int64), rows.pane[row]
-    place = code * rows.panes + pane
-    measures = by_class @ _MEASURED[rows.present]
     flows_dropped = np.zeros(count, np.int64)
-    if dropped is not None and len(dropped[0]):
-        order = np.argsort(place)
-        np.add.at(flows_dropped, order[np.searchsorted(place, dropped[0], sorter=order)], dropped[1])
+    if dropped is not None:
+        np.add.at(flows_dropped, groups[dropped[0]], dropped[1])
     columns: dict[str, NDArray[np.generic]] = {
         "kind": np.full(count, kind, np.uint8),
         "hash": text.table[code],
@@ -243,7 +245,7 @@ def _counts_of(
         "first_ms": first_ms,
         "last_ms": last_ms,
     }
-    return columns | {name: measures[:, i] for i, name in enumerate(_BY_CLASS)}
+    return columns | dict(zip(_BY_CLASS, sums, strict=False))
 
 
 _RESULT: Final = np.array(

@@ -144,23 +144,70 @@ def spans(groups: I32, count: int, ts_ms: I64, weight: I64) -> tuple[I64, I64, I
 
 
 @compiled
-def tallied(
-    groups: I32, count: int, classes: U8, width: int, cost: I32, latency_ms: F64, weight: I64
-) -> tuple[I64, I64, I64, F64]:
-    """By group: requests of each class, cost, requests with a latency (NaN: without) and its sum."""
-    by_class, spent = np.zeros((count, width), np.int64), np.zeros(count, np.int64)
-    timed, latency = np.zeros(count, np.int64), np.zeros(count)
+def counted(
+    groups: I32, count: int, ts_ms: I64, classes: U8, cost: I32, latency_ms: F64, weight: I64, adds: I64
+) -> tuple[I64, I64, F64]:
+    """By group its last row, columns, and the sum of latencies (NaN: none).
+
+    Columns are what the classes of its requests add up to by `adds` (class, measure), cost, requests with a latency,
+    first and last time. A group's numbers stand together while rows are gone through, and are columns after that.
+    """
+    width, measures = adds.shape
+    held = np.zeros((count, width + 4), np.int64)
+    held[:, width + 2], held[:, width + 3] = _LATE, -_LATE
+    row, latency = np.empty(count, np.int64), np.zeros(count)
     for i in range(len(groups)):
         g = groups[i]
         if g < 0:
             continue
         by = weight[i] if len(weight) else 1
-        by_class[g, classes[i]] += by
-        spent[g] += cost[i] * by
+        of = held[g]
+        row[g] = i
+        of[classes[i]] += by
+        of[width] += cost[i] * by
         if not np.isnan(latency_ms[i]):
-            timed[g] += by
+            of[width + 1] += by
             latency[g] += latency_ms[i] * by
-    return by_class, spent, timed, latency
+        of[width + 2], of[width + 3] = min(of[width + 2], ts_ms[i]), max(of[width + 3], ts_ms[i])
+    out = np.zeros((measures + 4, count), np.int64)
+    for g in range(count):
+        for c in range(width):
+            if held[g, c]:
+                for m in range(measures):
+                    out[m, g] += held[g, c] * adds[c, m]
+        for m in range(4):
+            out[measures + m, g] = held[g, width + m]
+    return row, out, latency
+
+
+@compiled
+def taken(table: U64, codes: I32, rows: I64) -> U64:
+    """The hashes of some rows: `table[codes[rows]]`, the last of the table for code -1."""
+    out = np.empty(len(rows), np.uint64)
+    for i in range(len(rows)):
+        code = codes[rows[i]]
+        out[i] = table[code] if code >= 0 else table[len(table) - 1]
+    return out
+
+
+@compiled
+def used(codes: I32, size: int) -> tuple[I32, I64, bool]:
+    """Codes numbered anew among those that are used, -1 stays; which these are, ascending; and whether any is -1."""
+    number, absent, count = np.zeros(size, np.int32), False, 0
+    for i in range(len(codes)):
+        if codes[i] < 0:
+            absent = True
+        else:
+            number[codes[i]] = 1
+    of = np.empty(size, np.int64)
+    for code in range(size):
+        if number[code]:
+            number[code], of[count] = count, code
+            count += 1
+    out = np.empty(len(codes), np.int32)
+    for i in range(len(codes)):
+        out[i] = number[codes[i]] if codes[i] >= 0 else -1
+    return out, of[:count], absent
 
 
 @compiled
@@ -206,24 +253,3 @@ def grouped(code: I32, pane: I32, panes: int, values: int) -> tuple[I32, int]:
         return placed(code, pane, panes, values)
     groups, uniques = numbered(places(code, pane, panes))
     return groups, len(uniques)
-
-
-@compiled
-def narrowed(left: I64, met: U64, codes: I32, words: U64) -> tuple[I64, U64]:
-    """Of the rows `left` and the ways they meet (row, word), what the values of one more column leave of both.
-
-    `words` (value + 1, word) by code, the last for rows without a value.
-    """
-    rows, ways = np.empty(len(left), np.int64), np.empty((len(left), met.shape[1]), np.uint64)
-    many = 0
-    for i in range(len(left)):
-        code = codes[left[i]]
-        at = code if code >= 0 else len(words) - 1
-        any_ = _NOBODY
-        for w in range(met.shape[1]):
-            ways[many, w] = met[i, w] & words[at, w]
-            any_ |= ways[many, w]
-        if any_ != _NOBODY:
-            rows[many] = left[i]
-            many += 1
-    return rows[:many].copy(), ways[:many].copy()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.compiled import compiled
-from stream.cells import COLUMNS, ROWS, U32, cell, likeliest
+from stream.cells import COLUMNS, ROWS, U32, cell, likeliest, mark_of
 from stream.compiled import I32, I64, U8, U64, mixed_word
 
 F64 = NDArray[np.float64]
@@ -156,24 +156,47 @@ def _grown(e: int, what: int, form: int, sets: Sets) -> bool:
 
 
 @compiled
+def _put(e: int, w: int, mark: np.uint32, second: np.uint64, sets: Sets) -> bool:
+    """Put one mark into a set of an entry; False where the heap has no room."""
+    forms, refs, heap, _ = sets
+    word = np.uint64(mark) << _U32 | second
+    if forms[e, w] == 0:
+        forms[e, w], refs[e, w] = 1, word
+    elif forms[e, w] == 1 and refs[e, w] >> _U32 == word >> _U32:
+        refs[e, w] = max(refs[e, w], word)
+    else:
+        while forms[e, w] < CELLED and (forms[e, w] == 1 or not _kept(forms[e, w], int(refs[e, w]), word, heap)):
+            if not _grown(e, w, forms[e, w] + 1, sets):
+                return False
+        if forms[e, w] == CELLED:
+            _date(int(refs[e, w]), cell(int(mark)), second, heap)
+    return True
+
+
+@compiled
 def put(start: int, entry: I32, what: U8, item: U32, at_s: I64, sets: Sets) -> int:
     """Put marks into sets of entries, from row `start` on; 0 is none. Gives the row for which the heap had no room."""
-    forms, refs, heap, _ = sets
     for i in range(start, len(entry)):
-        e, w = entry[i], what[i]
-        if e < 0 or item[i] == 0:
+        if entry[i] >= 0 and item[i] != 0 and not _put(entry[i], what[i], item[i], np.uint64(at_s[i]), sets):
+            return i
+    return len(entry)
+
+
+@compiled
+def put_flows(start: int, entry: I32, first: U8, at_s: I64, hashes: tuple[U64, ...], sets: Sets) -> int:
+    """`put` of the values of flows, in the order of `usage.What`; of each row those from its `first` on.
+
+    All sets of a row at once, for they stand together. Where one finds no room the row is put again: that changes
+    nothing of the others.
+    """
+    for i in range(start, len(entry)):
+        if entry[i] < 0:
             continue
-        word = np.uint64(item[i]) << _U32 | np.uint64(at_s[i])
-        if forms[e, w] == 0:
-            forms[e, w], refs[e, w] = 1, word
-        elif forms[e, w] == 1 and refs[e, w] >> _U32 == word >> _U32:
-            refs[e, w] = max(refs[e, w], word)
-        else:
-            while forms[e, w] < CELLED and (forms[e, w] == 1 or not _kept(forms[e, w], int(refs[e, w]), word, heap)):
-                if not _grown(e, w, forms[e, w] + 1, sets):
-                    return i
-            if forms[e, w] == CELLED:
-                _date(int(refs[e, w]), cell(int(item[i])), np.uint64(at_s[i]), heap)
+        second = np.uint64(at_s[i])
+        for w in range(first[i], WHATS):
+            mark = mark_of(hashes[w][i])
+            if mark != 0 and not _put(entry[i], w, mark, second, sets):
+                return i
     return len(entry)
 
 

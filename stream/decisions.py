@@ -56,11 +56,21 @@ def _column(name: str) -> str:
     return "path" if name == "query" else _NAMES.get(name, name)
 
 
-def _texts(name: str, column: pa.Array) -> Texts:
+def coded(name: str, batch: pa.RecordBatch) -> tuple[NDArray[np.int32], pa.StringArray]:
+    """A text column that conditions know by `name`: a code per row, -1 where absent, and the distinct values."""
+    return _coded(batch.column(_column(name)))
+
+
+def _coded(column: pa.Array) -> tuple[NDArray[np.int32], pa.StringArray]:
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    values = pl.Series(column.dictionary.cast(pa.utf8()))
+    indices = column.indices.fill_null(-1) if column.indices.null_count else column.indices
+    return np.array(indices, np.int32), column.dictionary.cast(pa.utf8())
+
+
+def _texts(name: str, column: pa.Array) -> Texts:
+    codes, texts = _coded(column)
+    values = pl.Series(texts)
     if name == "path":
         return Texts(codes, _decoded([_parts(value)[0] for value in values]))
     if name == "query":

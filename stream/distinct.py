@@ -20,7 +20,6 @@ from detectors import eviction
 from detectors.columns import Flows
 from schemas.usage import ITEM_WORDS, WORDS, Kind, What
 from stream import dated
-from stream.cells import U32, marks
 from stream.compiled import I32, I64, U8
 from stream.dated import CELLED, ENTRIES, F64, LIVE, NUMBERS, PAGES, USED, WHATS, WORDS_OF
 from stream.grouping import U64
@@ -91,15 +90,10 @@ class Distinct:
         # The second itself, for late rows are evidence in another; a block that lies names none that is to come.
         at_s = np.minimum(flows.last_ms // 1000, self._end_s)
         entry = self._placed(np.array(flows.kind), np.array(flows.entity), at_s)  # copies: what may be written to
-        by_key = flows.kind == Kind.KEY
-        self._put(entry[by_key], What.ADDRESS, marks(flows.ip[by_key]), at_s[by_key])
-        for what, hashes in (
-            (What.USER, flows.user),
-            (What.ROUTE, flows.route),
-            (What.PATH, flows.path),
-            (What.AGENT, flows.agent),
-        ):
-            self._put(entry, what, marks(np.array(hashes)), at_s)
+        first = np.where(flows.kind == Kind.KEY, What.ADDRESS, What.USER).astype(np.uint8)
+        columns = (flows.ip, flows.user, flows.route, flows.path, flows.agent)
+        hashes = tuple(_unwritten(each) for each in columns)
+        self._all(partial(dated.put_flows, entry=entry, first=first, at_s=at_s, hashes=hashes), len(entry))
 
     def _items(self, counts: pa.RecordBatch, items: pa.RecordBatch) -> None:
         row, what, item = (items.column(name).to_numpy() for name in ("row", "what", "item"))
@@ -125,10 +119,6 @@ class Distinct:
         self._reserve(len(self) + len(entity))
         state = self._index, self._keys, self._facts, self._n
         return dated.placed(kind, entity, at_s, self._end_s - HELD_S, *state)
-
-    def _put(self, entry: I32, what: What, item: U32, at_s: I64) -> None:
-        whats = np.full(len(entry), what, np.uint8)
-        self._all(partial(dated.put, entry=entry, what=whats, item=item, at_s=at_s), len(entry))
 
     def _all(self, put: Callable[..., int], rows: int) -> None:
         """Go on until every row found room."""
@@ -209,3 +199,10 @@ class Distinct:
         made._end_s, made._swept_s, made.evicted = (int(v) for v in arrays["clock"])
         made._find_anew()
         return made
+
+
+def _unwritten(column: U64) -> U64:
+    """The column as one that cannot be written to, whatever it was: loops are compiled for one of both."""
+    view = column.view()
+    view.flags.writeable = False
+    return view

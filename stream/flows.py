@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from detectors.columns import DTYPES, Flows
 from schemas.usage import FLOWS_PER_PANE_MAX
-from stream.grouping import I64, U64, beyond, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
+from stream.grouping import I64, U64, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
+from stream.lowest import beyond
 
 _PLACES: Final = np.uint64((1 << 16) - 1)
 _NAMES: Final = {field.name: "hash" if field.name == "entity" else field.name for field in fields(Flows)}

@@ -83,17 +83,3 @@ def flow_rank(parts: tuple[U64, U64, U64, U64, U64, U64], told: U64, tags: U64) 
     rank = mixed(mixed(mixed(rank + agent) ^ asn) ^ tags)
     half = np.uint64(1 << 63)
     return np.where(told == 0, rank | half, rank & ~half)
-
-
-def beyond(groups: I64, count: int, rank: U64, keep: int) -> Bool:
-    """Rows that are not among the `keep` lowest-ranked of their group."""
-    out = np.zeros(len(groups), np.bool_)
-    crowded = np.flatnonzero((np.bincount(groups, minlength=count) > keep)[groups])
-    if not len(crowded):
-        return out
-    order = crowded[np.lexsort((rank[crowded], groups[crowded]))]
-    ordered = groups[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    out[order[place >= keep]] = True
-    return out

@@ -19,9 +19,9 @@ from detectors.filters import Decisions, Filter, Texts, columns, mask
 from detectors.hits import Hits, canonical
 from detectors.rules import text_hash
 from schemas.usage import Kind, Outcome
-from stream import compiled, crawlers
+from stream import compiled, crawlers, ways
 from stream.decisions import decisions
-from stream.plan import NUMBERS, Borne, Plan
+from stream.plan import Borne, Plan
 from stream.requests import OUTCOMES, Requests, Text
 from stream.rows import Named
 from stream.signs import borne
@@ -76,25 +76,7 @@ def find(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag) -> l
     if not plan.rules.rules:
         return []
     asked = decisions(batch, rows.classes % 2 == 1)
-    signs: dict[str, Borne] = {}
-    left = np.arange(len(rows.ts_ms))
-    met = np.full((len(left), max(1, -(-len(plan.ways) // 64))), np.uint64(2**64 - 1))
-    for column in plan.columns():
-        codes, values = _column(column, rows, asked)
-        places = None
-        if values is not None and len(left) < len(values):  # few rows are left: only their values are asked about
-            places = np.unique(codes[left])
-            places = places[places >= 0]
-            values = values.take(pa.array(places))
-        words, borne_ = plan.said(column, values)
-        if places is not None:
-            number = np.full(int(codes.max(initial=0)) + 2, -1, np.int32)
-            number[places] = np.arange(len(places), dtype=np.int32)
-            codes, borne_ = number[codes], {int(places[at]): names for at, names in borne_.items()}
-        signs[column] = borne_
-        left, met = compiled.narrowed(left, met, codes, words)
-        if not len(left):
-            break
+    left, met, signs = ways.left(rows, asked, batch, plan)
     fair = rows.classes[left] < _DENIED
     left, met = left[fair], met[fair]
     spared = crawlers.verified(rows, plan) if len(left) else left
@@ -110,18 +92,6 @@ def find(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag) -> l
         if len(row):
             found.append(Found(row, way.rule, way.signs, signs.get(way.signs, {})))
     return found + _spoofed(rows, plan)
-
-
-def _column(column: str, rows: Requests, asked: Decisions) -> tuple[NDArray[np.int32], pa.StringArray | None]:
-    """Codes of rows, and the values they are codes of; None of `status` and `login`, which are their own."""
-    if column in NUMBERS:
-        return (rows.status if column == "status" else rows.classes % 2).astype(np.int32), None
-    held = {"url": rows.path, "agent": rows.agent, "user": rows.user, "key": rows.key, "ip": rows.ip}.get(column)
-    if held is not None:
-        return held.codes, held.values
-    if column in asked.texts:
-        return asked.texts[column].codes, asked.texts[column].values.to_arrow().cast(pa.utf8())
-    return np.full(len(rows.ts_ms), -1, np.int32), pa.array([], pa.utf8())  # the batch has no such column
 
 
 def _some(asked: Decisions, row: I64, condition: Filter) -> Decisions:

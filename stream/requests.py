@@ -6,16 +6,15 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest as _xxh
 
 from schemas import routes
 from schemas.decision import VERDICTS
 from schemas.usage import Outcome
 from stream import compiled
 from stream.compiled import F64, I32, I64, U8, U64
+from stream.text_hashes import hashes
 
 NO_ROUTE: Final = "?"
 OUTCOMES: Final = len(Outcome)
@@ -35,11 +34,7 @@ class Text:
     @staticmethod
     def of(codes: I32, values: pa.Array) -> Text:
         """A column whose codes are known."""
-        texts = pl.Series(values).cast(pl.Binary).to_list()
-        table = np.zeros(len(texts) + 1, np.uint64)
-        table[:-1] = np.fromiter(map(_xxh, texts), np.uint64, len(texts))
-        table[:-1][table[:-1] == 0] = 1
-        return Text(codes, values, table)
+        return Text(codes, values, hashes(values))
 
     @staticmethod
     def read(column: pa.DictionaryArray, instead: str | None = None) -> Text:
@@ -47,7 +42,10 @@ class Text:
         if column.dictionary.null_count:
             column = column.cast(pa.utf8()).dictionary_encode()
         values = column.dictionary
-        codes = np.array(column.indices.fill_null(-1), np.int32)  # a copy: read-only arrays are compiled for once more
+        if column.null_count == len(column):
+            codes, values = np.full(len(column), -1, np.int32), values.slice(0, 0)
+        else:
+            codes = np.array(_filled(column.indices), np.int32)  # a copy: read-only arrays are compiled for once more
         if instead is not None and column.null_count:
             values = pa.concat_arrays([values, pa.array([instead], values.type)])
             codes = np.where(codes < 0, np.int32(len(values) - 1), codes)
@@ -55,7 +53,7 @@ class Text:
 
     def hashed(self, rows: I64) -> U64:
         """Hashes of some rows, 0 where absent."""
-        return self.table[self.codes[rows]]
+        return compiled.taken(self.table, self.codes, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +155,10 @@ def _as_the_site_says(classes: U8, route: pa.DictionaryArray, status: NDArray[np
         if failed:
             out[plain & (codes == code) & np.isin(status, list(failed))] += 2 * Outcome.AUTH_FAILED
     return out
+
+
+def _filled(indices: pa.Array) -> pa.Array:
+    return indices.fill_null(-1) if indices.null_count else indices
 
 
 def _latencies(column: pa.Array) -> F64:

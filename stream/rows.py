@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from stream import compiled
 from stream.grouping import U64
 
 
@@ -42,9 +43,6 @@ def _some(column: NDArray[np.generic], at: NDArray[np.intp] | slice) -> NDArray[
 
 def _text(codes: NDArray[np.generic], values: pa.Array) -> pa.DictionaryArray:
     """Only the values that rows use."""
-    used = np.zeros(len(values) + 1, np.bool_)
-    used[codes] = True  # -1, absent, is the last
-    absent, used[-1] = bool(used[-1]), False
-    indices = (np.cumsum(used) - 1).astype(np.int32)[codes]
-    mask = codes == -1 if absent else None
-    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=mask), values.take(pa.array(np.flatnonzero(used))))
+    indices, places, absent = compiled.used(np.ascontiguousarray(codes, np.int32), len(values))
+    mask = indices == -1 if absent else None
+    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=mask), values.take(pa.array(places)))

@@ -8,9 +8,14 @@ from stream_traffic import NOW_MS, blocks, crowd
 
 import detectors.compiled
 import stream.compiled
+import stream.dated
+import stream.lowest
 import stream.networks
+import stream.text_hashes
+import stream.ways
 from detectors.artifact import load
 from detectors.compiled import U64, firsts, numbered, ordered, searched, unique_rows, within
+from stream.lowest import beyond
 from stream.pipeline import Pipeline
 from stream.warm import warm
 
@@ -60,9 +65,24 @@ def test_tables_and_digits_hold_at_any_size(size: int) -> None:
     assert len(unique_rows(keys)[0]) == size
 
 
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 8), st.integers(0, 1 << 30))
+def test_beyond_the_few_of_lowest_rank_are_those_that_sorting_puts_behind(
+    groups: list[int], keep: int, seed: int
+) -> None:
+    rank = np.random.default_rng(seed).permutation(len(groups)).astype(np.uint64)
+    behind = [
+        sum(rank[j] < r for j in range(len(groups)) if groups[j] == g) >= keep
+        for g, r in zip(groups, rank, strict=True)
+    ]
+    assert beyond(np.array(groups, np.int64), 4, rank, keep).tolist() == behind
+
+
 def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
     def compiled() -> dict[str, int]:
-        rooms = (detectors.compiled, stream.compiled, stream.networks)
+        rooms = (
+            detectors.compiled, stream.compiled, stream.dated, stream.lowest, stream.networks, stream.text_hashes,
+            stream.ways,
+        )  # fmt: skip
         every = {f"{room.__name__}.{name}": it for room in rooms for name, it in vars(room).items()}
         return {name: len(it.signatures) for name, it in every.items() if hasattr(it, "signatures")}
 

@@ -7,14 +7,14 @@ naming the argument or the server that is wrong, and the fix.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from enforcer import guardrails
-from enforcer.drafts import AUTO, lifted
+from enforcer.asker import REASON_CHARS_MAX, By, in_bounds, name_for, owner_of, reason_of
+from enforcer.drafts import lifted
 from enforcer.errors import CommandError
+from enforcer.names import AUTO
 from enforcer.reputation import Listed, Rules, Sync, sync
 from enforcer.scope import Change, Scope
 from enforcer.session import Result, now_ms, session
@@ -22,24 +22,9 @@ from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.settings import PREFIX, Settings
 from schemas.targets import target as target_of
 
-ALLOW_SECONDS_MAX: Final = 10 * 365 * 86_400
-REASON_CHARS_MAX: Final = 500
 EVERYONE: Final = Scope()
 NOTHING_DONE: Final = Result((), 0, 0, {}, ())
-_ONCE: Final = uuid.UUID("5f1e8f0c-0d0b-4c5e-9c35-6c0f6f6e6365")
 _RESTRICTS: Final = tuple(sorted(guardrails.RESTRICTIVE))
-
-
-@dataclass(frozen=True, slots=True)
-class ByApi:
-    """Somebody whom the API let in. What is asked with the same `once` happens once."""
-
-    name: str
-    once: str = ""
-
-
-By = str | ByApi
-"""Who asks: the name that a command line says, or a caller of the API."""
 
 
 def deny_add(
@@ -47,11 +32,11 @@ def deny_add(
     *, scope: Scope = EVERYONE, challenge: bool = False,
 ) -> Result:  # fmt: skip
     """Deny (or challenge) a target for `seconds`. Refused where the allowlist protects it, or something inside it."""
-    target = _target(kind, value)
+    target = target_named(kind, value)
     if target.kind is TargetKind.GLOBAL and scope.tier is None:
         raise CommandError("bad_value", "kind", "global denies everyone", "name a tier, or `brownout set` to shed load")
     what = ActionKind.CHALLENGE if challenge else ActionKind.DENY
-    return _restrict(settings, [_action(settings, what, target, seconds, reason, by, scope)])
+    return restrict(settings, [_action(settings, what, target, seconds, reason, by, scope)])
 
 
 def throttle_add(
@@ -59,18 +44,18 @@ def throttle_add(
     changes: Sequence[Change], *, scope: Scope = EVERYONE,
 ) -> Result:  # fmt: skip
     """Multiply or replace limits of a target for `seconds`, up or down. Refused where the allowlist protects it."""
-    target = _target(kind, value)
+    target = target_named(kind, value)
     actions = [
         _action(settings, ActionKind.THROTTLE, target, seconds, reason, by, scope,
                 limit=change.limit, factor=change.factor, rate=change.rate)
         for change in changes
     ]  # fmt: skip
-    return _restrict(settings, actions)
+    return restrict(settings, actions)
 
 
 def throttle_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
     """Lift the throttles of exactly this target; what else restricts it stays."""
-    target = _target(kind, value)
+    target = target_named(kind, value)
     nothing = CommandError("not_found", "value", f"nothing throttles {target.key}", "see `deny list`")
     return _end(settings, [ActionKind.THROTTLE], nothing, by, reason, target)
 
@@ -80,7 +65,7 @@ def deny_remove(settings: Settings, kind: str, value: str, by: By, reason: str =
 
     The planner takes it as a person's word: the incident that led there leads there no more.
     """
-    target = _target(kind, value)
+    target = target_named(kind, value)
     nothing = CommandError("not_found", "value", f"nothing restricts {target.key}", "see `deny list`")
     return _end(settings, _RESTRICTS, nothing, by, reason, target)
 
@@ -132,22 +117,13 @@ def extend(settings: Settings, action_uid: str, seconds: int, reason: str, by: B
             raise CommandError(
                 "not_in_force", "uid", f"{action_uid!r} is not in force", "see what is: /denials, /actions"
             )
-        longer = _again(settings, found[0], seconds, reason, by)
+        longer = again(settings, found[0], seconds, reason, by)
         return opened.carry_out([longer, *_lifts(found, by, f"{longer.uid} in its place")])
-
-
-def approve(settings: Settings, held: Action, seconds: int | None, reason: str, by: By) -> Result:
-    """Do what a guardrail held back, as long as it was meant to last or `seconds`."""
-    if held.status is not ActionStatus.REFUSED or held.kind not in guardrails.RESTRICTIVE:
-        raise CommandError("not_held", "uid", f"is {held.status}, not held back", "approve what is `refused`")
-    _target(held.target.kind, held.target.value)
-    length_s = seconds if seconds is not None else (held.expires_ms - held.created_ms) // 1000
-    return _restrict(settings, [_again(settings, held, length_s, reason, by)])
 
 
 def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: str, by: By) -> Result:
     """Allow a target for `seconds`: nothing may be done to it, and what restricts it now is lifted at once."""
-    target = _target(kind, value)
+    target = target_named(kind, value)
     with session(settings) as opened:
         covered = guardrails.Allowlist([target])
         hit = tuple(a for a in opened.in_force(*_RESTRICTS) if covered.covering(a.target))
@@ -156,7 +132,7 @@ def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: s
 
 def allow_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
     """End an allow. One from the settings stays: it is changed there."""
-    target = _target(kind, value)
+    target = target_named(kind, value)
     fix = f"see `allow list`; what {PREFIX}ALLOWLIST allows is changed there"
     nothing = CommandError("not_found", "value", f"no command allows {target.key}", fix)
     return _end(settings, [ActionKind.ALLOW], nothing, by, reason, target)
@@ -251,13 +227,15 @@ def _end(
         return opened.carry_out(_lifts(found, by, reason))
 
 
-def _restrict(settings: Settings, actions: list[Action]) -> Result:
+def restrict(settings: Settings, actions: list[Action]) -> Result:
+    """Put `actions` on one target in force, unless the allowlist protects it."""
     with session(settings) as opened:
         opened.refuse_allowlisted(actions[0].target)
         return opened.carry_out(actions)
 
 
-def _target(kind: str, value: str) -> Target:
+def target_named(kind: str, value: str) -> Target:
+    """The target that a person means. Raises `CommandError`."""
     try:
         return target_of(kind, value)
     except ValueError as error:
@@ -269,65 +247,38 @@ def _action(
     settings: Settings, kind: ActionKind, target: Target, seconds: int, reason: str, by: By,
     scope: Scope = EVERYONE, **more: Any,
 ) -> Action:  # fmt: skip
-    _in_bounds(settings, kind, seconds)
+    in_bounds(settings, kind, seconds)
     created_ms = now_ms()
     return Action(
-        uid=_uid(by, kind, target.key, more.get("limit")), kind=kind, status=ActionStatus.ACTIVE, target=target,
-        reason=_reason(reason), route=scope.route, tier=scope.tier, exempt=scope.exempt,
-        owner=_owner(by), created_ms=created_ms, expires_ms=created_ms + seconds * 1000, **more,
+        uid=name_for(by, kind, target.key, more.get("limit")), kind=kind, status=ActionStatus.ACTIVE, target=target,
+        reason=reason_of(reason), route=scope.route, tier=scope.tier, exempt=scope.exempt,
+        owner=owner_of(by), created_ms=created_ms, expires_ms=created_ms + seconds * 1000, **more,
     )  # fmt: skip
 
 
-def _again(settings: Settings, action: Action, seconds: int, reason: str, by: By) -> Action:
+def again(settings: Settings, action: Action, seconds: int, reason: str, by: By) -> Action:
     """What `action` does, from now on, by a person's word."""
-    _in_bounds(settings, action.kind, seconds)
+    in_bounds(settings, action.kind, seconds)
     created_ms = now_ms()
     ended = {"ended_ms": None, "ended_by": None, "ended_reason": None}
     return action.model_copy(
         update=ended | {
-            "uid": _uid(by, action.kind, action.target.key, action.limit), "version": 0, "status": ActionStatus.ACTIVE,
-            "reason": _reason(reason), "owner": _owner(by), "created_ms": created_ms, "crossed_ms": None,
+            "uid": name_for(by, action.kind, action.target.key, action.limit), "version": 0,
+            "status": ActionStatus.ACTIVE, "guard": None, "approval": None,
+            "reason": reason_of(reason), "owner": owner_of(by), "created_ms": created_ms, "crossed_ms": None,
             "expires_ms": created_ms + seconds * 1000,
         }
     )  # fmt: skip
-
-
-def _in_bounds(settings: Settings, kind: ActionKind, seconds: int) -> None:
-    most = ALLOW_SECONDS_MAX if kind in (ActionKind.ALLOW, ActionKind.HOLD) else settings.action_seconds_max
-    if not 1 <= seconds <= most:
-        other = f"or set {PREFIX}ALLOWLIST, which has no end"
-        fix = other if kind is ActionKind.ALLOW else f"raise {PREFIX}ACTION_SECONDS_MAX"
-        raise CommandError("bad_value", "seconds", f"{seconds} is not between 1 and {most}", fix)
-
-
-def _uid(by: By, *what: str | None) -> str:
-    """A new one; of a caller who may send it again the same for the same thing, so that it happens once."""
-    if isinstance(by, ByApi) and by.once:
-        return uuid.uuid5(_ONCE, "\0".join([by.once, *(word or "" for word in what)])).hex
-    return uuid.uuid4().hex
 
 
 def _lifts(actions: Sequence[Action], by: By, reason: str) -> list[Action]:
     at_ms = now_ms()
     return [
         lifted(
-            a.model_copy(update={"version": 0}), at_ms, _owner(by), reason.strip()[:REASON_CHARS_MAX] or "by command"
+            a.model_copy(update={"version": 0}), at_ms, owner_of(by), reason.strip()[:REASON_CHARS_MAX] or "by command"
         )
         for a in actions
     ]
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise CommandError("bad_value", "reason", "empty", "say why; whoever undoes this will want to know")
-    return text.strip()[:REASON_CHARS_MAX]
-
-
-def _owner(by: By) -> str:
-    name, way = (by.name, "api") if isinstance(by, ByApi) else (by, "cli")
-    if not name.strip() or len(name) > 100:
-        raise CommandError("bad_value", "by", f"{name[:20]!r} is no name", "a name of 1 to 100 characters")
-    return f"{way}:{name.strip()}"
 
 
 def _newest_first(actions: Iterable[Action]) -> list[Action]:

@@ -207,15 +207,18 @@ class _Shell:
             leads = self._leadership.held
             metrics.LEADS.set(leads)
             if leads:
+                await publisher.actions(self._planner.overdue(clock_ms()))
                 await publisher.actions(projector.ledger.due(clock_ms()))
                 await publisher.forget(projector.ledger.forgotten(clock_ms()))
-            if time.monotonic() - verified >= VERIFY_S:
-                verified = time.monotonic()
-                try:
+            due = time.monotonic() - verified >= VERIFY_S
+            verified = time.monotonic() if due else verified
+            try:
+                if due:
                     await projector.verify()
-                except RedisError as error:
-                    metrics.REDIS_ERRORS.inc()
-                    _log.debug("redis_away", error=str(error))
+                await projector.show_pending(anyway=due)
+            except RedisError as error:
+                metrics.REDIS_ERRORS.inc()
+                _log.debug("redis_away", error=str(error))
             await asyncio.sleep(TICK_S)
 
     async def _shed(self, projector: Projector, publisher: Publisher) -> None:

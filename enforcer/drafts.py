@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-import xxhash
-
 from enforcer import wording
 from enforcer.guardrails import Refusal
+from enforcer.names import AUTO, uid
 from enforcer.playbook import Play
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Alert
 from schemas.targets import target as target_of
 
-AUTO: Final = "auto"
 RENEW_MS_MAX: Final = 30_000
 STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
 
@@ -80,8 +78,3 @@ def runs_out(action: Action, now_ms: int) -> bool:
     """Whether it is time to renew it."""
     length_ms = action.expires_ms - action.created_ms
     return action.expires_ms - now_ms <= min(RENEW_MS_MAX, length_ms // 10)
-
-
-def uid(*parts: str) -> str:
-    """The name of what these are: the same for the same."""
-    return str(xxhash.xxh3_128_hexdigest("\0".join(parts).encode("utf-8", "surrogatepass")))

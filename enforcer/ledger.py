@@ -51,6 +51,7 @@ class Ledger:
         self._partitions = partitions
         self._records: dict[str, Action] = {}
         self._active: dict[str, Action] = {}
+        self._pending: dict[str, Action] = {}
         self._by_target: dict[str, set[str]] = {}
         self._ends: list[tuple[int, str]] = []
         self._forget: list[tuple[int, str]] = []
@@ -67,9 +68,12 @@ class Ledger:
         """Take in one record; None is a tombstone."""
         self.offsets[partition] = offset
         known = self._records.get(uid)
+        self._pending.pop(uid, None)
         if action is None:
             self._records.pop(uid, None)
             return self._remove(known, partition, offset) if known is not None else Folded()
+        if action.status is ActionStatus.PENDING:
+            return self._wait(uid, action, known)
         if known is not None and action.status is ActionStatus.ACTIVE:
             if known.status is ActionStatus.ACTIVE:
                 return Folded()
@@ -91,9 +95,17 @@ class Ledger:
         """Actions a limiter must know. A notice is none: it is recorded only."""
         return iter(self._active.values())
 
+    def pending(self) -> list[Action]:
+        """Actions that wait for somebody's word."""
+        return list(self._pending.values())
+
     def ended(self) -> Iterator[Action]:
         """Actions that ended and still weigh on the next, in the order of the topic."""
-        return (action for action in self._records.values() if action.status is not ActionStatus.ACTIVE)
+        return (
+            action
+            for action in self._records.values()
+            if action.took_effect and action.status is not ActionStatus.ACTIVE
+        )
 
     def position(self, target: Target) -> tuple[int, int]:
         """Partition of everything about `target`, and the last offset folded from it (-1: none)."""
@@ -139,6 +151,12 @@ class Ledger:
                 gone.append(action)
                 heapq.heappush(self._forget, (now_ms + RETRY_MS, uid))
         return gone
+
+    def _wait(self, uid: str, action: Action, known: Action | None) -> Folded:
+        if known is not None and known.status is not ActionStatus.PENDING:
+            return Folded(again=known)  # decided before: two enforcers asked
+        self._records[uid] = self._pending[uid] = action if known is None else known
+        return Folded()
 
     def _place(self, action: Action, partition: int, offset: int) -> Folded:
         if action.kind is ActionKind.NOTICE:

@@ -5,6 +5,7 @@
 | floodwarden_enforcer_alerts_total | status | alerts considered |
 | floodwarden_enforcer_actions_total | kind, status | actions published by the planner |
 | floodwarden_enforcer_held_back_total | guard | answers that a guardrail held back, by which |
+| floodwarden_enforcer_waiting | | actions that wait for somebody's word |
 | floodwarden_enforcer_playbooks_total | outcome | playbooks read because they changed: ok, failed (the one before stays) |
 | floodwarden_enforcer_dead_letters_total | topic, code | records nobody could take |
 | floodwarden_enforcer_active | | actions in force as the projector knows them |
@@ -38,6 +39,7 @@ _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2
 ALERTS: Final = Counter(_P + "alerts", "Alerts considered", ["status"])
 ACTIONS: Final = Counter(_P + "actions", "Actions published by the planner", ["kind", "status"])
 HELD_BACK: Final = Counter(_P + "held_back", "Answers that a guardrail held back", ["guard"])
+WAITING: Final = Gauge(_P + "waiting", "Actions that wait for somebody's word")
 PLAYBOOKS: Final = Counter(_P + "playbooks", "Playbooks read", ["outcome"])
 DEAD_LETTERS: Final = Counter(_P + "dead_letters", "Records nobody could take", ["topic", "code"])
 ACTIVE: Final = Gauge(_P + "active", "Actions in force")

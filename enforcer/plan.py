@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from enforcer import drafts, guardrails, wording
+from enforcer import asking, drafts, guardrails, wording
 from enforcer.covered import Covered, serves
-from enforcer.drafts import AUTO, STRENGTH, expired, lifted, runs_out
+from enforcer.drafts import STRENGTH, expired, lifted, runs_out
 from enforcer.guardrails import Caps, Refusal, protected
 from enforcer.ladder import Ladder
+from enforcer.names import AUTO
 from enforcer.playbook import Play, Playbook
 from enforcer.playbook_file import built_in, load
 from enforcer.standing import Standing
+from enforcer.waiting import PENDING_MAX, Waiting
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Alert, Status
 from schemas.settings import PREFIX, Settings
@@ -80,6 +82,7 @@ class Planner:
         self._proxies = guardrails.Allowlist(config.proxies)
         self._live = 0
         self._covered = Covered()
+        self._waiting = Waiting()
 
     def use(self, playbook: Playbook) -> None:
         """Answer by another playbook from now on. What is in force stays."""
@@ -108,8 +111,19 @@ class Planner:
         action = self._answer(alert, target, now_ms)
         if action is None:
             return ()
-        self._standing.observe(action)
+        self._know(action)
         return (action,)
+
+    def overdue(self, now_ms: int) -> tuple[Action, ...]:
+        """What becomes of pending actions that nobody decided in time."""
+        self._standing.expire(now_ms)
+        told: list[Action] = []
+        for pending in self._waiting.overdue(now_ms):
+            ends = asking.overdue(pending, self._guarded(pending, now_ms))
+            for action in ends:
+                self._know(action)
+            told += ends
+        return tuple(told)
 
     def observe(self, action: Action, now_ms: int, *, replayed: bool = False) -> tuple[Action, ...]:
         """Take in an action from `actions`; the lifts of what may not stay in force now that it is known.
@@ -119,8 +133,14 @@ class Planner:
         self._standing.expire(now_ms)
         if action.expires_ms <= now_ms and action.status is ActionStatus.ACTIVE:
             action = expired(action)
-        self._standing.observe(action)
-        if replayed or action.status is not ActionStatus.ACTIVE:
+        self._know(action)
+        if replayed:
+            return ()
+        if action.status is ActionStatus.REFUSED:
+            # A person's no, written before it was known that time had run out, ends what was done then.
+            late = self._standing.active(asking.name_of_done(action)) if action.approval else None
+            return self._lift([late] if late else [], now_ms)
+        if action.status is not ActionStatus.ACTIVE:
             return ()
         if action.kind in (ActionKind.ALLOW, ActionKind.HOLD):
             return self.lifts(now_ms)
@@ -131,11 +151,19 @@ class Planner:
         return self._lift(self._standing.restricting(), now_ms)
 
     def _lift(self, actions: Iterable[Action], now_ms: int) -> tuple[Action, ...]:
-        why = ((action, self._standing.why_not(action)) for action in actions)
+        why = ((action, self._why_not(action)) for action in actions)
         lifts = tuple(lifted(action, now_ms, AUTO, reason) for action, reason in why if reason)
         for lift in lifts:
-            self._standing.observe(lift)
+            self._know(lift)
         return lifts
+
+    def _why_not(self, action: Action) -> str:
+        rejected = self._waiting.why_not(action.uid) if action.owner == AUTO else ""
+        return rejected or self._standing.why_not(action)
+
+    def _know(self, action: Action) -> None:
+        self._standing.observe(action)
+        self._waiting.observe(action)
 
     def _answer(self, alert: Alert, target: Target, now_ms: int) -> Action | None:
         play = self._config.playbook.play(alert, now_ms)
@@ -145,12 +173,16 @@ class Planner:
         step, seconds = self._length(alert, play, target, now_ms)
         factor = self._config.throttle_factor if play.factor is None else play.factor
         action = drafts.draft(alert, play, step, seconds, factor, now_ms)
-        if any(serves(each, action) and not runs_out(each, now_ms) for each in self._standing.on(target)):
+        standing = [each for each in self._standing.on(target) if not runs_out(each, now_ms)]
+        if any(serves(each, action) for each in (*standing, *self._waiting.on(target))):
             self._covered.keep(target, alert)
             return None
+        why = play.ask.why(alert) if play.ask is not None else ""
         refusal = self._refusal(alert, action, now_ms)
+        if refusal is None and why and len(self._waiting) >= PENDING_MAX:
+            refusal = Refusal("too_many_pending", f"{len(self._waiting)} answers wait for somebody's word already")
         if refusal is None:
-            return action
+            return asking.asked(action, play.ask, why) if play.ask is not None and why else action
         held = drafts.refused(action, alert, refusal)
         return None if last is not None and last.uid == held.uid else held
 
@@ -172,14 +204,21 @@ class Planner:
     def _refusal(self, alert: Alert, action: Action, now_ms: int) -> Refusal | None:
         if action.target.kind is TargetKind.IP and guardrails.network_of(action.target) is None:
             return Refusal("no_address", f"{action.target.value[:80]!r} is no address")
+        if guardrails.restricts(action) and now_ms - alert.last_ms > action.expires_ms - action.created_ms:
+            ago = wording.length((now_ms - alert.last_ms) // 1000)
+            stale = Refusal("stale", f"its last evidence is {ago} old, older than the answer would last")
+            return self._forbidden(action) or stale
+        return self._guarded(action, now_ms)
+
+    def _forbidden(self, action: Action) -> Refusal | None:
+        standing = self._standing
+        return guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies)
+
+    def _guarded(self, action: Action, now_ms: int) -> Refusal | None:
         if not guardrails.restricts(action):
             return None
-        standing = self._standing
-        if refusal := guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies):
+        if refusal := self._forbidden(action):
             return refusal
-        if now_ms - alert.last_ms > action.expires_ms - action.created_ms:
-            ago = wording.length((now_ms - alert.last_ms) // 1000)
-            return Refusal("stale", f"its last evidence is {ago} old, older than the answer would last")
         under = -1 if self._standing.is_under_action(action.target) else self._standing.clients_under_action
         if refusal := guardrails.over_cap(self._config.caps, self._standing.minute.count(now_ms), under, self._live):
             return refusal
@@ -188,11 +227,11 @@ class Planner:
     def _withdraw(self, alert: Alert, target: Target, now_ms: int) -> tuple[Action, ...]:
         caused = [action for action in self._standing.on(target) if action.alert_uid == alert.uid]
         caused.sort(key=lambda action: -STRENGTH.get(action.kind, -1))
-        lifts = tuple(
-            lifted(a, now_ms, AUTO, "the alert was withdrawn: the whole second did not bear it out") for a in caused
-        )
+        waits = [action for action in self._waiting.on(target) if action.alert_uid == alert.uid]
+        why = "the alert was withdrawn: the whole second did not bear it out"
+        lifts = (*(lifted(a, now_ms, AUTO, why) for a in caused), *(asking.let_go(a, now_ms, AUTO, why) for a in waits))
         for lift in lifts:
-            self._standing.observe(lift)
+            self._know(lift)
         return (*(self._heirs(target, now_ms) if lifts else ()), *lifts)
 
     def _heirs(self, target: Target, now_ms: int) -> tuple[Action, ...]:
@@ -201,13 +240,18 @@ class Planner:
         for alert in self._covered.release(target):
             action = self._answer(alert, target, now_ms)
             if action is not None:
-                self._standing.observe(action)
+                self._know(action)
                 begun.append(action)
         return tuple(begun)
 
 
 def _settled(last: Action, alert: Alert, kind: ActionKind) -> bool:
     """Whether `last` already answers this word of the alert."""
+    if last.approval is not None and (last.status is not ActionStatus.REFUSED or last.guard is None):
+        # It waits, or was decided. A person's no holds for the whole incident, as a lift does; silence holds for what
+        # was asked.
+        person = last.status is ActionStatus.REFUSED and last.ended_by != AUTO
+        return person or STRENGTH[kind] <= STRENGTH.get(last.kind, -1)
     if last.status is ActionStatus.REFUSED:
         return alert.status is Status.OPEN
     if last.status is ActionStatus.LIFTED:

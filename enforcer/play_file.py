@@ -9,11 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from enforcer.asking import Ask
 from enforcer.errors import CommandError
 from enforcer.ladder import RUNGS_MAX, Ladder
 from enforcer.playbook import CLIENTS, Play, When
 from enforcer.scope import addresses_in, pairs_in
-from schemas.action import ActionKind
+from schemas.action import ActionKind, Otherwise
 from schemas.alert import Answer, EntityKind, Severity
 from schemas.errors import FileError, one_of
 from schemas.exempt import Exempt, exempt_addresses, exempt_pairs
@@ -23,12 +24,15 @@ from schemas.reading import At
 W = TypeVar("W", bound=StrEnum)
 GLOBS_MAX: Final = 200
 SECONDS_MAX: Final = 366 * 86_400
+ASKED_SECONDS_MAX: Final = 7 * 86_400
 SPARED_MAX: Final = 1_000
 SPARED_CHARS_MAX: Final = -(-SPARED_MAX * 4 // 3) * 4
-WORDS: Final = ("name", "when", "do", "for", "factor", "scope", "spare", "ladder")
+WORDS: Final = ("name", "when", "do", "for", "factor", "scope", "spare", "ladder", "approve")
 WHEN_WORDS: Final = ("alert", "about", "asks", "severity", "confidence", "route", "behaviour", "hours")
 LADDER_WORDS: Final = ("factor", "penalty", "floor", "hold", "decay", "longest")
 SPARE_WORDS: Final = ("addresses", "addresses_in", "pairs_in")
+ASK_WORDS: Final = ("above", "within", "otherwise")
+OTHERWISE: Final = {"do": Otherwise.DO, "let-go": Otherwise.LET_GO}
 SCOPES: Final = ("route", "entity")
 DO: Final = {
     "observe": ActionKind.NOTICE,
@@ -63,6 +67,7 @@ def _play(fields: Mapping[str, At], spare: Exempt | None, ladder: Ladder) -> Pla
         spare=spare,
         ladder=_ladder(fields["ladder"], ladder) if "ladder" in fields else None,
         page=page,
+        ask=_ask(fields["approve"], kind) if "approve" in fields else None,
     )
 
 
@@ -141,6 +146,17 @@ def _spare(at: At, files: list[Path]) -> Exempt:
             raise
         said = error.reason if isinstance(error, CommandError) else str(error)
         raise at.wrong(said, "addresses like 203.0.113.7 or 203.0.113.0/24; pairs USER ADDRESS, a line each") from error
+
+
+def _ask(at: At, kind: ActionKind) -> Ask:
+    if kind is ActionKind.NOTICE:
+        raise at.wrong("beside `do: observe`", "nobody needs to approve what does nothing")
+    fields = at.fields(*ASK_WORDS, required={"within": "15m", "otherwise": "let-go"})
+    within = fields["within"]
+    if (within_s := duration(within)) > ASKED_SECONDS_MAX:
+        raise within.wrong("is longer than a week", "a shorter time: what it is about is over by then")
+    otherwise = OTHERWISE[word(fields["otherwise"], OTHERWISE)]
+    return Ask(fields["above"].whole(0, 10**9) if "above" in fields else 0, within_s * 1000, otherwise)
 
 
 def _ladder(at: At, usual: Ladder) -> Ladder:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
+from enforcer.asking import Ask
 from enforcer.ladder import Ladder
 from schemas.action import ActionKind
 from schemas.alert import Alert, Answer, EntityKind, Severity
@@ -75,7 +76,7 @@ class Play:
 
     `seconds` is the length of a first answer and `factor` what a throttle leaves of limits; None: as settings have it.
     `on_route`: on the route that an alert names, where it names one; else on every request. `spare`: whom it leaves
-    alone. `page`: somebody is to be called.
+    alone. `page`: somebody is to be called. `ask`: when somebody is asked first.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Play:
     spare: Exempt | None = None
     ladder: Ladder | None = None
     page: bool = False
+    ask: Ask | None = None
 
 
 OBSERVE: Final = Play("", When(), ActionKind.NOTICE)

@@ -68,6 +68,7 @@ class Projector:
         self._stopped = False
         self._ends: dict[int, int] = {}
         self._known: Seen | None = None
+        self._shown: list[Action] = []
 
     def fold(self, record: Record) -> list[Action]:
         """Take in one record; actions to publish in answer (lifts, repetitions).
@@ -123,6 +124,15 @@ class Projector:
             self._wake.set()
         else:
             self._known = seen
+
+    async def show_pending(self, *, anyway: bool) -> None:
+        """Have Redis show what waits for somebody's word, if that changed, or `anyway`. Raises `RedisError`."""
+        pending = self.ledger.pending()
+        if not self.begun.is_set() or not (anyway or pending != self._shown):
+            return
+        await self._writer.pending(pending)
+        self._shown = pending
+        metrics.WAITING.set(len(pending))
 
     async def _write_some(self) -> None:
         if self._compare:

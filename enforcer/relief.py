@@ -8,7 +8,8 @@ from typing import Final
 import xxhash
 
 from enforcer.brownout import LEVELS, QUARTERS, Health, Rules, State, resumed
-from enforcer.drafts import AUTO, lifted
+from enforcer.drafts import lifted
+from enforcer.names import AUTO
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Evidence
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaException, Producer
 from redis import Redis
@@ -26,10 +26,12 @@ from schemas.targets import parse_targets
 BROKER_WAIT_S: Final = 5.0
 FORCE_WAIT_S: Final = 5.0
 ACK_WAIT_S: Final = 2.0
+CLAIM_WAIT_S: Final = 1.0
 PAGE: Final = 1_000
 MANY: Final = 5_000  # of a list of actions: written, and awaited, at a time
 MANY_WAIT_S: Final = 60.0
 _POLL_S: Final = 0.005
+_T = TypeVar("_T")
 _META: Final = frozenset({"version", "id", "epoch"})
 
 
@@ -71,6 +73,22 @@ class Session:
         """What the leading enforcer last said of the site, None where it was silent for seconds."""
         text = self._redis.get(self._keys.health)
         return json.loads(text) if text else None
+
+    def pending(self) -> list[Action]:
+        """What waits for somebody's word, the most urgent first."""
+        self.need_enforcer()
+        found = [records.action(text.encode()) for text in self._redis.hvals(self._keys.pending)]
+        return sorted(found, key=lambda action: (action.approval.until_ms if action.approval else 0, action.uid))
+
+    def claim(self, beginning: str) -> list[Action]:
+        """Take the one pending action whose uid begins so, for nobody else to decide it; else those that begin so.
+
+        One that was just asked for may still be on its way: it is waited for a little.
+        """
+        found = self._wait(lambda: [a for a in self.pending() if a.uid.startswith(beginning)] or None, CLAIM_WAIT_S)
+        if found is None or len(found) > 1:
+            return found or []
+        return found if self._redis.hdel(self._keys.pending, found[0].uid) else []
 
     def need_enforcer(self) -> None:
         """Raises `CommandError` where no enforcer ever was: nobody would carry a command out."""
@@ -177,7 +195,7 @@ class Session:
         return have, tuple(node for node in nodes if node not in have)
 
     @staticmethod
-    def _wait(look: Callable[[], int | None], within_s: float) -> int | None:
+    def _wait(look: Callable[[], _T | None], within_s: float) -> _T | None:
         deadline = time.monotonic() + within_s
         while (found := look()) is None and time.monotonic() < deadline:
             time.sleep(_POLL_S)

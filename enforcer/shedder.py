@@ -14,10 +14,10 @@ from redis.exceptions import RedisError
 
 from enforcer import brownout, metrics, relief
 from enforcer.brownout import Health, Load, Rules, State
-from enforcer.drafts import AUTO
 from enforcer.health import Gauge, Sums
 from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
+from enforcer.names import AUTO
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.keys import Keys
 from schemas.settings import Settings

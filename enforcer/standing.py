@@ -59,6 +59,10 @@ class Standing:
         """The newest action on that alert's account, as it stands."""
         return self._last.get(alert_uid)
 
+    def active(self, uid: str) -> Action | None:
+        """The action of that name, where it is in force."""
+        return self._active.get(uid)
+
     def rung(self, target: Target) -> ladder.Rung | None:
         """Where `target` stands on the ladder."""
         return self._rungs.get(target.key)
@@ -81,7 +85,7 @@ class Standing:
     def observe(self, action: Action) -> None:
         """Know `action` as it is told."""
         self._remember_last(action)
-        if action.status is ActionStatus.REFUSED:
+        if not action.took_effect:
             return
         if action.status is ActionStatus.ACTIVE:
             if action.uid in self._active or self._ended.get(action.uid, -1) >= action.created_ms:

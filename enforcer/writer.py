@@ -105,6 +105,14 @@ class Writer:
             args += [partition, offset]
         return (await self._run([building], args))[0]
 
+    async def pending(self, actions: Sequence[Action]) -> None:
+        """Show `actions`, and no others, as what waits for somebody's word."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._keys.pending)
+            if actions:
+                pipe.hset(self._keys.pending, mapping={action.uid: records.encode(action) for action in actions})
+            await pipe.execute()
+
     async def reconcile(self, ledger: Ledger) -> int:
         """Make the snapshot what the ledger says, by deltas; how many it took. Skips what is ahead of the ledger."""
         there: dict[str, bytes] = {}

@@ -104,11 +104,20 @@ def _tell(alert: Alert, tried: list[tuple[Play, str]], actions: tuple[Action, ..
     for action in actions:
         seconds = (action.expires_ms - action.created_ms) // 1000
         what = f"{action.kind} x{action.factor:g}" if action.factor else str(action.kind)
-        held = f", held back by {safe(action.guard)}" if action.guard else ""
+        held = f", held back by {safe(action.guard)}" if action.guard else _asked(action)
         out.print(f"  {what} on {safe(action.target.key)}{_part(action)} for {seconds} s{held}")
         out.print(f"  {safe(action.reason)}")
     if not actions:
         out.print("  nothing is done")
+
+
+def _asked(action: Action) -> str:
+    approval = action.approval
+    if approval is None:
+        return ""
+    waits_s = (approval.until_ms - action.created_ms) // 1000
+    otherwise = str(approval.otherwise).replace("_", " ")
+    return f", once somebody approves it: {safe(approval.why)}; after {waits_s} s without a word: {otherwise}"
 
 
 def _part(action: Action) -> str:
@@ -170,10 +179,14 @@ def _record(play: Play) -> dict[str, Any]:
     return {
         "play": play.name,
         "for": ", ".join(f"{name} {said}" for name, said in conditions.items() if said) or "everything else",
-        "do": what + (f" x{play.factor:g}" if play.factor else "") + (" and page" if play.page else ""),
+        "do": what
+        + (f" x{play.factor:g}" if play.factor else "")
+        + (" and page" if play.page else "")
+        + (" if approved" if play.ask else ""),
         "length": f"{play.seconds} s" if play.seconds else None,
         "scope": "route" if play.on_route else "entity",
         "spares": play.spare is not None,
+        "asks_above": None if play.ask is None else play.ask.above,
     }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from enforcer.session import Result
     from schemas.action import Action
 
+_ENDED: Final = {"approved": "approved", "refused": "rejected"}
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Kind = Annotated[str, typer.Argument(help="ip (also a network), key, user, route, tenant, asn, country")]
@@ -71,7 +72,7 @@ def tell(result: Result, *, as_json: bool) -> None:
         if action.status == "active":
             out.print(f"{what} in force for {left(action)}; undo it with: floodwarden undo {action.uid[:8]}")
         else:
-            out.print(f"{what} lifted")
+            out.print(f"{what} {_ENDED.get(action.status, 'lifted')}")
     if result.ack_ms:
         times = ", ".join(f"{safe(node)} after {ms} ms" for node, ms in sorted(result.ack_ms.items()))
         out.print(f"acknowledged by {times}")
@@ -93,6 +94,22 @@ def list_actions(found: Sequence[Action], *, as_json: bool) -> None:
         "why": [a.reason for a in found],
     }
     listing(as_json, [plain(a) for a in found], columns, "nothing is in force")
+
+
+def list_pending(found: Sequence[Action], *, as_json: bool) -> None:
+    """What waits for somebody's word, one a line."""
+    asked = [(action, action.approval) for action in found if action.approval is not None]
+    columns = {
+        "action": [a.uid[:8] for a, _ in asked],
+        "what": [what_of(a) for a, _ in asked],
+        "target": [a.target.key for a, _ in asked],
+        "of it": [part_of(a) for a, _ in asked],
+        "in": [span(approval.until_ms) for _, approval in asked],
+        "else": [str(approval.otherwise).replace("_", " ") for _, approval in asked],
+        "asked because": [approval.why for _, approval in asked],
+        "why": [a.reason for a, _ in asked],
+    }
+    listing(as_json, [plain(a) for a in found], columns, "nothing waits")
 
 
 def what_of(action: Action) -> str:
@@ -119,7 +136,12 @@ def plain(action: Action) -> dict[str, object]:
 
 def left(action: Action) -> str:
     """How long it still holds."""
-    seconds = max(0, action.expires_ms // 1000 - int(time.time()))
+    return span(action.expires_ms)
+
+
+def span(until_ms: int) -> str:
+    """How long it is until then."""
+    seconds = max(0, until_ms // 1000 - int(time.time()))
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * size:
             return f"{round(seconds / size)} {unit}"

@@ -181,7 +181,7 @@ class ClosedLoop:
         actions: list[Action] = []
         for alert in sorted(alerts, key=_told_ms):
             self._now_ms = max(self._now_ms, _told_ms(alert) + REACTION_MS)
-            for action in self._planner.plan(alert, self._now_ms):
+            for action in (*self._planner.overdue(self._now_ms), *self._planner.plan(alert, self._now_ms)):
                 self._in_force.apply(action)
                 actions.append(action)
         return actions

@@ -29,7 +29,7 @@ class Incident:
     @property
     def answer(self) -> Action | None:
         """The strictest answer that took effect; failing that, the last that was held back."""
-        taken = [a for a in self.actions if a.status is not ActionStatus.REFUSED]
+        taken = [a for a in self.actions if a.took_effect]
         if taken:
             return max(taken, key=lambda action: _STRENGTH.get(action.kind, -1))
         return self.actions[-1] if self.actions else None
@@ -159,7 +159,7 @@ def printable(text: str) -> str:
 
 def incident_record(incident: Incident) -> dict[str, object]:
     """An incident as its line of `--json`."""
-    record = incident.alert.model_dump(mode="json", exclude={"v", "live_clients"})
+    record = incident.alert.model_dump(mode="json", exclude={"v", "live_clients", "accounts", "addresses"})
     answer = incident.answer
     done = None
     if answer is not None:
@@ -176,7 +176,7 @@ def summary_record(findings: Findings) -> dict[str, object]:
         "decisions": findings.decisions,
         "rejected": findings.rejects.total,
         "alerts": len(findings.incidents),
-        "actions": sum(a.status is not ActionStatus.REFUSED for a in findings.actions),
+        "actions": sum(a.took_effect for a in findings.actions),
         "seconds": round(findings.seconds, 3),
         "decisions_per_second": round(per_second),
         "rejected_by_reason": dict(findings.rejects.by_reason),

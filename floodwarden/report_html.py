@@ -9,7 +9,7 @@ from floodwarden.closed_loop import Effect
 from floodwarden.html_page import document, shown
 from floodwarden.report import Bin, Findings, Incident, sentences
 from floodwarden.report_text import clock, done_words, span_words
-from schemas.action import Action, ActionKind, ActionStatus
+from schemas.action import Action, ActionKind
 from schemas.alert import Alert
 
 INCIDENTS_MAX: Final = 500
@@ -51,7 +51,7 @@ def _head(findings: Findings) -> str:
 
 
 def _tiles(findings: Findings, incidents: Sequence[Incident]) -> str:
-    acted = sum(a.status is not ActionStatus.REFUSED and a.kind is not ActionKind.NOTICE for a in findings.actions)
+    acted = sum(a.took_effect and a.kind is not ActionKind.NOTICE for a in findings.actions)
     tiles = [
         (f"{findings.decisions:,}", "requests", ""),
         (f"{findings.clients:,}", "clients", ""),
@@ -118,7 +118,7 @@ def _incident(incident: Incident) -> str:
     lasted = span_words(alert.last_ms - alert.first_ms)
     facts = "".join(f"<li>{shown(sentence)}</li>" for sentence in sentences(alert))
     answer = incident.answer
-    kind = "refused" if answer and answer.status is ActionStatus.REFUSED else (answer.kind if answer else "notice")
+    kind = "refused" if answer and not answer.took_effect else (answer.kind if answer else "notice")
     return (
         "<section class='card'><div class='head'>"
         f"<span class='tag {alert.severity}'>{alert.severity}</span><b>{shown(alert.kind)}</b>"
@@ -152,7 +152,7 @@ def _actions(actions: Sequence[Action]) -> str:
         return ""
     rows = "".join(
         f"<tr><td class='n'>{clock(a.created_ms, full=True)}</td>"
-        f"<td class='{'refused' if a.status is ActionStatus.REFUSED else a.kind}'>{shown(done_words(a))}</td>"
+        f"<td class='{a.kind if a.took_effect else 'refused'}'>{shown(done_words(a))}</td>"
         f"<td class='mono'>{shown(a.target.key)}</td><td>{shown(a.reason)}</td></tr>"
         for a in actions[:ACTIONS_MAX]
     )

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from floodwarden.closed_loop import Effect
 from floodwarden.report import Bin, Findings, Incident, printable, sentences
-from schemas.action import Action, ActionKind, ActionStatus
+from schemas.action import Action, ActionKind
 from schemas.alert import Severity
 
 INCIDENTS_MAX: Final = 25
@@ -125,7 +125,7 @@ def done_words(action: Action | None) -> str:
     """What was done, or why it was not."""
     if action is None:
         return "nothing"
-    if action.status is ActionStatus.REFUSED:
+    if not action.took_effect:
         return printable(action.reason.partition(". ")[0])
     where = f" on {printable(action.route)}" if action.route else ""
     if action.kind is ActionKind.NOTICE:

@@ -44,12 +44,18 @@ class TargetKind(StrEnum):
 
 
 class ActionStatus(StrEnum):
-    """Life of an action. `refused`: a guardrail held it back (`guard` says which); it never took effect."""
+    """Life of an action. `refused`: a guardrail held it back (`guard` says which), or it was asked for and let go.
 
+    `pending`: somebody is asked first (`approval`); nothing is in force. It ends `approved`, with an action of its own
+    in its place, or `refused`.
+    """
+
+    PENDING = "pending"
     ACTIVE = "active"
     LIFTED = "lifted"
     EXPIRED = "expired"
     REFUSED = "refused"
+    APPROVED = "approved"
 
 
 class Target(Frozen):
@@ -70,6 +76,21 @@ class Rate(Frozen):
     tokens: int = Field(ge=1, le=10**9)
     period_ms: int = Field(ge=1, le=366 * 86_400_000)
     burst: int | None = Field(default=None, ge=1, le=10**9)
+
+
+class Otherwise(StrEnum):
+    """What becomes of a pending action that nobody decides in time."""
+
+    DO = "do"
+    LET_GO = "let_go"
+
+
+class Approval(Frozen):
+    """What a pending action waits for: a word until `until_ms`, else `otherwise`; `why` is why it is not just done."""
+
+    until_ms: int
+    otherwise: Otherwise = Field(strict=False)
+    why: str = Field(max_length=500)
 
 
 class Action(Frozen):
@@ -99,6 +120,7 @@ class Action(Frozen):
     guard: str | None = Field(default=None, max_length=64, description="which guardrail held it back, in one word")
     play: str | None = Field(default=None, max_length=64, description="the play that led to it (docs/playbooks.md)")
     page: bool = Field(default=False, description="somebody is to be called for it")
+    approval: Approval | None = Field(default=None, description="of what is or was `pending`")
     rule: str | None = None
     model: str | None = None
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
@@ -113,6 +135,11 @@ class Action(Frozen):
     ended_ms: int | None = Field(default=None, description="when it was lifted or expired")
     ended_by: str | None = Field(default=None, description="`auto`, or who lifted it: `cli:NAME`, `api:NAME`")
     ended_reason: str | None = Field(default=None, description="why it was lifted")
+
+    @property
+    def took_effect(self) -> bool:
+        """Whether it is or was in force."""
+        return self.status in (ActionStatus.ACTIVE, ActionStatus.LIFTED, ActionStatus.EXPIRED)
 
     @property
     def is_narrow(self) -> bool:

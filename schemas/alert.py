@@ -106,6 +106,14 @@ class Alert(Frozen):
         "partition the alert comes from (the stream fills it from its windows); 0 = unknown. The enforcer's cap on "
         "the share of clients under action reckons with this times `usage_partitions`.",
     )
+    accounts: int = Field(
+        default=0,
+        ge=0,
+        description="at least so many accounts were seen at the entity in the last hour and did not fail there",
+    )
+    addresses: int = Field(
+        default=0, ge=0, description="so many addresses was it seen from in the last hour; 0 = unknown"
+    )
     summary: str
     behaviour: str | None = Field(
         default=None, description="what it is a case of, in CrowdSec's words: http:scan/wordpress"

@@ -5,6 +5,7 @@
     fw:{e}:enforcement            hash    the snapshot: action uid -> action JSON; `version` -> last feed version in it
     fw:{e}:applied                hash    partition of `actions` -> last offset that is in the snapshot
     fw:{e}:target:KIND:VALUE      string  action JSON with the action's own expiry, for third parties to look up
+    fw:{e}:pending                hash    action uid -> action JSON, of what waits for somebody's word
     fw:{e}:acks                   hash    node -> "VERSION AT_MS", the version that node runs and since when
     fw:{e}:nodes                  hash    node -> last heartbeat, epoch ms
     fw:{e}:health                 string  JSON, kept for seconds: how the site does, by the leading enforcer
@@ -54,6 +55,11 @@ class Keys:
     def applied(self) -> str:
         """Hash: partition of `actions` -> last offset in the snapshot."""
         return f"{self.prefix}{{e}}:applied"
+
+    @property
+    def pending(self) -> str:
+        """Hash: what waits for somebody's word."""
+        return f"{self.prefix}{{e}}:pending"
 
     @property
     def acks(self) -> str:

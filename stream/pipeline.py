@@ -281,7 +281,11 @@ class Pipeline:
         if not alerts:
             return alerts
         live = self._tallies.windows.live()
-        return [a if a.status is Status.CLOSED else a.model_copy(update={"live_clients": live}) for a in alerts]
+        return [a if a.status is Status.CLOSED else self._among(a, live) for a in alerts]
+
+    def _among(self, alert: Alert, live: int) -> Alert:
+        accounts, addresses = self._tallies.crowd(Kind[alert.entity.kind.upper()], alert.entity.value)
+        return alert.model_copy(update={"live_clients": live, "accounts": accounts, "addresses": addresses})
 
 
 __all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from schemas.usage import Block, What
+import numpy as np
+
+from schemas import codec
+from schemas.usage import MEASURES, Block, Kind, What
 from stream import distinct, flows
 from stream.grouping import U64
 from stream.names import Names
+from stream.rings import WINDOWS_S
 from stream.windows import Alive, Windows
 
 ROWS_MAX: Final = 16_384
@@ -51,6 +55,15 @@ class Tallies:
         held = self._rows + sum(block.flows.num_rows for block in self._blocks)
         if held > ROWS_MAX or not self._windows.fits(self._rows, self._marks):
             self._settle()
+
+    def crowd(self, kind: Kind, value: str) -> tuple[int, int]:
+        """Of the last hour: accounts that were seen at an entity and did not fail, at least; addresses it came from."""
+        entity, hour_s = np.array([codec.text_hash(value)], np.uint64), WINDOWS_S[-1]
+        failed = int(self.windows.counts(kind, entity, hour_s)[0, MEASURES.index("auth_failed")])
+        accounts, addresses = (
+            self.windows.distinct(kind, entity, what, hour_s)[0] for what in (What.USER, What.ADDRESS)
+        )
+        return max(0, round(accounts) - failed), round(addresses)
 
     def _settle(self) -> None:
         if not self._blocks:

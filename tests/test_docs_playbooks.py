@@ -20,6 +20,7 @@ TABLES = {
     "| word of `when` |": play_file.WHEN_WORDS,
     "| word of `spare` |": play_file.SPARE_WORDS,
     "| word of `ladder` |": play_file.LADDER_WORDS,
+    "| word of `approve` |": play_file.ASK_WORDS,
 }
 
 

@@ -46,7 +46,13 @@ CHECKS = [
 def world(embedded_address: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiWorld]:
     """An enforcer that may restrict one client by itself."""
     prefix, directory = f"t{time.time_ns()}.", tmp_path_factory.mktemp("api")
-    made = ApiWorld(embedded_address, redis_server, prefix, directory, live_floor=1, allowlist="198.51.100.0/28")
+    book = directory / "playbook.yaml"
+    book.write_text(
+        "version: 1\nplays:\n"
+        "  - {name: ask, do: deny, when: {alert: asked}, approve: {within: 1h, otherwise: let-go}}\n"
+    )
+    given = {"live_floor": 1, "allowlist": "198.51.100.0/28", "playbooks": book}
+    made = ApiWorld(embedded_address, redis_server, prefix, directory, **given)
     with made.enforcer(program="floodwarden.enforcing"):
         yield made
 
@@ -56,10 +62,32 @@ def only(answer: httpx.Response, status: int = 200) -> Any:
     return answer.json()
 
 
+def test_what_waits_is_approved_or_rejected_once_and_the_audit_has_who(world: ApiWorld) -> None:
+    world.send(*(alert(f"203.0.113.{n}", kind="asked") for n in (90, 91)))
+    with world.client(world.key(Role.ANALYST)) as ann, world.client(world.key(Role.VIEWER)) as vic:
+        found = eventually(lambda: items if len(items := _pending(ann)) == 2 else None)
+        yes, no = sorted(found, key=lambda action: str(action["target"]["value"]))
+        assert vic.post(f"/actions/{yes['uid']}/approve", json={"reason": "x"}).status_code == 403
+        done, asked = only(ann.post(f"/actions/{yes['uid']}/approve", json={"reason": "sure"}))["actions"]
+        assert (done["status"], done["owner"], asked["status"]) == ("active", "api:ann", "approved")
+        (gone,) = only(ann.post(f"/actions/{no['uid']}/reject", json={"reason": "ours"}))["actions"]
+        assert (gone["status"], gone["ended_by"], gone["ended_reason"]) == ("refused", "api:ann", "ours")
+        for word, uid in (("approve", yes["uid"]), ("reject", no["uid"])):
+            assert ann.post(f"/actions/{uid}/{word}", json={"reason": "again"}).status_code == 409
+        assert (world.wait_for("203.0.113.90")["uid"], _pending(ann)) == (done["uid"], [])
+    with world.client(world.key(Role.ADMIN)) as admin:
+        told = [entry["verb"] for entry in only(admin.get("/audit?subject=ip:203.0.113.91"))["items"]]
+        assert {"action.pending", "action.refused", "api.action.reject"} <= set(told)
+
+
+def _pending(client: httpx.Client) -> list[dict[str, Any]]:
+    return list(client.get("/actions?status=pending").json()["items"])
+
+
 def test_a_day_of_an_analyst(world: ApiWorld) -> None:
     world.send(alert("203.0.113.1"), alert("203.0.113.2"))
     with world.client(world.key(Role.ANALYST)) as ann, world.client(world.key(Role.OPERATOR, name="bob")) as bob:
-        held = eventually(lambda: ann.get("/actions?status=refused").json()["items"])[0]
+        held = eventually(lambda: [a for a in ann.get("/actions?status=refused").json()["items"] if a["guard"]])[0]
         assert "at most 1" in held["reason"]
         body = {"reason": "it is one more of them", "seconds": 120}
         done = only(ann.post(f"/actions/{held['uid']}/approve", json=body))["actions"][0]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from enforcer import command
+from enforcer import command, judging
 from enforcer.api.door import PartsOf, may, own
 from enforcer.api.queries import Actions, Appeals, IfNoneMatch, Labels, Uid
 from enforcer.api.shapes import (
@@ -58,11 +58,21 @@ def action(
 
 @router.post("/actions/{uid}/approve", response_model=Done)
 def approve(uid: Uid, body: Approval, by: Annotated[Write, _JUDGE]) -> Response:
-    """Do what a guardrail held back (`refused`)."""
+    """Do what waits for somebody's word (`pending`), or what a guardrail held back (`refused`)."""
     held = _action(by, uid)
     return by.run(
         "action.approve", held.target.key, {"action": uid, **asked(body)},
-        lambda: by.told(command.approve(by.parts.settings, held, body.seconds, body.reason, by.by())),
+        lambda: by.told(judging.approve(by.parts.settings, held, body.seconds, body.reason, by.by())),
+    )  # fmt: skip
+
+
+@router.post("/actions/{uid}/reject", response_model=Done)
+def reject(uid: Uid, body: Because, by: Annotated[Write, _JUDGE]) -> Response:
+    """Do not do what waits for somebody's word (`pending`). What led to it leads there no more."""
+    waits = _action(by, uid)
+    return by.run(
+        "action.reject", waits.target.key, {"action": uid, **asked(body)},
+        lambda: by.told(judging.reject(by.parts.settings, uid, body.reason, by.by())),
     )  # fmt: skip
 
 

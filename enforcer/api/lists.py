@@ -13,8 +13,8 @@ from enforcer.api.door import Parts, PartsOf, may, own
 from enforcer.api.queries import Paged
 from enforcer.api.shapes import Allow, Brownout, Denial, Done, Page, Shed, Text, Throttle, Whom, listed
 from enforcer.api.writes import Write, asked, write
+from enforcer.asker import By
 from enforcer.callers import Caller, Scope
-from enforcer.command import By
 from enforcer.errors import CommandError
 from enforcer.scope import Change
 from enforcer.scope import Scope as Part

@@ -23,6 +23,7 @@ _STATUS: Final = {
     "allowlisted": 409,
     "not_in_force": 409,
     "not_held": 409,
+    "not_pending": 409,
     "decided": 409,
     "too_many": 409,
     "key_used": 409,

@@ -14,8 +14,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from enforcer.api.door import Parts, PartsOf, may
+from enforcer.asker import ByApi
 from enforcer.callers import Caller, Scope
-from enforcer.command import ByApi
 from enforcer.errors import CommandError
 from enforcer.session import Result
 from enforcer.store import answers, audit, reading

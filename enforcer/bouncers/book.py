@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from enforcer.bouncers.decisions import SCOPES, Decision, Network, Span, decision_of
-from schemas.action import Action, ActionStatus
+from schemas.action import Action
 
 LOG_MAX: Final = 200_000
 GONE_MS: Final = 24 * 3_600_000  # what ended longer ago is not told any more
@@ -46,7 +46,7 @@ class Book:
     def recall(self, ended: Iterable[Action], now_ms: int) -> None:
         """Know what ended lately: a bouncer that slept through our restart still holds it."""
         for action in ended:
-            known = action.status is not ActionStatus.REFUSED and (action.ended_ms or 0) > now_ms - GONE_MS
+            known = action.took_effect and (action.ended_ms or 0) > now_ms - GONE_MS
             decision = decision_of(action, scoped=self._scoped) if known else None
             if decision is not None:
                 self._note(decision, gone=True)

@@ -90,8 +90,8 @@ def _fold(at: sa.Connection, actions: Sequence[Action]) -> list[Action]:
     told = []
     for action in actions:
         status, ended_ms = known.get(action.uid, ("", None))
-        if action.status is ActionStatus.ACTIVE:
-            news = status != ActionStatus.ACTIVE and (not status or (ended_ms or 0) < action.created_ms)
+        if action.status in (ActionStatus.ACTIVE, ActionStatus.PENDING):
+            news = status != action.status and (not status or (ended_ms or 0) < action.created_ms)
         else:
             news = (status, ended_ms) != (action.status, action.ended_ms)
         if news:

@@ -124,15 +124,18 @@ class Distinct:
         """Go on until every row found room."""
         done = 0
         while (done := put(done, sets=self._sets)) < rows:
-            more = np.zeros(len(self._heap) // 4 + _HEAP_MIN, np.uint64)
-            self._heap = np.concatenate([self._heap, more])
+            held, self._heap = (
+                self._heap,
+                np.zeros(2 * len(self._heap), np.uint64),
+            )  # what nobody writes takes no memory
+            self._heap[: len(held)] = held
 
     def _reserve(self, entries: int) -> None:
         have, size = len(self._keys), len(self)
         if entries <= have:
             return
         held = {name: getattr(self, name)[:size] for name in _BY_ENTRY}
-        self._columns(max(entries, have * 3 // 2))
+        self._columns(max(entries, 2 * have))
         for name, array in held.items():
             getattr(self, name)[:size] = array
         self._find_anew()

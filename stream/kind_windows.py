@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import eviction
-from detectors.compiled import firsts, searched
 from schemas.usage import MEASURES
 from stream import compiled
 from stream.grouping import I64, U64
 from stream.panes import FIRST, REST, SUMS
 from stream.rings import HELD_S, Rings, begins_s
+from stream.slots import Slots
 
 LATENCY_STEPS: Final = 1024  # latency is summed in whole 1/1024 ms, so that order does not matter
 LATENCY: Final = MEASURES.index("latency_ms_sum")
@@ -39,9 +39,8 @@ class KindWindows:
 
     def __init__(self, entities_max: int) -> None:
         self._entities_max = entities_max
-        self._hashes = np.empty(0, np.uint64)  # ascending
-        self._slots = np.empty(0, np.int64)  # of each of them
-        self._first_ms = np.array([UNSEEN])  # by slot: its first request, as far as it is held
+        self._slots = Slots()
+        self._first_ms = np.array([UNSEEN])  # by slot, with room: its first request, as far as it is held
         self._last_s = np.array([NEVER])  # by slot: the newest pane of its rows
         self._weight = np.zeros(1, np.int64)  # by slot: requests, less what purges took off
         self._rings = Rings()
@@ -50,7 +49,11 @@ class KindWindows:
 
     def __len__(self) -> int:
         """Number of entities held."""
-        return len(self._hashes)
+        return len(self._slots) - 1
+
+    def held(self) -> U64:
+        """Hashes of the entities held."""
+        return self._slots.hashes
 
     def rows(self) -> int:
         """Rows held, of all panes."""
@@ -61,7 +64,8 @@ class KindWindows:
         self._rings.advance(end_s)
         if not len(hashes):
             return
-        slots = self._slots_of(hashes)
+        slots = self._slots.place(hashes)
+        self._reserve(len(self._slots))
         compiled.noted(slots, pane_s, rows, FIRST, (self._last_s, self._first_ms, self._weight))
         self._rings.add(slots, pane_s, rows, end_s)
         self.rows_at_most += len(slots)
@@ -70,16 +74,15 @@ class KindWindows:
 
     def find(self, entities: U64) -> I64:
         """The slot of each entity, -1 where it is not held."""
-        at, held = self._at(entities)
-        return np.where(held, self._slots[at], -1) if len(self) else np.full(len(entities), -1)
+        return self._slots.find(entities)
 
     def sums(self, slots: I64, window_s: int, end_s: int) -> I64:
         """Rows of a window added up for each of some distinct slots (-1: nobody)."""
-        return self._rings.sums(slots, len(self._last_s), window_s, end_s)
+        return self._rings.sums(slots, len(self._slots), window_s, end_s)
 
     def paces(self, slots: I64, window_s: int, end_s: int) -> NDArray[np.float64]:
         """Gaps between requests in a window of each of some distinct slots: number, sum in ms, sum of squares."""
-        return self._rings.paces(slots, len(self._last_s), window_s, end_s)
+        return self._rings.paces(slots, len(self._slots), window_s, end_s)
 
     def first_ms(self, slots: I64) -> I64:
         """The first request of each of some slots; 0 for nobody."""
@@ -98,44 +101,31 @@ class KindWindows:
 
     def live(self, end_s: int) -> int:
         """Entities seen in ten minutes."""
-        return int((self._last_s >= end_s - LIVE_S).sum())
+        return int((self._last_s[: len(self._slots)] >= end_s - LIVE_S).sum())
 
-    def _at(self, hashes: U64) -> tuple[I64, NDArray[np.bool_]]:
-        """Where each stands among those held, and whether it does."""
-        if not len(self):
-            return np.zeros(len(hashes), np.int64), np.zeros(len(hashes), np.bool_)
-        at = np.minimum(searched(self._hashes, hashes), len(self) - 1)
-        return at, self._hashes[at] == hashes
-
-    def _slots_of(self, hashes: U64) -> I64:
-        at, known = self._at(hashes)
-        if known.all():
-            return self._slots[at]
-        new = hashes[~known]
-        new = np.sort(new[firsts(new)])
-        count = len(self._last_s)
-        at = searched(self._hashes, new)
-        self._hashes = np.insert(self._hashes, at, new)
-        self._slots = np.insert(self._slots, at, np.arange(count, count + len(new)))
-        self._first_ms = np.append(self._first_ms, np.full(len(new), UNSEEN))
-        self._last_s = np.append(self._last_s, np.full(len(new), NEVER))
-        self._weight = np.append(self._weight, np.zeros(len(new), np.int64))
-        return self._slots[searched(self._hashes, hashes)]
+    def _reserve(self, slots: int) -> None:
+        have = len(self._last_s)
+        if slots > have:
+            more = max(slots, 2 * have) - have
+            self._first_ms = np.append(self._first_ms, np.full(more, UNSEEN))
+            self._last_s = np.append(self._last_s, np.full(more, NEVER))
+            self._weight = np.append(self._weight, np.zeros(more, np.int64))
 
     def evict(self, end_s: int, alive: U64, rows_max: int) -> None:
         """Let those idle past every window go, and where that gives too little room, those least worth keeping."""
-        rows = self._rings.each(len(self._last_s))[self._slots]
-        last_s = self._last_s[self._slots]
+        count = len(self._slots)
+        rows = self._rings.each(count)[1:]
+        last_s, weights = self._last_s[1:count], self._weight[1:count]
         kept = last_s >= end_s - HELD_S
         live = np.flatnonzero(kept)
         full = len(self) > self._entities_max and len(live) > self._entities_max * FULL
         if full or int(rows[live].sum()) > rows_max:
-            weight = self._weight[self._slots[live]]
-            evidence = np.isin(self._hashes[live], alive).astype(np.float64)
+            hashes, weight = self.held()[live], weights[live]
+            evidence = np.isin(hashes, alive).astype(np.float64)
             none = np.zeros(len(live), np.bool_)
             size = min(self._entities_max, len(live) * rows_max // max(1, int(rows[live].sum())))
-            by_worth = eviction.order(self._hashes[live], weight, last_s[live], evidence, none, size)
-            self._weight[self._slots[live]] = weight
+            by_worth = eviction.order(hashes, weight, last_s[live], evidence, none, size)
+            weights[live] = weight
             fits = int(np.searchsorted(np.cumsum(rows[live][by_worth]), rows_max, "right"))
             kept[live[by_worth[min(fits, int(self._entities_max * eviction.LEAVE)) :]]] = False
             self.evicted += len(live) - int(kept.sum())
@@ -143,10 +133,10 @@ class KindWindows:
         self.rows_at_most = self.rows()
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
-        stay = np.sort(self._slots[kept])
-        slot_of = np.zeros(len(self._last_s), np.int64)  # who goes becomes the rest
+        stay = np.flatnonzero(kept) + 1
+        slot_of = np.zeros(len(self._slots), np.int64)  # who goes becomes the rest
         slot_of[stay] = np.arange(1, len(stay) + 1)
-        self._hashes, self._slots = self._hashes[kept], slot_of[self._slots[kept]]
+        self._slots = Slots(self.held()[kept])
         self._first_ms = np.append(UNSEEN, self._first_ms[stay])
         self._last_s = np.append(NEVER, self._last_s[stay])
         self._weight = np.append(0, self._weight[stay])
@@ -154,9 +144,11 @@ class KindWindows:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything, for a snapshot."""
+        count = len(self._slots)
         own: dict[str, NDArray[np.generic]] = {
-            "hashes": self._hashes, "slots": self._slots, "first_ms": self._first_ms, "last_s": self._last_s,
-            "weight": self._weight, "evicted": np.array([self.evicted, self.rows_at_most]),
+            "hashes": self.held(), "slots": np.arange(1, count), "first_ms": self._first_ms[:count],
+            "last_s": self._last_s[:count], "weight": self._weight[:count],
+            "evicted": np.array([self.evicted, self.rows_at_most]),
         }  # fmt: skip
         return own | self._rings.arrays()
 
@@ -164,7 +156,9 @@ class KindWindows:
     def restore(cls, entities_max: int, arrays: dict[str, NDArray[np.generic]]) -> KindWindows:
         """The inverse of `arrays`."""
         made = cls(entities_max)
-        made._hashes, made._slots = arrays["hashes"].astype(np.uint64), arrays["slots"].astype(np.int64)
+        by_slot = np.empty(len(arrays["hashes"]), np.uint64)
+        by_slot[arrays["slots"] - 1] = arrays["hashes"]  # once they stood in another order
+        made._slots = Slots(by_slot)
         made._first_ms, made._last_s = arrays["first_ms"].astype(np.int64), arrays["last_s"].astype(np.int64)
         made._weight = arrays["weight"].astype(np.int64)
         made.evicted, made.rows_at_most = (int(v) for v in arrays["evicted"])

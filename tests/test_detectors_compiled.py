@@ -11,12 +11,14 @@ import stream.compiled
 import stream.dated
 import stream.lowest
 import stream.networks
+import stream.slots
 import stream.text_hashes
 import stream.ways
 from detectors.artifact import load
 from detectors.compiled import U64, firsts, numbered, ordered, searched, unique_rows, within
 from stream.lowest import beyond
 from stream.pipeline import Pipeline
+from stream.slots import Slots
 from stream.warm import warm
 
 # Few distinct words, so that they repeat; some that differ in one bit, at either end.
@@ -25,6 +27,16 @@ words = st.lists(st.sampled_from([1, 2, 3, 1 << 63, (1 << 63) + 1, (1 << 64) - 1
 
 def column(values: list[int]) -> U64:
     return np.array(values, np.uint64)
+
+
+@given(st.lists(words, max_size=5))
+def test_an_entity_keeps_the_slot_it_was_given_first(parts: list[list[int]]) -> None:
+    slots, wanted = Slots(), {}
+    for part in parts:
+        given_ = slots.place(column(part))
+        assert given_.tolist() == [wanted.setdefault(value, len(wanted) + 1) for value in part]
+    again = Slots(slots.hashes)
+    assert again.find(column([*wanted, 5])).tolist() == [*wanted.values(), wanted.get(5, -1)]
 
 
 @given(words)
@@ -81,7 +93,7 @@ def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
     def compiled() -> dict[str, int]:
         rooms = (
             detectors.compiled, stream.compiled, stream.dated, stream.lowest, stream.networks, stream.text_hashes,
-            stream.ways,
+            stream.slots, stream.ways,
         )  # fmt: skip
         every = {f"{room.__name__}.{name}": it for room in rooms for name, it in vars(room).items()}
         return {name: len(it.signatures) for name, it in every.items() if hasattr(it, "signatures")}

@@ -146,6 +146,43 @@ def test_what_cannot_be_is_refused_and_changes_nothing(world: ApiWorld) -> None:
         assert {name: only(bob.get("/brownout"))[name] for name in ("level", "action")} == {"level": 0, "action": None}
 
 
+def called(status: str, *firing: dict[str, str], group: str = "{}:{alertname='SlowDatabase'}") -> dict[str, Any]:
+    """What Alertmanager sends, as its documentation has it."""
+    alerts = [
+        {"status": status, "labels": {"alertname": "SlowDatabase", **labels}, "annotations": {"summary": "p99 of 4 s"},
+         "startsAt": "2026-11-21T22:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus/graph",
+         "fingerprint": f"{number:016x}"}
+        for number, labels in enumerate(firing)
+    ]  # fmt: skip
+    return {
+        "version": "4", "groupKey": group, "truncatedAlerts": 0, "status": status, "receiver": "floodwarden",
+        "groupLabels": {"alertname": "SlowDatabase"}, "commonLabels": {"alertname": "SlowDatabase"},
+        "commonAnnotations": {}, "externalURL": "http://alertmanager", "alerts": alerts,
+    }  # fmt: skip
+
+
+def test_alertmanager_begins_a_brownout_says_it_again_and_ends_its_own_alone(world: ApiWorld) -> None:
+    way = "/brownout/alertmanager"
+    with world.client(world.key(Role.OPERATOR)) as bob, world.client(world.key(Role.ANALYST)) as ann:
+        firing = called("firing", {"severity": "critical"}, {"floodwarden_level": "3"})
+        assert ann.post(way, json=firing).status_code == 403
+        begun = only(bob.post(way, json=firing))["actions"][0]
+        assert (begun["level"], begun["owner"]) == (3, "api:ann")
+        assert begun["reason"] == "Alertmanager: SlowDatabase: p99 of 4 s"
+        assert only(bob.post(way, json=firing))["actions"] == [], "most of it is left"
+        other = only(bob.post(way, json=called("firing", {"severity": "critical"}, group="another")))["actions"]
+        assert [action["level"] for action in other] == [2]
+        assert only(bob.get("/brownout"))["level"] == 3
+        ended = only(bob.post(way, json=called("resolved", {})))["actions"]
+        assert [(action["uid"], action["status"]) for action in ended] == [(begun["uid"], "lifted")]
+        assert only(bob.get("/brownout"))["level"] == 2
+        assert only(bob.post(way, json=called("resolved", {})))["actions"] == []
+        wrong = bob.post(way, json=called("firing", {"floodwarden_level": "9"}))
+        assert (wrong.status_code, wrong.json()["field"]) == (422, "labels.floodwarden_level")
+        assert bob.post(way, json=firing | {"version": "3"}).json()["field"] == "version"
+        only(bob.delete("/brownout"))
+
+
 def test_automation_is_stopped_and_let_go_on(world: ApiWorld) -> None:
     with world.client(world.key(Role.OPERATOR)) as bob, world.client(world.key(Role.ANALYST)) as ann:
         by_hand = only(bob.post("/denials", json={"kind": "ip", "value": "203.0.113.60", "seconds": 60, "reason": "x"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ class Enforcement:
     """An action's way to the limiters. `ack_ms` counts from `created_ms` on; `total_ms` from `crossed_ms` to the last.
 
     A node says when it reached the version it runs now: where it has gone on meanwhile, its time is an upper bound.
+    `p50_ms` and `p99_ms` are over the nodes, from `crossed_ms` (for what no decision caused, from `created_ms`) on.
     `total_ms` is None while nobody acknowledged, and for what no decision caused (commands).
     """
 
@@ -40,6 +41,8 @@ class Enforcement:
     ack_ms: dict[str, int]
     missing: tuple[str, ...]
     total_ms: int | None
+    p50_ms: int | None = None
+    p99_ms: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON and for the log."""
@@ -73,6 +76,7 @@ def judge(
     """How far `action`, version `version` of the feed, has come among the live `nodes`."""
     at = {node: acks[node][1] for node in nodes if node in acks and acks[node][0] >= version}
     since = action.crossed_ms
+    took = sorted(at_ms - (action.created_ms if since is None else since) for at_ms in at.values())
     return Enforcement(
         action=action.uid,
         kind=action.kind,
@@ -84,13 +88,25 @@ def judge(
         ack_ms={node: at_ms - action.created_ms for node, at_ms in at.items()},
         missing=tuple(node for node in nodes if node not in at),
         total_ms=max(at.values()) - since if at and since is not None else None,
+        p50_ms=_share(took, 50),
+        p99_ms=_share(took, 99),
     )
+
+
+def _share(ordered: Sequence[int], percent: int) -> int | None:
+    """The smallest that `percent` of them do not exceed."""
+    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
 
 
 class Watch:
     """Actions just written, until every live node has them or `WAIT_MS` passed; the last `KEPT` results."""
 
-    def __init__(self, client: Redis, keys: Keys, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, client: Redis, keys: Keys, clock_ms: Callable[[], int],
+        told: Callable[[Enforcement], object] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`told` hears of each that is settled, and may not wait."""
+        self._told = told
         self._redis = client
         self._keys = keys
         self._clock_ms = clock_ms
@@ -127,6 +143,12 @@ class Watch:
 
     def _settle(self, result: Enforcement, *, complete: bool) -> None:
         self.done.append(result)
+        self._told(result)
+        since_crossed_ms = result.created_ms - result.crossed_ms if result.crossed_ms is not None else None
+        for took_ms in result.ack_ms.values():
+            metrics.NODE_TIME_TO_ENFORCE.labels("created").observe(took_ms / 1000)
+            if since_crossed_ms is not None:
+                metrics.NODE_TIME_TO_ENFORCE.labels("crossed").observe((took_ms + since_crossed_ms) / 1000)
         if not complete:
             metrics.UNACKNOWLEDGED.inc()
             _log.warning("unacknowledged", **result.as_dict())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Final
 
@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from enforcer import consumer
 from enforcer.archivist import Archivist, run_to_the_end
+from enforcer.notify.destinations import Notices
+from enforcer.notify.setup import configured
 from enforcer.store import database
 from schemas.settings import Settings
 
@@ -35,9 +37,26 @@ def run(settings: Settings, beside: Beside = nothing_beside) -> None:
     with ExitStack() as stack:
         engine = database.open_engine(settings)
         stack.callback(engine.dispose)
-        archivist = Archivist(settings, engine, stack.enter_context(beside(engine)))
+        notices = configured(settings)
+        told = [stack.enter_context(beside(engine)), *_sending(stack, settings, engine, notices)]
+        archivist = Archivist(settings, engine, lambda: _ring(told), notices)
         writing = threading.Thread(target=run_to_the_end, args=(archivist,), name="archivist", daemon=True)
         writing.start()
         stack.callback(writing.join, _STOP_S)
         stack.callback(archivist.stop)
-        consumer.run(settings)
+        consumer.run(settings, archivist.measured)
+
+
+def _sending(
+    stack: ExitStack, settings: Settings, engine: sa.Engine, notices: Notices | None
+) -> list[Callable[[], None]]:
+    if notices is None:
+        return []
+    from enforcer.notify import sender  # noqa: PLC0415 - its clients of HTTP and mail, only where somebody is told
+
+    return [stack.enter_context(sender.sending(settings, engine, notices))]
+
+
+def _ring(bells: Sequence[Callable[[], None]]) -> None:
+    for ring in bells:
+        ring()

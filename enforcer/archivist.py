@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -14,8 +15,11 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from sqlalchemy.exc import DBAPIError
 
 from enforcer import metrics, records
+from enforcer.acknowledgements import Enforcement
+from enforcer.notify.destinations import Notices
+from enforcer.notify.outbox import Outbox
 from enforcer.projector import backoff_s
-from enforcer.store import database
+from enforcer.store import database, enforcements
 from enforcer.store.archive import Archive, Heard
 from schemas import topics
 from schemas.action import Action
@@ -25,6 +29,7 @@ from schemas.settings import Settings
 
 BATCH_MAX: Final = 500
 POLL_S: Final = 0.1
+MEASURED_MAX: Final = 10_000
 AGAIN_S: Final = 1.0
 FORGET_EVERY_S: Final = 3600.0
 NAME_CHARS_MAX: Final = 512
@@ -39,12 +44,19 @@ class Archivist:
     SQL away: what was read is tried again until it is through, and nothing more is read meanwhile.
     """
 
-    def __init__(self, settings: Settings, engine: sa.Engine, heard: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, engine: sa.Engine, heard: Callable[[], None], notices: Notices | None = None
+    ) -> None:
         self._settings = settings
         self._engine = engine
-        self._archive = Archive(engine)
+        self._archive = Archive(engine, None if notices is None else Outbox(notices, _clock_ms))
         self._heard = heard
+        self._measured: deque[Enforcement] = deque(maxlen=MEASURED_MAX)
         self.stopped = threading.Event()
+
+    def measured(self, enforcement: Enforcement) -> None:
+        """Have it written when there is time; from any thread. The oldest go while SQL is away for long."""
+        self._measured.append(enforcement)
 
     def stop(self) -> None:
         """Let `run` end at its next turn."""
@@ -94,9 +106,12 @@ class Archivist:
             batch = [_heard(message) for message in consumer.consume(BATCH_MAX, POLL_S) if not _failed(message)]
             if batch and self._until_done(partial(self._write, batch)):
                 self._heard()
+            measured = [self._measured.popleft() for _ in range(min(len(self._measured), BATCH_MAX))]
+            if measured:
+                self._until_done(partial(enforcements.put, self._engine, measured))
 
     def _forget(self) -> None:
-        database.forget(self._engine, time.time_ns() // 1_000_000, self._settings.store_days)
+        database.forget(self._engine, _clock_ms(), self._settings.store_days)
 
     def _write(self, batch: Sequence[Heard]) -> None:
         metrics.STORED.inc(self._archive.write(batch))
@@ -172,6 +187,10 @@ def _fits(told: Alert | Action) -> bool:
 
 def _are_small(times: Iterable[int], names: Iterable[str | None]) -> bool:
     return all(abs(at) < 1 << 62 for at in times) and all(len(name or "") <= NAME_CHARS_MAX for name in names)
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _reason(error: DBAPIError | KafkaException) -> str:

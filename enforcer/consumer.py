@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Final
@@ -15,7 +16,7 @@ from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 
 from enforcer import broker, brownout_file, http, metrics, records
-from enforcer.acknowledgements import Watch
+from enforcer.acknowledgements import Enforcement, Watch
 from enforcer.bouncers.keys import Keys
 from enforcer.bouncers.lapi import Lapi
 from enforcer.leadership import Leadership
@@ -40,6 +41,7 @@ LOOK_S: Final = 0.005
 BATCH_MAX: Final = 500
 REDIS_TIMEOUT_S: Final = 2.0
 _log = structlog.get_logger()
+Measured = Callable[[Enforcement], object]
 
 
 def clock_ms() -> int:
@@ -47,27 +49,30 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def run(settings: Settings) -> None:
-    """Enforce until SIGTERM or SIGINT. What was read but not answered by then is read again at the next start."""
+def run(settings: Settings, measured: Measured = lambda _: None) -> None:
+    """Enforce until SIGTERM or SIGINT. What was read but not answered by then is read again at the next start.
+
+    `measured` hears when the limiters had each action, and may not wait.
+    """
 
     async def until_signal() -> None:
         stop = asyncio.Event()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await serve(settings, stop)
+        await serve(settings, stop, measured)
 
     asyncio.run(until_signal())
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, stop: asyncio.Event, measured: Measured = lambda _: None) -> None:
     """Enforce until `stop` is set. Waits for a broker and for the topics; Redis may come and go.
 
     Raises:
         SettingsError: a malformed allowlist or proxy list.
         FileError: a playbook that cannot be taken.
     """
-    shell = _Shell(settings, PlanConfig.of(settings))
+    shell = _Shell(settings, PlanConfig.of(settings), measured)
     app = http.create_app(lambda: tuple(shell.watch.done), shell.why_not_ready, shell.lapi.routes())
     web = http.server(app, settings.host, settings.port or PORT)
     serving: asyncio.Task[Any] = asyncio.create_task(web.serve())
@@ -86,14 +91,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 class _Shell:
     """The loops and what they share. All run in one event loop, so nothing here is locked."""
 
-    def __init__(self, settings: Settings, config: PlanConfig) -> None:
+    def __init__(self, settings: Settings, config: PlanConfig, measured: Measured) -> None:
         self._settings = settings
         self._config = config
         self._planner = Planner(config)
         self._redis = connect_async(settings.redis, timeout_s=REDIS_TIMEOUT_S, connect_timeout_s=REDIS_TIMEOUT_S)
         keys = Keys(settings.bouncer_keys.get_secret_value(), PREFIX + "BOUNCER_KEYS")
         self.lapi = Lapi(keys.name_of, clock_ms, scoped=settings.bouncer_scoped)
-        self.watch = Watch(self._redis, settings.keys, clock_ms)
+        self.watch = Watch(self._redis, settings.keys, clock_ms, measured)
         self._waiting_for = f"Kafka at {settings.kafka}"
         self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold
         self._progress = asyncio.Condition()

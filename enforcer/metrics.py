@@ -16,6 +16,9 @@
 | floodwarden_enforcer_pending | | deltas waiting for Redis |
 | floodwarden_enforcer_live_nodes | | limiter nodes heard of in the last 5 s |
 | floodwarden_enforcer_time_to_enforce_seconds | since | from `crossed` (evidence sufficed) or `created` (planned) to the last node's acknowledgement |
+| floodwarden_enforcer_node_time_to_enforce_seconds | since | the same to each node's acknowledgement, one for each node |
+| floodwarden_enforcer_notices_total | destination, outcome | messages: delivered, failed (tried again), dead (in `dead-letter`) |
+| floodwarden_enforcer_notices_waiting | destination | incidents of which a destination is told, or looked at again, later |
 | floodwarden_enforcer_stored_total | | words of alerts and actions written to the store |
 | floodwarden_enforcer_store_errors_total | | attempts of the store's writer that failed and are tried again |
 | floodwarden_enforcer_not_stored_total | | words that no database has room for |
@@ -52,6 +55,11 @@ LIVE_NODES: Final = Gauge(_P + "live_nodes", "Limiter nodes heard of lately")
 TIME_TO_ENFORCE: Final = Histogram(
     _P + "time_to_enforce_seconds", "To the last node's acknowledgement", ["since"], buckets=_SECONDS
 )
+NODE_TIME_TO_ENFORCE: Final = Histogram(
+    _P + "node_time_to_enforce_seconds", "To each node's acknowledgement", ["since"], buckets=_SECONDS
+)
+NOTICES: Final = Counter(_P + "notices", "Messages to destinations", ["destination", "outcome"])
+NOTICES_WAITING: Final = Gauge(_P + "notices_waiting", "Incidents to be told of, or looked at again", ["destination"])
 STORED: Final = Counter(_P + "stored", "Words written to the store")
 STORE_ERRORS: Final = Counter(_P + "store_errors", "Attempts of the store's writer tried again")
 NOT_STORED: Final = Counter(_P + "not_stored", "Words that no database has room for")

@@ -29,6 +29,7 @@ _EPISODE_S: Final = 1.0
 
 
 allow = typer.Typer(no_args_is_help=True, help="Protect clients from every action; what restricts them is lifted.")
+actions = typer.Typer(help="What is in force now, and when each limiter had it.")
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command("stop", rich_help_panel=CONTROL)(stop)
     app.command("resume", rich_help_panel=CONTROL)(resume)
     app.command("undo", rich_help_panel=CONTROL)(undo)
-    app.command("actions", rich_help_panel=CONTROL)(actions)
+    app.add_typer(actions, name="actions", rich_help_panel=CONTROL)
     app.command("alerts", rich_help_panel=CONTROL)(alerts)
 
 
@@ -110,10 +111,13 @@ def undo(
     tell(command.undo(settings_of.load(), action_uid, who(by), reason), as_json=as_json)
 
 
-def actions(*, as_json: Json = False) -> None:
-    """Everything in force now: denials, challenges, throttles, protections, brownout."""
+@actions.callback(invoke_without_command=True)
+def list_actions_in_force(context: typer.Context, *, as_json: Json = False) -> None:
+    """Everything in force now: denials, challenges, throttles, protections, brownout; `show` tells of one."""
     from enforcer import command
 
+    if context.invoked_subcommand is not None:
+        return
     settings = settings_of.load()
     found = [*command.holds(settings), *command.deny_list(settings), *command.allow_list(settings)]
     shed = command.brownout_status(settings)

@@ -151,6 +151,13 @@ def verify(
 
 
 @contextmanager
+def opened() -> Iterator[sa.Engine]:
+    """The store, its tables up to date."""
+    with _opened() as (engine, _, _):
+        yield engine
+
+
+@contextmanager
 def _opened() -> Iterator[tuple[sa.Engine, str | None, str]]:
     """The store, its tables up to date, with the versions of these before and after."""
     from sqlalchemy.exc import DBAPIError

@@ -237,6 +237,14 @@ class Settings(BaseSettings):
     brownout: str = Field(
         "auto", description="`auto`, `observe`, `off`, or a file of when one begins (docs/brownout.md)"
     )
+    notices: Path | None = Field(
+        None, description="who is told of incidents and how: a file of destinations and routes (docs/notices.md)"
+    )
+    notices_private: str = Field(
+        "",
+        description="private networks in which notices may be delivered, CIDRs, comma separated; else public addresses "
+        "alone: what a destination's name leads to is somebody else's word",
+    )
     dry_run: bool = Field(False, description="plan and explain actions, and do none")
 
     @field_validator("login_routes")

@@ -11,6 +11,7 @@ from enforcer import command, judging
 from enforcer.api.door import PartsOf, may, own
 from enforcer.api.queries import Actions, Appeals, IfNoneMatch, Labels, Uid
 from enforcer.api.shapes import (
+    ActionShown,
     Appeal,
     Approval,
     Because,
@@ -27,7 +28,7 @@ from enforcer.api.shapes import (
 from enforcer.api.writes import Write, asked, write
 from enforcer.callers import Caller, Scope
 from enforcer.errors import CommandError
-from enforcer.store import labels, reading
+from enforcer.store import enforcements, labels, reading
 from enforcer.store.labels import Said
 from schemas.action import Action, ActionStatus
 
@@ -45,15 +46,16 @@ def actions(
     return listed(page.items, page.next)
 
 
-@router.get("/actions/{uid}", response_model=Action)
+@router.get("/actions/{uid}", response_model=ActionShown)
 def action(
     uid: Uid,
     parts: PartsOf,
     caller: Annotated[Caller, may(Scope.ACTIONS_READ)],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """One action: what, to whom, why, by whom, until when, and how it ended."""
-    return single(reading.one(parts.engine, reading.ACTION, uid, caller.tenant), if_none_match)
+    """One action: what, to whom, why, by whom, until when, how it ended, and when each limiter had it."""
+    found = reading.one(parts.engine, reading.ACTION, uid, caller.tenant)
+    return single(found | {"enforcement": enforcements.of(parts.engine, uid)}, if_none_match)
 
 
 @router.post("/actions/{uid}/approve", response_model=Done)

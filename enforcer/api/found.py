@@ -16,8 +16,9 @@ from enforcer.api.door import Parts, PartsOf, may
 from enforcer.api.problems import ProblemError
 from enforcer.api.queries import Alerts, IfNoneMatch, Incidents, Timeline, Uid
 from enforcer.api.shapes import AlertShown, Event, Incident, Page, listed, single
+from enforcer.api.writes import Write, write
 from enforcer.callers import Caller, Scope
-from enforcer.store import reading
+from enforcer.store import hand, reading
 
 FOLLOWERS_MAX: Final = 200
 STREAM_S_MAX: Final = 600.0  # then a follower comes back, and its key is looked at again
@@ -57,6 +58,17 @@ def incident(
 ) -> Response:
     """One incident."""
     return single(reading.one(parts.engine, reading.INCIDENT, uid, caller.tenant), if_none_match)
+
+
+@router.post("/incidents/{uid}/acknowledge", response_model=Incident)
+def acknowledge(uid: Uid, by: Annotated[Write, write(Scope.ACTIONS_JUDGE)]) -> Response:
+    """Take it in hand: who was told of it is told so. It stays with the first who does."""
+    reading.one(by.parts.engine, reading.INCIDENT, uid, by.caller.tenant)
+
+    def act() -> reading.Thing:
+        return hand.acknowledge(by.parts.engine, uid, by.caller.owner, by.parts.clock_ms(), by.caller.tenant)
+
+    return by.run("incident.acknowledge", uid, {}, act)
 
 
 @router.get("/incidents/{uid}/timeline", response_model=Page[Event])

@@ -41,6 +41,33 @@ class AlertShown(Alert):
     incident: str
 
 
+class Enforcement(BaseModel):
+    """An action's way to the limiters, in milliseconds.
+
+    `ack_ms` by limiter since `created_ms`; `p50_ms`, `p99_ms` over them and `total_ms` to the last since `crossed_ms`,
+    the deciding request (`created_ms` where no request decided it).
+    """
+
+    action: str
+    kind: str
+    target: str
+    crossed_ms: int | None
+    created_ms: int
+    written_ms: int
+    version: int
+    ack_ms: dict[str, int]
+    missing: list[str]
+    total_ms: int | None
+    p50_ms: int | None
+    p99_ms: int | None
+
+
+class ActionShown(Action):
+    """An action, and when each limiter had it (null: not measured, or not yet)."""
+
+    enforcement: Enforcement | None
+
+
 class Incident(BaseModel):
     """Alerts of one kind on one route that overlap or follow each other within ten minutes."""
 
@@ -55,6 +82,8 @@ class Incident(BaseModel):
     last_ms: int
     alerts: int
     summary: str
+    acked_by: str | None
+    acked_ms: int | None
 
 
 class Event(BaseModel):

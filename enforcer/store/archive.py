@@ -14,6 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from enforcer import incidents
+from enforcer.notify import outbox
+from enforcer.notify.outbox import Outbox
 from enforcer.store import audit
 from enforcer.store.database import writing
 from enforcer.store.tables import ACTIONS, ALERTS, EVENTS, INCIDENTS, OFFSETS
@@ -38,8 +40,9 @@ class Archive:
     Methods raise `sqlalchemy.exc.DBAPIError` where the database does not answer; then nothing was written.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, outbox: Outbox | None = None) -> None:
         self._engine = engine
+        self._outbox = outbox
 
     def offsets(self, topic: str) -> dict[int, int]:
         """By partition of `topic`, the first record not taken yet."""
@@ -61,8 +64,11 @@ class Archive:
                 return 0
             alerts = [r.message for r in new if isinstance(r.message, Alert)]
             words = _fold(at, [r.message for r in new if isinstance(r.message, Action)])
-            _put_alerts(at, {alert.uid: alert for alert in alerts}.values())
+            changed = _put_alerts(at, {alert.uid: alert for alert in alerts}.values())
             _put_actions(at, {action.uid: action for action in words}.values())
+            if self._outbox is not None:
+                self._outbox.changed(at, changed, [alert.uid for alert in alerts])
+                self._outbox.acted(at, words)
             _tell(at, [*alerts, *words])
             audit.append(at, [_entry(action) for action in words])
             _advance(at, new)
@@ -105,22 +111,25 @@ def _put_actions(at: sa.Connection, actions: Iterable[Action]) -> None:
         {
             "uid": a.uid, "status": a.status, "kind": a.kind, "target": a.target.key, "owner": a.owner,
             "tenant": tenant_of(a.target.key), "alert_uid": a.alert_uid, "created_ms": a.created_ms,
-            "expires_ms": a.expires_ms, "ended_ms": a.ended_ms, "body": a.model_dump_json(),
+            "expires_ms": a.expires_ms, "ended_ms": a.ended_ms, "calls": int(outbox.calls(a)),
+            "body": a.model_dump_json(),
         }
         for a in actions
     ]  # fmt: skip
     _put(at, ACTIONS, rows)
 
 
-def _put_alerts(at: sa.Connection, alerts: Iterable[Alert]) -> None:
-    """Write alerts, each into the incident it belongs to; incidents that one joins become one."""
+def _put_alerts(at: sa.Connection, alerts: Iterable[Alert]) -> list[dict[str, Any]]:
+    """Write alerts, each into the incident it belongs to; incidents that one joins become one. The rows of these."""
     touched: dict[str, Alert] = {}
     for alert in alerts:
         uid, joined = _place(at, alert)
         touched[uid] = alert
         for other in joined:
             touched.pop(other, None)
-    _put(at, INCIDENTS, [_sum_up(at, uid, alert) for uid, alert in touched.items()])
+    rows = [_sum_up(at, uid, alert) for uid, alert in touched.items()]
+    _put(at, INCIDENTS, rows)
+    return rows
 
 
 def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str]]:
@@ -129,18 +138,24 @@ def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str]]:
     near = (INCIDENTS.c.first_ms <= alert.last_ms + incidents.GAP_MS) & (
         INCIDENTS.c.last_ms >= alert.first_ms - incidents.GAP_MS
     )
-    found = at.execute(sa.select(INCIDENTS.c.first_ms, INCIDENTS.c.last_ms, INCIDENTS.c.uid).where(here, near)).all()
+    columns = (INCIDENTS.c.first_ms, INCIDENTS.c.last_ms, INCIDENTS.c.uid, INCIDENTS.c.acked_ms, INCIDENTS.c.acked_by)
+    found = at.execute(sa.select(*columns).where(here, near)).all()
     first_ms, uid = min([(alert.first_ms, incidents.uid(alert.uid)), *((row.first_ms, row.uid) for row in found)])
     joined: list[str] = [row.uid for row in found if row.uid != uid]
     if joined:
         at.execute(sa.update(ALERTS).where(ALERTS.c.incident.in_(joined)).values(incident=uid))
         at.execute(sa.delete(INCIDENTS).where(INCIDENTS.c.uid.in_(joined)))
+        outbox.joined(at, uid, joined)
     _put(at, ALERTS, [_row(alert, uid)])
     last_ms = max([alert.last_ms, *(row.last_ms for row in found)])
     same = [row for row in found if (row.uid, row.first_ms, row.last_ms) == (uid, first_ms, last_ms)]
     if not same:
         share = incidents.Share(alert.status, alert.severity, 1, first_ms, last_ms)
         _put(at, INCIDENTS, [_incident(uid, alert, incidents.total([share]), alert.summary, None)])
+    acked = min(((row.acked_ms, row.acked_by) for row in found if row.acked_by is not None), default=None)
+    if joined and acked is not None:
+        in_hand = dict(zip(("acked_ms", "acked_by"), acked, strict=True))
+        at.execute(sa.update(INCIDENTS).where(INCIDENTS.c.uid == uid).values(in_hand))
     return uid, joined
 
 

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError as MigrationError
 
-from enforcer.store.tables import ACTIONS, ALERTS, ANSWERS, EVENTS, INCIDENTS, WRITING
+from enforcer.store.tables import ACTIONS, ALERTS, ANSWERS, ENFORCEMENTS, EVENTS, INCIDENTS, NOTICES, WRITING
 from schemas import sql
 from schemas.errors import SettingsError
 from schemas.settings import PREFIX, Settings
@@ -91,6 +91,8 @@ def forget(engine: sa.Engine, now_ms: int, days: int) -> int:
     ended = ACTIONS.c.status != "active"
     gone = (
         sa.delete(EVENTS).where(EVENTS.c.at_ms < old),
+        sa.delete(ENFORCEMENTS).where(ENFORCEMENTS.c.at_ms < old),
+        sa.delete(NOTICES).where(NOTICES.c.told_ms < old, sa.func.coalesce(NOTICES.c.due_ms, 0) < old),
         sa.delete(ALERTS).where(ALERTS.c.last_ms < old),
         sa.delete(INCIDENTS).where(INCIDENTS.c.last_ms < old),
         sa.delete(ACTIONS).where(ended & (sa.func.coalesce(ACTIONS.c.ended_ms, ACTIONS.c.expires_ms) < old)),

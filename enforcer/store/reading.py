@@ -104,6 +104,14 @@ def one(engine: sa.Engine, kind: Kind, uid: str, tenant: str | None = None) -> T
     return kind.shape(row)
 
 
+def beginning(engine: sa.Engine, kind: Kind, uid: str) -> list[str]:
+    """Uids that begin so: none where `uid` is empty, at most two."""
+    column = kind.table.c[kind.uid]
+    with engine.connect() as at:
+        found = at.execute(sa.select(column).where(column.startswith(uid, autoescape=True)).limit(2)).scalars()
+        return list(found) if uid else []
+
+
 def statuses(engine: sa.Engine, uids: Iterable[str]) -> dict[str, str]:
     """How these actions stand, as far as the store knows them."""
     question = sa.select(ACTIONS.c.uid, ACTIONS.c.status).where(ACTIONS.c.uid.in_(list(uids)))

@@ -60,6 +60,8 @@ INCIDENTS: Final = sa.Table(
     _number("last_ms"),
     _number("alerts"),
     _text("summary"),
+    sa.Column("acked_by", Text),  # who has it in hand
+    _number("acked_ms", nullable=True),
     sa.Index("incidents_by_time", "first_ms", "uid"),
     sa.Index("incidents_by_topic", "topic", "last_ms"),
 )
@@ -73,12 +75,48 @@ ACTIONS: Final = sa.Table(
     sa.Column("tenant", Text),
     _text("owner"),
     sa.Column("alert_uid", Text, index=True),
+    _number("calls", nullable=True),  # 1: somebody is to be called for it
     _number("created_ms"),
     _number("expires_ms"),
     _number("ended_ms", nullable=True),
     _text("body"),
     sa.Index("actions_by_time", "created_ms", "uid"),
     sa.Index("actions_by_target", "target", "created_ms"),
+)
+ENFORCEMENTS: Final = sa.Table(
+    "enforcements",  # when each limiter had an action: enforcer.acknowledgements.Enforcement
+    META,
+    _text("action", primary_key=True),
+    _number("at_ms", index=True),
+    _number("missing"),  # live limiters that had not acknowledged it
+    _text("body"),
+)
+NOTICES: Final = sa.Table(
+    "notices",  # what each destination was told of an incident, and when to look whether it is to be told more
+    META,
+    _text("destination", primary_key=True),
+    _text("incident", primary_key=True),
+    _text("key"),  # the thread in which it is told: one page, one conversation; several incidents share a digest's
+    _text("kind"),  # of the incident, as is its route: it may be gone when its end is told
+    sa.Column("route", Text),
+    _text("severity"),  # as it was told last
+    _number("open"),  # 1: was told of it and not yet of its end
+    _number("acked"),  # 1: was told that somebody has it in hand
+    _number("number"),  # how many words it was told
+    _number("told_ms"),
+    _number("due_ms", nullable=True),  # null: nothing to do until the incident changes
+    _number("attempts"),  # of the word that is due, so far
+    sa.Index("notices_due", "destination", "due_ms"),
+    sa.Index("notices_by_key", "destination", "key"),
+    sa.Index("notices_by_incident", "incident"),
+)
+SENDERS: Final = sa.Table(
+    "notice_senders",  # which enforcer delivers to a destination, until when
+    META,
+    _text("destination", primary_key=True),
+    _text("holder"),
+    _number("until_ms"),
+    _text("sent"),  # times of the last minute's notices, for the bound: JSON
 )
 EVENTS: Final = sa.Table(
     "events",  # each word of an alert or action that changed something, in the order we heard it

@@ -27,6 +27,7 @@ CELLED: Final = 5
 WORDS_OF: Final = np.array([0, 0, 4, 16, 64, COLUMNS * ROWS // 2])  # by form
 ENTRIES, USED, LIVE, FREE, PAGES, NUMBERS = 0, 1, 2, 3, 9, 15
 _U0, _U1, _U32 = (np.uint64(v) for v in (0, 1, 32))
+_FEW: Final = 256
 _LOW: Final = np.uint64((1 << 32) - 1)
 _PLACE: Final = np.uint64(58)  # of a word, its upper six bits say where in a page it is looked for first
 
@@ -174,10 +175,30 @@ def _put(e: int, w: int, mark: np.uint32, second: np.uint64, sets: Sets) -> bool
 
 
 @compiled
+def _known(e: int, w: int, mark: np.uint32, second: np.uint64, sets: Sets) -> bool:
+    """Put a mark where nothing has to grow for it; whether that was so. The short way, for nearly all."""
+    forms, refs, heap, _ = sets
+    form, ref, word = forms[e, w], refs[e, w], np.uint64(mark) << _U32 | second
+    if form == CELLED:
+        _date(int(ref), cell(int(mark)), second, heap)
+        return True
+    if form > 1:
+        return _kept(form, int(ref), word, heap)
+    if form == 0:
+        forms[e, w] = 1
+    elif ref >> _U32 != np.uint64(mark):
+        return False
+    refs[e, w] = max(ref, word) if form else word
+    return True
+
+
+@compiled
 def put(start: int, entry: I32, what: U8, item: U32, at_s: I64, sets: Sets) -> int:
     """Put marks into sets of entries, from row `start` on; 0 is none. Gives the row for which the heap had no room."""
     for i in range(start, len(entry)):
-        if entry[i] >= 0 and item[i] != 0 and not _put(entry[i], what[i], item[i], np.uint64(at_s[i]), sets):
+        if entry[i] < 0 or item[i] == 0 or _known(entry[i], what[i], item[i], np.uint64(at_s[i]), sets):
+            continue
+        if not _put(entry[i], what[i], item[i], np.uint64(at_s[i]), sets):
             return i
     return len(entry)
 
@@ -186,17 +207,20 @@ def put(start: int, entry: I32, what: U8, item: U32, at_s: I64, sets: Sets) -> i
 def put_flows(start: int, entry: I32, first: U8, at_s: I64, hashes: tuple[U64, ...], sets: Sets) -> int:
     """`put` of the values of flows, in the order of `usage.What`; of each row those from its `first` on.
 
-    All sets of a row at once, for they stand together. Where one finds no room the row is put again: that changes
-    nothing of the others.
+    The sets of an entity stand together, so a few rows are gone through for all of them. Where one finds no room those
+    rows are put again: that changes nothing.
     """
-    for i in range(start, len(entry)):
-        if entry[i] < 0:
-            continue
-        second = np.uint64(at_s[i])
-        for w in range(first[i], WHATS):
-            mark = mark_of(hashes[w][i])
-            if mark != 0 and not _put(entry[i], w, mark, second, sets):
-                return i
+    for begin in range(start, len(entry), _FEW):
+        for w in range(WHATS):
+            column = hashes[w]
+            for i in range(begin, min(begin + _FEW, len(entry))):
+                if entry[i] < 0 or w < first[i] or column[i] == 0:
+                    continue
+                mark = mark_of(column[i])
+                if not _known(entry[i], w, mark, np.uint64(at_s[i]), sets) and not _put(
+                    entry[i], w, mark, np.uint64(at_s[i]), sets
+                ):
+                    return begin
     return len(entry)
 
 

@@ -265,12 +265,15 @@ class Pipeline:
             return []
         whole = flow_rows.bounded(self._open.close(until_s))
         findings: list[Finding] = []
-        for end_s in self._rules.steps(self._at.closed_s, until_s):
+        steps = self._rules.steps(self._at.closed_s, until_s)
+        if len(steps) > 1:  # in order, so that each step takes its own from the front and looks at no other
+            whole = whole.take(np.argsort(whole.pane_s, kind="stable"))
+        for end_s in steps:
             # Who has a history is settled on the hour: rules are asked of an hour when the one before it is.
             findings += self._rules.close(end_s, self._known)
-            before = whole.pane_s < end_s if end_s < until_s else slice(None)
-            findings += self._engine.close(whole.take(before), end_s)
-            whole = whole.take(whole.pane_s >= end_s)
+            cut = int(np.searchsorted(whole.pane_s, end_s)) if end_s < until_s else len(whole)
+            findings += self._engine.close(whole.take(slice(cut)), end_s)
+            whole = whole.take(slice(cut, None))
         self._at.closed_s = until_s
         return self._episodes.closed(findings, until_s * 1000, self._named)
 

@@ -31,6 +31,7 @@ class RuleBook:
         self._parts: list[Hits] = []
         self._told: set[tuple[int, int, str, int]] = set()  # kind, entity, rule, pane: early, of open panes
         self._unknown = 0
+        self._in_order = False  # whether parts stand by their panes
         self.unseen = False
 
     def fits(self, hits: int) -> bool:
@@ -48,6 +49,8 @@ class RuleBook:
         self._unknown += unknown
         if not len(hits):
             return 0
+        if self._in_order:  # parts of one that was larger, which they would hold
+            self._parts, self._in_order = [part.take(np.arange(len(part))) for part in self._parts], False
         self._parts.append(replace(hits, pane_s=np.maximum(hits.pane_s, closed_s)))
         self.unseen = True
         return 0 if self.fits(0) else self._thin()
@@ -65,17 +68,23 @@ class RuleBook:
         """Up to where to close one after the other: the hours that have hits, from their beginning on, and the end."""
         hours = {int(h) for part in self._parts for h in np.unique(part.pane_s[part.pane_s < until_s] // HOUR_S)}
         edges = {edge * HOUR_S for hour in hours for edge in (hour, hour + 1)}
+        if len(hours) > 1:  # in order, so that each step takes its own from the front and looks at no other
+            held = Hits.concat(self._parts)
+            self._parts, self._in_order = [held.take(np.argsort(held.pane_s, kind="stable"))], True
         return [*sorted(edge for edge in edges if closed_s < edge < until_s), until_s]
 
     def close(self, until_s: int, known: Known) -> list[Finding]:
         """What the hits of panes before `until_s`, now whole, say."""
         done, rest = [], []
         for part in self._parts:
-            over = part.pane_s < until_s
-            if over.any():
-                done.append(part.take(over))
-            if not over.all():
-                rest.append(part.take(~over) if over.any() else part)
+            if self._in_order:
+                cut = int(np.searchsorted(part.pane_s, until_s))
+                front, back = part.take(slice(cut)), part.take(slice(cut, None))
+            else:
+                over = part.pane_s < until_s
+                front, back = part.take(over), part if not over.any() else part.take(~over)
+            done += [front] if len(front) else []
+            rest += [back] if len(back) else []
         self._parts = rest
         self._told = {who for who in self._told if who[3] >= until_s}
         self.unseen = self.unseen and bool(rest)

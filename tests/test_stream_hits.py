@@ -209,3 +209,15 @@ def test_a_long_silence_after_a_hit_is_closed_in_few_steps() -> None:
     at_s = T0_MS // 1000
     assert book.steps(at_s, at_s + 10**9) == [at_s + 3600, at_s + 10**9]
     assert book.steps(0, at_s + 5) == [at_s, at_s + 5], "T0 begins an hour"
+
+
+def test_a_jump_over_many_hours_says_what_they_say_one_by_one() -> None:
+    rows = [row(hour * 3_600_000 + i, ip=f"203.0.113.{hour % 7}", path=SHELL) for hour in range(30) for i in range(2)]
+    assert alerts(rows, size=1000) == alerts(rows, size=1)
+    book = RuleBook(PLAN.rules, Config().bounds)
+    book.add(blocks(rows)[0].hits, 0)
+    last_s = T0_MS // 1000 + 29 * 3600
+    for end_s in book.steps(0, last_s):
+        book.close(end_s, lambda owners, _: np.zeros(len(owners), np.bool_))
+    book.add(blocks(rows[:2])[0].hits, last_s)
+    assert book.panes() == [last_s, last_s], "the last hour's, and what came late, which counts there"

@@ -21,7 +21,7 @@ from detectors.family_file import built_in
 from detectors.features import FEATURES
 from detectors.forest import Forest, from_arrays
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 POSITIONS: Final = 24  # buckets of an entity's life, two an octave of requests
 Array = NDArray[np.generic]
 F64 = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Model:
     to in bursts, of families that count them.
     `regulars` (sorted owner hashes) and `regulars_p0` (owner, family): crawlers, batches, fleets known from the
     training, and the least null they are held to; near 1 where their ways are no evidence.
-    `forest`: arrays of `detectors.forest` by `KIND.NAME` (empty: no forest, `odd` stays silent).
+    `forest`: arrays of `detectors.forest` by `POPULATION.NAME` (empty: no forest, `odd` stays silent).
     `span_s`: how long the traffic was that it learned from; 0 for stated defaults.
     """
 
@@ -223,17 +223,16 @@ def thresholds(beta: F64, entities: NDArray[np.int64]) -> F64:
 
 
 def with_forests(model: Model, forests: Mapping[int, Forest]) -> Model:
-    """`model` with other forests, by kind."""
-    named = {f"{kind}.{name}": array for kind, one in forests.items() for name, array in one.arrays().items()}
+    """`model` with other forests, by population."""
+    named = {f"{number}.{name}": array for number, one in forests.items() for name, array in one.arrays().items()}
     return replace(model, forest=named)
 
 
 def forests_of(model: Model) -> dict[int, Forest]:
-    """The model's forests by kind. Raises KeyError or ValueError where their arrays are damaged."""
-    kinds = sorted({int(name.partition(".")[0]) for name in model.forest})
+    """The model's forests by `odd.population`. Raises KeyError or ValueError where their arrays are damaged."""
     out = {}
-    for kind in kinds:
-        prefix = f"{kind}."
+    for number in sorted({int(name.partition(".")[0]) for name in model.forest}):
+        prefix = f"{number}."
         parts = {name.removeprefix(prefix): array for name, array in model.forest.items() if name.startswith(prefix)}
-        out[kind] = from_arrays(parts)
+        out[number] = from_arrays(parts)
     return out

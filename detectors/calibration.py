@@ -12,9 +12,6 @@ from detectors.artifact import ENTITIES_MIN, POSITIONS, Model
 from detectors.columns import KINDS_N, USER
 from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N
 from detectors.families import Family, Null
-from detectors.features import FEATURES
-from detectors.forest import Forest
-from detectors.forest import fit as fit_forest
 from detectors.judge import Judged
 from detectors.nulls import Z, fit
 from detectors.odd import Asked
@@ -29,7 +26,6 @@ BETA_MAX: Final = 3.0
 ENTITIES_ENOUGH: Final = 20  # fewer than this teach nothing about how clients differ
 REGULAR_SHARE: Final = 0.75
 REGULARS_MAX: Final = 5_000
-FOREST_ROWS_MIN: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -91,16 +87,6 @@ class Witness:
         self.kind.append(asked.kind[heads])
         self.family.append(np.full(len(heads), self.odd))
         self.counts.append(np.stack([*sums, np.maximum.reduceat(asked.s, heads)], axis=1).astype(np.float64))
-
-    def forests(self, seed: int) -> dict[int, Forest]:
-        """A forest for each kind with enough rows, of what was asked."""
-        out = {}
-        for kind in (0, 1):
-            parts = [(a.features[a.kind == kind], a.owner[a.kind == kind]) for a in self.asked]
-            rows = np.concatenate([x for x, _ in parts]) if parts else np.zeros((0, len(FEATURES)))
-            if len(rows) >= FOREST_ROWS_MIN:
-                out[kind] = fit_forest(rows, np.concatenate([o for _, o in parts]), seed)
-        return out
 
     def learned(self, model: Model, *, shipped_weight: float = 0.0) -> Learned:
         """What these runs say, in the place of `model`'s nulls; its own count as `shipped_weight` entities."""

@@ -44,9 +44,16 @@ class Columns:
     refused_s: I64  # last pane with a refusal
     route: U64  # of the row before
     odd_minute: I64  # last minute in which the forest was asked
+    path: U64  # of the row before
+    gap_ms: I64  # when that was
     hop: I64  # ten seconds that `recent` stands at
+    hop_route: U64  # of its last row
     asked: NDArray[np.bool_]  # whether the forest was asked at `hop`
     recent: F64  # counts that fade, by (count, time constant)
+    habit: F64  # requests, fading over hours
+    shown: F64  # what its samples in the forest's control group weigh, at `shown_hop` on `shown_route`
+    shown_hop: I64
+    shown_route: U64
     s: F64
     t_ms: I64
     first_ms: I64
@@ -68,7 +75,10 @@ class Columns:
         i8, f8, flag = np.int64, np.float64, np.bool_
         one = {
             name: np.zeros(size, i8)
-            for name in ("born_ms", "last_ms", "seen", "weight", "good", "fail_ms", "refused_s", "odd_minute", "hop")
+            for name in (
+                *("born_ms", "last_ms", "seen", "weight", "good", "fail_ms", "refused_s", "odd_minute"),
+                *("gap_ms", "hop", "shown_hop"),
+            )
         }
         by = {
             name: np.zeros((size, families), i8)
@@ -79,6 +89,11 @@ class Columns:
             kind=np.zeros(size, np.uint8),
             entity=np.zeros(size, np.uint64),
             route=np.zeros(size, np.uint64),
+            path=np.zeros(size, np.uint64),
+            hop_route=np.zeros(size, np.uint64),
+            shown_route=np.zeros(size, np.uint64),
+            habit=np.zeros(size),
+            shown=np.zeros(size),
             established=np.zeros(size, flag),
             alarmed=np.zeros(size, flag),
             asked=np.ones(size, flag),

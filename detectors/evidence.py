@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import attribution, odd
+from detectors import attribution, odd, recent
 from detectors import families as fam
 from detectors.artifact import Model, forests_of
+from detectors.backdrop import Backdrop
 from detectors.cardinality import STRANGER_MS, Cardinality
 from detectors.columns import OK, Finding, Flows
 from detectors.compiled import within
@@ -19,6 +20,7 @@ from detectors.entities import RESERVED, Entities, Slots
 from detectors.errors import ArtifactError
 from detectors.eviction import ALIVE
 from detectors.explain import findings
+from detectors.features import HOP_S
 from detectors.groups import Groups
 from detectors.judge import Judged, judge
 from detectors.learn import Watch, refresh, settle
@@ -61,6 +63,7 @@ class Engine:
         self.cardinality = Cardinality(entities_max)
         self.control = Control()
         self.groups = Groups()
+        self.backdrop = Backdrop()
         self._index = {family.name: family.index for family in model.families}
         self.closed_s = 0
         self.hour_s = 0  # the hour that has flows not yet committed; 0: none
@@ -235,10 +238,11 @@ class Engine:
         """Ask the forest about the ten seconds that are complete at `until_s`."""
         if not self.forests and self.watch is None:
             return []
-        complete = odd.advance(self.entities, judged, slots, until_s)
-        if not len(complete[0]):
+        complete = recent.advance(self.entities, judged, slots, until_s)
+        if not len(complete.slot):
             return []
-        asked, told = odd.ask(self.entities, self.forests, self.family_of_forest, self.model.h, complete)
+        told_as = self.family_of_forest, self.model.h
+        asked, told = odd.ask(self.entities, self.forests, self.backdrop, told_as, complete)
         if self.watch is not None:
             self.watch.take_asked(asked)
         return sorted(told, key=lambda f: (f.at_s, f.kind, f.entity))
@@ -252,6 +256,7 @@ class Engine:
         self.hour_s = 0
         settle(self.entities, self.model, now_s * 1000)
         self.groups.commit()
+        self.backdrop.forget(now_s // HOP_S)
         self.entities.drop_idle(now_s * 1000)
         self.memories.age(now_s)
         return told
@@ -268,6 +273,7 @@ class Engine:
             | self.memories.arrays()
             | self.control.arrays("control")
             | self.groups.arrays("groups")
+            | self.backdrop.arrays("backdrop")
             | (self.cardinality.arrays("cardinality"))
         )
 
@@ -293,5 +299,6 @@ class Engine:
         engine.memories.restore(arrays)
         engine.control.restore("control", arrays)
         engine.groups.restore("groups", arrays)
+        engine.backdrop.restore("backdrop", arrays)
         engine.cardinality.restore("cardinality", arrays)
         return engine

@@ -152,7 +152,7 @@ class Family:
         """Whether its answers harm least, and it tells of habits: a training file is believed about single owners."""
         return (
             not self.rate
-            and self.mark.new is not None
+            and (self.mark.new is not None or self.each is Each.MINUTE)
             and not {"deny", "throttle"} & set(sum(self.answers.values(), ()))
         )
 

@@ -1,6 +1,7 @@
 """An isolation forest as plain arrays: fitted by scikit-learn, scored here, explained exactly. No pickle.
 
-Rows are surprises (`surprise`): how far up the tail of good traffic each feature stands, so that odd means odd upwards.
+Rows are surprises (`surprise`): how far up the tail of good traffic each feature stands, so that odd means odd upwards;
+of `odd`, what the control group leaves of them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import trees
+
 if TYPE_CHECKING:
     from sklearn.ensemble import IsolationForest
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 Array = NDArray[np.generic]
@@ -22,7 +26,6 @@ TREES: Final = 100
 SAMPLES_MAX: Final = 512
 GRID: Final = 96  # tail probabilities a feature's surprise is kept at
 TAIL: Final = 2_000  # calibration scores kept, the highest
-CHUNK: Final = 512
 SURPRISE_MAX: Final = 8.0
 
 
@@ -30,16 +33,19 @@ SURPRISE_MAX: Final = 8.0
 class Forest:
     """Trees side by side: node `i` goes to `left[i]` where the feature is at most the threshold, else one further.
 
-    `value` is the path length a row that ends in the node counts for, leaf or not; `roots` is where each tree begins.
+    A leaf is its own left child, its threshold infinite. `value` is the path length a row that ends in a leaf counts
+    for, `expected` the mean below a node; `roots` is where each tree begins, `depths` how deep it is.
     """
 
     feature: I32
-    threshold: F64
+    threshold: F32
     left: I32
-    right: I32
     value: F64
+    expected: F64
     roots: I32
+    depths: I32
     samples: int
+    usual: float  # path length of all trees together that scores a half
     grid_x: F64  # (feature, GRID), ascending
     grid_t: F64  # surprise at each
     tail: F64  # highest calibration scores, ascending
@@ -47,34 +53,11 @@ class Forest:
 
     def surprise(self, x: F64) -> F64:
         """-log10 P(X >= x) by feature, as good traffic had it; beyond its last value by the mean slope."""
-        out = np.empty_like(x)
-        for j, (xs, ts) in enumerate(zip(self.grid_x, self.grid_t, strict=True)):
-            slope = max(1.0, float(ts[-1])) / max(float(xs[-1] - xs[0]), 1e-9)
-            out[:, j] = np.interp(x[:, j], xs, ts) + np.maximum(0.0, x[:, j] - xs[-1]) * slope
-        return np.minimum(out, SURPRISE_MAX)
+        return surprise(x, self.grid_x, self.grid_t)
 
     def score(self, t: F64) -> F64:
         """Anomaly of rows of surprises in (0, 1), higher is odder: the negative of scikit-learn's `score_samples`."""
-        parts = [self._score(t[at : at + CHUNK]) for at in range(0, len(t), CHUNK)]
-        return np.concatenate(parts) if parts else np.empty(0)
-
-    def _score(self, t: F64) -> F64:
-        depth = self.value[self._leaves(t)].sum(axis=1)
-        out: F64 = 2.0 ** (-depth / (len(self.roots) * average_path(np.array([self.samples]))[0]))
-        return out
-
-    def _leaves(self, t: F64) -> NDArray[np.int64]:
-        # scikit-learn compares single-precision features with double-precision thresholds.
-        single = t.astype(np.float32).astype(np.float64)
-        node = np.broadcast_to(self.roots.astype(np.int64), (len(t), len(self.roots))).copy()
-        flat, row = node.reshape(-1), np.repeat(np.arange(len(t)), len(self.roots))
-        live = np.flatnonzero(self.left[flat] >= 0)
-        while len(live):
-            at = flat[live]
-            low = single[row[live], self.feature[at]] <= self.threshold[at]
-            flat[live] = np.where(low, self.left[at], self.right[at])
-            live = live[self.left[flat[live]] >= 0]
-        return node
+        return trees.scores(t, self.feature, self.threshold, self.left, self.value, self.roots, self.depths, self.usual)
 
     def p_value(self, score: F64) -> F64:
         """Conformal: the share of good rows never trained on that are at least as odd; 1 below the kept tail."""
@@ -87,34 +70,24 @@ class Forest:
 
         A step from a node to its child changes the expected path length; the change is the feature's.
         """
-        out = np.zeros(len(t))
-        expected = self._expected()
+        out, row = np.zeros(len(t)), t.astype(np.float32)
         for root in self.roots.tolist():
             node = root
-            while self.left[node] >= 0:
-                low = float(np.float32(t[self.feature[node]])) <= self.threshold[node]
-                child = int(self.left[node] if low else self.right[node])
-                out[self.feature[node]] += expected[node] - expected[child]
+            while self.left[node] != node:
+                child = int(self.left[node]) + int(row[self.feature[node]] > self.threshold[node])
+                out[self.feature[node]] += self.expected[node] - self.expected[child]
                 node = child
         return out
 
-    def _expected(self) -> F64:
-        """Mean path length below each node, both ways alike; leaves know theirs."""
-        expected = self.value.copy()
-        for node in range(len(expected) - 1, -1, -1):
-            if self.left[node] >= 0:
-                expected[node] = (expected[self.left[node]] + expected[self.right[node]]) / 2
-        return expected
-
     def arrays(self) -> dict[str, Array]:
-        """As plain arrays; leaves keep their size, from which `value` is made again."""
+        """As plain arrays."""
         return {
             "feature": self.feature.astype(np.int8),
             "threshold": self.threshold,
             "left": self.left,
-            "right": self.right,
             "value": self.value,
             "roots": self.roots,
+            "depths": self.depths,
             "samples": np.array(self.samples),
             "grid_x": self.grid_x,
             "grid_t": self.grid_t,
@@ -123,38 +96,49 @@ class Forest:
         }
 
 
+def surprise(x: F64, grid_x: F64, grid_t: F64) -> F64:
+    """`Forest.surprise`, by a grid of `tail_grid`."""
+    return trees.surprises(x, grid_x, grid_t, SURPRISE_MAX)
+
+
 def from_arrays(a: Mapping[str, Array]) -> Forest:
     """What `arrays` gave. Raises KeyError or ValueError where they are not a forest's."""
-    forest = Forest(
-        feature=a["feature"].astype(np.int32),
-        threshold=a["threshold"].astype(np.float64),
-        left=a["left"].astype(np.int32),
-        right=a["right"].astype(np.int32),
-        value=a["value"].astype(np.float64),
-        roots=a["roots"].astype(np.int32),
-        samples=int(a["samples"]),
+    left, value = a["left"].astype(np.int32), a["value"].astype(np.float64)
+    feature, threshold = a["feature"].astype(np.int32), a["threshold"].astype(np.float32)
+    roots, depths = a["roots"].astype(np.int32), a["depths"].astype(np.int32)
+    nodes, width, samples = len(left), len(a["grid_x"]), int(a["samples"])
+    here = np.arange(nodes)
+    inner = left != here
+    # Children stand after their parent and inside the file: a walk stays in it.
+    sound = (
+        len({nodes, len(feature), len(threshold), len(value)}) == 1
+        and (left[inner] > here[inner]).all()
+        and (left[inner] < nodes - 1).all()
+        and (feature >= 0).all()
+        and (feature < max(width, 1)).all()
+        and np.isposinf(threshold[~inner]).all()
+        and (roots >= 0).all()
+        and (roots < nodes).all()
+        and len(roots) == len(depths)
+        and (depths < max(nodes, 1)).all()
+    )
+    if not sound:
+        raise ValueError("the forest is damaged")
+    return Forest(
+        feature=feature,
+        threshold=threshold,
+        left=left,
+        value=value,
+        expected=trees.expectations(left, value),
+        roots=roots,
+        depths=depths,
+        samples=samples,
+        usual=len(roots) * float(average_path(np.array([samples]))[0]),
         grid_x=a["grid_x"].astype(np.float64),
         grid_t=a["grid_t"].astype(np.float64),
         tail=a["tail"].astype(np.float64),
         calibrated=int(a["calibrated"]),
     )
-    inner = forest.left >= 0
-    here = np.flatnonzero(inner)
-    nodes, features = len(forest.left), len(forest.grid_x)
-    # Children stand after their parent and inside the file: a walk always ends.
-    sound = (
-        (forest.left[inner] > here).all()
-        and (forest.right[inner] > here).all()
-        and (forest.left[inner] < nodes).all()
-        and (forest.right[inner] < nodes).all()
-        and (forest.feature[inner] >= 0).all()
-        and (forest.feature[inner] < features).all()
-        and (forest.roots >= 0).all()
-        and (forest.roots < nodes).all()
-    )
-    if not sound or len({nodes, len(forest.right), len(forest.feature), len(forest.threshold), len(forest.value)}) > 1:
-        raise ValueError("the forest is damaged")
-    return forest
 
 
 def average_path(n: NDArray[np.integer]) -> F64:
@@ -167,61 +151,78 @@ def average_path(n: NDArray[np.integer]) -> F64:
     return out
 
 
-def fit(x: F64, owner: NDArray[np.uint64], seed: int) -> Forest:
-    """A forest on the rows of half of the owners, calibrated on the other half's: rows of one owner are alike."""
+def fit(t: F64, owner: NDArray[np.uint64], grid: tuple[F64, F64], seed: int, samples_max: int = SAMPLES_MAX) -> Forest:
+    """A forest on the rows of half of the owners, calibrated on the other half's: rows of one owner are alike.
+
+    `t` is what the forest is to be asked, `grid` (`tail_grid`) where surprises come from. Rows full of what is to be
+    found want a smaller `samples_max`: in a sample of hundreds the few are not company for each other.
+    """
     from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - seconds to import, and only training needs it
 
     half = (owner >> np.uint64(17)) & np.uint64(1) == 0
     if not 0 < half.sum() < len(half):
-        half = np.arange(len(x)) % 2 == 0
-    grid_x, grid_t = _grid(x)
-    blank = Forest(*_nothing(), grid_x, grid_t, np.empty(0), 0)
-    t = blank.surprise(x)
-    model = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLES_MAX, int(half.sum())), random_state=seed)
+        half = np.arange(len(t)) % 2 == 0
+    model = IsolationForest(n_estimators=TREES, max_samples=min(samples_max, int(half.sum())), random_state=seed)
     model.fit(t[half])
-    bare = from_sklearn(model, grid_x, grid_t)
+    bare = from_sklearn(model, *grid)
     calibration = np.sort(bare.score(t[~half]))
     arrays = bare.arrays() | {"tail": calibration[-TAIL:], "calibrated": np.array(len(calibration))}
     return from_arrays(arrays)
 
 
 def from_sklearn(model: IsolationForest, grid_x: F64, grid_t: F64) -> Forest:
-    """The trees of a fitted scikit-learn forest, flattened."""
-    parts: list[tuple[Array, Array, Array, Array, Array]] = []
-    roots, base = [], 0
+    """The trees of a fitted scikit-learn forest, flattened, brothers side by side."""
+    parts: list[tuple[Array, Array, Array, Array]] = []
+    roots: list[int] = []
+    depths: list[int] = []
+    base = 0
     for estimator in model.estimators_:
         tree = estimator.tree_
-        left, right = tree.children_left.astype(np.int64), tree.children_right.astype(np.int64)
-        depth = np.zeros(len(left))
-        for node in np.flatnonzero(left >= 0).tolist():  # parents stand before their children
-            depth[left[node]] = depth[right[node]] = depth[node] + 1
-        value = depth + np.where(left < 0, average_path(tree.n_node_samples), 0.0)
-        shifted = (np.where(left >= 0, left + base, -1), np.where(right >= 0, right + base, -1))
-        parts.append((np.maximum(tree.feature, 0), tree.threshold, *shifted, value))
+        order, depth = _by_level(tree.children_left, tree.children_right)
+        inner = tree.children_left[order] >= 0
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        left = np.where(inner, place[tree.children_left[order]], np.arange(len(order))) + base
+        single = tree.threshold[order].astype(np.float32)
+        # Single-precision rows are on the same side of the next lower single-precision number.
+        single = np.where(single > tree.threshold[order], np.nextafter(single, np.float32(-np.inf)), single)
+        value = depth + np.where(inner, 0.0, average_path(tree.n_node_samples[order]))
+        parts.append((np.where(inner, tree.feature[order], 0), np.where(inner, single, np.inf), left, value))
         roots.append(base)
-        base += len(left)
-    feature, threshold, left, right, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Forest(
-        feature.astype(np.int32),
-        threshold.astype(np.float64),
-        left.astype(np.int32),
-        right.astype(np.int32),
-        value.astype(np.float64),
-        np.array(roots, np.int32),
-        int(model.max_samples_),
-        grid_x,
-        grid_t,
-        np.empty(0),
-        0,
+        depths.append(int(depth.max()))
+        base += len(order)
+    feature, threshold, left, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return from_arrays(
+        {
+            "feature": feature,
+            "threshold": threshold,
+            "left": left,
+            "value": value,
+            "roots": np.array(roots),
+            "depths": np.array(depths),
+            "samples": np.array(model.max_samples_),
+            "grid_x": grid_x,
+            "grid_t": grid_t,
+            "tail": np.empty(0),
+            "calibrated": np.array(0),
+        }
     )
 
 
-def _nothing() -> tuple[I32, F64, I32, I32, F64, I32, int]:
-    none = np.empty(0, np.int32)
-    return none, np.empty(0), none, none, np.empty(0), none, 2
+def _by_level(left: NDArray[np.int64], right: NDArray[np.int64]) -> tuple[NDArray[np.int64], F64]:
+    """Nodes of a tree level by level, brothers next to each other, and how deep each stands."""
+    level = np.zeros(1, np.int64)
+    levels: list[NDArray[np.int64]] = []
+    depths: list[F64] = []
+    while len(level):
+        levels.append(level)
+        depths.append(np.full(len(level), float(len(depths))))
+        inner = level[left[level] >= 0]
+        level = np.stack([left[inner], right[inner]], axis=1).reshape(-1)
+    return np.concatenate(levels), np.concatenate(depths)
 
 
-def _grid(x: F64) -> tuple[F64, F64]:
+def tail_grid(x: F64) -> tuple[F64, F64]:
     """By feature, values at falling tail probabilities down to 1e-3 (or one row), and the surprise there."""
     n = len(x)
     share = np.geomspace(1.0, max(1e-3, 1.0 / n), GRID)

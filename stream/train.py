@@ -16,6 +16,7 @@ from detectors.columns import Flows
 from detectors.evidence import Engine
 from detectors.families import Families, forests_family
 from detectors.family_file import conditions
+from detectors.planting import plant
 from stream.combine import combine
 from stream.flows import read as read_flows
 from stream.rule_source import without_rules
@@ -72,7 +73,7 @@ def learn(
     start = start or defaults()
     span_s = int(flows.pane_s.max() - flows.pane_s.min() + 1) if len(flows) else 0
     first = _watched(start, flows)
-    model = with_forests(_with_nulls(start, first.learned(start)), first.forests(seed))
+    model = with_forests(_with_nulls(start, first.learned(start)), plant(first.asked, seed))
     odd = forests_family(model.families).index
     model.prior[:, :, odd] = _watched(model, flows).learned(model).prior[:, :, odd]
     learned = _watched(model, flows).learned(model)

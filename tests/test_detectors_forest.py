@@ -18,7 +18,8 @@ def rows() -> np.ndarray:
 @pytest.fixture(scope="module")
 def fitted(rows: np.ndarray) -> forest.Forest:
     owner = np.repeat(np.random.default_rng(2).integers(0, 1 << 62, 300).astype(np.uint64), 10)
-    return forest.fit(rows, owner, seed=3)
+    grid = forest.tail_grid(rows)
+    return forest.fit(forest.surprise(rows, *grid), owner, grid, seed=3)
 
 
 def test_scores_are_those_of_scikit_learn(rows: np.ndarray) -> None:
@@ -57,35 +58,51 @@ def test_a_forest_survives_its_arrays(fitted: forest.Forest, rows: np.ndarray) -
     assert np.array_equal(again.score(rows), fitted.score(rows))
 
 
-def test_a_forest_whose_walk_would_not_end_is_refused(fitted: forest.Forest) -> None:
+def test_a_forest_whose_walk_would_leave_it_is_refused(fitted: forest.Forest) -> None:
     arrays = fitted.arrays()
-    arrays["left"] = np.where(fitted.left >= 0, 0, -1)
-    with pytest.raises(ValueError, match="damaged"):
-        forest.from_arrays(arrays)
+    inner = fitted.left != np.arange(len(fitted.left))
+    for damaged in (np.where(inner, 0, fitted.left), np.where(inner, len(inner) - 1, fitted.left)):
+        with pytest.raises(ValueError, match="damaged"):
+            forest.from_arrays(arrays | {"left": damaged})
+
+
+@pytest.mark.parametrize("rows_n", [0, 1, 2, 3, 4, 5, 257])
+def test_scores_are_the_same_however_many_rows_are_asked_at_once(rows: np.ndarray, rows_n: int) -> None:
+    model = IsolationForest(n_estimators=7, max_samples=64, random_state=1).fit(rows)
+    ours = forest.from_sklearn(model, np.zeros((6, 2)), np.zeros((6, 2)))
+    assert np.array_equal(ours.score(rows[:rows_n]), ours.score(rows)[:rows_n])
 
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.mark.parametrize(
-    ("name", "every", "auroc_least", "precision_least"), [("16_http", 8, 0.9998, 0.95), ("34_smtp", 2, 0.88, 0.003)]
+    ("name", "every", "auroc_least", "precision_least"), [("16_http", 8, 0.9998, 0.95), ("34_smtp", 2, 0.9, 0.004)]
 )
-def test_on_public_attacks_the_flattened_forest_judges_as_well_as_scikit_learns(
+def test_on_public_attacks_our_forest_finds_at_least_what_scikit_learns_plain_one_finds(
     name: str, every: int, auroc_least: float, precision_least: float
 ) -> None:
-    """KDD Cup 99 http and smtp as ADBench has them: fitted on all rows, judged on every attack and on every eighth or
-    second of the rest, which counts as so many."""
+    """KDD Cup 99 http and smtp as ADBench has them: fitted on all rows, attacks and all, with values as they are, for
+    the low end tells as much as the high; judged on every attack and on each eighth or second other row, which counts
+    as so many. Means of three seeds."""
     if not (DATA / f"{name}.npz").exists():
         pytest.skip(f"no {name}.npz beside the repository")
     with np.load(DATA / f"{name}.npz") as file:
         x, attack = file["X"].astype(np.float64), file["y"] == 1
-    peer = IsolationForest(n_estimators=100, random_state=1).fit(x)
     kept = attack | (np.arange(len(x)) % every == 0)
-    x, attack = x[kept], attack[kept]
-    weight = np.where(attack, 1, every)
-    blank = np.zeros((x.shape[1], 2))
-    ours, theirs = forest.from_sklearn(peer, blank, blank).score(x), -peer.score_samples(x)
-    for measure, least in ((roc_auc_score, auroc_least), (average_precision_score, precision_least)):
-        reached = measure(attack, ours, sample_weight=weight)
-        assert reached >= least
-        assert reached >= measure(attack, theirs, sample_weight=weight) - 1e-9
+    asked, weight = np.ascontiguousarray(x[kept]), np.where(attack[kept], 1, every)
+    owner = np.random.default_rng(0).integers(0, 1 << 62, len(x)).astype(np.uint64)
+    grid, reached = forest.tail_grid(x), []
+    for seed in (1, 2, 3):
+        theirs = -IsolationForest(n_estimators=100, random_state=seed).fit(x).score_samples(asked)
+        ours = forest.fit(x, owner, grid, seed, samples_max=256).score(asked)
+        reached.append(
+            [
+                measure(attack[kept], scores, sample_weight=weight)
+                for scores in (ours, theirs)
+                for measure in (roc_auc_score, average_precision_score)
+            ]
+        )
+    auroc, precision, auroc_plain, precision_plain = np.mean(reached, axis=0)
+    assert auroc >= max(auroc_least, auroc_plain)
+    assert precision >= max(precision_least, precision_plain)

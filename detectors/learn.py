@@ -67,8 +67,24 @@ def refresh(entities: Entities, model: Model) -> F64:
                 marks, plain = own[rows, family.index].T
                 at = (kind, population, family.index)
                 prior[at] = blend(shipped[at], fit(marks, marks + plain), SHIPPED_WEIGHT)
-    both = prior[kinds, known] + own
+    both = prior[kinds, known] + _excusing(own, prior[kinds, known], model, kinds)
     c.p0[:n] = upper(both[..., 0], both[..., 1])
     busiest = own[:, rates, 0]
     c.p0[:n, rates] = np.maximum(model.rate_per_s[kinds][:, rates], (busiest + Z * np.sqrt(busiest)) / fam.HOUR_S)
     return prior
+
+
+def _excusing(own: F64, prior: F64, model: Model, kinds: NDArray[np.intp]) -> F64:
+    """Own histories without those that would themselves be evidence enough, where answers harm.
+
+    Who fails twice an hour, for a week, is never noticed; it shall not make him usual.
+    """
+    out = own.copy()
+    for family in model.families:
+        if family.null is not Null.LEARNED or family.soft:
+            continue
+        i, q1 = family.index, family.q1
+        p = np.minimum(upper(prior[:, i, 0], prior[:, i, 1]), q1)
+        evidence = own[:, i, 0] * np.log(q1 / p) + own[:, i, 1] * np.log((1 - q1) / (1 - p))
+        out[evidence > model.h[kinds, i], i] = 0.0
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -39,9 +40,8 @@ def headers(answer: Answer) -> list[tuple[str, str]]:
     """
     found: list[tuple[str, str]] = []
     if answer.policy is not None and answer.window_ms is not None and answer.reset_ms is not None:
-        window_s, reset_s = max(1, _seconds(answer.window_ms)), _seconds(answer.reset_ms)
-        found.append(("ratelimit-policy", f'"{answer.policy}";q={answer.limit};w={window_s}'))
-        found.append(("ratelimit", f'"{answer.policy}";r={answer.remaining};t={reset_s}'))
+        found.append(("ratelimit-policy", _quota(answer.policy, answer.limit, answer.window_ms)))
+        found.append(("ratelimit", f'"{answer.policy}";r={answer.remaining};t={_seconds(answer.reset_ms)}'))
     if answer.retry_after_ms is not None and not answer.allowed:
         found.append(("retry-after", str(max(1, _seconds(answer.retry_after_ms)))))
     if answer.delay_ms is not None:
@@ -49,6 +49,11 @@ def headers(answer: Answer) -> list[tuple[str, str]]:
     if answer.verdict == "challenge":
         found.append((CHALLENGE, "required"))
     return found
+
+
+@lru_cache(maxsize=4_096)
+def _quota(policy: str, limit: int | None, window_ms: int) -> str:
+    return f'"{policy}";q={limit};w={max(1, _seconds(window_ms))}'
 
 
 @dataclass(frozen=True, slots=True)

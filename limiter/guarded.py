@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Final
 
 from redis.exceptions import AskError, ClusterDownError, NoScriptError, RedisError, ResponseError
@@ -69,7 +70,7 @@ class Guarded:
             return []
         if self._breaker.is_open:
             raise AwayError("away")
-        until_s = asyncio.get_running_loop().time() + within_s
+        until_s = monotonic() + within_s
         try:
             packed_all = commands[0] if len(commands) == 1 else b"".join(commands)
             replies = await self.line.ask(packed_all, len(commands), within_s, hear_late)
@@ -132,7 +133,7 @@ class Guarded:
             if hear_late is not None:
                 hear_late(_placed(len(commands), lacking, late[self._scripts :]))
 
-        within_s = max(until_s - asyncio.get_running_loop().time(), 0.0)
+        within_s = max(until_s - monotonic(), 0.0)
         again = self._load + b"".join([commands[n] for n in lacking])
         got = await self.line.ask(again, self._scripts + len(lacking), within_s, heard)
         for n, reply in zip(lacking, got[self._scripts :], strict=True):

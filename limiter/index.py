@@ -24,20 +24,27 @@ _place: Final = attrgetter("at")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One limit made ready: its place in the file, whose bucket it is, and what no table has settled.
+class Kind:
+    """What a match reads of a limit and large sets repeat: whose bucket it is, and what no table has settled.
 
-    What a match reads of the limit stands here, too: each object among 100,000 is memory that is not at hand.
+    One for all limits that say the same, so that it is at hand: each object among 100,000 is memory that is not.
     """
 
-    at: int
-    limit: Limit
     who: Who
     rest: When | None
     cost: int
     shape: Shape
     group: str | None
     state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit made ready, and its place in the file; small, for it is read where nothing else is near."""
+
+    kind: Kind
+    limit: Limit
+    at: int
 
 
 # By the value of a name, or by the values of several. One rule stands for itself, without a list to be fetched first.
@@ -91,13 +98,10 @@ class Index:
         self._scopes = _Scopes()
         self._filed: dict[int, dict[Names, Table]] = {}
         members: set[At] = set()
-        whos: dict[str, Who] = {}
+        kinds = _Kinds()
         for at, limit in enumerate(limits):
             breathe()
-            who = whos.get(limit.per)
-            if who is None:
-                who = whos[limit.per] = who_of(limit.per)
-            self._file(at, limit, who)
+            self._file(at, limit, kinds)
             members |= limit.when.inside.members
         self._networks = Networks(frozenset(members))
 
@@ -121,10 +125,9 @@ class Index:
                     table.popitem()
                     breathe()
 
-    def _file(self, at: int, limit: Limit, who: Who) -> None:
+    def _file(self, at: int, limit: Limit, kinds: _Kinds) -> None:
         names, keys, rest = _filing(limit.when)
-        asked = None if rest == ALWAYS else rest
-        ready = Rule(at, limit, who, asked, limit.cost, limit.shape, limit.group, limit.state)
+        ready = Rule(kinds.of(limit, None if rest == ALWAYS else rest), limit, at)
         table = self._filed.setdefault(self._scopes.number(limit.scope), {}).setdefault(names, {})
         for values in keys:
             key = values[0] if len(values) == 1 else values
@@ -135,6 +138,22 @@ class Index:
                 table[key] = [before, ready]
             else:
                 before.append(ready)
+
+
+class _Kinds:
+    """Kinds as they are met, each once."""
+
+    def __init__(self) -> None:
+        self._whos: dict[str, Who] = {}
+        self._kinds: dict[tuple[str, When | None, int, Shape, str | None, str], Kind] = {}
+
+    def of(self, limit: Limit, rest: When | None) -> Kind:
+        told = (limit.per, rest, limit.cost, limit.shape, limit.group, limit.state.value)
+        kind = self._kinds.get(told)
+        if kind is None:
+            who = self._whos.setdefault(limit.per, who_of(limit.per))
+            kind = self._kinds[told] = Kind(who, rest, limit.cost, limit.shape, limit.group, limit.state)
+        return kind
 
 
 class _Scopes:

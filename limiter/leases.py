@@ -135,7 +135,7 @@ class Leases:
         look, and limits that are tried out (shadow, canary).
         """
         bucket = one.shape
-        if not isinstance(bucket, Bucket) or bucket.burst < share * LOT_MIN or not _may_be_leased(one):
+        if not isinstance(bucket, Bucket) or bucket.burst < share * LOT_MIN or not may_be_leased(one):
             return None
         lease = self.find(one)
         if lease is None:
@@ -199,7 +199,7 @@ class Leases:
         lease = self._leases.get((one.limit.name, one.identity))
         if lease is None or (lease.one.shape is one.shape and lease.one.limit is one.limit):
             return lease
-        if lease.one.shape != one.shape or not _may_be_leased(one):
+        if lease.one.shape != one.shape or not may_be_leased(one):
             self._drop(lease)
             return None
         lease.one = one  # the limit of a new policy, that says the same
@@ -283,5 +283,6 @@ class Leases:
             self._back.popitem(last=False)
 
 
-def _may_be_leased(one: Applied) -> bool:
+def may_be_leased(one: Applied) -> bool:
+    """Whether tokens of it may be held here; else every check asks."""
     return one.limit.lease and not one.look and one.limit.state is State.ENABLED

@@ -9,30 +9,37 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from hiredis import PushNotification, Reader
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
+from limiter.eager import Prompt
+from limiter.vigil import Vigil
+
 SILENT_S: Final = 1.0  # a line that owes a reply for so long is given up
 ASKED_MAX: Final = 10_000
 _GRACE: Final = 0.2  # of a wait: run once the rest is over, so that a stall of our own loop is not taken for Redis'
+_SOON: Final = 8  # replies that a Redis nearby has given before anybody falls asleep
 _NOT_YET: Final = object()
 Hear = Callable[[list[Any]], None]
 
 
-@dataclass(slots=True)
-class _Asked:
-    replies_due: int
-    at_s: float
-    nearly_s: float  # when most of the wait is over
-    grace_s: float  # the rest of it
-    answer: asyncio.Future[list[Any]]
-    hear_late: Hear | None
-    replies: list[Any] = field(default_factory=list)
+class _Asked(Prompt[list[Any]]):
+    """What was asked: its replies as far as they came, and until when somebody waits for them."""
+
+    __slots__ = ("at_s", "due", "grace_s", "hear_late", "nearly_s", "replies")
+
+    def __init__(self, due: int, at_s: float, within_s: float, hear_late: Hear | None) -> None:
+        super().__init__()
+        self.due = due  # replies
+        self.at_s = at_s
+        self.grace_s = within_s * _GRACE
+        self.nearly_s = at_s + within_s - self.grace_s  # when most of the wait is over
+        self.hear_late = hear_late
+        self.replies: list[Any] = []
 
 
 def packed(*parts: str) -> bytes:
@@ -52,34 +59,43 @@ class Line:
         self._asked: deque[_Asked] = deque()
         self._watch: asyncio.Handle | None = None  # at the first of those who wait
         self._watch_s = 0.0  # when that is: a handle tells it on some loops only
+        self._vigil = Vigil()
         self._unsent: list[bytes] = []  # what is asked while others wait: together in one write
 
-    async def ask(self, commands: bytes, replies: int, within_s: float, hear_late: Hear | None = None) -> list[Any]:
-        """The `replies` to packed `commands`; an error that Redis answered stands among them.
+    def ask(
+        self, commands: bytes, replies: int, within_s: float, hear_late: Hear | None = None
+    ) -> Awaitable[list[Any]]:
+        """The `replies` to packed `commands`, asked at once where the line is open; its errors stand among them.
 
-        `hear_late` is given replies that nobody waited for any more.
-
-        Raises:
+        `hear_late` is given replies that nobody waited for any more. To be awaited, which raises:
             TimeoutError: no answer within `within_s`.
             RedisError, OSError: the connection was lost, or cannot be made.
         """
-        if not replies:
-            return []  # in line it would be given the next one's
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         if self._asked and now_s - self._asked[0].at_s > SILENT_S:
             self._lost(self._wire, TimeoutError("silent"))
+        if self._wire is None or not replies or len(self._asked) >= ASKED_MAX:
+            return self._ask_later(commands, replies, within_s, hear_late)
+        return self._put(commands, _Asked(replies, now_s, within_s, hear_late), loop)
+
+    async def _ask_later(self, commands: bytes, replies: int, within_s: float, hear_late: Hear | None) -> list[Any]:
+        if not replies:
+            return []  # in line it would be given the next one's
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
         if self._wire is None:
             await self._open(within_s)
         if len(self._asked) >= ASKED_MAX:
             raise TimeoutError("too many wait")
-        grace_s = within_s * _GRACE
-        asked = _Asked(replies, now_s, now_s + within_s - grace_s, grace_s, loop.create_future(), hear_late)
+        return await self._put(commands, _Asked(replies, now_s, within_s, hear_late), loop)
+
+    def _put(self, commands: bytes, asked: _Asked, loop: asyncio.AbstractEventLoop) -> _Asked:
         self._asked.append(asked)
         self._send(commands, loop)
         if self._watch is None or self._watch_s > asked.nearly_s:
             self._watch_until(asked.nearly_s, loop)
-        return await asked.answer
+        return asked
 
     async def aclose(self) -> None:
         """Closes it; whoever waits is told."""
@@ -128,6 +144,8 @@ class Line:
     def _send(self, commands: bytes, loop: asyncio.AbstractEventLoop) -> None:
         if self._wire is not None and len(self._asked) == 1:
             self._wire.write(commands)
+            if self._asked[0].due <= _SOON:
+                self._vigil.keep(loop)
             return
         self._unsent.append(commands)
         if len(self._unsent) == 1:
@@ -146,11 +164,12 @@ class Line:
             return
         asked = self._asked[0]
         asked.replies.append(reply)
-        if len(asked.replies) < asked.replies_due:
+        if len(asked.replies) < asked.due:
             return
         self._asked.popleft()
-        if not asked.answer.done():
-            asked.answer.set_result(asked.replies)
+        self._vigil.end()
+        if not asked.done():
+            asked.tell(asked.replies)
         elif asked.hear_late is not None:
             asked.hear_late(asked.replies)
 
@@ -161,8 +180,8 @@ class Line:
         self._unsent = []
         waiting, self._asked = self._asked, deque()
         for asked in waiting:
-            if not asked.answer.done():
-                asked.answer.set_exception(error)
+            if not asked.done():
+                asked.fail(error)
         wire.close()
 
 
@@ -204,8 +223,8 @@ class _Wire(asyncio.Protocol):
 
 
 def _expire(asked: _Asked) -> None:
-    if not asked.answer.done():
-        asked.answer.set_exception(TimeoutError("no answer in time"))
+    if not asked.done():
+        asked.fail(TimeoutError("no answer in time"))
 
 
 def _seen(task: asyncio.Future[Any]) -> None:

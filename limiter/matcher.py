@@ -126,19 +126,20 @@ class Matcher:
         grouped, until_ms = False, FOREVER_MS
         identity, attributes, is_plain = facts.identity, facts.attributes, facts.tier in self._plain
         for rule in fitting.rules(facts) if fitting.tables else fitting.plain:
-            who = rule.who(identity, attributes)
+            kind = rule.kind
+            who = kind.who(identity, attributes)
             if who is None:
                 continue
-            if rule.rest is not None:
-                until_ms = min(until_ms, rule.rest.until(facts.now_ms))
-                if not rule.rest.holds(facts):
+            if kind.rest is not None:
+                until_ms = min(until_ms, kind.rest.until(facts.now_ms))
+                if not kind.rest.holds(facts):
                     continue
-            taken = rule.cost if cost is None else cost
-            shape = rule.shape if is_plain else self._shape(rule.limit, facts.tier)
+            taken = kind.cost if cost is None else cost
+            shape = kind.shape if is_plain else self._shape(rule.limit, facts.tier)
             if factor_ppm != PPM:
                 shape = shape.scaled(factor_ppm, PPM, taken)
-            grouped = grouped or rule.group is not None
-            in_force = rule.state is State.ENABLED or _enforced(rule.limit, who)
+            grouped = grouped or kind.group is not None
+            in_force = kind.state is State.ENABLED or _enforced(rule.limit, who)
             (applied if in_force else shadowed).append(Applied(rule.limit, who, shape, taken))
         if grouped:
             return Matched(_foremost(applied), _foremost(shadowed), until_ms)

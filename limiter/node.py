@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import time_ns
 from typing import Final
 
@@ -129,9 +129,12 @@ class Node:
         served = self._served
         return [served(request) or self._from_memory(request) for request in requests]
 
-    async def finish(self, begun: Sequence[Answer | Placed]) -> list[Answer]:
-        """The answers to all that was begun."""
+    def finish(self, begun: Sequence[Answer | Placed]) -> Awaitable[list[Answer]]:
+        """The answers to all that was begun. To be awaited."""
         asking = [each for each in begun if isinstance(each, Placed)]
+        return self._from_redis(asking) if asking and len(asking) == len(begun) else self._rest(begun, asking)
+
+    async def _rest(self, begun: Sequence[Answer | Placed], asking: Sequence[Placed]) -> list[Answer]:
         told = iter(await self._from_redis(asking) if asking else ())
         return [next(told) if isinstance(each, Placed) else each for each in begun]
 

@@ -24,7 +24,7 @@ from limiter.algorithms.taken import Taken
 from limiter.algorithms.token_bucket import Bucket
 from limiter.guarded import AWAY, PATIENCE_S, AwayError
 from limiter.known import Known
-from limiter.leases import LOT_MIN, SHARE, Lease, Leases
+from limiter.leases import LOT_MIN, SHARE, Lease, Leases, may_be_leased
 from limiter.leases import SCRIPT as LOT_SCRIPT
 from limiter.line import Hear, packed
 from limiter.link import Command, Link
@@ -42,10 +42,10 @@ _SHAS: Final = {name: sha1(text.encode(), usedforsecurity=False).hexdigest() for
 SCRIPTS: Final = tuple(_TEXTS.values())
 
 
-class _Call(msgspec.Struct, frozen=True):
+class _Call(msgspec.Struct):
     """One script on the state of one limit for one identity: what it costs (negative: gives back), by which slot.
 
-    With a `lease`, a lot comes for that beside.
+    With a `lease`, a lot comes for that beside. `command` is it packed, once it was.
     """
 
     one: Applied
@@ -53,6 +53,7 @@ class _Call(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...]
     slot: str = ""
     lease: Lease | None = None
+    command: Command | None = None
 
     @property
     def script(self) -> str:
@@ -86,6 +87,7 @@ class SharedLimits:
         self._name = secrets.token_hex(8)  # slots are named after this node's life, so that no other releases them
         self._slots = 0
         self._packed: Memo[tuple[str, str, tuple[str, ...]], Command] = Memo(PACKED_MAX)
+        self._same: Memo[int, _Call] = Memo(PACKED_MAX)  # by the identity of what is applied, which a call holds
         self._unheld: OrderedDict[str, Slot] = OrderedDict()
         self.has_unheld: Callable[[], None] = lambda: None
 
@@ -101,13 +103,14 @@ class SharedLimits:
         """
         calls = [self._taking(one) for one in applied]
         try:
-            answers = await self._answers(calls, self._within_s(len(calls)))
+            replies = await self._link.ask(self._commands(calls), self._within_s(len(calls)), self._late(calls))
         except asyncio.CancelledError:
             self._nobody_holds(calls)
             raise
-        late = [isinstance(its, Exception) and not isinstance(its, AwayError) for its in answers]
-        if any(late):
-            self._nobody_holds([call for call, is_late in zip(calls, late, strict=True) if is_late])
+        answers = self._answers(calls, replies)
+        late = [call for call, its in zip(calls, answers, strict=True) if type(its) is not Taken and _is_late(its)]
+        if late:
+            self._nobody_holds(late)
         return answers
 
     async def give_back(self, given: Sequence[tuple[Applied, Taken]]) -> None:
@@ -169,12 +172,18 @@ class SharedLimits:
             _raised(replies)
 
     def _taking(self, one: Applied) -> _Call:
+        same = self._same.get(id(one))
+        if same is not None:
+            return same
         share = SHARE * self._nodes()
         asking = self._leases.asking(one, share, self._clock_ms() * 1000)
         if asking is not None:
             return _lot(one, one.cost, *asking, share)
         if not isinstance(one.shape, Slots) or one.look or not one.cost:
-            return _call(one, one.cost, "")
+            call = _call(one, one.cost, "")
+            if not may_be_leased(one):
+                self._same.put(id(one), call)
+            return call
         self._slots += 1
         return _call(one, one.cost, f"{self._name}{self._slots:x}")
 
@@ -194,10 +203,9 @@ class SharedLimits:
         return self._deadline_s + calls // 16 * 0.001  # a batch may take its own work longer
 
     async def _ask(self, calls: list[_Call], within_s: float) -> None:
-        _raised(await self._answers(calls, within_s))
+        _raised(self._answers(calls, await self._link.ask(self._commands(calls), within_s, self._late(calls))))
 
-    async def _answers(self, calls: list[_Call], within_s: float) -> list[Taken | Exception]:
-        replies = await self._link.ask(self._commands(calls), within_s, self._late(calls))
+    def _answers(self, calls: list[_Call], replies: Sequence[Any]) -> list[Taken | Exception]:
         now_us = self._clock_ms() * 1000
         return [
             reply if isinstance(reply, Exception) else self._heard(call, reply, now_us)
@@ -227,6 +235,8 @@ class SharedLimits:
 
     def _command(self, call: _Call) -> Command:
         """`call` packed; kept, for who asks every time asks the same."""
+        if call.command is not None:
+            return call.command
         one = call.one
         of = (one.state, one.identity, call.arguments)
         command = self._packed.get(of)
@@ -235,7 +245,12 @@ class SharedLimits:
             command = key, packed("EVALSHA", _SHAS[call.script], "1", key, *call.arguments)
             if call.cost == one.cost and call.lease is None and not call.slot:
                 self._packed.put(of, command)
+        call.command = command
         return command
+
+
+def _is_late(its: Taken | Exception) -> bool:
+    return isinstance(its, Exception) and not isinstance(its, AwayError)
 
 
 def _told(call: _Call, reply: Sequence[int]) -> Taken:

@@ -7,14 +7,25 @@ from typing import Final
 _ONE_BYTE: Final = tuple(bytes((value,)) for value in range(128))
 
 
-def text(field: int, value: bytes) -> bytes:
-    """A field that is a text, bytes or a message; written also where it is empty, as one that is set."""
-    return varint(field << 3 | 2) + varint(len(value)) + value
+def opening(field: int) -> bytes:
+    """What a field that is a text, bytes or a message begins with."""
+    return varint(field << 3 | 2)
 
 
-def number(field: int, value: int) -> bytes:
-    """A field that is a number from 0 up; 0 is what one that is left out says."""
-    return varint(field << 3) + varint(value) if value else b""
+def text(opened: bytes, value: bytes) -> bytes:
+    """Such a field; written also where it is empty, as one that is set."""
+    size = len(value)
+    return opened + (_ONE_BYTE[size] if size < 128 else varint(size)) + value
+
+
+def counting(field: int) -> bytes:
+    """What a field that is a number begins with."""
+    return varint(field << 3)
+
+
+def number(opened: bytes, value: int) -> bytes:
+    """Such a field, from 0 up; 0 is what one that is left out says."""
+    return opened + varint(value) if value else b""
 
 
 def varint(value: int) -> bytes:

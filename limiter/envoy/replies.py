@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.protobuf import duration_pb2
 
 from limiter import answers
-from limiter.envoy.fields import number, text
+from limiter.envoy.fields import counting, number, opening, text
 from limiter.envoy.messages import OK, OVER_LIMIT, UNITS_MS, RateLimitResponse
 from limiter.verdict import Answer
 
@@ -21,21 +21,31 @@ DELAY: Final = "x-envoy-fault-delay-request"  # how long Envoy's fault filter, s
 _TOLD: Final = ("rule", "reason", "policy", "action")
 
 
-def _numbers(message: Any, *names: str) -> list[int]:
-    return [message.fields_by_name[name].number for name in names]
+def _fields(message: Any) -> dict[str, int]:
+    return {name: field.number for name, field in message.fields_by_name.items()}
 
 
-_RESPONSE: Final = RateLimitResponse.DESCRIPTOR
-_INSIDE: Final = _RESPONSE.nested_types_by_name
-_CODE, _STATUS, _TO_CLIENT, _TO_UPSTREAM, _RAW_BODY = _numbers(
-    _RESPONSE, "overall_code", "statuses", "response_headers_to_add", "request_headers_to_add", "raw_body"
-)
-_ITS_CODE, _LIMIT, _REMAINING, _RESET = _numbers(
-    _INSIDE["DescriptorStatus"], "code", "current_limit", "limit_remaining", "duration_until_reset"
-)
-_PER_UNIT, _UNIT, _NAME = _numbers(_INSIDE["RateLimit"], "requests_per_unit", "unit", "name")
-_SECONDS, _NANOS = _numbers(duration_pb2.Duration.DESCRIPTOR, "seconds", "nanos")
-_KEY, _VALUE = _numbers(_RESPONSE.fields_by_name["response_headers_to_add"].message_type, "key", "value")
+_RESPONSE: Final = _fields(RateLimitResponse.DESCRIPTOR)
+_STATUS_OF: Final = _fields(RateLimitResponse.DESCRIPTOR.nested_types_by_name["DescriptorStatus"])
+_LIMIT_OF: Final = _fields(RateLimitResponse.DESCRIPTOR.nested_types_by_name["RateLimit"])
+_DURATION_OF: Final = _fields(duration_pb2.Duration.DESCRIPTOR)
+_HEADER_OF: Final = _fields(RateLimitResponse.DESCRIPTOR.fields_by_name["response_headers_to_add"].message_type)
+_CODE: Final = counting(_RESPONSE["overall_code"])
+_STATUS: Final = opening(_RESPONSE["statuses"])
+_TO_CLIENT: Final = opening(_RESPONSE["response_headers_to_add"])
+_TO_UPSTREAM: Final = opening(_RESPONSE["request_headers_to_add"])
+_RAW_BODY: Final = opening(_RESPONSE["raw_body"])
+_ITS_CODE: Final = counting(_STATUS_OF["code"])
+_LIMIT: Final = opening(_STATUS_OF["current_limit"])
+_REMAINING: Final = counting(_STATUS_OF["limit_remaining"])
+_RESET: Final = opening(_STATUS_OF["duration_until_reset"])
+_PER_UNIT: Final = counting(_LIMIT_OF["requests_per_unit"])
+_UNIT: Final = counting(_LIMIT_OF["unit"])
+_NAME: Final = opening(_LIMIT_OF["name"])
+_SECONDS: Final = counting(_DURATION_OF["seconds"])
+_NANOS: Final = counting(_DURATION_OF["nanos"])
+_KEY: Final = opening(_HEADER_OF["key"])
+_VALUE: Final = opening(_HEADER_OF["value"])
 
 
 def decisive(given: Sequence[Answer]) -> int:
@@ -102,8 +112,13 @@ def _limit(name: str, tokens: int, window_ms: int) -> bytes:
     return text(_LIMIT, number(_PER_UNIT, per_unit) + number(_UNIT, unit) + text(_NAME, name.encode()))
 
 
-def _header(field: int, name: str, value: str) -> bytes:
-    return text(field, text(_KEY, name.encode()) + text(_VALUE, value.encode()))
+def _header(field: bytes, name: str, value: str) -> bytes:
+    return text(field, _key(name) + text(_VALUE, value.encode()))
+
+
+@lru_cache(maxsize=64)
+def _key(name: str) -> bytes:
+    return text(_KEY, name.encode())
 
 
 def _metadata(answer: Answer) -> bytes:

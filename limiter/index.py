@@ -45,29 +45,31 @@ class Rule:
     kind: Kind
     limit: Limit
     at: int
+    scope: int
 
 
-# By the value of a name, or by the values of several. One rule stands for itself, without a list to be fetched first.
-Table = dict[object, "Rule | list[Rule]"]
+# By the value of a name, or by the values of several: the one rule that asks for it, or all of them by their scopes. So
+# a request is looked up once whatever routes its limits are on, and a rule that stands alone is found without more ado.
+Table = dict[object, "Rule | dict[int, list[Rule]]"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What a method and route lead to: rules without more ado, and tables to look up in."""
+    """What a method and route lead to: rules without more ado, and tables to look up in, for rules of some scopes."""
 
     plain: tuple[Rule, ...]
-    tables: tuple[tuple[Names, Table], ...]
+    tables: tuple[tuple[Names, Table, frozenset[int]], ...]
     networks: Networks
 
     def rules(self, facts: Facts) -> Sequence[Rule]:
         """Every rule whose filed names fit, in the file's order; `rest` is still to be asked."""
         found: list[Rule] = []
-        for names, table in self.tables:
+        for names, table, scopes in self.tables:
             if len(names) == 1 and names[0] != "ip":
-                _add(found, table.get(facts.value(names[0])))
+                _add(found, table.get(facts.value(names[0])), scopes)
             else:
                 for key in self._keys(names, facts):
-                    _add(found, table.get(key))
+                    _add(found, table.get(key), scopes)
         if not found:
             return self.plain
         found += self.plain
@@ -82,13 +84,15 @@ class Fitting:
         return found if len(names) > 1 else (key for (key,) in found)
 
 
-def _add(found: list[Rule], more: Rule | list[Rule] | None) -> None:
+def _add(found: list[Rule], more: Rule | dict[int, list[Rule]] | None, scopes: frozenset[int]) -> None:
     if more is None:
         return
     if isinstance(more, Rule):
-        found.append(more)
-    else:
-        found += more
+        if more.scope in scopes:
+            found.append(more)
+        return
+    for scope in scopes if len(scopes) <= len(more) else more.keys() & scopes:
+        found += more.get(scope, ())
 
 
 class Index:
@@ -96,7 +100,9 @@ class Index:
 
     def __init__(self, limits: Iterable[Limit], breathe: Callable[[], None] = lambda: None) -> None:
         self._scopes = _Scopes()
-        self._filed: dict[int, dict[Names, Table]] = {}
+        self._tables: dict[Names, Table] = {}
+        self._plain: dict[int, list[Rule]] = {}  # by scope
+        self._names: dict[int, set[Names]] = {}  # of a scope: the tables that rules of it are in
         members: set[At] = set()
         kinds = _Kinds()
         for at, limit in enumerate(limits):
@@ -108,36 +114,47 @@ class Index:
     def fitting(self, method: str, route: str) -> Fitting:
         """What a request by `method` on the template `route` may be under."""
         plain: list[Rule] = []
-        tables: list[tuple[Names, Table]] = []
+        scopes: dict[Names, set[int]] = {}
         for number in self._scopes.covering(method, route):
-            for names, table in self._filed[number].items():
-                if names:
-                    tables.append((names, table))
-                else:
-                    _add(plain, table[()])
+            plain += self._plain.get(number, ())
+            for names in self._names.get(number, ()):
+                scopes.setdefault(names, set()).add(number)
+        tables = ((names, self._tables[names], frozenset(numbers)) for names, numbers in scopes.items())
         return Fitting(tuple(sorted(plain, key=_place)), tuple(tables), self._networks)
 
     def empty(self, breathe: Callable[[], None]) -> None:
         """Lets go of all limits, bit by bit; it must not be asked any more."""
-        for filed in self._filed.values():
-            for table in filed.values():
-                while table:
-                    table.popitem()
+        for table in self._tables.values():
+            while table:
+                _, more = table.popitem()
+                while isinstance(more, dict) and more:
+                    more.popitem()
                     breathe()
+                breathe()
 
     def _file(self, at: int, limit: Limit, kinds: _Kinds) -> None:
         names, keys, rest = _filing(limit.when)
-        ready = Rule(kinds.of(limit, None if rest == ALWAYS else rest), limit, at)
-        table = self._filed.setdefault(self._scopes.number(limit.scope), {}).setdefault(names, {})
+        scope = self._scopes.number(limit.scope)
+        kind = kinds.of(limit, None if rest == ALWAYS else rest)
+        if not names:
+            self._plain.setdefault(scope, []).append(Rule(kind, limit, at, scope))
+            return
+        self._names.setdefault(scope, set()).add(names)
+        table = self._tables.setdefault(names, {})
+        ready = None
         for values in keys:
             key = values[0] if len(values) == 1 else values
-            before = table.setdefault(key, ready)
-            if before is ready:
+            before = table.get(key)
+            if ready is None:
+                if before is None and isinstance(key, str):
+                    key = key.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
+                ready = Rule(kind, limit, at, scope)  # just behind its key in memory: what has one at hand has both
+            if before is None:
+                table[key] = ready
                 continue
             if isinstance(before, Rule):
-                table[key] = [before, ready]
-            else:
-                before.append(ready)
+                before = table[key] = {before.scope: [before]}
+            before.setdefault(scope, []).append(ready)
 
 
 class _Kinds:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limiter.algorithms.token_bucket import Bucket
+from limiter.conditions import When
 from limiter.facts import network_of
 from limiter.matcher import Identity, Matcher
 from limiter.policy import PPM, Brownout, Level, Limit, Per, Policy, Scope, Tier
@@ -97,6 +98,22 @@ def test_every_limit_that_fits_applies_and_no_other() -> None:
     assert names("POST", "/login", Identity(ip="10.0.0.1")) == ["all", "login", "site"]
     assert names("GET", "/login", Identity(ip="10.0.0.1", key_id="k")) == ["all", "key", "site"]
     assert names("GET", "/x", Identity()) == ["site"]
+
+
+def test_of_one_client_with_limits_on_many_routes_only_those_of_the_route_apply_and_all_are_let_go_of() -> None:
+    acme = When(any_of=(("tenant", frozenset({"acme"})),))
+    limits = [Limit(f"r{n}", "tenant", BUCKET, Scope(f"/r{n}"), when=acme) for n in range(50)]
+    limits += [
+        Limit("everywhere", "tenant", BUCKET, when=acme),
+        Limit("r7-too", "tenant", BUCKET, Scope("/r7"), when=acme),
+    ]
+    matcher = Matcher(policy(limits=tuple(limits)))
+    found = [one.limit.name for one in matcher.limits("GET", "/r7", "default", Identity(tenant="acme")).applied]
+    assert found == ["r7", "everywhere", "r7-too"]
+    assert not matcher.limits("GET", "/r7", "default", Identity(tenant="other")).applied
+    breaths = []
+    matcher.let_go(lambda: breaths.append(1))
+    assert len(breaths) >= 2 * len(limits)  # each is let go of twice: where it is filed, and in the policy
 
 
 def test_a_tier_multiplies_limits_or_has_its_own() -> None:

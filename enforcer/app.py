@@ -13,10 +13,14 @@ from enforcer import consumer
 from enforcer.archivist import Archivist, run_to_the_end
 from enforcer.notify.destinations import Notices
 from enforcer.notify.setup import configured
+from enforcer.policy_keeper import PolicyKeeper
+from enforcer.policy_publisher import PolicyPublisher
 from enforcer.store import database
+from schemas.redis_client import connect
 from schemas.settings import Settings
 
 _STOP_S: Final = 10.0
+_REDIS_S: Final = 5.0
 Beside = Callable[[sa.Engine], AbstractContextManager[Callable[[], None]]]
 """What runs over the store for as long; it gives what is to be called whenever the store has something new."""
 
@@ -44,6 +48,7 @@ def run(settings: Settings, beside: Beside = nothing_beside) -> None:
         writing.start()
         stack.callback(writing.join, _STOP_S)
         stack.callback(archivist.stop)
+        stack.enter_context(_policies_kept(settings, engine))
         consumer.run(settings, archivist.measured)
 
 
@@ -60,3 +65,17 @@ def _sending(
 def _ring(bells: Sequence[Callable[[], None]]) -> None:
     for ring in bells:
         ring()
+
+
+@contextmanager
+def _policies_kept(settings: Settings, engine: sa.Engine) -> Iterator[None]:
+    """Redis shows limiters the policies of the store, for as long."""
+    with connect(settings.redis, timeout_s=_REDIS_S) as client:
+        keeper = PolicyKeeper(engine, PolicyPublisher(client, settings.keys, consumer.clock_ms))
+        keeping = threading.Thread(target=keeper.run, name="policies", daemon=True)
+        keeping.start()
+        try:
+            yield
+        finally:
+            keeper.stop()
+            keeping.join(_STOP_S)

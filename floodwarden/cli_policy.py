@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from floodwarden import cli_policy_store
 from floodwarden.cli_output import Json, console, safe, write_json
 
 if TYPE_CHECKING:
     from limiter.errors import PolicyError
     from limiter.lint import Warned
 
-policy = typer.Typer(no_args_is_help=True, help="What clients may ask for: look a policy over before limiters take it.")
+policy = typer.Typer(
+    no_args_is_help=True, help="What clients may ask for: looked over, planned, applied everywhere, taken back."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Put the commands of this module on the command line."""
+    cli_policy_store.register(policy)
     app.add_typer(policy, name="policy", rich_help_panel="What is in force")
 
 

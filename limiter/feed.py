@@ -43,7 +43,14 @@ class Feed:
     """One node's follower. Fills `overrides`; nobody else may. `redis` is its own client, for it blocks in reads."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, node: str, overrides: Overrides, metrics: Metrics, clock_ms: Callable[[], int]
+        self,
+        redis: Redis,
+        keys: Keys,
+        node: str,
+        overrides: Overrides,
+        metrics: Metrics,
+        clock_ms: Callable[[], int],
+        policy_told: Callable[[], None] = lambda: None,
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -51,6 +58,7 @@ class Feed:
         self._overrides = overrides
         self._metrics = metrics
         self._clock_ms = clock_ms
+        self._policy_told = policy_told
         self._snapshot = Snapshot(redis, keys, overrides, metrics, clock_ms)
         self._task: asyncio.Task[None] | None = None
         self._id: str | None = None  # last entry applied; None: no snapshot known
@@ -164,8 +172,11 @@ class Feed:
             log.warning("feed_gap", expected=expected, got=version.decode("ascii", "replace"))
             return False
         now_ms, body = self._clock_ms(), fields.get(b"body", b"")
-        if fields.get(b"op") == b"del":
+        op = fields.get(b"op")
+        if op == b"del":
             self._overrides.remove(body.decode("utf-8", "replace"))
+        elif op == b"policy":
+            self._policy_told()
         elif (one := await self._order(body, fields.get(b"uid"))) is not None:
             put(self._overrides, one, now_ms, self._metrics)
         self._id, self._at = entry_id.decode(), expected

@@ -5,6 +5,7 @@ checks_total                     verdict, mode    answers given; mode: memory (n
 check_seconds                                     time of one check, Redis included
 shadow_total                     verdict          what limits in shadow would have said, where any was asked
 policy_reloads_total             result           policies read again while running: ok, or failed and the old one kept
+policy_version                                    version of the store's policy in force here; 0 while none is
 mode                                              1 while limits are local because Redis is slow or gone, else 0
 mode_changes_total               mode, of         changes to local and to shared; of: whole, or part (a cluster's node)
 redis_parts_away                                  nodes of a Redis Cluster whose limits are local
@@ -109,6 +110,7 @@ class Metrics:
         self.check_seconds = Tally(_PREFIX + "check_seconds", "time of one check", _CHECK_SECONDS)
         self.registry.register(self.check_seconds)
         self.policy_reloads = self._counter("policy_reloads_total", "policies read again", "result")
+        self.policy_version = self._gauge("policy_version", "version of the store's policy in force here")
         self.shadow = self._counter("shadow_total", "what limits in shadow would have said", "verdict")
         self.mode = self._gauge("mode", "1 while limits are local because Redis is slow or gone")
         self.mode_changes = self._counter("mode_changes_total", "changes of what limits rest on", "mode", "of")

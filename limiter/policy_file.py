@@ -25,6 +25,7 @@ from limiter.policy import DEFAULT, PPM, Limit, Policy, Scope, Tier
 from limiter.reading import At
 from limiter.when_file import clients, entry, when
 from schemas.documents import Document, Tree, documents, files_of, let_go, read
+from schemas.policies import Files
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -91,16 +92,12 @@ def load(path: Path | None, breathe: Callable[[], None] = lambda: None) -> Polic
     Raises:
         PolicyError: the first thing that is wrong.
     """
-    if path is None:
-        return DEFAULT
-    with no_collections():
-        found = reading(_of_files(path, breathe), breathe)
-    found.let_go(breathe)
-    if found.errors and found.errors[0].line == 0:
-        again = reading(_of_files(path, breathe, lines=True), breathe)  # JSON, as the YAML it also is, knows its lines
-        again.let_go(breathe)
-        found = again if again.errors and again.errors[0].field != "yaml" else found
-    return _raised(found)
+    return DEFAULT if path is None else _loaded(partial(_of_files, path), breathe)
+
+
+def load_files(files: Files, breathe: Callable[[], None] = lambda: None) -> Policy:
+    """The policy that `files` are, as `load` has it of a directory. Raises `PolicyError`."""
+    return _loaded(partial(_of_bytes, files), breathe)
 
 
 def parse(data: bytes, file: str) -> Policy:
@@ -108,9 +105,9 @@ def parse(data: bytes, file: str) -> Policy:
     return _raised(reading(documents(data, file, begin=_BEGIN)))
 
 
-def examine(path: Path) -> Reading:
-    """Everything in `path`, with lines whatever the format, and all that is wrong with it."""
-    return reading(_of_files(path, lines=True))
+def examine(what: Path | Files) -> Reading:
+    """Everything in a path or in files, with lines whatever the format, and all that is wrong with it."""
+    return reading(_of_files(what, lines=True) if isinstance(what, Path) else _of_bytes(what, lines=True))
 
 
 def reading(found: Iterable[Document], breathe: Callable[[], None] = lambda: None) -> Reading:
@@ -143,6 +140,17 @@ def no_collections() -> Iterator[None]:
             gc.enable()
 
 
+def _loaded(source: Callable[..., Iterator[Document]], breathe: Callable[[], None]) -> Policy:
+    with no_collections():
+        found = reading(source(breathe), breathe)
+    found.let_go(breathe)
+    if found.errors and found.errors[0].line == 0:
+        again = reading(source(breathe, lines=True), breathe)  # JSON, as the YAML it also is, knows its lines
+        again.let_go(breathe)
+        found = again if again.errors and again.errors[0].field != "yaml" else found
+    return _raised(found)
+
+
 def _raised(found: Reading) -> Policy:
     if found.errors:
         raise found.errors[0]
@@ -152,6 +160,11 @@ def _raised(found: Reading) -> Policy:
 def _of_files(path: Path, breathe: Callable[[], None] = lambda: None, *, lines: bool = False) -> Iterator[Document]:
     for file in files_of(path):
         yield from documents(read(file, _SETTING), str(file), breathe, lines=lines, begin=_BEGIN)
+
+
+def _of_bytes(files: Files, breathe: Callable[[], None] = lambda: None, *, lines: bool = False) -> Iterator[Document]:
+    for name, data in sorted(files.items()):
+        yield from documents(data, name, breathe, lines=lines, begin=_BEGIN)
 
 
 def _document(into: Reading, document: Document, breathe: Callable[[], None]) -> None:

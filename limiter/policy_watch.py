@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ import structlog
 from limiter.errors import PolicyError
 from limiter.matcher import Matcher
 from limiter.metrics import Metrics
+from limiter.policy import Policy
 from limiter.policy_file import load, no_collections
 from schemas.documents import files_of
 
@@ -28,15 +30,25 @@ log = structlog.get_logger("limiter.policy")
 
 
 class PolicyWatch:
-    """Watches `path`; `use` is called, on the event loop, with each policy read from it, and returns the one before."""
+    """Watches `path`; `use` is called, on the event loop, with each policy read from it, and returns the one before.
+
+    While `idle`, a policy from elsewhere holds, and the files are not read.
+    """
 
     def __init__(
-        self, path: Path, use: Callable[[Matcher], Matcher], metrics: Metrics, every_s: float = EVERY_S
+        self,
+        path: Path,
+        use: Callable[[Matcher], Matcher],
+        metrics: Metrics,
+        every_s: float = EVERY_S,
+        *,
+        idle: Callable[[], bool] = lambda: False,
     ) -> None:
         self._path = path
         self._use = use
         self._metrics = metrics
         self._every_s = every_s
+        self._idle = idle
         self._seen = _seen(path)  # before the caller reads it: a change in between is a change
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,12 +79,15 @@ class PolicyWatch:
             seen = await asyncio.to_thread(_seen, self._path)
             if asked or seen != self._seen:
                 self._seen = seen
-                await self._take()
+                if not self._idle():
+                    await self._take()
+                else:
+                    log.warning("policy_file_not_used", why="a policy of the store holds here", file=str(self._path))
 
     async def _take(self) -> None:
         began = time.perf_counter()
         try:
-            matcher = await asyncio.to_thread(_ready, self._path)
+            matcher = await asyncio.to_thread(ready, partial(load, self._path))
         except PolicyError as error:
             self._metrics.policy_reloads.labels("failed").inc()
             log.error("policy_not_taken", error=str(error), kept="the one before")  # noqa: TRY400 - the message is all
@@ -83,7 +98,7 @@ class PolicyWatch:
         self._metrics.policy_reloads.labels("ok").inc()
         took_ms = round((time.perf_counter() - began) * 1000)
         log.info("policy_taken", policy=name, limits=limits, took_ms=took_ms)
-        await asyncio.to_thread(_let_go, last)
+        await asyncio.to_thread(let_go, last)
 
 
 def _seen(path: Path) -> _Seen:
@@ -95,13 +110,15 @@ def _seen(path: Path) -> _Seen:
     return tuple((name, each.st_mtime_ns, each.st_size) for name, each in found)
 
 
-def _ready(path: Path) -> Matcher:
+def ready(policy: Callable[[Callable[[], None]], Policy]) -> Matcher:
+    """A policy made ready, in a thread that keeps giving way; raises what `policy` does, which is handed `breathe`."""
     breathe = _breathing()
     with no_collections():
-        return Matcher(load(path, breathe), breathe)
+        return Matcher(policy(breathe), breathe)
 
 
-def _let_go(last: list[Matcher]) -> None:
+def let_go(last: list[Matcher]) -> None:
+    """Frees the only one in `last`, giving way."""
     last.pop().let_go(_breathing())
 
 

@@ -21,6 +21,7 @@ from limiter.node import Node, wall_clock_ms
 from limiter.overrides import Overrides
 from limiter.passage import Rows, Silence
 from limiter.policy_file import load
+from limiter.policy_follower import PolicyFollower
 from limiter.policy_watch import PolicyWatch
 from limiter.publisher import Publisher
 from schemas.redis_client import connect_async
@@ -43,11 +44,16 @@ class Service:
         self.settings = settings.model_copy(update={"node": name})
         self.metrics = Metrics()
         path = settings.policies
-        self._watch = PolicyWatch(path, self._use, self.metrics) if path else None
+        self._watch = PolicyWatch(path, self._use, self.metrics, idle=self._follows) if path else None
         self.policy = load(path)
         self.overrides = Overrides(parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"))
-        self._clients = [connect_async(settings.redis, timeout_s=5) for _ in range(2)]
-        self.feed = Feed(self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms)
+        self._clients = [connect_async(settings.redis, timeout_s=5) for _ in range(3)]
+        self.follower = PolicyFollower(
+            self._clients[2], settings.keys, settings.policy_name, name, self._use, self.metrics, wall_clock_ms
+        )
+        self.feed = Feed(
+            self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms, self.follower.told
+        )
         self.node = Node(
             self.settings,
             self.policy,
@@ -67,6 +73,7 @@ class Service:
             self._publisher.start()
         await self.node.warm()
         self.feed.start()
+        self.follower.start()
         if self._watch is not None:
             self._watch.start()
         log.info("limiter_started", node=self.settings.node, policy=self.policy.name, limits=len(self.policy.limits))
@@ -77,6 +84,7 @@ class Service:
     ) -> None:
         if self._watch is not None:
             await self._watch.aclose()
+        await self.follower.aclose()
         await self.feed.aclose()
         await self.node.aclose()
         if self._publisher is not None and not self._publisher.stopped:
@@ -89,6 +97,9 @@ class Service:
         """Has the policy read again, changed or not; from any thread or signal handler."""
         if self._watch is not None:
             self._watch.now()
+
+    def _follows(self) -> bool:
+        return self.follower.runs is not None
 
     def _use(self, matcher: Matcher) -> Matcher:
         self.policy = matcher.policy
@@ -109,4 +120,5 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether this node knows what is in force, or knows that Redis, which would tell, is away."""
-        return self.feed.contacted.is_set() or self.node.mode == "local"
+        told = self.feed.contacted.is_set() and self.follower.contacted.is_set()
+        return told or self.node.mode == "local"

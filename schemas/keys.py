@@ -1,7 +1,8 @@
 """The one grammar of Redis keys.
 
     fw:{e}:feed                   stream  deltas of enforcement, one entry a change: v (version), op, body (JSON; a
-                                          large one is in the snapshot alone, and its `uid` here)
+                                          large one is in the snapshot alone, and its `uid` here);
+                                          op `policy`: a version of the policy named in `body` was published
     fw:{e}:enforcement            hash    the snapshot: action uid -> action JSON; `version` -> last feed version in it
     fw:{e}:applied                hash    partition of `actions` -> last offset that is in the snapshot
     fw:{e}:target:KIND:VALUE      string  action JSON with the action's own expiry, for third parties to look up
@@ -9,6 +10,9 @@
     fw:{e}:acks                   hash    node -> "VERSION AT_MS", the version that node runs and since when
     fw:{e}:nodes                  hash    node -> last heartbeat, epoch ms
     fw:{e}:health                 string  JSON, kept for seconds: how the site does, by the leading enforcer
+    fw:{e}:policy:NAME            string  JSON: which version of that policy holds (schemas.policies.Order)
+    fw:{e}:policy:NAME:DIGEST     hash    file name -> what stands in it, compressed: a version by its digest
+    fw:{e}:policy_acks            hash    node -> JSON, the version it runs (schemas.policies.Word)
     fw:l:{HASH}                   string  limiter state of one (rule, identity); HASH = 16 hex digits
 
 Everything of enforcement carries the hash tag `{e}`, so that one script may touch the feed, the snapshot and a target
@@ -75,6 +79,15 @@ class Keys:
     def health(self) -> str:
         """String: how the site does."""
         return f"{self.prefix}{{e}}:health"
+
+    @property
+    def policy_acks(self) -> str:
+        """Hash: node -> what it says of the policy."""
+        return f"{self.prefix}{{e}}:policy_acks"
+
+    def policy(self, name: str, digest: str | None = None) -> str:
+        """String: which version of the policy `name` holds; with `digest` the hash of that version's files."""
+        return f"{self.prefix}{{e}}:policy:{name}" + (f":{digest}" if digest else "")
 
     def target(self, kind: str, value: str) -> str:
         """String: the action in force on one target."""

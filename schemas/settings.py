@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     policies: Path | None = Field(
         None, description="policy file, or a directory of them (docs/policies.md); a built-in policy when empty"
     )
+    policy_name: str = Field(
+        "main",
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
+        description="policy of the store that limiters take where one was applied; `policies` holds until then",
+    )
     redis_deadline_ms: float = Field(5.0, gt=0, description="so long a check waits for Redis (docs/redis.md)")
     known_nodes: int = Field(
         1, ge=1, description="limiter nodes sharing the limits, for the local share while Redis is away"

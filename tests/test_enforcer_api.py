@@ -28,6 +28,7 @@ from enforcer.store.tables import POLICIES
 from schemas import token_keys
 from schemas.action import Target, TargetKind
 from schemas.errors import SettingsError
+from schemas.policies import as_text
 from schemas.settings import Settings
 
 BASE = "/api/v1"
@@ -287,9 +288,11 @@ def test_settings_that_would_let_strangers_in_are_refused(given: dict[str, str],
 def test_policies_are_shown_with_their_versions(parts: Parts) -> None:
     row = {"name": "site", "state": "enforced", "digest": "d", "author": "ann", "reason": "why", "created_ms": T0}
     with parts.engine.begin() as at:
-        at.execute(sa.insert(POLICIES), [row | {"version": n, "body": f"text {n}"} for n in (1, 2)])
+        at.execute(
+            sa.insert(POLICIES), [row | {"version": n, "body": as_text({"a.yaml": b"text %d" % n})} for n in (1, 2)]
+        )
     who = client(parts, Role.VIEWER)
     assert [p["version"] for p in who.get(f"{BASE}/policies").json()["items"]] == [2]
     assert [p["version"] for p in who.get(f"{BASE}/policies/site").json()["items"]] == [2, 1]
-    assert who.get(f"{BASE}/policies/site/versions/1").json()["body"] == "text 1"
+    assert who.get(f"{BASE}/policies/site/versions/1").json()["files"] == {"a.yaml": "text 1"}
     problem(who.get(f"{BASE}/policies/site/versions/3"), 404, "not_found", "version")

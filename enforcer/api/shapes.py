@@ -268,9 +268,9 @@ class PolicyShown(BaseModel):
 
 
 class PolicyText(PolicyShown):
-    """A version of a policy."""
+    """A version of a policy: the text of each of its files."""
 
-    body: str
+    files: dict[str, str]
 
 
 class NewKey(Shape):

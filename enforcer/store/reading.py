@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from enforcer.errors import CommandError
 from enforcer.store.tables import ACTIONS, ALERTS, APPEALS, AUDIT, EVENTS, INCIDENTS, LABELS, POLICIES
+from schemas.policies import of_text
 
 Thing = dict[str, Any]
 LIMIT_MAX: Final = 200
@@ -186,7 +187,8 @@ def policy(engine: sa.Engine, name: str, version: int) -> Thing:
         row = at.execute(question).mappings().one_or_none()
     if row is None:
         raise CommandError("not_found", "version", f"there is no version {version} of {name[:80]!r}", "see the list")
-    return dict(row)
+    shown = dict(row)
+    return shown | {"files": {file: data.decode() for file, data in of_text(shown.pop("body")).items()}}
 
 
 def _conditions(kind: Kind, wanted: Wanted) -> list[sa.ColumnElement[bool]]:

@@ -168,13 +168,22 @@ POLICIES: Final = sa.Table(
     META,
     _text("name", primary_key=True),
     _place("version"),
-    _text("state"),  # draft, shadow, canary, enforced, retired
-    _text("body"),  # YAML, as docs/policies.md has it
+    _text("state"),  # scheduled, enforced, retired
+    _text("body"),  # schemas.policies.as_text: its files
     _text("digest"),
     _text("author"),
     _text("reason"),
     _number("created_ms"),
     _number("from_ms", nullable=True),  # when it takes effect; at once when null
+)
+ORDERS: Final = sa.Table(
+    "policy_orders",  # which version of each policy holds: the truth of what Redis shows the limiters
+    META,
+    _text("name", primary_key=True),
+    _number("serial"),  # rises with each change, however old the version it names
+    _number("version"),
+    _text("digest"),
+    _number("at_ms"),
 )
 USERS: Final = sa.Table(
     "users",  # roles of those whose tokens say none

@@ -1,0 +1,82 @@
+"""What applying files would do, before it is done: what is wrong with them, and what changes from the newest version.
+
+What a policy means the limiters know; whoever wires the programs hands in their judgement as `examine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from enforcer.errors import CommandError
+from enforcer.policy_diff import Change, diff
+from enforcer.store import versions
+from enforcer.store.versions import Draft
+from schemas import policies
+from schemas.policies import Files
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with a policy, or doubtful."""
+
+    file: str
+    line: int
+    field: str
+    reason: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What limiters would say of files; none take them where there are `errors`."""
+
+    limits: int
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+
+
+Examine = Callable[[Files], Examined]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would happen: the version after `after` (0: the first) with `changes`, or nothing where not `anew`.
+
+    With errors there is no telling what would change, and nothing can be applied.
+    """
+
+    name: str
+    after: int
+    anew: bool
+    files: Files
+    examined: Examined
+    changes: tuple[Change, ...]
+
+    def draft(self, author: str, reason: str) -> Draft:
+        """The version to be made. Raises `CommandError` where no limiter would take it."""
+        if self.examined.errors:
+            first = self.examined.errors[0]
+            more = f", and {len(self.examined.errors) - 1} more" if len(self.examined.errors) > 1 else ""
+            where = f"{first.file}:{first.line}: {first.field}"
+            raise CommandError("bad_policy", where, first.reason + more, first.fix)
+        return Draft(self.name, self.files, self.after, author, reason)
+
+
+def plan(engine: sa.Engine, name: str, files: Files, examine: Examine) -> Plan:
+    """What applying `files` would do to the policy `name`.
+
+    Raises:
+        CommandError: that is no name.
+        FileError: they are too many, too large or no text.
+    """
+    policies.checked(files)
+    newest = versions.newest(engine, name)
+    after = newest.version if newest is not None else 0
+    anew = newest is None or newest.digest != policies.digest(files)
+    examined = examine(files)
+    before = versions.files(engine, name, after) if after else {}
+    changes = () if examined.errors or not anew else tuple(diff(before, files))
+    return Plan(name, after, anew, files, examined, changes)

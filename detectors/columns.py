@@ -14,6 +14,9 @@ USER: Final = 2
 ROUTE: Final = 3
 KINDS_N: Final = 3  # kinds that evidence is kept about
 GLOBAL: Final = 4
+TENANT: Final = 5
+NETWORK: Final = 7
+ASN: Final = 8
 EVERYBODY: Final = 0x79D03016B7AEED0D  # hash of `*`, whom findings of kind GLOBAL are about
 
 OK: Final = 0
@@ -28,7 +31,8 @@ class Flows:
     """Flows of owners (`schemas.usage.FLOWS` without its text): arrays of one length, a row per distinct combination.
 
     A row says that `entity` made `n` like requests within the one-second pane `pane_s`, the first at `first_ms`.
-    `tags` has a bit for each condition of a family that holds (`family_file.conditions`).
+    `tags` has a bit for each condition of a family that holds (`family_file.conditions`). `network` is the /24 or /64
+    of an owner that is an address.
     """
 
     kind: NDArray[np.uint8]
@@ -46,6 +50,8 @@ class Flows:
     agent: NDArray[np.uint64]
     asn: NDArray[np.uint64]
     tags: NDArray[np.uint64]
+    tenant: NDArray[np.uint64]
+    network: NDArray[np.uint64]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -89,6 +95,8 @@ DTYPES: Final[dict[str, type[np.generic]]] = {
     "agent": np.uint64,
     "asn": np.uint64,
     "tags": np.uint64,
+    "tenant": np.uint64,
+    "network": np.uint64,
 }
 
 
@@ -119,6 +127,7 @@ class Finding:
     updates. `crossed_after` counts the entity's requests before the one that crossed. `score` is 0..1, higher is
     worse: .5 at the threshold, rising with the excess (`explain.score`). `examples` are hashes of paths or users.
     `behaviour` is what it is a case of, `ids` what catalogues of threats call it, `avoid` what would have avoided it.
+    `campaign`: kind and value of the group whose attack it is part of, established clients faring well meanwhile.
     """
 
     kind: int
@@ -141,3 +150,4 @@ class Finding:
     behaviour: str = ""
     ids: tuple[str, ...] = ()
     avoid: str = ""
+    campaign: tuple[int, int] = (0, 0)

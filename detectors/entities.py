@@ -61,6 +61,7 @@ class Columns:
     tries: NDArray[np.int32]
     distinct: NDArray[np.int32]
     episode: NDArray[np.bool_]
+    alone: NDArray[np.bool_]  # it began with own evidence, not with a group's
     last_mark_ms: I64
     crossed_pane_s: I64
     crossed_ms: I64
@@ -103,6 +104,7 @@ class Columns:
             tries=np.zeros((size, families), np.int32),
             distinct=np.zeros((size, families), np.int32),
             episode=np.zeros((size, families), flag),
+            alone=np.zeros((size, families), flag),
             own=np.zeros((size, families, 2), np.float32),
             hour=np.zeros((size, families, 2), np.float32),
             p0=np.full((size, families), 0.5),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import attribution, odd, recent
+from detectors import campaigns, odd, recent
 from detectors import families as fam
 from detectors.artifact import Model, forests_of
 from detectors.backdrop import Backdrop
@@ -164,20 +164,19 @@ class Engine:
     def _run(self, flows: Flows, until_s: int) -> list[Finding]:
         rows = canonical(flows)
         judged = self._judge(rows)
-        told = findings(judged, self.entities.c, self.model)
-        alarms = self.groups.take(judged, self.entities.c, self.model)
-        joined = attribution.members(judged, alarms, self.entities.c)
-        told += [attribution.told(alarm) for alarm in alarms] + [finding for _, _, finding in joined]
+        followed = campaigns.follow(self.groups, judged, self.entities.c, self.model)
+        told = followed.told_of(judged, findings(judged, self.entities.c, self.model))
+        told += followed.told + [finding for _, _, finding in followed.members]
         heads = rows.starts
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
         self._count(rows, slots)
         for series in judged.series:
-            write_series(self.entities.c, series, rows, slots)
+            write_series(self.entities.c, series, rows, slots, followed.teaches.get(series.family.index))
         for crossing in judged.crossings:
             write_crossing(self.entities.c, crossing, slots)
-        for seg, track, finding in joined:
+        for seg, track, finding in followed.members:
             write_member(self.entities.c, int(slots[seg]), self._index[finding.family], track)
         self._remember(judged, slots, until_s)
         if self.watch is not None:

@@ -71,6 +71,9 @@ class GroupBy(StrEnum):
     """What entities are taken together by, where each alone shows too little."""
 
     ROUTE = "route"
+    ASN = "asn"
+    NETWORK = "network"
+    TENANT = "tenant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Family:
     `outcomes` and `tag` narrow opportunities that are no mark (a mark is always one). `usual`: p0, or marks a second,
     of newcomers and established until learned. `control`: p0 is at least what established clients do on the route
     right now. `answers` by kind, of newcomers and established; in `shadow` people are told what would have been asked.
+    `alone`: evidence of one entity may suffice; else it only counts where a group is in alarm that has a history.
     """
 
     index: int
@@ -126,8 +130,9 @@ class Family:
     on_route: bool = False  # an answer is aimed at the one route all marks are on
     where: Filter | None = None
     tag: int = -1
-    group: GroupBy | None = None
+    groups: tuple[GroupBy, ...] = ()
     newcomers_only: bool = False  # of the group's traffic
+    alone: bool = True
 
     def answer(self, kind: int, *, established: bool) -> str:
         """What to ask for about an entity of `kind`."""

@@ -30,7 +30,7 @@ SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
 _ALL: Final = frozenset(OUTCOMES.values())
 WORDS: Final = (
     "name", "revision", "what", "about", "opportunity", "mark", "null", "q1", "usual", "usual_per_hour", "control",
-    "answer", "on_route", "group", "severity", "sentence", "repeated", "avoid", "behaviour", "owasp", "attack",
+    "answer", "on_route", "group", "alone", "severity", "sentence", "repeated", "avoid", "behaviour", "owasp", "attack",
     "enforce",
 )  # fmt: skip
 _NEEDS: Final = {
@@ -46,7 +46,7 @@ _FIELDS: Final = frozenset({"marks", "tries", "span", "usual", "whom", "again"})
 _OWASP: Final = re.compile(r"OAT-0(0[1-9]|1\d|2[01])")
 _ATTACK: Final = re.compile(r"T\d{4}(\.\d{3})?")
 _UNREAD: Final = frozenset({"rule", "tier", "node"})
-_BUILT_IN: Final = ("logins", "reading", "keys", "limits", "unknown")
+_BUILT_IN: Final = ("logins", "reading", "shop", "keys", "limits", "unknown")
 _NEW_OF: Final = {Each.LOGIN: (New.USER, New.IP), Each.REQUEST: (New.PATH, New.AGENT), Each.ADDRESS: (New.ASN,)}
 
 
@@ -136,7 +136,10 @@ def _family(at: At, *, ours: bool) -> Family:
     null = Null(_one(f["null"], [*Null])) if "null" in f else Null.LEARNED
     usual = _usual(at, f, null)
     mark = _mark(f["mark"], each)
-    group, newcomers_only = _group(f.get("group"), null)
+    groups, newcomers_only = _group(f.get("group"), null)
+    alone = "alone" not in f or f["alone"].yes()
+    if not alone and not groups:
+        raise f["alone"].wrong("says that groups alone find it, and there is no `group`", "write `group: {by: route}`")
     if (null is Null.BY_AGE) and (each is not Each.REQUEST or mark.new is not New.PATH or mark.to_anyone):
         raise f["null"].wrong("is only known of paths new to the entity", "write `null: learned`")
     return Family(
@@ -157,8 +160,9 @@ def _family(at: At, *, ours: bool) -> Family:
         shadow=not ours and not ("enforce" in f and f["enforce"].yes()),
         on_route="on_route" in f and f["on_route"].yes(),
         where=condition,
-        group=group,
+        groups=groups,
         newcomers_only=newcomers_only,
+        alone=alone,
     )
 
 
@@ -172,23 +176,23 @@ def _mark(at: At, each: Each) -> Mark:
         return Mark()
     f = at.fields("outcome", "new", "to", "same", "where")
     new = New(_one(f["new"], _NEW_OF.get(each, ()))) if "new" in f else None
-    if "same" in f and (_one(f["same"], ["route"]), each)[1] is not Each.REQUEST:
-        raise f["same"].wrong("is only known of requests", "write `opportunity: {each: request}`")
+    if "same" in f and (_one(f["same"], ["route"]), each)[1] not in (Each.REQUEST, Each.LOGIN):
+        raise f["same"].wrong("is only known of requests and logins", "write `opportunity: {each: request}`")
     if "to" in f and new is not New.PATH:
         raise f["to"].wrong("is only known of paths", "write `new: path` beside it")
     to_anyone = "to" in f and _one(f["to"], ["anyone", "entity"]) == "anyone"
     return Mark(_outcomes(f.get("outcome")), new, to_anyone, "same" in f, _condition(f.get("where")))
 
 
-def _group(at: At | None, null: Null) -> tuple[GroupBy | None, bool]:
+def _group(at: At | None, null: Null) -> tuple[tuple[GroupBy, ...], bool]:
     if at is None:
-        return None, False
+        return (), False
     if null is not Null.LEARNED:
         raise at.wrong("is only known where p0 is learned", "leave it out")
     f = at.fields("by", "members", required={"by": "route"})
-    return GroupBy(_one(f["by"], [*GroupBy])), "members" in f and _one(
-        f["members"], ["all", "newcomers"]
-    ) == "newcomers"
+    wanted = {GroupBy(_one(item, [*GroupBy])) for item in f["by"].one_or_more()}
+    newcomers_only = "members" in f and _one(f["members"], ["all", "newcomers"]) == "newcomers"
+    return tuple(by for by in GroupBy if by in wanted), newcomers_only
 
 
 def _outcomes(at: At | None) -> frozenset[int]:

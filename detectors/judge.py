@@ -66,7 +66,7 @@ def judge(
     held = Held(rows, slots, c, sight, model, control, (both[0], both[1], both[2]), seen_n)
     series = [s for s in held.series(all_of) if len(s.at)]
     scored = [_accumulate(s, rows, slots, c) for s in series]
-    crossings = [found for s in scored for found in _crossings(s, rows, slots, c, model, sight)]
+    crossings = [found for s in scored if s.family.alone for found in _crossings(s, rows, slots, c, model, sight)]
     return Judged(rows, slots, sight, scored, crossings, known, sampled, warm)
 
 

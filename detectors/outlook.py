@@ -223,6 +223,8 @@ def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDA
     counts = np.zeros((len(flows), len(families)), np.int64)
     for family in families:
         mark = family.mark
+        if not family.alone:
+            continue
         could = looks_at[family.each] & of_kind(flows.kind, sorted(family.about))
         could &= within_outcomes(flows.outcome, mark.outcomes) & tagged(flows.tags, mark.tag)
         if mark.new is not None:

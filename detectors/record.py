@@ -12,14 +12,20 @@ from detectors.judge import Crossing, write_track
 from detectors.rows import Rows
 from detectors.series import NOTHING, Series
 
+Flag = NDArray[np.bool_]
 
-def write_series(c: Columns, series: Series, rows: Rows, slots: Slots) -> None:
-    """Standing and hour counts of all owners in one family (those that crossed are written over after)."""
+
+def write_series(c: Columns, series: Series, rows: Rows, slots: Slots, teaches: Flag | None = None) -> None:
+    """Standing and hour counts of all owners in one family (those that crossed are written over after).
+
+    Only rows that `teaches`, if given, go into the hour.
+    """
     i = series.family.index
     seg = rows.seg[series.at]
     heads = np.flatnonzero(np.diff(seg, prepend=-1))
     slot = slots[seg[heads]]
     counts = np.stack([series.marks, series.tries - series.marks], axis=1)
+    counts = counts if teaches is None else counts * teaches[:, None]
     c.hour[slot, i] += np.add.reduceat(counts, heads, axis=0)
     ends = np.append(heads[1:], len(seg)) - 1
     t_ms = rows.t_ms[series.at]
@@ -37,6 +43,8 @@ def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:
     """The exact standing of an owner that crossed, or stands in an episode."""
     slot = int(slots[crossing.seg])
     write_track(c, slot, crossing.family.index, crossing.track)
+    if crossing.events:
+        c.alone[slot, crossing.family.index] = True
     if crossing.events or crossing.track.episode:
         c.alarmed[slot] = True
 
@@ -44,6 +52,8 @@ def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:
 def write_member(c: Columns, slot: int, family: int, track: Track) -> None:
     """Who was found part of a group stands in an episode, as if he had crossed by himself."""
     at = (slot, family)
+    if c.crossed_pane_s[at] != track.crossed_pane_s:
+        c.alone[at] = False
     c.episode[at], c.last_mark_ms[at], c.alarmed[slot] = True, track.last_mark_ms, True
     c.crossed_pane_s[at], c.crossed_ms[at] = track.crossed_pane_s, track.crossed_ms
     c.crossed_after[at] = track.crossed_after

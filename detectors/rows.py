@@ -44,7 +44,7 @@ def canonical(flows: Flows) -> Rows:
     u = np.uint64
     owner = mix(flows.entity, flows.kind.astype(u))
     traits = flows.outcome.astype(u) << u(1) | flows.login.astype(u)
-    said = (flows.route, flows.path, flows.user, flows.ip, flows.agent, flows.asn, flows.tags)
+    said = (flows.route, flows.path, flows.user, flows.ip, flows.agent, flows.asn, flows.tags, flows.tenant)
     content = mix(owner, flows.pane_s.astype(u), *said, traits)
     groups, contents = compiled.numbered(content)
     row, first_ms, last_ms, n = compiled.merged(groups, len(contents), flows.first_ms, flows.last_ms, flows.n)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.artifact import Model
-from detectors.chances import base, marked
+from detectors.chances import base, marked, tagged
 from detectors.control import SAMPLE_S
 from detectors.entities import RESERVED, Columns, Slots
 from detectors.families import Each
@@ -39,7 +39,7 @@ def samples(
             at.append(sight.logins.at[some])
             mark.append(sight.logins.fresh[some] > 0)
         else:
-            at.append(np.flatnonzero(known & base(family, rows, sight)))
+            at.append(np.flatnonzero(known & base(family, rows, sight) & tagged(f.tags, family.tag)))
             mark.append(marked(family, rows, sight)[at[-1]])
         index.append(np.full(len(at[-1]), family.index))
     row, family_of, marks = np.concatenate(at), np.concatenate(index), np.concatenate(mark)

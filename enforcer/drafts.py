@@ -9,7 +9,7 @@ from enforcer.guardrails import Refusal
 from enforcer.names import AUTO, uid
 from enforcer.playbook import Play
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
-from schemas.alert import Alert
+from schemas.alert import Alert, EntityKind
 from schemas.targets import target as target_of
 
 RENEW_MS_MAX: Final = 30_000
@@ -35,6 +35,7 @@ def draft(alert: Alert, play: Play, step: int, seconds: int, factor: float, now_
         model=alert.model,
         evidence=alert.evidence,
         alert_uid=alert.uid,
+        campaign=alert.campaign,
         owner=AUTO,
         step=step,
         created_ms=now_ms,
@@ -67,7 +68,7 @@ def expired(action: Action) -> Action:
 
 def aimed(alert: Alert) -> Target:
     """Whom an answer to `alert` is aimed at."""
-    kind = str(alert.entity.kind)
+    kind = "ip" if alert.entity.kind is EntityKind.NETWORK else str(alert.entity.kind)
     try:
         return target_of(kind, alert.entity.value)
     except ValueError:  # no address: a guardrail says so

@@ -24,15 +24,19 @@ class Caps:
 
     At most `max(floor, share * live)` clients are under action: on a small site the share of thirty clients would be
     one, so `floor` lets a handful of attackers be answered however few clients are live, or known to be.
+
+    Clients found one by one and those of campaigns are counted apart: five hundred bots are most of who is live, and
+    good clients that fare well meanwhile vouch for it that no fault of the site is answered.
     """
 
     per_minute: int
     share: float
     floor: int
+    campaign_share: float = 0.5
 
-    def clients(self, live: int) -> int:
+    def clients(self, live: int, *, campaign: bool = False) -> int:
         """How many clients may be under action while `live` (0: unknown) are live."""
-        return max(self.floor, int(self.share * live))
+        return max(self.floor, int((self.campaign_share if campaign else self.share) * live))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +122,14 @@ def protected(target: Target, allowed: Allowlist, proxies: Allowlist) -> Refusal
     return None
 
 
-def over_cap(caps: Caps, minute: int, under_action: int, live: int) -> Refusal | None:
-    """Whether one more answer on one more client would pass a cap."""
+def over_cap(caps: Caps, minute: int, under_action: int, live: int, *, campaign: bool = False) -> Refusal | None:
+    """Whether one more answer on one more client would pass a cap.
+
+    `under_action`: in a `campaign` all clients that are, else those found one by one.
+    """
     if minute >= caps.per_minute:
         return Refusal("actions_per_minute", f"{minute} answers in the last minute, at most {caps.per_minute}")
-    limit = caps.clients(live)
+    limit = caps.clients(live, campaign=campaign)
     if under_action >= limit:
         known = f"{live} live clients" if live else "an unknown number of live clients"
         return Refusal("live_share", f"{under_action} clients of {known} are under action, at most {limit}")

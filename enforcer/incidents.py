@@ -1,7 +1,8 @@
 """Which alerts are one incident. Pure, and the same whatever the order in which they are heard.
 
-Alerts of one kind, on one route, that overlap or follow each other within `GAP_MS` are one: five hundred addresses that
-guess at one login are one incident, and two families of one client are two.
+Alerts of one kind, of one campaign or else on one route, that overlap or follow each other within `GAP_MS` are one:
+five hundred addresses that guess at one login are one incident, with what their route, network and tenant showed, and
+two families of one client are two.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Sum:
 
 def topic(alert: Alert) -> str:
     """What alerts of one incident have in common."""
-    return f"{alert.kind} {alert.route or '*'}"
+    return f"{alert.kind} {alert.campaign or alert.route or '*'}"
 
 
 def uid(alert_uid: str) -> str:

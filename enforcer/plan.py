@@ -50,7 +50,12 @@ class PlanConfig:
             throttle_seconds=settings.throttle_seconds,
             throttle_factor=settings.throttle_factor,
             ladder=ladder,
-            caps=Caps(settings.actions_per_minute_max, settings.live_share_max, settings.live_floor),
+            caps=Caps(
+                settings.actions_per_minute_max,
+                settings.live_share_max,
+                settings.live_floor,
+                settings.campaign_share_max,
+            ),
             allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
             partitions=settings.usage_partitions,
@@ -219,8 +224,11 @@ class Planner:
             return None
         if refusal := self._forbidden(action):
             return refusal
-        under = -1 if self._standing.is_under_action(action.target) else self._standing.clients_under_action
-        if refusal := guardrails.over_cap(self._config.caps, self._standing.minute.count(now_ms), under, self._live):
+        standing, alone = self._standing, action.campaign is None
+        under = standing.clients_found_alone if alone else standing.clients_under_action
+        under = -1 if standing.is_under_action(action.target) else under
+        minute = standing.minute.count(now_ms)
+        if refusal := guardrails.over_cap(self._config.caps, minute, under, self._live, campaign=not alone):
             return refusal
         return Refusal("dry_run", "dry run") if self._config.dry_run else None
 

@@ -33,6 +33,7 @@ class Standing:
         self._active: dict[str, Action] = {}
         self._by_target: dict[str, set[str]] = {}
         self._under: dict[str, int] = {}
+        self._alone: dict[str, int] = {}  # of these, answers to what they did by themselves
         self._expiry: list[tuple[int, str]] = []
         self._last: OrderedDict[str, Action] = OrderedDict()
         self._ended: OrderedDict[str, int] = OrderedDict()
@@ -50,6 +51,11 @@ class Standing:
     def clients_under_action(self) -> int:
         """Distinct clients that an automatic answer restricts now."""
         return len(self._under)
+
+    @property
+    def clients_found_alone(self) -> int:
+        """Of them, those that some answer restricts for what they did by themselves, in no campaign."""
+        return len(self._alone)
 
     def is_under_action(self, target: Target) -> bool:
         """Whether an automatic answer already restricts `target`."""
@@ -123,7 +129,8 @@ class Standing:
         self._by_target.setdefault(key, set()).add(action.uid)
         heapq.heappush(self._expiry, (action.expires_ms, action.uid))
         if _burdens(action):
-            self._under[key] = self._under.get(key, 0) + 1
+            for held in (self._under,) if action.campaign else (self._under, self._alone):
+                held[key] = held.get(key, 0) + 1
         if action.kind is ActionKind.ALLOW:
             self.allowed.add(action.target)
         if action.kind is ActionKind.HOLD:
@@ -138,9 +145,10 @@ class Standing:
         self._holds.pop(uid, None)
         _discard(self._by_target, key, uid)
         if _burdens(action):
-            self._under[key] -= 1
-            if not self._under[key]:
-                del self._under[key]
+            for held in (self._under,) if action.campaign else (self._under, self._alone):
+                held[key] -= 1
+                if not held[key]:
+                    del held[key]
         if action.kind is ActionKind.ALLOW:
             standing = [a.target for a in self._active.values() if a.kind is ActionKind.ALLOW]
             self.allowed = guardrails.Allowlist((*self._static, *standing))

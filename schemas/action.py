@@ -125,6 +125,7 @@ class Action(Frozen):
     model: str | None = None
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
     alert_uid: str | None = None
+    campaign: str | None = Field(default=None, max_length=640, description="the attack of many it is an answer to")
     owner: str = Field(description="`auto`, or who asked: `cli:NAME`, `api:NAME`")
     step: int = 1
     created_ms: int

@@ -24,10 +24,16 @@ class EntityKind(StrEnum):
     USER = "user"
     ROUTE = "route"
     GLOBAL = "global"
+    TENANT = "tenant"
+    NETWORK = "network"
+    ASN = "asn"
 
 
 class Entity(Frozen):
-    """One entity: an address, a key id, a user, a route template, or everything (`global`, value `*`)."""
+    """One entity: an address, a key id, a user, a route template, or everything (`global`, value `*`).
+
+    A network is an address's /24, or /64.
+    """
 
     kind: EntityKind = Field(strict=False)
     value: str = Field(max_length=512)
@@ -122,5 +128,11 @@ class Alert(Frozen):
         default=(), strict=False, description="what catalogues call it: OAT-008 (OWASP), T1110 (MITRE), CVE-2021-44228"
     )
     avoid: str | None = Field(default=None, description="what would have avoided it, for whom it hit")
+    campaign: str | None = Field(
+        default=None,
+        max_length=640,
+        description="the attack of many it is part of, by the group that showed it: a route, `asn 64500`; established "
+        "clients fare well there meanwhile",
+    )
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
     contributions: tuple[Contribution, ...] = Field(default=(), strict=False)

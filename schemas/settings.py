@@ -207,6 +207,13 @@ class Settings(BaseSettings):
     live_share_max: float = Field(
         0.05, gt=0, le=1, description="most of the live clients that may be under action at once"
     )
+    campaign_share_max: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="the same where an attack of many is answered: most of those live are then its own, and "
+        "established clients show that it is no fault of the site",
+    )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
     deny_seconds: int = Field(600, ge=1, description="length of a first denial or challenge by automation")
     throttle_seconds: int = Field(600, ge=1, description="length of a first throttle by automation")

@@ -110,6 +110,9 @@ FLOWS: Final = pa.schema(
         ("agent", pa.uint64()),  # the user agent
         ("asn", pa.uint64()),
         ("tags", pa.uint64()),  # a bit for each condition of the families in force
+        ("asn_name", _TEXT),
+        ("tenant", pa.uint64()),
+        ("tenant_name", _TEXT),
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )

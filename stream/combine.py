@@ -139,6 +139,8 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
         "entity": pa.concat_arrays([rows.ip.values, rows.key.values, rows.user.values]),
         "route_name": rows.route.values,
         "path_name": pc.utf8_slice_codeunits(rows.path.values, 0, PATH_NAME_CHARS_MAX),
+        "asn_name": rows.asn.values,
+        "tenant_name": rows.tenant.values,
     }
     return Named(columns, names), dropped, owned.seen
 
@@ -156,9 +158,9 @@ class _Owned:
 
 def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
     panes = rows.panes
-    route, user, ip, agent, asn = rows.route, rows.user, rows.ip, rows.agent, rows.asn
-    texts = (route.codes, user.codes, ip.codes, agent.codes, asn.codes)
-    tables = (route.table, user.table, ip.table, agent.table, asn.table)
+    route, user, ip, agent, asn, tenant = rows.route, rows.user, rows.ip, rows.agent, rows.asn, rows.tenant
+    texts = (route.codes, user.codes, ip.codes, agent.codes, asn.codes, tenant.codes)
+    tables = (route.table, user.table, ip.table, agent.table, asn.table, tenant.table)
     codes, ranks = compiled.flow_codes(of, rows.judged, panes, texts, tables, rows.path_hash, rows.classes, tags)
     groups, uniques = numbered(codes)
     row, n, first_ms, last_ms = compiled.spans(groups, len(uniques), rows.ts_ms, rows.weight)
@@ -185,6 +187,9 @@ def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
         "agent": rows.agent.hashed(row),
         "asn": rows.asn.hashed(row),
         "tags": tags[row] if len(tags) else np.zeros(len(row), np.uint64),
+        "asn_name": rows.asn.codes[row],
+        "tenant": rows.tenant.hashed(row),
+        "tenant_name": rows.tenant.codes[row],
     }
     return _Owned(row, place[kept] // panes, columns, lost, looked_at)
 

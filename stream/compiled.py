@@ -73,26 +73,26 @@ def flow_codes(
     owner: I32,
     pane: I32,
     panes: int,
-    texts: tuple[I32, I32, I32, I32, I32],
-    tables: tuple[U64, U64, U64, U64, U64],
+    texts: tuple[I32, I32, I32, I32, I32, I32],
+    tables: tuple[U64, U64, U64, U64, U64, U64],
     path: U64,
     classes: U8,
     tags: U64,
 ) -> tuple[U64, U64]:
     """What makes requests alike, as one word with their owner and pane, 0 for nobody's; and their rank as flows.
 
-    `texts` and `tables` are codes and hashes (0 behind the last, for absent) of route, user, address, agent and
-    autonomous system. `tags` is empty where there are none.
+    `texts` and `tables` are codes and hashes (0 behind the last, for absent) of route, user, address, agent,
+    autonomous system and tenant. `tags` is empty where there are none.
     """
-    route, user, ip, agent, asn = texts
-    routes, users, ips, agents, asns = tables
+    route, user, ip, agent, asn, tenant = texts
+    routes, users, ips, agents, asns, tenants = tables
     codes, rank = np.empty(len(owner), np.uint64), np.empty(len(owner), np.uint64)
     for i in range(len(owner)):
         trait = np.uint64(classes[i] % 10)  # outcome and login
         h = mixed_word(mixed_word(routes[route[i]] ^ mixed_word(trait + _U1)) ^ path[i])
         h = mixed_word(mixed_word(h + users[user[i]]) ^ ips[ip[i]])
         h = mixed_word(mixed_word(h + agents[agent[i]]) ^ asns[asn[i]])
-        h = mixed_word(h ^ (tags[i] if len(tags) else _NOBODY))
+        h = mixed_word(mixed_word(h ^ (tags[i] if len(tags) else _NOBODY)) + tenants[tenant[i]])
         h = h | _TOP if trait == 0 else h & ~_TOP
         rank[i] = h
         place = np.uint64(np.int64(owner[i]) * panes + pane[i])

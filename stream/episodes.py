@@ -26,6 +26,7 @@ from xxhash import xxh3_128_hexdigest
 from detectors.columns import Finding
 from schemas.alert import Alert, Answer, Contribution, Entity, EntityKind, Evidence, Severity, Status
 from schemas.usage import Kind
+from stream.networks import network
 
 QUIET_MS: Final = 20 * 60_000
 SLOT_S: Final = QUIET_MS // 1000
@@ -51,6 +52,7 @@ class Episode(msgspec.Struct, frozen=True):
     entity: str
     route: str | None
     summary: str
+    campaign: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,10 @@ class Episodes:
         return said
 
     def _begin(self, uid: str, finding: Finding, texts: Mapping[int, str], *, canonical: bool) -> _Said:
-        entity = texts.get(finding.entity, f"#{finding.entity:016x}")[:_VALUE_CHARS_MAX]
+        entity = _text(finding.kind, finding.entity, finding, texts)
         route = texts.get(finding.route) if finding.route else None
-        episode = Episode(finding, finding.last_ms, canonical, entity, route, _summary(entity, finding, texts))
+        summary, campaign = _summary(entity, finding, texts), _campaign(finding, texts)
+        episode = Episode(finding, finding.last_ms, canonical, entity, route, summary, campaign)
         self._open[uid] = episode
         return _Said(finding.crossed_ms, uid, Status.OPEN, episode)
 
@@ -152,7 +155,7 @@ class Episodes:
         return [self._end(uid, Status.CLOSED, self._open[uid].finding.last_ms) for uid in gone]
 
     def _texts(self, findings: Sequence[Finding], names: Names) -> Mapping[int, str]:
-        wanted = {h for f in findings for h in (f.entity, f.route, *f.examples[:_EXAMPLES_MAX]) if h}
+        wanted = {h for f in findings for h in (f.entity, f.route, f.campaign[1], *f.examples[:_EXAMPLES_MAX]) if h}
         return names(wanted) if wanted else {}
 
     def _alert(self, said: _Said) -> Alert:
@@ -177,6 +180,7 @@ class Episodes:
             behaviour=finding.behaviour or None,
             ids=finding.ids,
             avoid=finding.avoid or None,
+            campaign=said.episode.campaign,
             evidence=tuple(
                 Evidence(
                     name=fact.name,
@@ -208,7 +212,24 @@ def uid_of(finding: Finding) -> str:
 
 def _restated(episode: Episode, finding: Finding, told_ms: int, texts: Mapping[int, str]) -> Episode:
     """The episode as its newest canonical finding leaves it."""
-    return Episode(finding, told_ms, True, episode.entity, episode.route, _summary(episode.entity, finding, texts))
+    summary, campaign = _summary(episode.entity, finding, texts), _campaign(finding, texts) or episode.campaign
+    return Episode(finding, told_ms, True, episode.entity, episode.route, summary, campaign)
+
+
+def _text(kind: int, value: int, finding: Finding, texts: Mapping[int, str]) -> str:
+    """What an entity is called; a network by an address that was seen in it."""
+    if kind == Kind.NETWORK:
+        inside = (network(texts[example]) for example in finding.examples if example in texts)
+        return next((name for name in inside if name), f"#{value:016x}")
+    return texts.get(value, f"#{value:016x}")[:_VALUE_CHARS_MAX]
+
+
+def _campaign(finding: Finding, texts: Mapping[int, str]) -> str | None:
+    kind, value = finding.campaign
+    if not value:
+        return None
+    name = _text(kind, value, finding, texts)
+    return name if kind == Kind.ROUTE else f"{Kind(kind).name.lower()} {name}"
 
 
 def _evidence(finding: Finding) -> Finding:

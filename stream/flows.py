@@ -7,11 +7,13 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from detectors.columns import DTYPES, Flows
+from detectors.columns import DTYPES, IP, Flows
 from schemas.usage import FLOWS_PER_PANE_MAX
 from stream.grouping import I64, U64, distinct, first_rows, flow_rank, highest, lowest, mixed, summed
 from stream.lowest import beyond
+from stream.networks import network_hashes
 
 _PLACES: Final = np.uint64((1 << 16) - 1)
 _NAMES: Final = {field.name: "hash" if field.name == "entity" else field.name for field in fields(Flows)}
@@ -19,12 +21,21 @@ _NAMES: Final = {field.name: "hash" if field.name == "entity" else field.name fo
 
 def read(batch: pa.RecordBatch) -> Flows:
     """Rows of `schemas.usage.FLOWS` without their text."""
-    return Flows(
-        *(
-            batch.column(column).to_numpy(zero_copy_only=False).astype(DTYPES[name], copy=False)
-            for name, column in _NAMES.items()
-        )
-    )
+    columns = {
+        name: batch.column(column).to_numpy(zero_copy_only=False).astype(DTYPES[name], copy=False)
+        for name, column in _NAMES.items()
+        if name != "network"
+    }
+    return Flows(**columns, network=_networks(batch, columns["kind"]))
+
+
+def _networks(batch: pa.RecordBatch, kind: NDArray[np.generic]) -> U64:
+    """The network of each owner that is an address, 0 of others."""
+    owners = batch.column("entity")
+    if not len(owners.dictionary):
+        return np.zeros(len(kind), np.uint64)
+    codes = owners.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    return np.where(kind == IP, network_hashes(owners.dictionary)[codes], np.uint64(0))
 
 
 def bounded(parts: list[Flows]) -> Flows:
@@ -54,7 +65,7 @@ def _crowded(groups: I64, count: int) -> I64:
 def _cut(flows: Flows, owner: U64) -> Flows:
     """Like rows made one, and of each owner and pane the lowest-ranked, as combine cuts."""
     told = flows.outcome.astype(np.uint64) * np.uint64(2) + flows.login
-    parts = (flows.route, flows.path, flows.user, flows.ip, flows.agent, flows.asn)
+    parts = (flows.route, flows.path, flows.user, flows.ip, flows.agent, flows.asn, flows.tenant)
     rank = flow_rank(parts, told, flows.tags)
     groups, uniques = distinct(mixed(rank + np.uint64(1)) ^ owner)
     count = len(uniques)

@@ -72,14 +72,14 @@ def summed(groups: I64, count: int, values: I64) -> I64:
     return total
 
 
-def flow_rank(parts: tuple[U64, U64, U64, U64, U64, U64], told: U64, tags: U64) -> U64:
+def flow_rank(parts: tuple[U64, U64, U64, U64, U64, U64, U64], told: U64, tags: U64) -> U64:
     """Order in which flows of one owner and pane are kept, from their content alone; distinct content, distinct rank.
 
-    `parts` are route, path, user, address, agent and autonomous system, `told` is `outcome * 2 + login`; whatever is
-    not a plain success ranks before all plain successes.
+    `parts` are route, path, user, address, agent, autonomous system and tenant, `told` is `outcome * 2 + login`;
+    whatever is not a plain success ranks before all plain successes.
     """
-    route, path, user, ip, agent, asn = parts
+    route, path, user, ip, agent, asn, tenant = parts
     rank = mixed(mixed(mixed(mixed(route ^ mixed(told + np.uint64(1))) ^ path) + user) ^ ip)
-    rank = mixed(mixed(mixed(rank + agent) ^ asn) ^ tags)
+    rank = mixed(mixed(mixed(mixed(rank + agent) ^ asn) ^ tags) + tenant)
     half = np.uint64(1 << 63)
     return np.where(told == 0, rank | half, rank & ~half)

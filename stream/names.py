@@ -40,7 +40,7 @@ class Names:
         return sum(len(hashes) for hashes, _ in self._segments)
 
     def add(self, blocks: Sequence[Block], watched: Watched = nobody) -> None:
-        """Learn the texts of owners, routes, paths, users and hits' examples in these blocks."""
+        """Learn the texts of owners, routes, paths, users, networks, tenants and hits' examples in these blocks."""
         hashes: list[U64] = []
         texts: list[pa.StringArray] = []
         for flows, counts in _together(blocks):
@@ -49,6 +49,8 @@ class Names:
                 (flows, "entity", "hash", None),
                 (flows, "route_name", "route", None),
                 (flows, "path_name", "path", None),
+                (flows, "asn_name", "asn", None),
+                (flows, "tenant_name", "tenant", None),
                 (counts, "entity", "hash", users),
             ):
                 h, t = _distinct(batch.column(name), batch.column(of), rows)

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.compiled import compiled, numbered
-from stream.compiled import I32, I64, U8
+from schemas.codec import text_hash
+from stream.compiled import I32, I64, U8, U64
 from stream.grouping import mixed
 
 _HOST_BITS: Final = 64
@@ -36,6 +37,19 @@ def networks(addresses: pa.StringArray) -> tuple[I32, pa.Array]:
         if name is not None:
             codes[at] = place.setdefault(name, len(place))
     return codes, pa.array(list(place), pa.utf8())
+
+
+def network_hashes(addresses: pa.Array) -> U64:
+    """A hash of the network of each distinct address, 0 for what is no address."""
+    held = addresses.buffers()[2]
+    offsets = np.frombuffer(addresses.buffers()[1], np.int32)[addresses.offset : addresses.offset + len(addresses) + 1]
+    v4 = _v4(np.frombuffer(held, np.uint8) if held is not None else np.empty(0, np.uint8), offsets)
+    out = mixed(v4.astype(np.uint64) + np.uint64(1))
+    other = np.flatnonzero(v4 < 0)
+    for at, address in zip(other.tolist(), addresses.take(pa.array(other)).to_pylist(), strict=True):
+        name = network(address)
+        out[at] = 0 if name is None else text_hash(name)
+    return out
 
 
 def network(address: str) -> str | None:

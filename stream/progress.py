@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-VERSION: Final = 5  # of snapshots
+VERSION: Final = 6  # of snapshots
 
 
 class Source(msgspec.Struct):

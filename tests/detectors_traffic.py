@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, IP, KEY, LIMITED, OK, Flows
+from detectors.family_file import built_in
 
 T0_S = 1_700_000_000 // 3600 * 3600
 LOGIN_ROUTE = 99
+PAY_ROUTE = 77
 
 
 def flows(rows: int, /, **columns: object) -> Flows:
@@ -34,6 +36,8 @@ def flows(rows: int, /, **columns: object) -> Flows:
         column("agent", np.uint64),
         column("asn", np.uint64),
         column("tags", np.uint64),
+        column("tenant", np.uint64),
+        column("network", np.uint64),
     )
 
 
@@ -93,3 +97,27 @@ def probe(at_s: float, n: int = 60, every_ms: int = 500, entity: int = 9_004) ->
 def attacked(seed: int) -> Flows:
     """The site with one of each attack."""
     return Flows.concat([site(seed), brute_force(1000), hammer(1500), scraper(2000), probe(3000)])
+
+
+def tags_of(name: str, *, marked: bool) -> int:
+    """Bits of the conditions of a built-in family that hold for its opportunities, and for its marks too."""
+    family = next(one for one in built_in() if one.name == name)
+    return sum({1 << tag for tag in ((family.tag, family.mark.tag) if marked else (family.tag,)) if tag >= 0})
+
+
+def shop(seed: int, owners: int = 300, span_s: int = 10_800, requests: int = 18_000) -> Flows:
+    """People who now and then put something into the cart, and a card that is declined once in a while."""
+    g = np.random.default_rng(seed)
+    submits = g.random(requests) < 0.3
+    refused = submits & (g.random(requests) < 0.05)
+    submitted = tags_of("refused", marked=False) | tags_of("focus", marked=True)
+    tags = np.where(refused, submitted | tags_of("refused", marked=True), submitted)
+    return flows(
+        requests,
+        entity=1 + g.integers(0, owners, requests),
+        t_ms=np.sort(g.integers(0, span_s * 1000, requests)),
+        route=np.where(submits & (g.random(requests) < 0.4), PAY_ROUTE, g.integers(1, 9, requests)),
+        path=PAY_ROUTE,
+        outcome=np.where(refused, CLIENT_ERROR, OK),
+        tags=np.where(submits, tags, 0),
+    )

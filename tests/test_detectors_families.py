@@ -117,6 +117,42 @@ def test_an_account_good_at_many_addresses_is_left_alone() -> None:
     assert not found(account_tried(40, 0))
 
 
+SILENT = """
+version: 1
+families:
+  - name: repeated-logins
+    what: logins that repeat without a later success
+    about: [ip]
+    opportunity: {each: login}
+    mark: {same: route}
+    usual: 0.15
+    enforce: yes
+    answer: {ip: challenge}
+    severity: high
+"""
+
+
+@pytest.mark.parametrize("between", [0, 1])
+def test_where_the_status_says_nothing_logins_that_only_logins_follow_are_found(tmp_path: Path, between: int) -> None:
+    """Each login is answered 200; who succeeds goes on to something else."""
+    file = tmp_path / "own.yml"
+    file.write_text(SILENT)
+    login = np.arange(60) % (1 + between) == 0
+    route = np.where(login, LOGIN_ROUTE, 3)
+    asked = {"route": route, "path": route, "user": np.where(login, 500 + np.arange(60), 0), "login": login}
+    traffic = flows(60, entity=8_003, t_ms=1_800_000 + np.arange(60) * 5_000, **asked)
+    model = artifact.load(families=with_own(file))
+    found = Engine(model).close(Flows.concat([site(1), traffic]), END_S)
+    assert (8_003 in {one.entity for one in found if one.family == "repeated-logins"}) == (between == 0)
+
+
+def test_a_family_that_only_groups_show_needs_a_group(tmp_path: Path) -> None:
+    file = tmp_path / "own.yml"
+    file.write_text(OWN.replace("    usual: 0.01", "    usual: 0.01\n    alone: no"))
+    with pytest.raises(FileError, match="alone: says that groups alone find it, and there is no `group`"):
+        load(file)
+
+
 def test_every_built_in_family_tells_what_it_is_and_what_would_have_avoided_it() -> None:
     for family in built_in():
         assert family.words.what

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from detectors_traffic import LOGIN_ROUTE, T0_S, flows, site
+from detectors_traffic import LOGIN_ROUTE, PAY_ROUTE, T0_S, brute_force, flows, shop, site, tags_of
 
 from detectors import artifact
-from detectors.columns import AUTH_FAILED, OK, ROUTE, Finding, Flows
+from detectors.columns import ASN, AUTH_FAILED, CLIENT_ERROR, NETWORK, OK, ROUTE, TENANT, Finding, Flows
 from detectors.evidence import Engine
 
 BEGIN_S = 7_500  # by then people are established
@@ -44,18 +44,47 @@ def test_a_spread_attack_is_told_of_its_route_within_a_minute_and_nobody_answere
     assert group[0].facts[3].value > 3
 
 
-def test_its_members_are_denied_from_their_second_mark_on_and_nobody_else() -> None:
+def test_its_members_are_denied_with_their_further_marks_and_nobody_else_is() -> None:
     found = [one for one in told(spread(4)) if one.kind != ROUTE]
-    assert {one.answer for one in found} == {"deny"}
+    assert {one.answer for one in found} == {"challenge", "deny"}, "challenged for the first"
     assert {one.family for one in found} == {"guess"}
+    assert len({one.entity for one in found if one.answer == "deny"}) > BOTS * 0.9
     hit = {one.entity for one in found}
     assert all(50_000 <= entity < 50_000 + BOTS for entity in hit)
     assert len(hit) > BOTS * 0.9
     assert {share.feature for share in found[0].contributions} == {"group", "guess"}
+    assert {one.campaign for one in found if one.answer == "deny"} == {(ROUTE, LOGIN_ROUTE)}
 
 
-def test_one_mark_is_not_enough_for_anybody() -> None:
-    assert {one.kind for one in told(spread(1))} <= {ROUTE}
+def test_one_mark_is_not_enough_to_deny_anybody_and_a_newcomers_is_challenged() -> None:
+    found = [one for one in told(spread(1)) if one.kind != ROUTE]
+    assert {one.answer for one in found} == {"challenge"}
+    assert all(one.entity >= 50_000 for one in found)
+
+
+@pytest.mark.parametrize("every_ms", [100, 1_000, 20_000])
+def test_one_guesser_however_fast_is_no_group(every_ms: int) -> None:
+    found = told(brute_force(BEGIN_S, n=400, every_ms=every_ms))
+    assert {(one.kind, one.entity) for one in found} == {(0, 9_001)}
+
+
+def test_a_handful_of_guessers_each_found_by_himself_are_no_group() -> None:
+    found = told(Flows.concat([brute_force(BEGIN_S + 60 * i, entity=9_001 + i) for i in range(4)]))
+    assert {one.kind for one in found} == {0}
+
+
+def test_what_is_seen_during_an_alarm_teaches_nobody_what_is_usual() -> None:
+    """Thousands who fail once or twice would make failing usual: the next attack would find nobody out."""
+    begin = spread(2)
+    again = replace(
+        spread(3, seed=2, first=60_000), user=begin.user[0] + 900_000 + np.arange(BOTS * 3, dtype=np.uint64)
+    )
+    later = {name: getattr(again, name) + by for name, by in (("pane_s", 7_200), ("first_ms", 7_200_000))}
+    later |= {"last_ms": again.last_ms + 7_200_000}
+    engine = Engine(artifact.load())
+    found = engine.close(Flows.concat([site(1, span_s=18_000, requests=60_000), begin, replace(again, **later)]), 2**40)
+    second = {one.entity for one in found if one.kind != ROUTE and one.entity >= 60_000}
+    assert len(second) > BOTS * 0.9
 
 
 def test_a_crowd_that_signs_in_is_no_attack() -> None:
@@ -79,7 +108,11 @@ def test_a_failed_deploy_that_established_clients_meet_as_well_is_no_attack() ->
         outcome=AUTH_FAILED,
         login=True,
     )
-    assert not [one for one in told(broken) if one.answer == "deny"]
+    found = told(broken)
+    assert {one.kind for one in found if "expired token" in one.facts[2].sentence} == {ROUTE}, "one agent: 0"
+    assert not [one for one in found if one.answer == "deny"]
+    agents = told(replace(broken, agent=people.astype(np.uint64) % 7 + 1))
+    assert {one.kind for one in agents if "fault or a release of yours" in one.facts[2].sentence} == {ROUTE}
 
 
 def test_while_nobody_is_established_people_are_told_and_nobody_is_answered() -> None:
@@ -107,3 +140,74 @@ def test_groups_say_the_same_however_panes_are_batched_and_over_a_restart(step_s
 
     assert whole
     assert [key(one) for one in parts] == [key(one) for one in whole]
+
+
+GROUPS = {"asn": ASN, "network": NETWORK, "tenant": TENANT}
+
+
+@pytest.mark.parametrize("column", GROUPS)
+def test_an_attack_over_many_routes_from_one_place_shows_there_and_its_members_are_one_campaign(column: str) -> None:
+    traffic = replace(spread(4), route=np.arange(BOTS * 4, dtype=np.uint64) % 40 + 500)
+    found = told(replace(traffic, **{column: np.full(BOTS * 4, 64_500, np.uint64)}))
+    groups = [one for one in found if one.kind == GROUPS[column]]
+    assert (groups[0].entity, groups[0].answer) == (64_500, "challenge" if column == "network" else "notice")
+    members = [one for one in found if one.kind == 0]
+    assert {one.answer for one in members} <= {"challenge", "deny"}
+    assert len({one.entity for one in members}) > BOTS * 0.9
+
+
+def test_what_a_route_in_alarm_explains_is_not_told_of_a_network_again() -> None:
+    found = told(replace(spread(4), asn=np.full(BOTS * 4, 64_500, np.uint64)))
+    assert {one.kind for one in found} == {0, ROUTE}
+    assert {one.campaign for one in found if one.campaign != (0, 0)} == {(ROUTE, LOGIN_ROUTE)}
+
+
+def test_a_network_with_a_good_client_for_each_bad_one_is_not_answered_as_one() -> None:
+    bad = replace(spread(4), route=np.arange(BOTS * 4, dtype=np.uint64) % 40 + 500)
+    good = replace(bad, entity=bad.entity + np.uint64(1_000), ip=bad.entity, outcome=np.zeros(BOTS * 4, np.uint8))
+    mixed = Flows.concat([bad, replace(good, user=good.user + np.uint64(9_999))])
+    groups = [one for one in told(replace(mixed, network=np.full(len(mixed), 7, np.uint64))) if one.kind == NETWORK]
+    assert {one.answer for one in groups} <= {"notice"}
+
+
+def paying(clients: int, tries: int, outcome: int = CLIENT_ERROR, every_s: int = 60) -> Flows:
+    """Newcomers who submit the same form now and then, and are refused."""
+    n = clients * tries
+    tags = tags_of("focus", marked=True) | tags_of("refused", marked=outcome == CLIENT_ERROR)
+    return flows(
+        n,
+        entity=70_000 + np.arange(n) % clients,
+        t_ms=BEGIN_S * 1000 + np.arange(n) // clients * every_s * 1000 + np.arange(n) % clients * 251,
+        route=PAY_ROUTE,
+        path=PAY_ROUTE,
+        outcome=outcome,
+        tags=tags,
+    )
+
+
+def answered(traffic: Flows, family: str) -> dict[int, str]:
+    everybody = Flows.concat([site(1, span_s=10_800, requests=36_000), shop(2), traffic])
+    found = Engine(artifact.load()).close(everybody, END_S)
+    return {one.entity: one.answer for one in found if one.family == family and one.kind == 0}
+
+
+def test_cards_tried_from_one_address_are_challenged_on_that_route() -> None:
+    assert answered(paying(1, 40, every_s=15), "refused") == {70_000: "challenge"}
+
+
+def test_cards_tried_from_many_addresses_a_few_each_are_challenged_and_good_customers_are_not() -> None:
+    hit = answered(paying(100, 4), "refused")
+    assert {*hit.values()} == {"challenge"}
+    assert len(hit) > 90
+    assert min(hit) >= 70_000
+
+
+def test_many_newcomers_who_each_do_one_costly_thing_over_and_over_are_a_cohort() -> None:
+    hit = answered(paying(100, 12, OK, every_s=30), "focus")
+    assert {*hit.values()} == {"challenge"}
+    assert len(hit) > 90
+    assert min(hit) >= 70_000
+
+
+def test_one_newcomer_who_does_one_thing_over_and_over_is_none() -> None:
+    assert not answered(paying(1, 60, OK), "focus")

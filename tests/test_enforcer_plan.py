@@ -252,6 +252,17 @@ def test_a_small_site_may_answer_a_handful_and_a_large_one_its_share() -> None:
     assert in_large.count(ActionStatus.ACTIVE) == 6
 
 
+def test_an_attack_of_many_is_answered_up_to_half_of_who_is_live_and_leaves_the_others_their_share() -> None:
+    caps = guardrails.Caps(per_minute=1000, share=0.05, floor=3, campaign_share=0.5)
+    planner = Planner(open_caps(caps=caps))
+    many = [alert(f"198.51.100.{n}", campaign="/api/login", live_clients=100) for n in range(60)]
+    answered = [consider(planner, one) for one in many]
+    assert [one.status for one in answered] == [ActionStatus.ACTIVE] * 50 + [ActionStatus.REFUSED] * 10
+    assert {one.campaign for one in answered} == {"/api/login"}
+    alone = [consider(planner, alert(f"203.0.113.{n}", live_clients=100)).status for n in range(6)]
+    assert alone == [ActionStatus.ACTIVE] * 5 + [ActionStatus.REFUSED]
+
+
 def test_a_refusal_by_a_cap_is_said_once_and_tried_again_when_there_is_room() -> None:
     caps = guardrails.Caps(per_minute=1, share=1.0, floor=100)
     planner = Planner(open_caps(caps=caps))

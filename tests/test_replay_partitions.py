@@ -13,7 +13,7 @@ LOGIN = {"method": "POST", "route": "/login", "path": "/login"}
 
 
 def answered(usage_partitions: int) -> dict[str, int]:
-    """What becomes of forty guessers among two hundred clients, a tenth of whom may be under action."""
+    """What becomes of forty guessers among two hundred clients, a tenth of whom may be under action in any case."""
     rows = [row(i * 20, ip=f"198.51.100.{i % 200}") for i in range(400)]
     rows += [
         row(
@@ -31,7 +31,7 @@ def answered(usage_partitions: int) -> dict[str, int]:
         Labelled(codec.from_rows(rows[i : i + 40]), np.full(len(rows[i : i + 40]), "", object))
         for i in range(0, len(rows), 40)
     ]
-    settings = Settings(usage_partitions=usage_partitions, live_floor=1, live_share_max=0.1)
+    settings = Settings(usage_partitions=usage_partitions, live_floor=1, live_share_max=0.1, campaign_share_max=0.1)
     counts: dict[str, int] = {}
     for judged in ClosedLoop(Floodwarden(load(), settings), settings).run(slices):
         for action in judged.actions:

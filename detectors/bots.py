@@ -7,22 +7,12 @@ unknown     no ranges of it are known                      like anybody
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
-from typing import Final
 
 from schemas.documents import documents
-from schemas.errors import FileError
-from schemas.networks import address
+from schemas.ranges import Interval, holds, number
 from schemas.reading import At
-
-Interval = tuple[int, int]
-_V6: Final = 1 << 128  # IPv6 addresses are counted on from here, so that both sorts stand in one order
-RANGES_MAX: Final = 100_000
-_FIX: Final = 'a network a line, or the operator\'s file: {"prefixes": [{"ipv4Prefix": "192.0.2.0/24"}]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +43,10 @@ class Bots:
         if ranges is None:
             return None
         try:
-            number = _number(ip)
+            at = number(ip)
         except ValueError:
             return None
-        at = bisect_right(ranges, (number, 2 * _V6)) - 1
-        return at >= 0 and number <= ranges[at][1]
+        return holds(ranges, at, at)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -80,56 +69,3 @@ def _bot(at: At) -> Bot:
     names = tuple(item.text().lower() for item in fields["names"].items()) if "names" in fields else ()
     published = fields["published"].text() if "published" in fields else ""
     return Bot(fields["name"].name(), words, names, published)
-
-
-def ranges(data: bytes, file: str) -> tuple[Interval, ...]:
-    """Networks of a file, as their operators publish them (JSON) or one a line, as intervals in order.
-
-    Raises:
-        FileError: it is neither, or a network is none.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-        texts = _prefixes(json.loads(text)) if text.lstrip()[:1] in ("{", "[") else _lines(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(file, 0, "ranges", "cannot be read", _FIX) from error
-    found: list[Interval] = []
-    for line, one in texts:
-        try:
-            net = ip_network(one, strict=False)
-        except ValueError as error:
-            raise FileError(file, line, "ranges", f"{one[:60]!r} is no network", _FIX) from error
-        base = _V6 if net.version == 6 else 0
-        found.append((base + int(net.network_address), base + int(net.broadcast_address)))
-    if not 1 <= len(found) <= RANGES_MAX:
-        raise FileError(file, 0, "ranges", f"holds {len(found)} networks", f"1 to {RANGES_MAX}")
-    return _joined(found)
-
-
-def _lines(text: str) -> list[tuple[int, str]]:
-    stripped = ((at, line.partition("#")[0].strip()) for at, line in enumerate(text.splitlines(), start=1))
-    return [(at, line) for at, line in stripped if line]
-
-
-def _prefixes(tree: object) -> list[tuple[int, str]]:
-    """Of a list of networks, or of the mapping that crawlers' operators publish."""
-    entries = tree["prefixes"] if isinstance(tree, dict) else tree
-    if not isinstance(entries, list):
-        raise TypeError
-    return [(0, one if isinstance(one, str) else one.get("ipv4Prefix") or one["ipv6Prefix"]) for one in entries]
-
-
-def _joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """In order, those that touch made one."""
-    out: list[Interval] = []
-    for low, high in sorted(intervals):
-        if out and low <= out[-1][1] + 1:
-            out[-1] = out[-1][0], max(out[-1][1], high)
-        else:
-            out.append((low, high))
-    return tuple(out)
-
-
-def _number(ip: str) -> int:
-    found = address(ip)
-    return int(found) + (_V6 if found.version == 6 else 0)

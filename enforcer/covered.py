@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from enforcer.drafts import STRENGTH
+from enforcer.guardrails import STRENGTH
 from schemas.action import Action, ActionKind, Target
 from schemas.alert import Alert
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from enforcer import wording
-from enforcer.guardrails import Refusal
+from enforcer.guardrails import Milder, Refusal
 from enforcer.names import AUTO, uid
 from enforcer.playbook import Play
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
@@ -13,11 +13,12 @@ from schemas.alert import Alert, EntityKind
 from schemas.targets import target as target_of
 
 RENEW_MS_MAX: Final = 30_000
-STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
 
 
-def draft(alert: Alert, play: Play, step: int, seconds: int, factor: float, now_ms: int) -> Action:
-    """What `play` asks for, in force from `now_ms` on for `seconds`."""
+def draft(
+    alert: Alert, play: Play, step: int, seconds: int, factor: float, now_ms: int, milder: Milder | None = None
+) -> Action:
+    """What `play` asks for, in force from `now_ms` on for `seconds`; `milder` says why it is no more."""
     target, kind = aimed(alert), play.kind
     route = alert.route if play.on_route else None
     return Action(
@@ -28,7 +29,8 @@ def draft(alert: Alert, play: Play, step: int, seconds: int, factor: float, now_
         route=route if target.kind is not TargetKind.ROUTE else None,
         exempt=play.spare if kind is not ActionKind.NOTICE else None,
         factor=factor if kind is ActionKind.THROTTLE else None,
-        reason=wording.done(kind, alert, route, seconds, step),
+        reason=wording.done(kind, alert, route, seconds, step, milder.reason if milder else ""),
+        guard=milder.code if milder else None,
         play=play.name or None,
         page=play.page,
         rule=alert.rule,

@@ -10,12 +10,20 @@ from typing import Final
 
 from schemas import networks
 from schemas.action import Action, ActionKind, Target, TargetKind
+from schemas.alert import Alert, Answer, EntityKind
 from schemas.targets import plain
 
 Network = IPv4Network | IPv6Network
 RESTRICTIVE: Final = frozenset({ActionKind.DENY, ActionKind.CHALLENGE, ActionKind.THROTTLE})
 CLIENTS: Final = frozenset({TargetKind.IP, TargetKind.KEY, TargetKind.USER})
 MINUTE_MS: Final = 60_000
+STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
+ANSWERS: Final = {
+    Answer.NOTICE: ActionKind.NOTICE,
+    Answer.THROTTLE: ActionKind.THROTTLE,
+    Answer.CHALLENGE: ActionKind.CHALLENGE,
+    Answer.DENY: ActionKind.DENY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,15 @@ class Caps:
     def clients(self, live: int, *, campaign: bool = False) -> int:
         """How many clients may be under action while `live` (0: unknown) are live."""
         return max(self.floor, int((self.campaign_share if campaign else self.share) * live))
+
+
+@dataclass(frozen=True, slots=True)
+class Milder:
+    """Why a guardrail has something milder done, a stable word and half a sentence, and what."""
+
+    code: str
+    reason: str
+    kind: ActionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +136,28 @@ def protected(target: Target, allowed: Allowlist, proxies: Allowlist) -> Refusal
         return Refusal("allowlisted", f"{target.key} is on the allowlist ({entry})")
     if entry := proxies.covering(target):
         return Refusal("own_proxy", f"{target.key} is a trusted proxy ({entry}): everyone behind it would be hit")
+    if _LOOPBACK.covering(target):
+        return Refusal("loopback", f"{target.key} is this machine, or everyone whom it stands before")
+    return None
+
+
+def milder(kind: ActionKind, alert: Alert, shared: int) -> Milder | None:
+    """What to do instead of `kind`, where that would hit who is good; None: it may be done.
+
+    An address at which `shared` accounts or more were seen in the last hour and did not fail is a shared exit, an
+    office or a carrier's: whoever is a person there gets past a challenge. A client with a history of its own gets no
+    harsher answer than its family asks for.
+    """
+    if (
+        kind in (ActionKind.DENY, ActionKind.THROTTLE)
+        and alert.entity.kind is EntityKind.IP
+        and alert.accounts >= shared
+    ):
+        why = f"{alert.accounts} accounts were fine there in the last hour, so it is shared"
+        return Milder("shared_exit", why, ActionKind.CHALLENGE)
+    asked = ANSWERS[alert.answer]
+    if alert.established and STRENGTH[kind] > STRENGTH[asked]:
+        return Milder("known_good", "it has a good history, and its family asks for no more", asked)
     return None
 
 
@@ -152,3 +191,6 @@ def _inside(network: Network, length: int, numbers: set[int]) -> str | None:
         return None
     address = network.network_address + (found - first)
     return f"ip:{plain(ip_network((str(address), length)))}"
+
+
+_LOOPBACK: Final = Allowlist(Target(kind=TargetKind.IP, value=text) for text in ("127.0.0.0/8", "::1"))

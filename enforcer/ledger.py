@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from enforcer import records
-from enforcer.drafts import STRENGTH, expired
+from enforcer.drafts import expired
+from enforcer.guardrails import STRENGTH
 from enforcer.ladder import Ladder
 from schemas.action import Action, ActionKind, ActionStatus, Target
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from enforcer import asking, drafts, guardrails, wording
+from enforcer import asking, crawlers, drafts, guardrails, wording
 from enforcer.covered import Covered, serves
-from enforcer.drafts import STRENGTH, expired, lifted, runs_out
-from enforcer.guardrails import Caps, Refusal, protected
+from enforcer.crawlers import Crawlers
+from enforcer.drafts import expired, lifted, runs_out
+from enforcer.guardrails import STRENGTH, Caps, Refusal, protected
 from enforcer.ladder import Ladder
 from enforcer.names import AUTO
 from enforcer.playbook import Play, Playbook
@@ -32,6 +33,8 @@ class PlanConfig:
     caps: Caps
     allowed: tuple[Target, ...] = ()
     proxies: tuple[Target, ...] = ()
+    crawlers: Crawlers = field(default_factory=Crawlers)
+    shared_accounts: int = 10
     partitions: int = 1
     dry_run: bool = False
     playbook: Playbook = field(default_factory=built_in)
@@ -42,7 +45,7 @@ class PlanConfig:
 
         Raises:
             SettingsError: a malformed allowlist or proxy list.
-            FileError: a playbook that cannot be taken.
+            FileError: a playbook, or ranges of crawlers, that cannot be taken.
         """
         ladder = ladder_of(settings)
         return cls(
@@ -58,6 +61,8 @@ class PlanConfig:
             ),
             allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
+            crawlers=crawlers.load(settings.bots),
+            shared_accounts=settings.shared_accounts,
             partitions=settings.usage_partitions,
             dry_run=settings.dry_run,
             playbook=load(settings.playbooks, ladder),
@@ -173,11 +178,14 @@ class Planner:
     def _answer(self, alert: Alert, target: Target, now_ms: int) -> Action | None:
         play = self._config.playbook.play(alert, now_ms)
         last = self._standing.last(alert.uid)
+        milder = guardrails.milder(play.kind, alert, self._config.shared_accounts)
+        if milder is not None:
+            play = replace(play, kind=milder.kind)
         if last is not None and _settled(last, alert, play.kind):
             return None
         step, seconds = self._length(alert, play, target, now_ms)
         factor = self._config.throttle_factor if play.factor is None else play.factor
-        action = drafts.draft(alert, play, step, seconds, factor, now_ms)
+        action = drafts.draft(alert, play, step, seconds, factor, now_ms, milder)
         standing = [each for each in self._standing.on(target) if not runs_out(each, now_ms)]
         if any(serves(each, action) for each in (*standing, *self._waiting.on(target))):
             self._covered.keep(target, alert)
@@ -217,7 +225,10 @@ class Planner:
 
     def _forbidden(self, action: Action) -> Refusal | None:
         standing = self._standing
-        return guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies)
+        if refusal := guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies):
+            return refusal
+        crawler = self._config.crawlers.covering(action.target)
+        return Refusal("verified_bot", f"{action.target.key} is {crawler}'s, as it publishes") if crawler else None
 
     def _guarded(self, action: Action, now_ms: int) -> Refusal | None:
         if not guardrails.restricts(action):

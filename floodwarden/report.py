@@ -159,7 +159,9 @@ def printable(text: str) -> str:
 
 def incident_record(incident: Incident) -> dict[str, object]:
     """An incident as its line of `--json`."""
-    record = incident.alert.model_dump(mode="json", exclude={"v", "live_clients", "accounts", "addresses"})
+    record = incident.alert.model_dump(
+        mode="json", exclude={"v", "live_clients", "accounts", "addresses", "established"}
+    )
     answer = incident.answer
     done = None
     if answer is not None:

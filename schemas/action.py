@@ -117,7 +117,9 @@ class Action(Frozen):
     rate: Rate | None = Field(default=None, description="a throttle that replaces limits")
     level: int | None = Field(default=None, ge=0, le=4)
     reason: str
-    guard: str | None = Field(default=None, max_length=64, description="which guardrail held it back, in one word")
+    guard: str | None = Field(
+        default=None, max_length=64, description="which guardrail held it back, or has it no harsher; one word"
+    )
     play: str | None = Field(default=None, max_length=64, description="the play that led to it (docs/playbooks.md)")
     page: bool = Field(default=False, description="somebody is to be called for it")
     approval: Approval | None = Field(default=None, description="of what is or was `pending`")

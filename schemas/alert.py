@@ -120,6 +120,7 @@ class Alert(Frozen):
     addresses: int = Field(
         default=0, ge=0, description="so many addresses was it seen from in the last hour; 0 = unknown"
     )
+    established: bool = Field(default=False, description="the entity has a good history of its own")
     summary: str
     behaviour: str | None = Field(
         default=None, description="what it is a case of, in CrowdSec's words: http:scan/wordpress"

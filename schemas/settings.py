@@ -215,6 +215,11 @@ class Settings(BaseSettings):
         "established clients show that it is no fault of the site",
     )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
+    shared_accounts: int = Field(
+        10,
+        ge=1,
+        description="an address at which so many accounts did not fail in an hour is shared: challenged at the most",
+    )
     deny_seconds: int = Field(600, ge=1, description="length of a first denial or challenge by automation")
     throttle_seconds: int = Field(600, ge=1, description="length of a first throttle by automation")
     throttle_factor: float = Field(0.1, gt=0, le=1, description="what a throttle leaves of limits")

@@ -287,8 +287,11 @@ class Pipeline:
         return [a if a.status is Status.CLOSED else self._among(a, live) for a in alerts]
 
     def _among(self, alert: Alert, live: int) -> Alert:
-        accounts, addresses = self._tallies.crowd(Kind[alert.entity.kind.upper()], alert.entity.value)
-        return alert.model_copy(update={"live_clients": live, "accounts": accounts, "addresses": addresses})
+        kind, entity = Kind[alert.entity.kind.upper()], codec.text_hash(alert.entity.value)
+        accounts, addresses = self._tallies.crowd(kind, entity)
+        known = bool(self._known(np.array([entity], np.uint64), np.array([kind], np.uint8))[0])
+        more = {"live_clients": live, "accounts": accounts, "addresses": addresses, "established": known}
+        return alert.model_copy(update=more)
 
 
 __all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

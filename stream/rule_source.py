@@ -12,6 +12,7 @@ from detectors.bots import Bots
 from detectors.rule_file import gathered
 from detectors.rules import Ruleset
 from schemas.errors import FileError
+from schemas.ranges import Interval, ranges
 from schemas.settings import PREFIX, Settings
 from stream.plan import Plan
 
@@ -66,15 +67,15 @@ def known_bots() -> tuple[crawlers.Bot, ...]:
     return crawlers.declared(_ours(_BOTS), _BOTS)
 
 
-def published(folder: Path) -> dict[str, tuple[crawlers.Interval, ...]]:
+def published(folder: Path) -> dict[str, tuple[Interval, ...]]:
     """Ranges in `folder`, a file a crawler, named as it is. Raises `FileError`."""
     known = {bot.name for bot in known_bots()}
-    found: dict[str, tuple[crawlers.Interval, ...]] = {}
+    found: dict[str, tuple[Interval, ...]] = {}
     for path in sorted(folder.glob("*")):
         if path.suffix not in (".json", ".txt") or path.stem not in known:
             fix = f"NAME.json or NAME.txt, NAME one of {', '.join(sorted(known))}"
             raise FileError(str(path), 0, "file", "is of no crawler we know", fix)
-        found[path.stem] = crawlers.ranges(_read(path), str(path))
+        found[path.stem] = ranges(_read(path), str(path))
     if not found:
         raise FileError(str(folder), 0, "directory", "holds no ranges", f"googlebot.json; check {PREFIX}BOTS")
     return found

@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from schemas import codec
 from schemas.usage import MEASURES, Block, Kind, What
 from stream import distinct, flows
 from stream.grouping import U64
@@ -56,13 +55,11 @@ class Tallies:
         if held > ROWS_MAX or not self._windows.fits(self._rows, self._marks):
             self._settle()
 
-    def crowd(self, kind: Kind, value: str) -> tuple[int, int]:
+    def crowd(self, kind: Kind, entity: int) -> tuple[int, int]:
         """Of the last hour: accounts that were seen at an entity and did not fail, at least; addresses it came from."""
-        entity, hour_s = np.array([codec.text_hash(value)], np.uint64), WINDOWS_S[-1]
-        failed = int(self.windows.counts(kind, entity, hour_s)[0, MEASURES.index("auth_failed")])
-        accounts, addresses = (
-            self.windows.distinct(kind, entity, what, hour_s)[0] for what in (What.USER, What.ADDRESS)
-        )
+        one, hour_s = np.array([entity], np.uint64), WINDOWS_S[-1]
+        failed = int(self.windows.counts(kind, one, hour_s)[0, MEASURES.index("auth_failed")])
+        accounts, addresses = (self.windows.distinct(kind, one, what, hour_s)[0] for what in (What.USER, What.ADDRESS))
         return max(0, round(accounts) - failed), round(addresses)
 
     def _settle(self) -> None:

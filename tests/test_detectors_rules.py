@@ -17,6 +17,7 @@ from detectors.rule_file import gathered
 from detectors.rules import Ruleset
 from detectors.signatures import joined
 from schemas.errors import FileError
+from schemas.ranges import ranges
 from stream import rule_source
 
 T0_MS = 1_767_571_200_000
@@ -274,7 +275,7 @@ def test_a_crawler_is_known_by_its_published_ranges_in_either_form() -> None:
     published = b'{"creationTime": "x", "prefixes": [{"ipv4Prefix": "192.0.2.0/25"}, {"ipv6Prefix": "2001:db8::/32"}]}'
     declared = rule_source.known_bots()
     for data in (published, b"# ours\n192.0.2.0/25\n2001:db8::/32 # six\n"):
-        known = bots.Bots(declared, {"googlebot": bots.ranges(data, "googlebot.json")})
+        known = bots.Bots(declared, {"googlebot": ranges(data, "googlebot.json")})
         bot = known.claimed("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
         assert bot is not None
         asked = ("192.0.2.1", "192.0.2.200", "2001:db8::9", "::ffff:192.0.2.1", "x")
@@ -288,4 +289,4 @@ def test_a_crawler_is_known_by_its_published_ranges_in_either_form() -> None:
 @pytest.mark.parametrize("data", [b"{}", b"", b"300.0.0.0/8", b"\xff\xfe", b'{"prefixes": [{}]}', b"[1]"])
 def test_a_file_of_ranges_that_cannot_be_read_is_told(data: bytes) -> None:
     with pytest.raises(FileError, match=r"googlebot.json.*ranges"):
-        bots.ranges(data, "googlebot.json")
+        ranges(data, "googlebot.json")

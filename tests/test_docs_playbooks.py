@@ -60,6 +60,13 @@ def test_the_commands_print_what_the_page_shows(here: Path) -> None:
             assert line.split() in printed
 
 
+def test_every_guardrail_is_told_of() -> None:
+    code = "".join((ROOT / "enforcer" / f"{name}.py").read_text("utf-8") for name in ("guardrails", "plan"))
+    told = PAGE.partition("| `guard` | |")[2].partition("\n\n")[0]
+    names = set(re.findall(r"(?:Refusal|Milder)\(\s*\"(\w+)\"", code))
+    assert names == {name for line in told.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+
+
 def test_the_words_of_the_file_are_named() -> None:
     for word in playbook_file.WORDS:
         assert f"`{word}" in PAGE

@@ -34,7 +34,7 @@ ACTION: dict[str, Any] = {
 # without: a field that narrows an action or makes an alert mean something else raises VERSION instead.
 ALERT_1 = (
     "v uid status kind severity answer entity route first_ms last_ms crossed_ms crossed_after score rule model "
-    "live_clients accounts addresses summary evidence contributions behaviour ids avoid campaign"
+    "live_clients accounts addresses established summary evidence contributions behaviour ids avoid campaign"
 )
 ACTION_1 = (
     "v uid version kind status target route tier exempt limit factor rate level reason guard play page approval "

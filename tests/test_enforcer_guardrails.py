@@ -1,0 +1,76 @@
+"""What automation may not do, whatever play asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from enforcer_world import alert as make_alert
+
+from enforcer.plan import PlanConfig, Planner
+from enforcer.playbook import Play, Playbook, When
+from schemas.action import Action, ActionKind, ActionStatus
+from schemas.alert import Alert, Answer, EntityKind
+from schemas.errors import FileError
+from schemas.settings import Settings
+
+NOW = 1_750_000_000_000
+CONFIG = PlanConfig.of(Settings(usage_partitions=1))
+
+
+def alert(value: str = "203.0.113.7", **changes: Any) -> Alert:
+    return make_alert(value, at_ms=NOW, **changes)
+
+
+def done(told: Alert, config: PlanConfig = CONFIG) -> Action:
+    (action,) = Planner(config).plan(told, NOW)
+    return action
+
+
+@pytest.mark.parametrize("answer", [Answer.DENY, Answer.THROTTLE, Answer.CHALLENGE])
+def test_an_address_that_many_accounts_share_is_challenged_at_the_most_and_it_says_why(answer: Answer) -> None:
+    shared, few = done(alert(answer=answer, accounts=10)), done(alert(answer=answer, accounts=9))
+    assert (shared.kind, str(few.kind), few.guard) == (ActionKind.CHALLENGE, str(answer), None)
+    if answer is not Answer.CHALLENGE:
+        assert shared.guard == "shared_exit"
+        assert "and no more, for 10 accounts were fine there in the last hour" in shared.reason
+
+
+def test_a_key_is_no_shared_exit_however_many_accounts_it_serves() -> None:
+    assert done(alert("k1", kind_of=EntityKind.KEY, accounts=500)).kind is ActionKind.DENY
+
+
+def test_a_client_with_a_good_history_gets_nothing_harsher_than_its_family_asks_for() -> None:
+    harsh = replace(CONFIG, playbook=Playbook((Play("harsh", When(), ActionKind.DENY),)))
+    told = alert(answer=Answer.THROTTLE, established=True)
+    assert (done(told, harsh).kind, done(told, harsh).guard) == (ActionKind.THROTTLE, "known_good")
+    assert done(told.model_copy(update={"established": False}), harsh).kind is ActionKind.DENY
+    assert done(alert(established=True)).guard is None, "the family itself asks for a denial"
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "127.8.0.0/16", "::1"])
+def test_loopback_is_never_touched_though_it_is_no_trusted_proxy(value: str) -> None:
+    action = done(alert(value), PlanConfig.of(Settings(trusted_proxies="198.51.100.1/32")))
+    assert (action.status, action.guard) == (ActionStatus.REFUSED, "loopback")
+
+
+def test_published_addresses_of_crawlers_are_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "googlebot.json").write_text('{"prefixes": [{"ipv4Prefix": "66.249.64.0/27"}]}')
+    (tmp_path / "bingbot.txt").write_text("2001:db8:77::/48\n# theirs\n157.55.39.0/24\n")
+    config = PlanConfig.of(Settings(bots=tmp_path))
+    for value in ("66.249.64.9", "66.249.64.0/28", "157.55.39.200", "2001:db8:77::1"):
+        assert done(alert(value), config).guard == "verified_bot"
+    assert "bingbot" in done(alert("157.55.39.200"), config).reason
+    for value in ("66.249.64.32", "66.249.64.0/26", "157.55.40.0"):
+        assert done(alert(value), config).status is ActionStatus.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"), [("googlebot.json", "{}", "cannot be read"), ("x.csv", "", "no ranges")]
+)
+def test_ranges_that_cannot_be_taken_are_named(tmp_path: Path, name: str, text: str, says: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FileError, match=says):
+        PlanConfig.of(Settings(bots=tmp_path))

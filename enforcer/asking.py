@@ -53,7 +53,7 @@ def done(pending: Action, now_ms: int, owner: str, reason: str | None = None, se
     return pending.model_copy(
         update={
             "uid": name_of_done(pending), "version": 0, "status": ActionStatus.ACTIVE, "owner": owner,
-            "reason": reason or pending.reason, "approval": None, "created_ms": now_ms,
+            "reason": reason or pending.reason, "approval": None, "guard": None, "created_ms": now_ms,
             "expires_ms": now_ms + length_ms, "crossed_ms": None,
         }
     )  # fmt: skip
@@ -69,17 +69,17 @@ def let_go(pending: Action, now_ms: int, by: str, reason: str, guard: str | None
     return _ended(pending, ActionStatus.REFUSED, now_ms, by, reason).model_copy(update={"guard": guard})
 
 
-def overdue(pending: Action, refusal: Refusal | None) -> tuple[Action, ...]:
-    """What becomes of `pending` that nobody decided in time, where guardrails say `refusal`."""
+def overdue(pending: Action, refusal: Refusal | None, why: str = "nobody decided in time") -> tuple[Action, ...]:
+    """What becomes of `pending` at the end of its time, where guardrails say `refusal`; `why` it is decided now."""
     approval = pending.approval
     if approval is None:
         raise ValueError(f"{pending.uid} waits for nobody")
-    at_ms, nobody = approval.until_ms, "nobody decided in time"
+    at_ms = approval.until_ms
     if refusal is not None:
-        return (let_go(pending, at_ms, AUTO, f"{nobody}, and {refusal.reason}", refusal.code),)
+        return (let_go(pending, at_ms, AUTO, f"{why}, and {refusal.reason}", refusal.code),)
     if approval.otherwise is Otherwise.LET_GO:
-        return (let_go(pending, at_ms, AUTO, nobody),)
-    return done(pending, at_ms, AUTO), approved(pending, at_ms, AUTO, nobody)
+        return (let_go(pending, at_ms, AUTO, why),)
+    return done(pending, at_ms, AUTO), approved(pending, at_ms, AUTO, why)
 
 
 def _ended(pending: Action, status: ActionStatus, now_ms: int, by: str, reason: str) -> Action:

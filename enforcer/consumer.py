@@ -26,7 +26,7 @@ from enforcer.playbook import Playbook
 from enforcer.playbook_watch import PlaybookWatch
 from enforcer.projector import Projector, Record
 from enforcer.publisher import Publisher
-from enforcer.shedder import Shedder, opened, teller
+from enforcer.shedder import Shedder, also, opened, teller
 from enforcer.writer import Writer
 from schemas import topics
 from schemas.dead_letter import Origin
@@ -234,7 +234,8 @@ class _Shell:
         shedder = Shedder(
             self._rules, projector.ledger, self._leadership,
             tail=lambda: opened(self._settings), publish=publisher.actions,
-            tell=teller(self._redis, self._settings.keys), clock_ms=clock_ms, acts=not self._settings.dry_run,
+            tell=also(teller(self._redis, self._settings.keys), self._planner.hear, publisher.actions),
+            clock_ms=clock_ms, acts=not self._settings.dry_run,
         )  # fmt: skip
         try:
             while not self._stopping:

@@ -54,11 +54,10 @@ def refused(action: Action, alert: Alert, refusal: Refusal) -> Action:
     return action.model_copy(update=changes)
 
 
-def lifted(action: Action, now_ms: int, by: str, reason: str) -> Action:
-    """`action` ended early."""
-    return action.model_copy(
-        update={"status": ActionStatus.LIFTED, "ended_ms": now_ms, "ended_by": by, "ended_reason": reason}
-    )
+def lifted(action: Action, now_ms: int, by: str, reason: str, guard: str | None = None) -> Action:
+    """`action` ended early; by a `guard`, where one is named."""
+    ended = {"status": ActionStatus.LIFTED, "ended_ms": now_ms, "ended_by": by, "ended_reason": reason}
+    return action.model_copy(update=ended if guard is None else ended | {"guard": guard})
 
 
 def expired(action: Action) -> Action:

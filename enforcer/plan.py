@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from enforcer import asking, crawlers, drafts, guardrails, wording
+from enforcer import asking, crawlers, drafts, guardrails
+from enforcer.asking import Ask
+from enforcer.canary import CODE, Sample, Waves
 from enforcer.covered import Covered, serves
 from enforcer.crawlers import Crawlers
 from enforcer.drafts import expired, lifted, runs_out
-from enforcer.guardrails import STRENGTH, Caps, Refusal, protected
+from enforcer.guardrails import STRENGTH, Caps, Refusal
 from enforcer.ladder import Ladder
 from enforcer.names import AUTO
 from enforcer.playbook import Play, Playbook
 from enforcer.playbook_file import built_in, load
+from enforcer.refusing import Guard
+from enforcer.settled import settled
 from enforcer.standing import Standing
 from enforcer.waiting import PENDING_MAX, Waiting
-from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
+from schemas.action import Action, ActionKind, ActionStatus, Otherwise, Target
 from schemas.alert import Alert, Status
 from schemas.settings import PREFIX, Settings
 from schemas.targets import parse_targets
@@ -89,14 +93,16 @@ class Planner:
     def __init__(self, config: PlanConfig) -> None:
         self._config = config
         self._standing = Standing(config.allowed, config.caps.per_minute)
-        self._proxies = guardrails.Allowlist(config.proxies)
-        self._live = 0
+        self._guard = Guard(self._standing, config.caps, config.proxies, config.crawlers, dry_run=config.dry_run)
         self._covered = Covered()
         self._waiting = Waiting()
+        self._waves = Waves()
+        self._canaries = config.playbook.canaries()
 
     def use(self, playbook: Playbook) -> None:
         """Answer by another playbook from now on. What is in force stays."""
         self._config = replace(self._config, playbook=playbook)
+        self._canaries = playbook.canaries()
 
     def consider(self, alert: Alert, now_ms: int) -> Action | None:
         """The action `alert` calls for; None when there is nothing to do.
@@ -111,7 +117,7 @@ class Planner:
         """All that `alert` calls for: what begins before what ends, the strictest first."""
         self._standing.expire(now_ms)
         if alert.live_clients:
-            self._live = alert.live_clients * self._config.partitions
+            self._guard.live = alert.live_clients * self._config.partitions
         target = drafts.aimed(alert)
         self._covered.forget(target, alert.uid)
         if alert.status is Status.CLOSED:
@@ -129,11 +135,35 @@ class Planner:
         self._standing.expire(now_ms)
         told: list[Action] = []
         for pending in self._waiting.overdue(now_ms):
-            ends = asking.overdue(pending, self._guarded(pending, now_ms))
+            refusal = self._guard.of(pending, now_ms)
+            if pending.guard == CODE:
+                wave = self._waves.known(pending.play)
+                wrong = wave.refuses(now_ms) if wave else ""
+                refusal = Refusal(CODE, wrong) if wrong else refusal
+                ends = asking.overdue(pending, refusal, "the canary has been watched")
+            else:
+                ends = asking.overdue(pending, refusal)
             for action in ends:
                 self._know(action)
             told += ends
         return tuple(told)
+
+    def hear(self, sample: Sample) -> tuple[Action, ...]:
+        """Know how the site fares; what is rolled back for it."""
+        spoiled = self._waves.hear(sample)
+        return tuple(action for play, why in spoiled for action in self._roll_back(play, why, sample.at_ms))
+
+    def _roll_back(self, play: str, why: str, now_ms: int) -> tuple[Action, ...]:
+        """Ends all that the newest wave of `play` began, and lets go what it made wait."""
+        wave = self._waves.known(play)
+        began_ms = wave.began_ms if wave else now_ms
+        done = (a for a in self._standing.restricting() if a.owner == AUTO and a.play == play)
+        waits = [a for a in self._waiting.all() if a.play == play and a.guard == CODE]
+        ends = [lifted(a, now_ms, AUTO, why, CODE) for a in done if a.created_ms >= began_ms]
+        ends += [asking.let_go(a, now_ms, AUTO, why, CODE) for a in waits]
+        for end in ends:
+            self._know(end)
+        return tuple(ends)
 
     def observe(self, action: Action, now_ms: int, *, replayed: bool = False) -> tuple[Action, ...]:
         """Take in an action from `actions`; the lifts of what may not stay in force now that it is known.
@@ -143,9 +173,11 @@ class Planner:
         self._standing.expire(now_ms)
         if action.expires_ms <= now_ms and action.status is ActionStatus.ACTIVE:
             action = expired(action)
-        self._know(action)
+        wrong = self._know(action)
         if replayed:
             return ()
+        if wrong:
+            return self._roll_back(action.play or "", wrong, now_ms)
         if action.status is ActionStatus.REFUSED:
             # A person's no, written before it was known that time had run out, ends what was done then.
             late = self._standing.active(asking.name_of_done(action)) if action.approval else None
@@ -171,9 +203,11 @@ class Planner:
         rejected = self._waiting.why_not(action.uid) if action.owner == AUTO else ""
         return rejected or self._standing.why_not(action)
 
-    def _know(self, action: Action) -> None:
+    def _know(self, action: Action) -> str:
+        """Remember `action`; why what its play began is to be rolled back, empty where it is not."""
         self._standing.observe(action)
         self._waiting.observe(action)
+        return self._waves.observe(action, self._canaries.get(action.play or ""))
 
     def _answer(self, alert: Alert, target: Target, now_ms: int) -> Action | None:
         play = self._config.playbook.play(alert, now_ms)
@@ -181,7 +215,7 @@ class Planner:
         milder = guardrails.milder(play.kind, alert, self._config.shared_accounts)
         if milder is not None:
             play = replace(play, kind=milder.kind)
-        if last is not None and _settled(last, alert, play.kind):
+        if last is not None and settled(last, alert, play.kind):
             return None
         step, seconds = self._length(alert, play, target, now_ms)
         factor = self._config.throttle_factor if play.factor is None else play.factor
@@ -191,13 +225,32 @@ class Planner:
             self._covered.keep(target, alert)
             return None
         why = play.ask.why(alert) if play.ask is not None else ""
-        refusal = self._refusal(alert, action, now_ms)
+        refusal = self._guard.of_alert(alert, action, now_ms)
         if refusal is None and why and len(self._waiting) >= PENDING_MAX:
             refusal = Refusal("too_many_pending", f"{len(self._waiting)} answers wait for somebody's word already")
-        if refusal is None:
-            return asking.asked(action, play.ask, why) if play.ask is not None and why else action
+        if refusal is None and play.ask is not None and why:
+            return asking.asked(action, play.ask, why)
+        tried = self._tried(action, play, now_ms) if refusal is None else refusal
+        if not isinstance(tried, Refusal):
+            return tried
+        refusal = tried
         held = drafts.refused(action, alert, refusal)
         return None if last is not None and last.uid == held.uid else held
+
+    def _tried(self, action: Action, play: Play, now_ms: int) -> Action | Refusal:
+        """`action`, at once or after its play's canary was watched; or why not."""
+        if play.canary is None or not guardrails.restricts(action):
+            return action
+        wave = self._waves.at(play.name, play.canary, now_ms)
+        if wrong := wave.refuses(now_ms):
+            return Refusal(CODE, wrong)
+        if now_ms >= wave.until_ms or not wave.answers or play.canary.takes(play.name, action.target):
+            return action
+        if len(self._waiting) >= PENDING_MAX:
+            return Refusal("too_many_pending", f"{len(self._waiting)} answers wait already")
+        share = f"{play.canary.share:.0%} of those whom {play.name} is for are answered first"
+        ask = Ask(0, wave.until_ms - now_ms, Otherwise.DO)
+        return asking.asked(action, ask, share).model_copy(update={"guard": CODE})
 
     def _length(self, alert: Alert, play: Play, target: Target, now_ms: int) -> tuple[int, int]:
         ladder, kind = play.ladder or self._config.ladder, play.kind
@@ -213,35 +266,6 @@ class Planner:
         )
         step = ladder.step(rung, rung.until_ms if rung and near_end else now_ms)
         return step, ladder.seconds(play.seconds or self._config.deny_seconds, step)
-
-    def _refusal(self, alert: Alert, action: Action, now_ms: int) -> Refusal | None:
-        if action.target.kind is TargetKind.IP and guardrails.network_of(action.target) is None:
-            return Refusal("no_address", f"{action.target.value[:80]!r} is no address")
-        if guardrails.restricts(action) and now_ms - alert.last_ms > action.expires_ms - action.created_ms:
-            ago = wording.length((now_ms - alert.last_ms) // 1000)
-            stale = Refusal("stale", f"its last evidence is {ago} old, older than the answer would last")
-            return self._forbidden(action) or stale
-        return self._guarded(action, now_ms)
-
-    def _forbidden(self, action: Action) -> Refusal | None:
-        standing = self._standing
-        if refusal := guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies):
-            return refusal
-        crawler = self._config.crawlers.covering(action.target)
-        return Refusal("verified_bot", f"{action.target.key} is {crawler}'s, as it publishes") if crawler else None
-
-    def _guarded(self, action: Action, now_ms: int) -> Refusal | None:
-        if not guardrails.restricts(action):
-            return None
-        if refusal := self._forbidden(action):
-            return refusal
-        standing, alone = self._standing, action.campaign is None
-        under = standing.clients_found_alone if alone else standing.clients_under_action
-        under = -1 if standing.is_under_action(action.target) else under
-        minute = standing.minute.count(now_ms)
-        if refusal := guardrails.over_cap(self._config.caps, minute, under, self._live, campaign=not alone):
-            return refusal
-        return Refusal("dry_run", "dry run") if self._config.dry_run else None
 
     def _withdraw(self, alert: Alert, target: Target, now_ms: int) -> tuple[Action, ...]:
         caused = [action for action in self._standing.on(target) if action.alert_uid == alert.uid]
@@ -262,22 +286,3 @@ class Planner:
                 self._know(action)
                 begun.append(action)
         return tuple(begun)
-
-
-def _settled(last: Action, alert: Alert, kind: ActionKind) -> bool:
-    """Whether `last` already answers this word of the alert."""
-    if last.approval is not None and (last.status is not ActionStatus.REFUSED or last.guard is None):
-        # It waits, or was decided. A person's no holds for the whole incident, as a lift does; silence holds for what
-        # was asked.
-        person = last.status is ActionStatus.REFUSED and last.ended_by != AUTO
-        return person or STRENGTH[kind] <= STRENGTH.get(last.kind, -1)
-    if last.status is ActionStatus.REFUSED:
-        return alert.status is Status.OPEN
-    if last.status is ActionStatus.LIFTED:
-        # A person's word holds for the whole incident; what was withdrawn may come back on new evidence.
-        return last.ended_by != AUTO or alert.last_ms <= (last.ended_ms or 0)
-    if STRENGTH[kind] > STRENGTH.get(last.kind, -1):
-        return False
-    if kind is ActionKind.NOTICE or alert.status is Status.OPEN:
-        return True
-    return alert.last_ms <= last.created_ms  # evidence from before the answer: told again, or on its way meanwhile

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from enforcer.asking import Ask
+from enforcer.canary import Canary
 from enforcer.errors import CommandError
 from enforcer.ladder import RUNGS_MAX, Ladder
 from enforcer.playbook import CLIENTS, Play, When
@@ -24,13 +25,15 @@ from schemas.reading import At
 W = TypeVar("W", bound=StrEnum)
 GLOBS_MAX: Final = 200
 SECONDS_MAX: Final = 366 * 86_400
+CANARY_SECONDS: Final = (10, 3600)
 ASKED_SECONDS_MAX: Final = 7 * 86_400
 SPARED_MAX: Final = 1_000
 SPARED_CHARS_MAX: Final = -(-SPARED_MAX * 4 // 3) * 4
-WORDS: Final = ("name", "when", "do", "for", "factor", "scope", "spare", "ladder", "approve")
+WORDS: Final = ("name", "when", "do", "for", "factor", "scope", "spare", "ladder", "approve", "canary")
 WHEN_WORDS: Final = ("alert", "about", "asks", "severity", "confidence", "route", "behaviour", "hours")
 LADDER_WORDS: Final = ("factor", "penalty", "floor", "hold", "decay", "longest")
 SPARE_WORDS: Final = ("addresses", "addresses_in", "pairs_in")
+CANARY_WORDS: Final = ("share", "watch")
 ASK_WORDS: Final = ("above", "within", "otherwise")
 OTHERWISE: Final = {"do": Otherwise.DO, "let-go": Otherwise.LET_GO}
 SCOPES: Final = ("route", "entity")
@@ -68,6 +71,7 @@ def _play(fields: Mapping[str, At], spare: Exempt | None, ladder: Ladder) -> Pla
         ladder=_ladder(fields["ladder"], ladder) if "ladder" in fields else None,
         page=page,
         ask=_ask(fields["approve"], kind) if "approve" in fields else None,
+        canary=_canary(fields["canary"], kind) if "canary" in fields else None,
     )
 
 
@@ -157,6 +161,18 @@ def _ask(at: At, kind: ActionKind) -> Ask:
         raise within.wrong("is longer than a week", "a shorter time: what it is about is over by then")
     otherwise = OTHERWISE[word(fields["otherwise"], OTHERWISE)]
     return Ask(fields["above"].whole(0, 10**9) if "above" in fields else 0, within_s * 1000, otherwise)
+
+
+def _canary(at: At, kind: ActionKind) -> Canary:
+    if kind is ActionKind.NOTICE:
+        raise at.wrong("beside `do: observe`", "nothing can go wrong with what does nothing")
+    fields = at.fields(*CANARY_WORDS, required={"share": "0.1", "watch": "30s"})
+    share, watch = fields["share"].number(0, 1), fields["watch"]
+    if not 0 < share < 1:
+        raise fields["share"].wrong(f"{share:g} is none or all of them", "between 0 and 1: 0.1 is a tenth")
+    if not CANARY_SECONDS[0] <= (watch_s := duration(watch)) <= CANARY_SECONDS[1]:
+        raise watch.wrong(f"{watch.text()} is too short to see anything, or too long", "10s to 1h")
+    return Canary(share, watch_s * 1000)
 
 
 def _ladder(at: At, usual: Ladder) -> Ladder:

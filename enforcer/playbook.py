@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from enforcer.asking import Ask
+from enforcer.canary import Canary
 from enforcer.ladder import Ladder
 from schemas.action import ActionKind
 from schemas.alert import Alert, Answer, EntityKind, Severity
@@ -76,7 +77,8 @@ class Play:
 
     `seconds` is the length of a first answer and `factor` what a throttle leaves of limits; None: as settings have it.
     `on_route`: on the route that an alert names, where it names one; else on every request. `spare`: whom it leaves
-    alone. `page`: somebody is to be called. `ask`: when somebody is asked first.
+    alone. `page`: somebody is to be called. `ask`: when somebody is asked first. `canary`: on
+    whom it is tried first.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Play:
     ladder: Ladder | None = None
     page: bool = False
     ask: Ask | None = None
+    canary: Canary | None = None
 
 
 OBSERVE: Final = Play("", When(), ActionKind.NOTICE)
@@ -104,6 +107,10 @@ class Playbook:
         """The ladder that remembers longest of all in use, `usual` among them."""
         ladders = [usual, *(play.ladder for play in self.plays if play.ladder is not None)]
         return replace(usual, quiet_ms=max(e.quiet_ms for e in ladders), hold_ms=max(e.hold_ms for e in ladders))
+
+    def canaries(self) -> dict[str, Canary]:
+        """The canary of each play that has one, by its name."""
+        return {play.name: play.canary for play in self.plays if play.canary is not None}
 
     def play(self, alert: Alert, now_ms: int) -> Play:
         """The play for `alert`."""

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from enforcer import brownout, metrics, relief
 from enforcer.brownout import Health, Load, Rules, State
+from enforcer.canary import Sample
 from enforcer.health import Gauge, Sums
 from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
@@ -153,6 +154,20 @@ def teller(redis: Redis, keys: Keys) -> Callable[[dict[str, Any]], Awaitable[Non
             metrics.REDIS_ERRORS.inc()
 
     return tell
+
+
+def also(
+    tell: Callable[[dict[str, Any]], Awaitable[None]],
+    hear: Callable[[Sample], Sequence[Action]],
+    publish: Callable[[Sequence[Action]], Awaitable[None]],
+) -> Callable[[dict[str, Any]], Awaitable[None]]:
+    """As `tell`, and what is being tried hears how the site fares; what it answers is published."""
+
+    async def told(seen: dict[str, Any]) -> None:
+        await publish(hear(Sample(seen["at_ms"], seen["requests_per_second"], seen["errors"], seen["latency_ms"])))
+        await tell(seen)
+
+    return told
 
 
 def _told(state: State, health: Health, load: Load, rules: Rules, now_ms: int, *, acts: bool) -> dict[str, Any]:

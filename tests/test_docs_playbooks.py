@@ -11,6 +11,7 @@ from servers import ROOT
 from typer.testing import CliRunner
 
 from enforcer import play_file, playbook_file
+from enforcer.canary import CODE
 from floodwarden.cli import app
 
 PAGE = (ROOT / "docs" / "playbooks.md").read_text("utf-8")
@@ -21,6 +22,7 @@ TABLES = {
     "| word of `spare` |": play_file.SPARE_WORDS,
     "| word of `ladder` |": play_file.LADDER_WORDS,
     "| word of `approve` |": play_file.ASK_WORDS,
+    "| word of `canary` |": play_file.CANARY_WORDS,
 }
 
 
@@ -61,10 +63,12 @@ def test_the_commands_print_what_the_page_shows(here: Path) -> None:
 
 
 def test_every_guardrail_is_told_of() -> None:
-    code = "".join((ROOT / "enforcer" / f"{name}.py").read_text("utf-8") for name in ("guardrails", "plan"))
+    code = "".join((ROOT / "enforcer" / f"{name}.py").read_text("utf-8") for name in ("guardrails", "refusing", "plan"))
     told = PAGE.partition("| `guard` | |")[2].partition("\n\n")[0]
     names = set(re.findall(r"(?:Refusal|Milder)\(\s*\"(\w+)\"", code))
-    assert names == {name for line in told.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert names | {CODE} == {
+        name for line in told.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
 
 
 def test_the_words_of_the_file_are_named() -> None:

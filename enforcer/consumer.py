@@ -237,11 +237,7 @@ class _Shell:
             tell=also(teller(self._redis, self._settings.keys), self._planner.hear, publisher.actions),
             clock_ms=clock_ms, acts=not self._settings.dry_run,
         )  # fmt: skip
-        try:
-            while not self._stopping:
-                await shedder.turn()
-        finally:
-            await shedder.close()
+        await shedder.run(lambda: self._stopping)
 
     async def _watch_acks(self) -> None:
         """See who acknowledged: at once while something is waited for, else now and then for the count of nodes."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EVERY_S: Final = 1.0
 TOLD_MS: Final = 10_000
 WRITTEN_MS: Final = 5_000  # so long what was written may take to come back to us in `actions`
-_log = structlog.get_logger("enforcer.shedder")
+log = structlog.get_logger("enforcer.shedder")
 
 
 @dataclass(slots=True)
@@ -67,6 +67,19 @@ class Shedder:
         self._acts = acts and rules.acts
         self._term: _Term | None = None
 
+    async def run(self, over: Callable[[], bool]) -> None:
+        """Turn after turn until it is `over`."""
+        try:
+            while not over():
+                try:
+                    await self.turn()
+                except Exception:  # the outermost line of the loop: a mistake here must not end enforcement
+                    log.exception("shedder_fell_over")
+                    await self._resign()
+                    await asyncio.sleep(EVERY_S)
+        finally:
+            await self._resign()
+
     async def turn(self) -> None:
         """One second: read, judge, write, tell. Without the lead it waits that long."""
         if not self._leadership.held:
@@ -81,15 +94,11 @@ class Shedder:
         if self._leadership.held:
             await self._judge(term, sums)
 
-    async def close(self) -> None:
-        """Let go of what is read."""
-        await self._resign()
-
     def _begin(self, tail: UsageTail) -> _Term:
         now_ms = self._clock_ms()
         standing = relief.ours(self._ledger.on(relief.EVERYTHING)) if self._acts else []
         state, usual_ms = relief.resume(standing[0], now_ms) if standing else (State(changed_ms=now_ms), None)
-        _log.info("leads", level=state.level)
+        log.info("leads", level=state.level)
         return _Term(tail, Gauge(self._rules, usual_ms), state, standing[0] if standing else None)
 
     async def _resign(self) -> None:
@@ -108,7 +117,7 @@ class Shedder:
         if not term.state.quarter:
             term.gauge.learn(health, load)
         if before.quarter != term.state.quarter:
-            _log.info("brownout", level=relief.shown(term.state), acts=self._acts, why=relief.why(health))
+            log.info("brownout", level=relief.shown(term.state), acts=self._acts, why=relief.why(health))
         if self._acts:
             await self._write(term, standing, health, now_ms)
         metrics.BROWNOUT.set(term.state.quarter / brownout.QUARTERS)

@@ -18,7 +18,7 @@ from schemas.usage import Block, Kind
 
 OLD_MS: Final = 60_000  # what was written longer ago says nothing of now
 _MANY: Final = 500
-_WAIT_S: Final = 5.0
+_WAIT_S: Final = 1.0  # who stops waits for it, too
 _log = structlog.get_logger("enforcer.usage_tail")
 
 

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import trees
+from detectors.artifact import Model, forests_of
 from detectors.backdrop import FADE, Backdrop
 from detectors.columns import USER
 from detectors.forest import Forest, fit, surprise, tail_grid
 from detectors.odd import Asked
 
 F64 = NDArray[np.float64]
+ODD_SHARE: Final = 0.01
 ROWS_MIN: Final = 4_000  # a population with fewer shares the forest of its kind
 
 
@@ -63,3 +65,17 @@ def _left(t: F64, parts: list[Asked], kind: NDArray[np.uint8], has: NDArray[np.b
     own = np.empty(len(t))
     own[order] = trees.owned(slot[order], hop[order], route[order], weight[order], shown, FADE)
     return Backdrop().left_of(t, kind, route, hop, weight, own)
+
+
+def odd_share(model: Model, parts: list[Asked]) -> float | None:
+    """Of the minutes `model`'s forests were asked about, those with a p-value up to `ODD_SHARE`; None: too few of them.
+
+    Where good traffic is as it was when they were planted, it is that share.
+    """
+    hits = total = 0
+    for number, forest in forests_of(model).items():
+        rows = np.concatenate([part.surprise[part.population == number] for part in parts] or [np.empty((0, 0))])
+        if len(rows):
+            hits += int((forest.p_value(forest.score(rows)) <= ODD_SHARE).sum())
+            total += len(rows)
+    return hits / total if total >= ROWS_MIN else None

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command("simulate")(simulate)
     app.command("evaluate")(evaluate)
     app.command("train")(train)
+    app.command("calibrate")(calibrate)
 
 
 def replay(
@@ -39,8 +40,7 @@ def replay(
     ] = False,
 ) -> None:
     """What would have been alerted and done about recorded traffic: offline, no services."""
-    if form is not None and form not in FORMATS:
-        raise typer.BadParameter(f"{form} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    _known(form)
     from floodwarden import replay as replaying
 
     options = replaying.ReplayOptions(form=form, model=model, adapt=adapt)
@@ -173,17 +173,37 @@ def train(
     default: Annotated[bool, typer.Option("--default", help="make the shipped model anew, from simulation")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
-    """Learn what is normal from a file of traffic; a day of it is best, two hours the least."""
+    """Learn what is normal from files of traffic; a day of it is best, two hours the least."""
     if default == bool(files):
         raise typer.BadParameter("name files to learn from, or --default without any", param_hint="FILES")
-    if form is not None and form not in FORMATS:
-        raise typer.BadParameter(f"{form} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    _known(form)
     from floodwarden import training
 
     if default:
         raise typer.Exit(training.rebuild_default(as_json=as_json))
-    code = training.run(files or [], out, form=form, clean=clean, seed=seed, as_json=as_json, settings=load())
-    raise typer.Exit(code)
+    sources = training.Sources(tuple(files or ()), form)
+    raise typer.Exit(training.run(sources, out, clean=clean, seed=seed, as_json=as_json, settings=load()))
+
+
+def calibrate(
+    files: Annotated[list[str], typer.Argument(help="logs or traces in which nobody bad is")],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
+    model: Annotated[Path | None, typer.Option(help="the model whose thresholds are set anew")] = None,
+    form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+) -> None:
+    """Set a model's thresholds anew from a clean span of traffic; refused when somebody is found in it."""
+    _known(form)
+    from floodwarden import calibrating
+    from floodwarden.training import Sources
+
+    raise typer.Exit(calibrating.run(Sources(tuple(files), form), out, model=model, as_json=as_json, settings=load()))
+
+
+def _known(form: str | None) -> None:
+    if form is not None and form not in FORMATS:
+        raise typer.BadParameter(f"{form} is not one of {', '.join(FORMATS)}", param_hint="--format")
 
 
 def _seconds(text: str) -> float:

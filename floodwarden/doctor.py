@@ -14,9 +14,7 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from detectors import artifact
 from detectors.errors import ArtifactError
-from detectors.family_file import with_own
 from enforcer import command
 from enforcer.errors import CommandError
 from floodwarden import clocks, embedded, topics
@@ -30,6 +28,7 @@ from schemas import redis_client
 from schemas.redis_url import Kind, parse
 from schemas.settings import Settings
 from schemas.topics import DECISIONS
+from stream.models import configured
 
 TIMEOUT_S: Final = 3.0
 SLOW_REDIS_MS: Final = 2.0
@@ -110,7 +109,7 @@ def _policy(settings: Settings) -> Check:
 
 def _model(settings: Settings) -> Check:
     try:
-        model = artifact.load(settings.model, with_own(settings.families))
+        model = configured(settings)
     except (ArtifactError, OSError) as error:
         fix = "train one with `floodwarden train`, or unset FLOODWARDEN_MODEL for the shipped one"
         return Check("model", Level.FAIL, str(error), fix)

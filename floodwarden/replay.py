@@ -27,6 +27,7 @@ from floodwarden.report_html import page
 from floodwarden.report_text import show
 from schemas.settings import Settings, load
 from stream import train
+from stream.models import budgeted
 
 ADAPT_ROWS_MIN: Final = 2_000
 ADAPT_ROWS_MAX: Final = 3_000_000  # held in memory while the model is fitted; a longer log is fitted by its beginning
@@ -62,7 +63,7 @@ def replay(
             progress.advance(bar, n)
 
     parts = read(files, form=options.form, rejects=rejects, on_bytes=on_bytes)
-    model, parts, findings.adapted = _fitted(load_model(options.model, settings), parts, options, settings.login_globs)
+    model, parts, findings.adapted = _fitted(load_model(options.model, settings), parts, options, settings)
     findings.model = model.version
     judging = progress.add_task("judging", total=None, note="") if progress else None
     loop = ClosedLoop(Floodwarden(model, settings), settings)
@@ -121,7 +122,7 @@ def load_model(path: Path | None, settings: Settings) -> Model:
         CommandError: it cannot be used; the message says what to do.
     """
     try:
-        return artifact.load(path, with_own(settings.families))
+        return budgeted(artifact.load(path, with_own(settings.families)), settings)
     except ArtifactError as error:
         raise CommandError(str(error)) from error
 
@@ -143,7 +144,7 @@ def progress_bar() -> Progress:
 
 
 def _fitted(
-    model: Model, parts: Iterator[Labelled], options: ReplayOptions, login_globs: tuple[str, ...]
+    model: Model, parts: Iterator[Labelled], options: ReplayOptions, settings: Settings
 ) -> tuple[Model, Iterator[Labelled], bool]:
     """The model to judge with and the traffic still whole; whether the model was fitted to it."""
     if options.model is not None or not options.adapt:
@@ -158,7 +159,8 @@ def _fitted(
     whole = chain(head, parts)
     if rows < ADAPT_ROWS_MIN or _span_ms(head) < ADAPT_SPAN_MS_MIN:
         return model, whole, False
-    return train.adapt(model, (part.batch for part in head), login_globs), whole, True
+    adapted = train.adapt(model, (part.batch for part in head), settings.login_globs)
+    return budgeted(adapted, settings), whole, True
 
 
 def _span_ms(parts: Sequence[Labelled]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,28 +27,47 @@ KINDS: Final = ("ip", "key", "user")
 _HOUR_S: Final = 3600
 
 
-def run(
-    files: Sequence[str], out: Path, *, form: str | None, clean: bool, seed: int, as_json: bool, settings: Settings
-) -> int:
-    """Learn a model from `files`, write it to `out`, say what it holds.
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Files to learn from."""
+
+    files: tuple[str, ...]
+    form: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As a model says what it was made from."""
+        return ", ".join(Path(file).name for file in self.files)
+
+    @property
+    def again(self) -> bool:
+        """Whether they can be read a second time."""
+        return "-" not in self.files
+
+    def batches(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """Their decisions. Raises `CommandError` where they cannot be read."""
+        return (part.batch for part in read(self.files, form=self.form, rejects=rejects))
+
+
+def run(sources: Sources, out: Path, *, clean: bool, seed: int, as_json: bool, settings: Settings) -> int:
+    """Learn a model from `sources`, write it to `out`, say what it holds.
 
     Raises:
-        CommandError: a file cannot be read or written, or there is nothing to learn from.
+        CommandError: they cannot be read, the model not be written, or there is nothing to learn from.
     """
     rejects, rows = Rejects(), [0]
     with progress_bar() as progress:
-        batches = _counted(progress, (part.batch for part in read(files, form=form, rejects=rejects)), rows)
+        batches = counted(progress, sources.batches(rejects), rows)
         model = train.train(
             batches,
             login_globs=settings.login_globs,
             clean=clean,
             seed=seed,
-            made_from=", ".join(Path(file).name for file in files),
+            made_from=sources.name,
             families=with_own(settings.families),
         )
     if not rows[0]:
-        names = ", ".join(files)
-        raise CommandError(f"no request in {names}: {rejects.total} lines were read as none; name the --format")
+        raise CommandError(f"no request in {sources.name}: {rejects.total} lines were read as none; name the --format")
     try:
         save(model, out)
     except OSError as error:
@@ -61,14 +81,15 @@ def rebuild_default(*, as_json: bool) -> int:
     rows = [0]
     with progress_bar() as progress:
         config = SimulationConfig(seed=train.DEFAULT_SEED, batch_rows=50_000)
-        batches = _counted(progress, (part.batch for part in simulate(config)), rows)
+        batches = counted(progress, (part.batch for part in simulate(config)), rows)
         # The stated login routes, whatever the environment says.
         model = train.rebuild_default(batches, Settings.model_construct().login_globs)
     _tell(model, train.DEFAULT_PATH, rows[0], 0, as_json=as_json)
     return 0
 
 
-def _counted(progress: Progress, batches: Iterator[pa.RecordBatch], rows: list[int]) -> Iterator[pa.RecordBatch]:
+def counted(progress: Progress, batches: Iterator[pa.RecordBatch], rows: list[int]) -> Iterator[pa.RecordBatch]:
+    """`batches`, with a bar that goes on and their rows added up in `rows`."""
     bar = progress.add_task("learning", total=None, note="decisions")
     for batch in batches:
         rows[0] += batch.num_rows

@@ -168,6 +168,11 @@ class Settings(BaseSettings):
         "statuses that a failed login has there beside 400, 401, 403 and 422: *wp-login*=200",
     )
     model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
+    false_alarms: str = Field(
+        "",
+        description="false alarms a day that families of evidence may give between them, and of some by name: `0.5`, "
+        "`odd=2` or `0.5,odd=2`; .02 each when empty",
+    )
     families: Path | None = Field(None, description="file or directory of own evidence families, beside the built-in")
     rules: str = Field(
         "builtin",

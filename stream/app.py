@@ -22,9 +22,7 @@ from typing import Any, Final, NoReturn
 import faust
 import structlog
 
-from detectors import artifact
 from detectors.artifact import Model
-from detectors.family_file import with_own
 from schemas import topics
 from schemas.errors import SettingsError
 from schemas.settings import Settings
@@ -34,6 +32,7 @@ from stream.combiner import Arrived, Combiner
 from stream.detector import Detector
 from stream.driver import Group, Place, install
 from stream.metrics import Metrics
+from stream.models import configured
 from stream.sender import Sender
 from stream.warm import warm
 
@@ -148,7 +147,7 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
     metrics = Metrics()
     sender = Sender(settings.kafka, f"{settings.topic_prefix}stream")
     combiner = Combiner(settings, sender, metrics)
-    detector = Detector(settings, model or artifact.load(settings.model, with_own(settings.families)), sender, metrics)
+    detector = Detector(settings, model or configured(settings), sender, metrics)
     inboxes = {"decisions": Inbox(combiner.take), "usage": Inbox(detector.take)}
     decisions, usage = (
         app.topic(settings.topic(topic), value_type=bytes, value_serializer="raw", acks=False)
@@ -177,7 +176,7 @@ def run(settings: Settings) -> NoReturn:
 
 
 async def _serve(settings: Settings) -> NoReturn:
-    model = artifact.load(settings.model, with_own(settings.families))
+    model = configured(settings)
     await asyncio.to_thread(warm, model)
     stream = create_app(settings, model)
     stop = asyncio.Event()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from detectors.columns import Finding
+
 
 class LostBlockError(RuntimeError):
     """Between what a usage partition has applied and the block that came, blocks are missing: counts would be wrong."""
@@ -31,3 +33,11 @@ class NameTakenError(RuntimeError):
             f"another stream worker is named {name!r}: give each its own FLOODWARDEN_NODE; where there is only one, it "
             "was replaced while it was frozen and may just start again"
         )
+
+
+class SpanError(ValueError):
+    """Traffic that thresholds cannot be taken from: the message says why, `found` about whom, where it is for them."""
+
+    def __init__(self, why: str, found: tuple[Finding, ...] = ()) -> None:
+        super().__init__(why)
+        self.found = found

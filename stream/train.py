@@ -72,11 +72,11 @@ def learn(
     """`train` on flows, from stated defaults."""
     start = start or defaults()
     span_s = int(flows.pane_s.max() - flows.pane_s.min() + 1) if len(flows) else 0
-    first = _watched(start, flows)
+    first = watched(start, flows)
     model = with_forests(_with_nulls(start, first.learned(start)), plant(first.asked, seed))
     odd = forests_family(model.families).index
-    model.prior[:, :, odd] = _watched(model, flows).learned(model).prior[:, :, odd]
-    learned = _watched(model, flows).learned(model)
+    model.prior[:, :, odd] = watched(model, flows).learned(model).prior[:, :, odd]
+    learned = watched(model, flows).learned(model)
     entities = learned.entities()
     model = replace(model, entities=entities, h=thresholds(start.beta, entities), span_s=span_s, made_from=made_from)
     if span_s < SPAN_S_MIN:
@@ -100,14 +100,14 @@ def adapt_flows(model: Model, flows: Flows) -> Model:
     """
     stated = defaults(model.families)
     strange = replace(model, prior=stated.prior, position=stated.position, rate_per_s=stated.rate_per_s)
-    learned = _watched(strange, flows).learned(strange, shipped_weight=ADAPT_WEIGHT)
+    learned = watched(strange, flows).learned(strange, shipped_weight=ADAPT_WEIGHT)
     entities = learned.entities()
     entities = np.where(entities >= ENTITIES_MIN, entities, stated.entities)
     adapted = _with_nulls(strange, learned)
     return replace(adapted, entities=entities, h=thresholds(model.beta, entities), made_from=f"{model.made_from}+log")
 
 
-def _watched(model: Model, flows: Flows) -> Witness:
+def watched(model: Model, flows: Flows) -> Witness:
     """`flows` run through an engine that never alarms."""
     witness = Witness(odd=forests_family(model.families).index)
     engine = Engine(replace(model, h=np.full_like(model.h, NEVER)), entities_max=1 << 20, watch=witness)

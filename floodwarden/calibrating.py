@@ -1,0 +1,127 @@
+"""`floodwarden calibrate`: thresholds anew from traffic in which nobody bad was; refused where somebody is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from detectors.artifact import Model, save
+from detectors.errors import ArtifactError
+from floodwarden.cli_output import console, table
+from floodwarden.errors import CommandError
+from floodwarden.formats import Rejects
+from floodwarden.replay import progress_bar
+from floodwarden.training import KINDS, Sources, counted
+from schemas import codec
+from schemas.settings import Settings
+from stream.calibrate import Calibrated, calibrate
+from stream.errors import SpanError
+from stream.models import configured
+from stream.train import gather
+
+STOPPED: Final = ("deny", "challenge")
+NAMED_MAX: Final = 5
+_COLUMNS: Final = ("ip", "key_id", "user")
+
+
+def run(sources: Sources, out: Path, *, model: Path | None, as_json: bool, settings: Settings) -> int:
+    """Calibrate `model` (else the one in force) on `sources`, write it to `out`, say what has changed.
+
+    Raises:
+        CommandError: the model cannot be used, or the span is refused; why, and what to do.
+    """
+    try:
+        old = configured(settings, model)
+    except ArtifactError as error:
+        raise CommandError(str(error)) from error
+    rejects, rows, stopped = Rejects(), [0], [0]
+    with progress_bar() as progress:
+        batches = counted(progress, sources.batches(rejects), rows)
+        flows = gather(_watched(batches, stopped), settings.login_globs, old.families)
+        try:
+            done = calibrate(old, flows, stopped[0])
+        except SpanError as error:
+            raise CommandError(_refusal(error, sources)) from error
+    try:
+        save(done.model, out)
+    except OSError as error:
+        raise CommandError(f"{out}: cannot be written ({error.strerror or error})") from error
+    _tell(old, done, out, rows[0], as_json=as_json)
+    return 0
+
+
+def _watched(batches: Iterator[pa.RecordBatch], stopped: list[int]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        verdicts = batch.column("verdict")
+        of = [code for code, word in enumerate(verdicts.dictionary.to_pylist()) if word in STOPPED]
+        stopped[0] += int(sum((verdicts.indices.to_numpy(zero_copy_only=False) == code).sum() for code in of))
+        yield batch
+
+
+def _refusal(error: SpanError, sources: Sources) -> str:
+    """In words, with those found by name: they are looked for in a second reading."""
+    names = _names({finding.entity for finding in error.found[:NAMED_MAX]}, sources) if error.found else {}
+    told = [
+        f"  {f.family} by {names.get(f.entity, KINDS[f.kind])} from {_at(f.first_ms)}: {f.facts[0].sentence}"
+        for f in error.found[:NAMED_MAX]
+    ]
+    more = [f"  and {len(error.found) - NAMED_MAX} more"] if len(error.found) > NAMED_MAX else []
+    advice = "nothing was written: thresholds stay as they are, stated ones if never calibrated; choose another span"
+    return "\n".join([str(error), *told, *more, advice])
+
+
+def _names(hashes: set[int], sources: Sources) -> dict[int, str]:
+    if not sources.again:
+        return {}
+    out: dict[int, str] = {}
+    for batch in sources.batches(Rejects()):
+        for column in _COLUMNS:
+            for text in batch.column(column).dictionary.to_pylist():
+                if text and (number := codec.text_hash(text)) in hashes:
+                    out[number] = text
+    return out
+
+
+def _at(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _tell(old: Model, done: Calibrated, out: Path, rows: int, *, as_json: bool) -> None:
+    new = done.model
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(_record(old, done, out, rows)).decode() + "\n")
+        return
+    console().print(f"{out}: model {new.version}, thresholds from {rows:,} decisions over {new.span_s / 3600:.1f} h")
+    lines = [
+        (family.name, *(f"{old.h[k, family.index]:.1f} > {new.h[k, family.index]:.1f}" for k in range(len(KINDS))))
+        for family in new.families
+    ]
+    table(("family", "threshold ip, was > is", "key", "user (nats)"), lines, "")
+    if done.odd_share is not None:
+        verdict = (
+            "the forest no longer knows this traffic: train anew" if done.drifted else "as it should be, about 1 %"
+        )
+        console().print(f"minutes as odd as one in a hundred: {100 * done.odd_share:.1f} %, {verdict}")
+
+
+def _record(old: Model, done: Calibrated, out: Path, rows: int) -> dict[str, Any]:
+    new = done.model
+    return {
+        "model": str(out),
+        "version": new.version,
+        "from_version": old.version,
+        "decisions": rows,
+        "span_s": new.span_s,
+        "odd_share": done.odd_share,
+        "drifted": done.drifted,
+        "thresholds": {
+            family.name: {kind: round(float(new.h[k, family.index]), 3) for k, kind in enumerate(KINDS)}
+            for family in new.families
+        },
+    }

@@ -1,0 +1,68 @@
+"""`floodwarden calibrate` on files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from detectors import artifact
+from floodwarden import calibrating
+from floodwarden.errors import CommandError
+from floodwarden.training import Sources
+from schemas.decision import Decision
+from schemas.settings import Settings
+
+T0_MS = 1_767_571_200_000
+
+
+def visits(n: int = 900, span_ms: int = 8_000_000) -> list[Decision]:
+    """Forty visitors who go round ten pages."""
+    return [
+        Decision(
+            ts_ms=T0_MS + i * span_ms // n, verdict="allow", status=200, method="GET",
+            ip=f"192.0.2.{i % 40}", route=f"/p/{i % 10}", path=f"/p/{i % 10}",
+        )
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def guesses(at_ms: int) -> list[Decision]:
+    """Thirty failed logins in half a minute."""
+    return [
+        Decision(
+            ts_ms=T0_MS + at_ms + i * 1_000, verdict="allow", status=401, method="POST",
+            ip="198.51.100.9", route="/login", path="/login", user=f"user{i}",
+        )
+        for i in range(30)
+    ]  # fmt: skip
+
+
+def written(path: Path, rows: list[Decision]) -> Sources:
+    rows.sort(key=lambda row: row.ts_ms)
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    return Sources((str(path),))
+
+
+def test_a_clean_file_sets_the_thresholds_of_the_model_in_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "m.npz"
+    sources = written(tmp_path / "day.jsonl", visits())
+    for as_json in (True, False):
+        calibrating.run(sources, out, model=None, as_json=as_json, settings=Settings.model_construct())
+    first, *text = capsys.readouterr().out.splitlines()
+    told = msgspec.json.decode(first)
+    assert (told["decisions"], told["version"]) == (900, artifact.load(out).version)
+    assert told["version"] != told["from_version"]
+    assert f"model {told['version']}" in " ".join(text)
+
+
+def test_a_file_with_an_attack_in_it_is_refused_with_the_address_by_name_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    sources = written(tmp_path / "day.jsonl", visits() + guesses(4_000_000))
+    with pytest.raises(CommandError, match=r"not clean: 1 in it(.|\n)*guess by 198\.51\.100\.9 from"):
+        calibrating.run(sources, tmp_path / "m.npz", model=None, as_json=True, settings=Settings.model_construct())
+    assert not (tmp_path / "m.npz").exists()

@@ -15,6 +15,7 @@ from enforcer.policy_diff import Change, diff
 from enforcer.store import versions
 from enforcer.store.versions import Draft
 from schemas import policies
+from schemas.errors import FileError
 from schemas.policies import Files
 
 
@@ -39,6 +40,12 @@ class Examined:
 
 
 Examine = Callable[[Files], Examined]
+
+
+def unjudged(_: Files) -> Examined:
+    """The judgement where no limiter's is at hand: none is applied that way."""
+    why = "no reader of policies is at hand"
+    return Examined(0, (Finding("policy", 0, "files", why, "start the enforcer by `floodwarden enforcer`"),), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +76,12 @@ def plan(engine: sa.Engine, name: str, files: Files, examine: Examine) -> Plan:
     """What applying `files` would do to the policy `name`.
 
     Raises:
-        CommandError: that is no name.
-        FileError: they are too many, too large or no text.
+        CommandError: that is no name, or they are too many, too large, no text, or not named as such files are.
     """
-    policies.checked(files)
+    try:
+        policies.checked(files)
+    except FileError as error:
+        raise CommandError("bad_value", f"{error.file}: {error.field}", error.reason, error.fix) from error
     newest = versions.newest(engine, name)
     after = newest.version if newest is not None else 0
     anew = newest is None or newest.digest != policies.digest(files)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from enforcer import app
 from enforcer.api.app import Around, beside
+from floodwarden.policy_examined import examine
 from limiter.limiter import AsyncLimiter
 from schemas.settings import Settings
 
@@ -26,7 +27,7 @@ def run(settings: Settings) -> None:
         SettingsError: a setting nobody can take.
         PolicyError: the API's policy cannot be taken.
     """
-    app.run(settings, beside(settings, limited(settings)))
+    app.run(settings, beside(settings, limited(settings), examine))
 
 
 def limited(settings: Settings) -> Around:

@@ -14,14 +14,20 @@ import pytest
 import redis
 import sqlalchemy as sa
 from limiter_world import Enforcer, eventually, settings
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from enforcer.api.app import create_app
+from enforcer.api.door import Parts, verifier
+from enforcer.api.live import Live
+from enforcer.callers import Role
 from enforcer.errors import CommandError
 from enforcer.policy_diff import Change, diff
 from enforcer.policy_keeper import PolicyKeeper
 from enforcer.policy_plan import plan
 from enforcer.policy_publisher import PolicyPublisher, judge
-from enforcer.store import audit, database, versions
+from enforcer.store import audit, database, reading, versions
+from enforcer.store.access import Access
 from enforcer.store.versions import Draft
 from floodwarden.cli import app
 from floodwarden.policy_examined import examine
@@ -32,6 +38,7 @@ from schemas import policies, sql
 from schemas.errors import BadMessageError, FileError
 from schemas.keys import Keys
 from schemas.policies import Order, Word
+from schemas.settings import Settings
 
 T0 = 1_790_000_000_000
 
@@ -198,6 +205,53 @@ async def test_limiters_take_what_is_published_keep_it_through_what_is_wrong_and
         late = site.publisher.publish("main", first, lambda: {"a.yaml": limits(3)})
         assert late == "stale", "who published late changes nothing"
     assert site.redis.hlen(site.keys.policy_acks) == 0
+    engine.dispose()
+
+
+def caller(engine: sa.Engine, redis_url: str) -> TestClient:
+    settled = Settings(redis=redis_url)
+    parts = Parts(settled, engine, Live(), verifier(settled), lambda: time.time_ns() // 1_000_000, examine)
+    key = Access(engine).create_key("ann", Role.OPERATOR, "cli:test", T0)[1]
+    return TestClient(create_app(parts), base_url="http://t/api/v1", headers={"authorization": f"Bearer {key}"})
+
+
+def test_what_no_limiter_would_take_or_nobody_could_publish_is_no_version(engine: sa.Engine) -> None:
+    who = caller(engine, "redis://127.0.0.1:1/0")
+    wrong = {"files": {"a.yaml": "version: 1\nlimits:\n  - { name: ip }\n"}}
+    right = {"files": {"a.yaml": limits(3).decode()}}
+    planned = who.post("policies/main/plan", json=wrong).json()
+    assert (planned["anew"], planned["errors"][0]["line"]) == (True, 3)
+    assert who.post("policies/main/plan", json=right).json()["add"] == 1
+    for body, status, code in (
+        (wrong, 422, "bad_policy"),
+        (right, 503, "redis_unreachable"),
+        (right | {"after": 4}, 409, "stale"),
+        ({"files": {"../a.yaml": ""}}, 422, "bad_value"),
+    ):
+        told = who.post("policies/main/apply", json=body | {"reason": "why"})
+        assert (told.status_code, told.json()["code"]) == (status, code)
+    assert who.post("policies/A/plan", json=right).json()["field"] == "name"
+    assert who.get("policies/main").json()["items"] == []
+
+
+@pytest.mark.integration
+def test_over_the_api_a_policy_is_applied_once_taken_back_and_audited(redis_url: str, tmp_path: Path) -> None:
+    engine = sql.engine(f"sqlite:///{tmp_path}/store.db")
+    database.upgrade(engine)
+    who = caller(engine, redis_url)
+    body = {"files": {"a.yaml": limits(3).decode()}, "reason": "first", "after": 0}
+    once = {"idempotency-key": "k1"}
+    made, again = (who.post("policies/main/apply", json=body, headers=once) for _ in range(2))
+    assert (made.status_code, made.json()["version"], again.json()) == (200, 1, made.json())
+    wrong = {"files": {"a.yaml": "version: 1\nlimits:\n  - { name: ip }\n"}, "reason": "x"}
+    assert who.post("policies/main/apply", json=wrong).json()["code"] == "bad_policy"
+    who.post("policies/main/apply", json=body | {"files": {"a.yaml": limits(4).decode()}, "after": 1})
+    back = who.post("policies/main/rollback", json={"reason": "it was too much"}).json()
+    assert (back["version"], back["changes"][0]["fields"]) == (3, [["burst", "4", "3"]])
+    assert who.get("policies/main/status").json()["version"] == 3
+    verbs = [each["verb"] for each in reading.audit_tail(engine, 20)]
+    assert verbs.count("policy.applied") == 3
+    assert verbs[-2:] == ["api.policy.rollback", "policy.applied"]
     engine.dispose()
 
 

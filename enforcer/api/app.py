@@ -17,17 +17,26 @@ from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from enforcer import http
-from enforcer.api import alertmanager, automation, done, found, kept, lists, problems
+from enforcer.api import alertmanager, automation, done, found, kept, lists, policies, problems
 from enforcer.api.bounded import Bounded
 from enforcer.api.door import Parts, verifier
 from enforcer.api.live import Live
 from enforcer.app import Beside
 from enforcer.consumer import clock_ms
+from enforcer.policy_plan import Examine, unjudged
 from schemas.settings import Settings
 
 BASE: Final = "/api/v1"
 _STOP_S: Final = 10.0
-ROUTERS: Final = (found.router, done.router, lists.router, alertmanager.router, automation.router, kept.router)
+ROUTERS: Final = (
+    found.router,
+    done.router,
+    lists.router,
+    alertmanager.router,
+    automation.router,
+    policies.router,
+    kept.router,
+)
 _ABOUT: Final = "What Floodwarden found and did, and the hand of people on it. docs/api.md has examples."
 _log = structlog.get_logger("enforcer.api")
 Around = Callable[[ASGIApp], AbstractAsyncContextManager[ASGIApp]]
@@ -82,8 +91,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return made
 
 
-def beside(settings: Settings, around: Around = nothing_around, routers: Sequence[APIRouter] = ROUTERS) -> Beside:
-    """The API, to be served beside an enforcer, with `around` before it.
+def beside(
+    settings: Settings,
+    around: Around = nothing_around,
+    examine: Examine = unjudged,
+    routers: Sequence[APIRouter] = ROUTERS,
+) -> Beside:
+    """The API, to be served beside an enforcer, with `around` before it; `examine` judges policies.
 
     Raises:
         SettingsError: a setting nobody can take.
@@ -92,7 +106,7 @@ def beside(settings: Settings, around: Around = nothing_around, routers: Sequenc
 
     @contextmanager
     def serving(engine: sa.Engine) -> Iterator[Callable[[], None]]:
-        parts = Parts(settings, engine, Live(), verified, clock_ms)
+        parts = Parts(settings, engine, Live(), verified, clock_ms, examine)
         with socket.create_server((settings.host, settings.api_port)) as at:
             served = _Served(parts, around, at, routers)
             served.start()

@@ -15,6 +15,7 @@ from enforcer.api.live import Live
 from enforcer.api.problems import ProblemError
 from enforcer.callers import Caller, Role, Scope
 from enforcer.errors import CommandError
+from enforcer.policy_plan import Examine, unjudged
 from enforcer.store.access import MARK, Access
 from schemas.action import Target
 from schemas.errors import SettingsError
@@ -47,6 +48,7 @@ class Parts:
     live: Live
     verified: Callable[[str], Bearer | None]
     clock_ms: Callable[[], int]
+    examine: Examine = unjudged
 
 
 def parts_of(request: Request) -> Parts:

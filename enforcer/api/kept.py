@@ -1,4 +1,4 @@
-"""Routes of what only the store has: policies, the audit, keys and users; and who the caller is."""
+"""Routes of what only the store has: the audit, keys and users; and who the caller is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
 from enforcer.api.door import PartsOf, caller_of, may
-from enforcer.api.queries import Audit, IfNoneMatch
+from enforcer.api.queries import Audit
 from enforcer.api.shapes import (
     Entry,
     KeyMade,
@@ -18,12 +18,9 @@ from enforcer.api.shapes import (
     NewKey,
     NewUser,
     Page,
-    PolicyShown,
-    PolicyText,
     UserShown,
     Verified,
     listed,
-    single,
 )
 from enforcer.api.writes import Write, asked, write
 from enforcer.callers import Caller, Scope
@@ -44,30 +41,6 @@ def me(caller: Annotated[Caller, Depends(caller_of)]) -> Me:
     return Me.model_validate(
         {"name": caller.name, "via": caller.via, "role": caller.role, "tenant": caller.tenant, "scopes": scopes}
     )
-
-
-@router.get("/policies", response_model=Page[PolicyShown])
-def policies(parts: PartsOf, _: Annotated[Caller, may(Scope.POLICIES_READ)]) -> Response:
-    """Every policy's newest version."""
-    return listed(reading.policies(parts.engine))
-
-
-@router.get("/policies/{name}", response_model=Page[PolicyShown])
-def policy(name: Named, parts: PartsOf, _: Annotated[Caller, may(Scope.POLICIES_READ)]) -> Response:
-    """A policy's versions, the newest first; none where there is no such policy."""
-    return listed(reading.policies(parts.engine, name))
-
-
-@router.get("/policies/{name}/versions/{version}", response_model=PolicyText)
-def policy_version(
-    name: Named,
-    version: Annotated[int, Path(ge=1, le=1 << 53)],
-    parts: PartsOf,
-    _: Annotated[Caller, may(Scope.POLICIES_READ)],
-    if_none_match: IfNoneMatch = None,
-) -> Response:
-    """One version with its text."""
-    return single(reading.policy(parts.engine, name, version), if_none_match)
 
 
 @router.get("/audit", response_model=Page[Entry])

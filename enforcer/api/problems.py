@@ -28,6 +28,7 @@ _STATUS: Final = {
     "too_many": 409,
     "key_used": 409,
     "under_way": 409,
+    "stale": 409,
     "broker_unreachable": 503,
     "redis_unreachable": 503,
     "enforcer_unreachable": 503,

@@ -254,25 +254,6 @@ class Verified(BaseModel):
     broken: str
 
 
-class PolicyShown(BaseModel):
-    """A version of a policy, without its text."""
-
-    name: str
-    version: int
-    state: str
-    digest: str
-    author: str
-    reason: str
-    created_ms: int
-    from_ms: int | None
-
-
-class PolicyText(PolicyShown):
-    """A version of a policy: the text of each of its files."""
-
-    files: dict[str, str]
-
-
 class NewKey(Shape):
     """A key to be made."""
 

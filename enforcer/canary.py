@@ -7,7 +7,8 @@
       |--- rolled back: none is ------------------|   an hour after it went wrong
 
 It goes wrong when more requests fail than before, all take longer, far fewer are let in, or a person takes an answer
-back. Who hears nothing of good traffic does not widen.
+back. Who hears nothing of good traffic does not widen: only the leader hears, and so the others have what comes
+to them wait a little for his word.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ class Waves:
         if found is None or found.wrong or action.created_ms < found.began_ms or action.ended_ms is None:
             return ""
         if action.status is ActionStatus.APPROVED:
+            found.heard |= action.guard == CODE and action.ended_by == AUTO  # the leader heard, and widened it
             return ""
         if action.guard == CODE and action.ended_by == AUTO:
             found.wrong, found.last_ms = action.ended_reason or "", action.ended_ms  # another enforcer said so

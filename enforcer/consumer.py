@@ -6,9 +6,10 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -29,6 +30,7 @@ from enforcer.publisher import Publisher
 from enforcer.shedder import Shedder, also, opened, teller
 from enforcer.writer import Writer
 from schemas import topics
+from schemas.action import Action
 from schemas.dead_letter import Origin
 from schemas.errors import BadMessageError
 from schemas.redis_client import connect_async
@@ -212,7 +214,7 @@ class _Shell:
             leads = self._leadership.held
             metrics.LEADS.set(leads)
             if leads:
-                await publisher.actions(self._planner.overdue(clock_ms()))
+                await self._do(publisher, self._planner.overdue(clock_ms()))
                 await publisher.actions(projector.ledger.due(clock_ms()))
                 await publisher.forget(projector.ledger.forgotten(clock_ms()))
             due = time.monotonic() - verified >= VERIFY_S
@@ -234,7 +236,7 @@ class _Shell:
         shedder = Shedder(
             self._rules, projector.ledger, self._leadership,
             tail=lambda: opened(self._settings), publish=publisher.actions,
-            tell=also(teller(self._redis, self._settings.keys), self._planner.hear, publisher.actions),
+            tell=also(teller(self._redis, self._settings.keys), self._planner.hear, partial(self._do, publisher)),
             clock_ms=clock_ms, acts=not self._settings.dry_run,
         )  # fmt: skip
         await shedder.run(lambda: self._stopping)
@@ -287,7 +289,9 @@ class _Shell:
             await publisher.bury(message.value, error, Origin(tp.topic, tp.partition, message.offset))
             return
         metrics.ALERTS.labels(alert.status).inc()
-        actions = self._planner.plan(alert, clock_ms())
+        await self._do(publisher, self._planner.plan(alert, clock_ms()))
+
+    async def _do(self, publisher: Publisher, actions: Sequence[Action]) -> None:
         await publisher.actions(actions)
         for action in actions:
             metrics.ACTIONS.labels(action.kind, action.status).inc()

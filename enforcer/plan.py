@@ -242,14 +242,15 @@ class Planner:
         if play.canary is None or not guardrails.restricts(action):
             return action
         wave = self._waves.at(play.name, play.canary, now_ms)
-        if wrong := wave.refuses(now_ms):
-            return Refusal(CODE, wrong)
-        if now_ms >= wave.until_ms or not wave.answers or play.canary.takes(play.name, action.target):
+        if wave.wrong:
+            return Refusal(CODE, wave.wrong)
+        watched = now_ms >= wave.until_ms
+        if (watched and wave.heard) or not wave.answers or play.canary.takes(play.name, action.target):
             return action
         if len(self._waiting) >= PENDING_MAX:
             return Refusal("too_many_pending", f"{len(self._waiting)} answers wait already")
         share = f"{play.canary.share:.0%} of those whom {play.name} is for are answered first"
-        ask = Ask(0, wave.until_ms - now_ms, Otherwise.DO)
+        ask = Ask(0, play.canary.watch_ms if watched else wave.until_ms - now_ms, Otherwise.DO)
         return asking.asked(action, ask, share).model_copy(update={"guard": CODE})
 
     def _length(self, alert: Alert, play: Play, target: Target, now_ms: int) -> tuple[int, int]:

@@ -48,6 +48,9 @@ class Waiting:
                 heapq.heappush(self._until, (action.approval.until_ms, action.uid))
             return
         self._pending.pop(action.uid, None)
+        if len(self._until) > 2 * len(self._pending) + PENDING_MAX:  # who does not lead never asks what is overdue
+            self._until = [(at_ms, uid) for at_ms, uid in self._until if uid in self._pending]
+            heapq.heapify(self._until)
         _note(self._decided, action.uid, action.status)
         if action.status is ActionStatus.REFUSED and action.ended_by != AUTO:
             _note(self._refused, name_of_done(action), f"rejected by {action.ended_by}: {action.ended_reason}")

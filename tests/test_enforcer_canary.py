@@ -136,6 +136,24 @@ def test_an_enforcer_started_anew_goes_on_with_the_wave() -> None:
     assert len(of(heir.overdue(NOW + WATCH), ACTIVE)) >= len(of(begun, PENDING))
 
 
+def test_who_does_not_lead_has_what_comes_later_wait_for_the_word_of_who_does() -> None:
+    leader, other = Planner(CONFIG), Planner(CONFIG)
+    leader.hear(CALM)
+    (first,) = other.plan(alert(0), NOW)
+    leader.observe(first, NOW)
+    leader.hear(after(5000))
+    late = NOW + WATCH + 5
+    targets = [first.target.model_copy(update={"value": f"198.51.0.{n}"}) for n in range(1, 30)]
+    numbers = [n for n, target in enumerate(targets, 1) if not Canary(0.2, WATCH).takes("p", target)]
+    (waits,) = other.plan(alert(numbers[0], late), late)
+    assert waits.status is PENDING
+    leader.observe(waits, late)
+    done, approved = leader.overdue(late + WATCH)
+    for action in (done, approved):
+        other.observe(action, late + WATCH)
+    assert other.plan(alert(numbers[1], late + WATCH), late + WATCH)[0].status is ACTIVE, "and knows from then on"
+
+
 STEPS = st.lists(
     st.tuples(st.integers(0, 300), st.integers(0, 20_000), st.sampled_from(["", "fine", "bad", "undo"])), max_size=40
 )

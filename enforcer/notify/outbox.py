@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from enforcer.canary import CODE
 from enforcer.notify.destinations import Notices
 from enforcer.notify.due import STALE_MS
 from enforcer.notify.notice import Incident
@@ -79,7 +80,7 @@ class Outbox:
 
 def calls(action: Action) -> bool:
     """Whether somebody is to be called for it: a playbook says so, or it waits for somebody's word."""
-    return action.page or action.status is ActionStatus.PENDING
+    return action.page or (action.status is ActionStatus.PENDING and action.guard != CODE)
 
 
 def joined(at: sa.Connection, uid: str, others: Sequence[str]) -> None:

@@ -49,6 +49,10 @@ class Enforcement:
         return asdict(self)
 
 
+Measured = Callable[[Enforcement], object]
+"""Hears of each action when its way to the limiters is settled; may not wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     action: Action
@@ -103,9 +107,8 @@ class Watch:
 
     def __init__(
         self, client: Redis, keys: Keys, clock_ms: Callable[[], int],
-        told: Callable[[Enforcement], object] = lambda _: None,
+        told: Measured = lambda _: None,
     ) -> None:  # fmt: skip
-        """`told` hears of each that is settled, and may not wait."""
         self._told = told
         self._redis = client
         self._keys = keys

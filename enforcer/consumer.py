@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 
 from enforcer import broker, brownout_file, http, metrics, records
-from enforcer.acknowledgements import Enforcement, Watch
+from enforcer.acknowledgements import Measured, Watch
 from enforcer.bouncers.keys import Keys
 from enforcer.bouncers.lapi import Lapi
 from enforcer.leadership import Leadership
@@ -43,7 +43,6 @@ LOOK_S: Final = 0.005
 BATCH_MAX: Final = 500
 REDIS_TIMEOUT_S: Final = 2.0
 _log = structlog.get_logger()
-Measured = Callable[[Enforcement], object]
 
 
 def clock_ms() -> int:
@@ -52,10 +51,7 @@ def clock_ms() -> int:
 
 
 def run(settings: Settings, measured: Measured = lambda _: None) -> None:
-    """Enforce until SIGTERM or SIGINT. What was read but not answered by then is read again at the next start.
-
-    `measured` hears when the limiters had each action, and may not wait.
-    """
+    """Enforce until SIGTERM or SIGINT. What was read but not answered by then is read again at the next start."""
 
     async def until_signal() -> None:
         stop = asyncio.Event()

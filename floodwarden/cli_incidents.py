@@ -70,7 +70,8 @@ def show(
         "status": [word[word["kind"]]["status"] for word in words],
         "about": [_about(word) for word in words],
     }
-    console().print(f"{found['uid']}: {found['severity']}, {found['status']}, {found['alerts']} alerts")
+    where = f" on {safe(found['route'])}" if found["route"] else ""
+    console().print(f"{found['uid']}: {safe(found['kind'])}{where}, {found['severity']}, {found['status']}")
     listing(False, words, columns, "nothing is known of it")
 
 

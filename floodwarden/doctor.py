@@ -19,7 +19,7 @@ from enforcer import command
 from enforcer.errors import CommandError
 from floodwarden import clocks, embedded, topics
 from floodwarden.diagnosis import Check, Level
-from floodwarden.doctor_services import ingest, meter, store
+from floodwarden.doctor_services import ingest, meter, notices, store
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
 from limiter.errors import PolicyError
@@ -49,6 +49,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield store(settings)
     yield meter(settings)
     yield from ingest(settings)
+    yield from notices(settings)
     if "kafka" not in settings.model_fields_set:  # who names one needs none of ours
         yield _embedded("embedded broker", embedded.why_no_broker)
     if "redis" not in settings.model_fields_set:

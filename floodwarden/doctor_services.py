@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy.exc import DBAPIError
 
+from enforcer.notify.setup import configured
 from enforcer.store import database
 from floodwarden.diagnosis import Check, Level
 from floodwarden.http_client import Answer, HttpClient, HttpError
@@ -59,6 +60,18 @@ def store(settings: Settings) -> Check:
         fix = "`floodwarden store upgrade`, or start the enforcer"
         return Check("store", Level.WARN, f"tables of version {there or 'none'}, ours are {ours}", fix)
     return Check("store", Level.OK, f"{database.shown(settings)}: tables of version {ours}")
+
+
+def notices(settings: Settings) -> Iterator[Check]:
+    """Whether who is to be told of incidents can be told; nothing where nobody is."""
+    try:
+        found = configured(settings)
+    except SettingsError as error:
+        yield Check("notices", Level.FAIL, str(error), "all that is wrong: `floodwarden notices lint`")
+        return
+    if found is not None:
+        seen = f"{len(found.destinations)} destinations: {', '.join(found.destinations)}"
+        yield Check("notices", Level.OK, f"{seen}; `floodwarden notices test NAME` tries one")
 
 
 def ingest(settings: Settings) -> Iterator[Check]:

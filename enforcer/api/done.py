@@ -11,7 +11,6 @@ from enforcer import command, judging
 from enforcer.api.door import PartsOf, may, own
 from enforcer.api.queries import Actions, Appeals, IfNoneMatch, Labels, Uid
 from enforcer.api.shapes import (
-    ActionShown,
     Appeal,
     Approval,
     Because,
@@ -25,6 +24,7 @@ from enforcer.api.shapes import (
     listed,
     single,
 )
+from enforcer.api.told import ActionShown
 from enforcer.api.writes import Write, asked, write
 from enforcer.callers import Caller, Scope
 from enforcer.errors import CommandError

@@ -15,7 +15,8 @@ from fastapi.responses import Response, StreamingResponse
 from enforcer.api.door import Parts, PartsOf, may
 from enforcer.api.problems import ProblemError
 from enforcer.api.queries import Alerts, IfNoneMatch, Incidents, Timeline, Uid
-from enforcer.api.shapes import AlertShown, Event, Incident, Page, listed, single
+from enforcer.api.shapes import Page, listed, single
+from enforcer.api.told import AlertShown, Event, Incident
 from enforcer.api.writes import Write, write
 from enforcer.callers import Caller, Scope
 from enforcer.store import hand, reading

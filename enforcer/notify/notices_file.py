@@ -25,6 +25,7 @@ ROUTES_MAX: Final = 200
 RECIPIENTS_MAX: Final = 50
 KEY_CHARS: Final = 32
 SECRET_CHARS_MIN: Final = 16
+_SOME: Final = "{chat: {kind: slack, url: env:SLACK_WEBHOOK}}"
 _BEGIN: Final = "start from the example in docs/notices.md"
 _WORDS: Final = ("version", "link", "destinations", "routes", "pages")
 _ANY: Final = ("kind", "per_minute", "tries")
@@ -92,7 +93,7 @@ class _Reader:
         self._environment = environment
 
     def whole(self, at: At) -> None:
-        fields = at.fields(*_WORDS, required={"version": "1", "destinations": ""})
+        fields = at.fields(*_WORDS, required={"version": "1", "destinations": _SOME})
         fields["version"].whole(1, 1)
         named = fields["destinations"].fields()
         if not 1 <= len(named) <= DESTINATIONS_MAX:

@@ -65,6 +65,7 @@ class Sender:
         self._deliverer = Deliverer(settings.kafka, setup.private(settings), _clock_ms)
         self._stopped = threading.Event()
         self._bell = threading.Event()
+        self._rung = asyncio.Event()
         self._dead: Any = None
 
     def ring(self) -> None:
@@ -81,34 +82,30 @@ class Sender:
         asyncio.run(self._run())
 
     async def _run(self) -> None:
-        rung = asyncio.Event()
         threads = 2 * len(self._destinations) + 1  # each at work for one, one that may hang; and the bell's
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "notices"))
         async with asyncio.TaskGroup() as group:
             for destination in self._destinations:
-                group.create_task(self._serve(destination, rung))
-            group.create_task(self._hear(rung))
+                group.create_task(self._serve(destination))
+            group.create_task(self._hear())
 
-    async def _hear(self, rung: asyncio.Event) -> None:
+    async def _hear(self) -> None:
         """Wake every loop when the bell rings, and now and then without it."""
         while not self._stopped.is_set():
             await asyncio.to_thread(self._bell.wait, LOOK_S)
             self._bell.clear()
+            rung, self._rung = self._rung, asyncio.Event()
             rung.set()
-            await asyncio.sleep(0)
-            rung.clear()
-        rung.set()
 
-    async def _serve(self, destination: Destination, rung: asyncio.Event) -> None:
+    async def _serve(self, destination: Destination) -> None:
         while not self._stopped.is_set():
+            rung = self._rung  # taken before looking, so that nothing comes between
             waits_ms = int(LOOK_S * 1000)
             try:
                 waits_ms = await self._turn(destination)
             except DBAPIError as error:
                 log.warning("store_away", destination=destination.name, error=str(error.orig).strip())
-            except (
-                Exception
-            ):  # the outermost line of a destination's loop: a mistake of ours must not silence it for good
+            except Exception:  # a loop's outermost line: a mistake of ours must not silence a destination for good
                 log.exception("notices_fell_over", destination=destination.name)
             if waits_ms > 0:
                 await _rung(rung, min(waits_ms / 1000, LOOK_S))
@@ -121,7 +118,7 @@ class Sender:
         if first_ms is None or first_ms > _clock_ms():
             return int(LOOK_S * 1000) if first_ms is None else first_ms - _clock_ms()
         claims = await asyncio.to_thread(self._claims.take, name)
-        for claim in claims:
+        for claim in sorted(claims, key=lambda claim: claim.attempts):  # what cannot be sent keeps nothing behind it
             if self._stopped.is_set() or not await asyncio.to_thread(self._claims.hold, name):
                 break
             await self._deliver(destination, claim)

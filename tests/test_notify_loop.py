@@ -107,6 +107,7 @@ def test_a_kill_before_the_answer_is_one_page_and_who_hangs_keeps_nobody_waiting
                 assert made["acked_by"] == "api:ann"
             eventually(lambda: [t for t in server.at("/v2/enqueue") if b'"acknowledge"' in t.body], 100)
             found = eventually(lambda: enforced(world, client, "ip:203.0.113.2"), 100)
+            assert 'node_time_to_enforce_seconds_count{since="crossed"}' in world.get("/metrics").text
             assert found["p99_ms"] == found["ack_ms"]["limiter-1"] + found["created_ms"] - found["crossed_ms"]
         assert len(server.pages) == len(set(server.pages)) == 2
         assert {wrong("ocsf", one) for one in findings(world)} == {""}

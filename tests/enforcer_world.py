@@ -17,9 +17,9 @@ import pytest
 import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pydantic import SecretStr
-from servers import free_port
 
 from floodwarden import embedded
+from floodwarden.embedded import free_port
 from floodwarden.topics import ensure_topics
 from schemas import topics
 from schemas.action import Action

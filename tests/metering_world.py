@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
-from servers import free_port
 from stream_worker import Worker, reading
 
+from floodwarden.embedded import free_port
 from schemas import topics
 from schemas.settings import Settings
 

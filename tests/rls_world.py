@@ -19,8 +19,8 @@ from envoy_data_plane.envoy.service.ratelimit.v3 import (
 )
 from grpclib.client import Channel
 from limiter_world import settings
-from servers import free_port
 
+from floodwarden.embedded import free_port
 from limiter.rls import RateLimitService, serving
 from limiter.service import Service
 from schemas.decision import Decision

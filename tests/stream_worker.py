@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from servers import ROOT, free_port
+from servers import ROOT
 
+from floodwarden.embedded import free_port
 from floodwarden.topics import ensure_topics
 from schemas import codec, topics
 from schemas.alert import Alert

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from enforcer_world import World, alert, eventually
 from prometheus_client import REGISTRY
-from servers import ROOT, free_port
+from servers import ROOT
 from starlette.applications import Starlette
 from test_bouncers_book import NOW_MS, action
 
@@ -26,6 +26,7 @@ from enforcer.bouncers.lapi import BODY_BYTES_MAX, Lapi
 from enforcer.ladder import Ladder
 from enforcer.ledger import Change, Ledger, Op
 from enforcer.reputation import Rules, read
+from floodwarden.embedded import free_port
 from schemas.action import ActionKind, TargetKind
 from schemas.errors import SettingsError
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from servers import free_port
 
 from floodwarden import bench, doctor, doctor_services
 from floodwarden.cli_output import safe
+from floodwarden.embedded import free_port
 from floodwarden.errors import CommandError
 from limiter.identity import Identifier
 from schemas.settings import Settings

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 from enforcer_world import World, alert, eventually
-from servers import free_port
 
 from enforcer import command
 from enforcer.errors import CommandError
+from floodwarden.embedded import free_port
 from schemas.action import ActionKind
 from schemas.alert import Answer, Status
 from schemas.settings import Settings

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
 from enforcer_world import World, alert, eventually, local_redis, now_ms
-from servers import free_port
 
+from floodwarden.embedded import free_port
 from schemas import codec, topics
 from schemas.action import ActionStatus
 from schemas.usage import COUNTS, FLOWS, Block, Kind

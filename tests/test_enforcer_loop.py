@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from enforcer_world import World, alert, eventually, local_redis, now_ms
-from servers import free_port
 
+from floodwarden.embedded import free_port
 from schemas import topics
 from schemas.action import ActionStatus
 from schemas.alert import Status

@@ -18,7 +18,9 @@ from pathlib import Path
 import httpx
 import pytest
 from limiter_world import Enforcer, action
-from servers import ROOT, free_port
+from servers import ROOT
+
+from floodwarden.embedded import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -21,11 +21,12 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from outage_world import Topic
-from servers import ROOT, free_port
+from servers import ROOT
 from stream_worker import make_settings, reading
 from test_stream_poison import told
 
 from floodwarden import doctor_services
+from floodwarden.embedded import free_port
 from limiter.ingest.app import Ingest
 from limiter.ingest.mapping_file import load
 from limiter.ingest.web import PostSource, create_app

@@ -14,12 +14,13 @@ import pytest
 import uvicorn
 from limiter_world import Enforcer, action, eventually
 from rls_world import World, world_of
-from servers import ROOT, free_port
+from servers import ROOT
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from floodwarden.embedded import free_port
 from limiter.envoy.replies import DELAY
 
 pytestmark = pytest.mark.integration

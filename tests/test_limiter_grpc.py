@@ -19,8 +19,8 @@ from envoy_data_plane.envoy.service.ratelimit.v3 import (
 )
 from limiter_world import Server, answering, eventually, settings
 from rls_world import OK, OVER, POLICY, World, question, world_of
-from servers import free_port
 
+from floodwarden.embedded import free_port
 from limiter.grpc import MESSAGE_BYTES_MAX
 from limiter.rls import HEALTH_CHECK, NAME, SHOULD_RATE_LIMIT, RateLimitService, serving
 from limiter.service import Service

@@ -15,12 +15,13 @@ from typing import Any
 import httpx
 import pytest
 from limiter_world import Enforcer, action, answering, eventually, settings
-from servers import ROOT, free_port
+from servers import ROOT
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from floodwarden.embedded import free_port
 from limiter import wire
 from limiter.asgi import RateLimitMiddleware
 from limiter.http import BODY_BYTES_MAX, create_app

@@ -189,7 +189,11 @@ async def test_a_killed_redis_that_comes_back_empty_is_used_again(
         server.start()
         await eventually(lambda: service.node.mode is Mode.SHARED)
         assert (await service.node.check(ask("192.0.2.66"))).verdict == "deny"  # the snapshot is not back yet
-        assert (await service.node.check(ask("192.0.2.5"))).mode is Mode.SHARED
+
+        async def shared() -> bool:
+            return (await service.node.check(ask("192.0.2.5"))).mode is Mode.SHARED
+
+        await eventually(shared)
         Enforcer(server.url, epoch="two").create(1, action("deny", "ip:192.0.2.77", "z"))
         await eventually(lambda: service.feed.version == 1)
         assert (await service.node.check(ask("192.0.2.77"))).verdict == "deny"

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from outage_world import Topic, Traffic, lost, make_topics, metric, poll_until, row
-from servers import Kafka, free_port, kafka, why_no_kafka
+from servers import Kafka, kafka, why_no_kafka
 
+from floodwarden.embedded import free_port
 from limiter.metrics import Metrics
 from limiter.publisher import Publisher
 from limiter.spool import Spool

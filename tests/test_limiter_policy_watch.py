@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from limiter_world import eventually, settings
-from servers import free_port
 
+from floodwarden.embedded import free_port
 from limiter.matcher import Identity, Matcher
 from limiter.metrics import Metrics
 from limiter.policy import DEFAULT

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from servers import free_port
 
+from floodwarden.embedded import free_port
 from limiter.delivery import Parcel
 from limiter.metrics import Metrics
 from limiter.publisher import Publisher

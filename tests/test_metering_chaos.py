@@ -15,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 from chaos import Fleet, Load, counted, plan
 from metering_world import all_counted
-from servers import free_port, kafka, why_no_kafka
+from servers import kafka, why_no_kafka
 from stream_worker import Worker, make_settings
 
+from floodwarden.embedded import free_port
 from schemas.decision import Decision
 from schemas.usage import Kind
 from stream.metering import store

@@ -16,9 +16,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from enforcer_world import World, alert, eventually
 from providers import Providers, providers, wrong
 from pydantic import SecretStr
-from servers import free_port
 
 from enforcer.callers import Role
+from floodwarden.embedded import free_port
 from schemas import topics
 from schemas.topics import Topic
 

@@ -20,8 +20,8 @@ import uvicorn
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
 from limiter_world import Enforcer, action, eventually, settings
-from servers import free_port
 
+from floodwarden.embedded import free_port
 from floodwarden.errors import CommandError, UnreachableError
 from floodwarden.simulate.config import Attack, SimulationConfig, SimulationError, recurring
 from floodwarden.simulate.generate import simulate

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewPartitions
-from servers import free_port
 from stream_worker import Worker, batch, make_settings, reading, send, worker
 
+from floodwarden.embedded import free_port
 from schemas import topics
 from schemas.alert import Alert, Status
 from schemas.decision import Decision

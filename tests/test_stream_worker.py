@@ -11,15 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
-from servers import free_port
 from stream_worker import Worker, batch, make_settings, next_alert, reading, send, worker
 
+from floodwarden.embedded import free_port
 from schemas import topics
 from schemas.alert import Status
 from schemas.decision import Decision
 from stream.app import EXIT_CRASHED
 
 pytestmark = pytest.mark.integration
+SESSION_S = 6  # of a worker with the broker
 
 
 def traffic(count: int, seed: int) -> list[Decision]:
@@ -142,9 +143,14 @@ def test_a_named_worker_that_was_killed_gets_its_partitions_back_without_a_rebal
         one.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] == 20 * 200)
         before = leased(one)
         one.kill()
+        killed_s = time.monotonic()
         one.start()
+        one.ready()
+        took_s = time.monotonic() - killed_s
         send(settings, [batch(traffic(200, seed)) for seed in range(20, 40)])
         _counts_settle_at(one, 40 * 200)
+        if took_s >= SESSION_S:
+            pytest.skip(f"a worker took {took_s:.0f} s to start again, longer than a session lasts")
         assert leased(one) == before
 
 

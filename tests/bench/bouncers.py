@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import uvicorn
-from servers import free_port
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -24,6 +23,7 @@ from enforcer.bouncers.keys import Keys
 from enforcer.bouncers.lapi import Lapi
 from enforcer.ladder import Ladder
 from enforcer.ledger import Change, Ledger, Op
+from floodwarden.embedded import free_port
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 
 HELD = 100_000

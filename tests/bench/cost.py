@@ -25,10 +25,11 @@ import pyarrow as pa
 from confluent_kafka import Producer
 from local_check import CHECKS, _node, _Rounds
 from redis.asyncio import Redis
-from servers import ROOT, free_port, kafka, why_no_kafka
+from servers import ROOT, kafka, why_no_kafka
 from stream_worker import Worker, make_settings, reading
 
 from floodwarden import embedded
+from floodwarden.embedded import free_port
 from schemas import codec, topics
 from schemas import decision as d
 from schemas.settings import Settings

@@ -24,9 +24,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from servers import ROOT, free_port, kafka, why_no_kafka
+from servers import ROOT, kafka, why_no_kafka
 
 from floodwarden import embedded
+from floodwarden.embedded import free_port
 from floodwarden.topics import ensure_topics
 from schemas.settings import Settings
 

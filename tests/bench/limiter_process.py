@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from servers import free_port
+from floodwarden.embedded import free_port
 
 START_S: Final = 30
 _PROGRAM: Final = "from limiter.http import run; from schemas.settings import load; run(load())"

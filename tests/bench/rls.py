@@ -26,9 +26,9 @@ import grpc
 import ngh2
 from limiter_process import START_S, limiter
 from redis.asyncio import Redis
-from servers import free_port
 
 from floodwarden import embedded
+from floodwarden.embedded import free_port
 from limiter.envoy.messages import RateLimitRequest, RateLimitResponse
 from limiter.rls import SHOULD_RATE_LIMIT
 

@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         gt=0,
         le=1,
         description="the same where an attack of many is answered: most of those live are then its own, and "
-        "established clients show that it is no fault of the site",
+        "where established clients do not show that it is no fault of the site, its members are challenged at the most",
     )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
     shared_accounts: int = Field(

@@ -13,7 +13,6 @@ Redis away or emptied takes nothing out of force: the last known actions stay un
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,6 +21,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from limiter.leaving import leave
 from limiter.metrics import Metrics
 from limiter.orders import Order, decoded
 from limiter.overrides import SLICE, Overrides
@@ -78,12 +78,7 @@ class Feed:
 
     async def aclose(self) -> None:
         """Stop following; this node leaves the list of live nodes."""
-        while self._task is not None and not self._task.done():
-            self._task.cancel()  # again, for the client may take one for a lost connection
-            await asyncio.wait((self._task,), timeout=0.5)
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(0.5):
-                await self._redis.hdel(self._keys.nodes, self._node)
+        await leave(self._task, self._redis, self._keys.nodes, self._node)
 
     async def _run(self) -> None:
         reason = "start"

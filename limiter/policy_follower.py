@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from limiter.errors import PolicyError
+from limiter.leaving import leave
 from limiter.matcher import Matcher
 from limiter.metrics import Metrics
 from limiter.policy import Policy
@@ -75,12 +76,7 @@ class PolicyFollower:
 
     async def aclose(self) -> None:
         """Stop following; this node says nothing of the policy any more."""
-        while self._task is not None and not self._task.done():
-            self._task.cancel()  # again, for the client may take one for a lost connection
-            await asyncio.wait((self._task,), timeout=0.5)
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(0.5):
-                await self._redis.hdel(self._keys.policy_acks, self._node)
+        await leave(self._task, self._redis, self._keys.policy_acks, self._node)
 
     async def _run(self) -> None:
         while True:

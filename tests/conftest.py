@@ -28,8 +28,10 @@ from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
 
+from enforcer.store import database
 from floodwarden import embedded
 from floodwarden.embedded import free_port
+from schemas import sql
 
 # A loaded machine takes its time; what a test asserts is never that.
 hypothesis_settings.register_profile("floodwarden", deadline=None)
@@ -170,6 +172,15 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]
         return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
 
     return make
+
+
+@pytest.fixture
+def engine(new_url: Callable[[], str]) -> Iterator[sa.Engine]:
+    """An empty store of the enforcer's, on each database."""
+    made = sql.engine(new_url())
+    database.upgrade(made)
+    yield made
+    made.dispose()
 
 
 @pytest.fixture(autouse=True)

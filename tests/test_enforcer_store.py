@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,15 +30,6 @@ from schemas.settings import Settings
 T0 = 1_790_000_000_000
 MINUTE = 60_000
 DAY = 86_400_000
-
-
-@pytest.fixture
-def engine(new_url: Callable[[], str]) -> Iterator[sa.Engine]:
-    """An empty store."""
-    made = sql.engine(new_url())
-    database.upgrade(made)
-    yield made
-    made.dispose()
 
 
 def deny(uid: str, at_ms: int = T0, value: str = "203.0.113.7", **more: Any) -> Action:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -97,14 +96,6 @@ def test_files_that_are_none_or_would_fill_memory_are_refused() -> None:
     for files in ({}, {"../a.yaml": b""}, {"a.txt": b""}, {"a.yaml": b"\xff"}):
         with pytest.raises(FileError):
             policies.checked(files)
-
-
-@pytest.fixture
-def engine(new_url: Callable[[], str]) -> Iterator[sa.Engine]:
-    made = sql.engine(new_url())
-    database.upgrade(made)
-    yield made
-    made.dispose()
 
 
 def test_versions_follow_each_other_and_of_two_authors_at_once_one_is_told_so(engine: sa.Engine) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from enforcer import records
+from floodwarden import topic_reading
 from floodwarden.errors import CommandError, UnreachableError
-from floodwarden.topics import reason
 from limiter.identity import Identifier
 from limiter.ingest import mapping_file
 from limiter.ingest.reader import reader
@@ -22,7 +22,6 @@ from schemas.errors import BadMessageError
 from schemas.settings import Settings
 
 _TIMEOUT_S: Final = 10.0
-_BATCH: Final = 500
 _OVER_HTTP: Final = "/v1/decisions"  # of a limiter
 
 
@@ -97,7 +96,7 @@ def letters(settings: Settings, chosen: Filter) -> list[Stored]:
     """
     found: list[tuple[int, int, int, Letter]] = []
     notes: dict[tuple[int, int], Retried] = {}
-    for message in _messages(settings):
+    for message in topic_reading.read(settings, topics.DEAD_LETTER):
         read = dead_letter.read(message.value() or b"", message.headers() or ())
         match read:
             case Retried():
@@ -233,48 +232,9 @@ def _delivered(producer: Any, topic: str, value: bytes, **more: Any) -> Origin:
     return Origin(topic, message.partition(), message.offset())
 
 
-def _messages(settings: Settings) -> Iterator[Message]:
-    """All of the topic as it stands now."""
-    name = settings.topic(topics.DEAD_LETTER)
-    consumer: Any = Consumer(_options(settings) | {"group.id": "floodwarden-dead-letter", "enable.auto.commit": False})
-    try:
-        known = consumer.list_topics(name, _TIMEOUT_S).topics[name]
-        if known.error is not None:
-            raise UnreachableError(f"{name}: {known.error.str()}; make it with `floodwarden topics`")
-        left: dict[int, int] = {}
-        for partition in known.partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), _TIMEOUT_S)
-            if high > low:
-                left[partition] = high
-        consumer.assign([TopicPartition(name, partition, 0) for partition in left])
-        yield from _until(consumer, name, left)
-    except KafkaException as error:
-        raise UnreachableError(f"Kafka at {settings.kafka}: {reason(error)}; set FLOODWARDEN_KAFKA") from error
-    finally:
-        consumer.close()
-
-
-def _until(consumer: Any, name: str, left: dict[int, int]) -> Iterator[Message]:
-    heard_s = time.monotonic()
-    while left:
-        messages = consumer.consume(_BATCH, 0.1)
-        if messages:
-            heard_s = time.monotonic()
-        elif time.monotonic() - heard_s > _TIMEOUT_S:
-            raise UnreachableError(f"{name}: the broker gave nothing for {_TIMEOUT_S:g} s")
-        for message in messages:
-            if message.error():
-                raise UnreachableError(f"{name}: {message.error().str()}")
-            if message.offset() + 1 >= left.get(message.partition(), 0):
-                left.pop(message.partition(), None)
-            yield message
-
-
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "bootstrap.servers": settings.kafka,
-        "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 50,
         "message.max.bytes": topics.MESSAGE_BYTES_MAX,
         "log_level": 0,
     }

@@ -18,7 +18,7 @@ import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pydantic import SecretStr
 
-from floodwarden import embedded
+from floodwarden import embedded, topic_reading
 from floodwarden.embedded import free_port
 from floodwarden.topics import ensure_topics
 from schemas import topics
@@ -116,20 +116,8 @@ class World:
 
     def records(self, topic: topics.Topic = topics.ACTIONS) -> list[tuple[bytes, bytes | None, dict[str, bytes]]]:
         """Everything in `topic`."""
-        name = self.settings.topic(topic)
-        consumer = Consumer({"bootstrap.servers": self.settings.kafka, "group.id": "look", "enable.auto.commit": False})
-        try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10)
-            consumer.assign([TopicPartition(name, 0, low)])
-            found: list[tuple[bytes, bytes | None, dict[str, bytes]]] = []
-            while len(found) < high - low:
-                message = consumer.poll(10)
-                assert message is not None
-                assert not message.error()
-                found.append((message.key(), message.value(), dict(message.headers() or [])))
-            return found
-        finally:
-            consumer.close()
+        found = topic_reading.read(self.settings, topic)
+        return [(m.key() or b"", m.value(), dict(m.headers() or [])) for m in found]
 
     def actions(self) -> list[Action]:
         return [Action.model_validate_json(value) for _, value, _ in self.records() if value is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +10,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from pydantic import ValidationError
 
+from floodwarden import topic_reading
 from floodwarden.errors import UnreachableError
 from floodwarden.http_client import HttpError, get_json
 from schemas import codec, topics
@@ -121,30 +121,7 @@ def decisions_in_topic(settings: Settings) -> int:
     Raises:
         UnreachableError: the broker does not give them.
     """
-    name = settings.topic(topics.DECISIONS)
-    consumer = _consumer(settings, name)
-    try:
-        ends = _ends(consumer, name, settings.decisions_partitions)
-        rows = 0
-        heard_s = time.monotonic()
-        while any(ends.values()):
-            messages = consumer.consume(BATCH, 0.05)  # waits this long whenever it gets fewer than a whole batch
-            if messages:
-                heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > TIMEOUT_S:
-                raise UnreachableError(f"{name}: the broker gave nothing for {TIMEOUT_S:g} s")
-            for message in messages:
-                if message.error():
-                    raise UnreachableError(f"{name}: {message.error().str()}")
-                rows += _rows(message.value())
-                if message.offset() + 1 >= ends[message.partition()]:
-                    ends[message.partition()] = 0
-    except KafkaException as error:
-        raise UnreachableError(f"{name}: {error}") from error
-    else:
-        return rows
-    finally:
-        consumer.close()
+    return sum(_rows(message.value() or b"") for message in topic_reading.read(settings, topics.DECISIONS))
 
 
 def _rows(value: bytes) -> int:
@@ -152,14 +129,6 @@ def _rows(value: bytes) -> int:
         return int(codec.decode(value, None).num_rows)
     except BadMessageError:
         return 0  # no decision, and the stream dead-letters it
-
-
-def _ends(consumer: Consumer, name: str, partitions: int) -> dict[int, int]:
-    found = {}
-    for partition in range(partitions):
-        low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), TIMEOUT_S)
-        found[partition] = high if high > low else 0
-    return found
 
 
 def _consumer(settings: Settings, name: str) -> Consumer:

@@ -1,0 +1,86 @@
+"""A topic as it stands, read once to its end, in no group: looking changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from floodwarden.errors import UnreachableError
+from floodwarden.topics import reason
+from schemas import topics
+from schemas.settings import PREFIX, Settings
+
+TIMEOUT_S: Final = 10.0
+PAST_END: Final = 10_000
+"""Messages read past the end that a broker names: Tansu counts only the first of the last batch, and a batch of
+librdkafka's holds at most so many. A topic that grows all the while is left there, any other at its true end."""
+_BATCH: Final = 500
+
+
+def read(settings: Settings, topic: topics.Topic, newest: int | None = None) -> Iterator[Message]:
+    """The messages of every partition, the `newest` of each where that is given; partitions come mixed.
+
+    Raises:
+        UnreachableError: no broker, no such topic, or the broker gives nothing for 10 s.
+    """
+    name = settings.topic(topic)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.topic_prefix + "look",  # the client wants one, and never joins it
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,
+        }
+    )
+    try:
+        yield from _read(consumer, name, newest)
+    except KafkaException as error:
+        raise UnreachableError(f"Kafka at {settings.kafka}: {reason(error)}; set {PREFIX}KAFKA") from error
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Consumer, name: str, newest: int | None) -> Iterator[Message]:
+    ends = _begin(consumer, name, newest)
+    heard_s = time.monotonic()
+    while ends:
+        # Not waited for whole batches: `consume` gives what it has only when it has as many or its time is up.
+        found = consumer.consume(_BATCH, 0.05)
+        if found:
+            heard_s = time.monotonic()
+        elif time.monotonic() - heard_s > TIMEOUT_S:
+            raise UnreachableError(f"{name}: the broker gave nothing for {TIMEOUT_S:g} s")
+        for message in found:
+            error, partition = message.error(), message.partition()
+            if error is None:
+                if partition in ends:
+                    yield message
+                    if (message.offset() or 0) + 1 >= ends[partition] + PAST_END:
+                        del ends[partition]
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                ends.pop(partition, None)
+            else:
+                raise UnreachableError(f"{name}: {error.str()}")
+
+
+def _begin(consumer: Consumer, name: str, newest: int | None) -> dict[int | None, int]:
+    """Stand where reading begins; by partition that holds something where the broker says its end is."""
+    known = consumer.list_topics(name, TIMEOUT_S).topics[name]
+    if known.error is not None:
+        fix = "; make it with `floodwarden topics`" if known.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
+        raise UnreachableError(f"{name}: {known.error.str()}{fix}")
+    ends: dict[int | None, int] = {}
+    places = []
+    for partition in known.partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), TIMEOUT_S)
+        if high > low:
+            ends[partition] = high
+            places.append(TopicPartition(name, partition, low if newest is None else max(low, high - newest)))
+    consumer.assign(places)
+    return ends

@@ -1,0 +1,48 @@
+"""Reading a topic to its end: all of what one batch brought, by partition its newest, and clear words without it."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import Producer
+
+from floodwarden import topic_reading
+from floodwarden.errors import UnreachableError
+from floodwarden.topics import ensure_topics
+from schemas import topics
+from schemas.settings import Settings
+from schemas.topics import Topic
+
+pytestmark = pytest.mark.integration
+
+
+def test_the_last_batch_is_read_whole_though_a_broker_counts_only_its_first(broker: str, topic_prefix: str) -> None:
+    settings = Settings(kafka=broker, topic_prefix=topic_prefix, decisions_partitions=2)
+    ensure_topics(settings)
+    assert list(topic_reading.read(settings, topics.DECISIONS)) == []
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 50})
+    for partition, count in ((0, 15), (1, 3)):
+        for number in range(count):
+            producer.produce(settings.topic(topics.DECISIONS), f"{partition}/{number}", partition=partition)
+    assert producer.flush(30) == 0
+    messages = topic_reading.read(settings, topics.DECISIONS)
+    found = sorted((m.partition() or 0, m.offset() or 0, m.value()) for m in messages)
+    assert found == [(p, n, f"{p}/{n}".encode()) for p, count in ((0, 15), (1, 3)) for n in range(count)]
+
+
+def test_only_the_newest_of_each_partition(broker: str, topic_prefix: str) -> None:
+    settings = Settings(kafka=broker, topic_prefix=topic_prefix, decisions_partitions=1)
+    ensure_topics(settings)
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 0})
+    for number in range(9):  # a batch each: Tansu then knows the true end
+        producer.produce(settings.topic(topics.DECISIONS), str(number))
+        assert producer.flush(30) == 0
+    assert [m.value() for m in topic_reading.read(settings, topics.DECISIONS, newest=2)] == [b"7", b"8"]
+
+
+def test_no_topic_and_no_broker_are_named(broker: str, topic_prefix: str) -> None:
+    missing = topic_reading.read(Settings(kafka=broker, topic_prefix=topic_prefix), Topic("missing", 1))
+    with pytest.raises(UnreachableError, match="missing"):
+        next(missing)
+    away = topic_reading.read(Settings(kafka="127.0.0.1:9"), topics.DECISIONS)
+    with pytest.raises(UnreachableError, match="FLOODWARDEN_KAFKA"):
+        next(away)

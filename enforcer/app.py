@@ -16,6 +16,7 @@ from enforcer.notify.setup import configured
 from enforcer.policy_keeper import PolicyKeeper
 from enforcer.policy_publisher import PolicyPublisher
 from enforcer.store import database
+from enforcer.store.access import Access
 from schemas.redis_client import connect
 from schemas.settings import Settings
 
@@ -49,7 +50,7 @@ def run(settings: Settings, beside: Beside = nothing_beside) -> None:
         stack.callback(writing.join, _STOP_S)
         stack.callback(archivist.stop)
         stack.enter_context(_policies_kept(settings, engine))
-        consumer.run(settings, archivist.measured)
+        consumer.run(settings, archivist.measured, Access(engine))
 
 
 def _sending(

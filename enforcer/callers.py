@@ -14,12 +14,13 @@ NAME_CHARS_MAX: Final = 100
 
 
 class Role(StrEnum):
-    """Each may what those before it may."""
+    """Each may what those before it may; but a bouncer, which fetches decisions and may nothing over the API."""
 
     VIEWER = "viewer"
     ANALYST = "analyst"
     OPERATOR = "operator"
     ADMIN = "admin"
+    BOUNCER = "bouncer"
 
 
 class Scope(StrEnum):
@@ -58,6 +59,7 @@ _ADDS: Final = {
     ),
     Role.ADMIN: frozenset({Scope.ACCESS_WRITE}),
 }
+_RISING: Final = tuple(_ADDS)
 # What concerns every tenant is no tenant's to see or change.
 _OF_ALL: Final = frozenset(
     {Scope.BROWNOUT_WRITE, Scope.POLICIES_WRITE, Scope.AUTOMATION_WRITE, Scope.AUDIT_READ, Scope.ACCESS_WRITE}
@@ -86,8 +88,8 @@ class Caller:
 
 def caller(name: str, via: str, role: Role, only: Iterable[Scope] = (), tenant: str | None = None) -> Caller:
     """A caller with the role's scopes; of these `only`, where any are given; and none of everybody's with a tenant."""
-    roles = list(Role)
-    scopes = frozenset().union(*(_ADDS[lower] for lower in roles[: roles.index(role) + 1]))
+    lower = _RISING[: _RISING.index(role) + 1] if role in _RISING else ()
+    scopes: frozenset[Scope] = frozenset().union(*(_ADDS[each] for each in lower))
     wanted = frozenset(only)
     if wanted:
         scopes &= wanted

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from enforcer import broker, brownout_file, http, metrics, records
 from enforcer.acknowledgements import Measured, Watch
-from enforcer.bouncers.keys import Keys
+from enforcer.bouncers.admission import Admission
 from enforcer.bouncers.lapi import Lapi
 from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
@@ -28,13 +28,14 @@ from enforcer.playbook_watch import PlaybookWatch
 from enforcer.projector import Projector, Record
 from enforcer.publisher import Publisher
 from enforcer.shedder import Shedder, also, opened, teller
+from enforcer.store.access import Access
 from enforcer.writer import Writer
 from schemas import topics
 from schemas.action import Action
 from schemas.dead_letter import Origin
 from schemas.errors import BadMessageError
 from schemas.redis_client import connect_async
-from schemas.settings import PORTS, PREFIX, Settings
+from schemas.settings import PORTS, Settings
 
 PORT: Final = PORTS["enforcer"]
 TICK_S: Final = 0.1
@@ -50,27 +51,32 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def run(settings: Settings, measured: Measured = lambda _: None) -> None:
-    """Enforce until SIGTERM or SIGINT. What was read but not answered by then is read again at the next start."""
+def run(settings: Settings, measured: Measured = lambda _: None, access: Access | None = None) -> None:
+    """Enforce until SIGTERM or SIGINT; `access` has more keys of bouncers than settings.
+
+    What was read but not answered by then is read again at the next start.
+    """
 
     async def until_signal() -> None:
         stop = asyncio.Event()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await serve(settings, stop, measured)
+        await serve(settings, stop, measured, access)
 
     asyncio.run(until_signal())
 
 
-async def serve(settings: Settings, stop: asyncio.Event, measured: Measured = lambda _: None) -> None:
+async def serve(
+    settings: Settings, stop: asyncio.Event, measured: Measured = lambda _: None, access: Access | None = None
+) -> None:
     """Enforce until `stop` is set. Waits for a broker and for the topics; Redis may come and go.
 
     Raises:
         SettingsError: a malformed allowlist or proxy list.
         FileError: a playbook that cannot be taken.
     """
-    shell = _Shell(settings, PlanConfig.of(settings), measured)
+    shell = _Shell(settings, PlanConfig.of(settings), measured, access)
     app = http.create_app(lambda: tuple(shell.watch.done), shell.why_not_ready, shell.lapi.routes())
     web = http.server(app, settings.host, settings.port or PORT)
     serving: asyncio.Task[Any] = asyncio.create_task(web.serve())
@@ -89,13 +95,12 @@ async def serve(settings: Settings, stop: asyncio.Event, measured: Measured = la
 class _Shell:
     """The loops and what they share. All run in one event loop, so nothing here is locked."""
 
-    def __init__(self, settings: Settings, config: PlanConfig, measured: Measured) -> None:
+    def __init__(self, settings: Settings, config: PlanConfig, measured: Measured, access: Access | None) -> None:
         self._settings = settings
         self._config = config
         self._planner = Planner(config)
         self._redis = connect_async(settings.redis, timeout_s=REDIS_TIMEOUT_S, connect_timeout_s=REDIS_TIMEOUT_S)
-        keys = Keys(settings.bouncer_keys.get_secret_value(), PREFIX + "BOUNCER_KEYS")
-        self.lapi = Lapi(keys.name_of, clock_ms, scoped=settings.bouncer_scoped)
+        self.lapi = Lapi(Admission.of(settings, access, clock_ms), clock_ms, scoped=settings.bouncer_scoped)
         self.watch = Watch(self._redis, settings.keys, clock_ms, measured)
         self._waiting_for = f"Kafka at {settings.kafka}"
         self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold

@@ -20,6 +20,7 @@ from schemas import settings as settings_of
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from enforcer.store.access import Key
     from enforcer.store.audit import Head
 
 KEPT: Final = "What is kept"
@@ -52,14 +53,14 @@ def upgrade(*, as_json: Json = False) -> None:
 def create(
     name: Annotated[str, typer.Argument(help="whose it is, as the audit will say")],
     *,
-    role: Annotated[str, typer.Option(help="viewer, analyst, operator or admin")] = "viewer",
+    role: Annotated[str, typer.Option(help="viewer, analyst, operator or admin; or bouncer")] = "viewer",
     scope: Annotated[list[str] | None, typer.Option(help="only this of what the role may; again for more")] = None,
     tenant: Annotated[str | None, typer.Option(help="only what is aimed at this tenant")] = None,
     duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="30d; left out: until revoked")] = "",
     by: By = "",
     as_json: Json = False,
 ) -> None:
-    """Make a key for the API, and show it: it cannot be shown again."""
+    """Make a key, and show it: it cannot be shown again. For the API; with `--role bouncer` for a CrowdSec bouncer."""
     from enforcer import callers
     from enforcer.store.access import Access
 
@@ -77,7 +78,8 @@ def create(
 
 @keys.command("list")
 def list_keys(*, as_json: Json = False) -> None:
-    """Every key there ever was, without itself."""
+    """Every key there ever was, without itself; of a bouncer's, which one asked with it last, and when."""
+    from enforcer import callers
     from enforcer.store.access import Access
 
     with _opened() as (engine, _, _):
@@ -92,6 +94,9 @@ def list_keys(*, as_json: Json = False) -> None:
         "until": [_until(key.expires_ms, key.revoked_ms, now_ms) for key in found],
         "made by": [key.created_by for key in found],
     }
+    if any(key.role == callers.Role.BOUNCER for key in found):
+        columns["bouncer"] = [_bouncer(key) for key in found]
+        columns["last pull"] = ["" if key.pulled_ms is None else _ago(now_ms - key.pulled_ms) for key in found]
     listing(as_json, [asdict(key) for key in found], columns, "no keys; make one with `keys create NAME --role admin`")
 
 
@@ -192,6 +197,17 @@ def _until(expires_ms: int | None, revoked_ms: int | None, now_ms: int) -> str:
     if expires_ms is None:
         return "no end"
     return "over" if expires_ms <= now_ms else time.strftime("%Y-%m-%d", time.localtime(expires_ms / 1000))
+
+
+def _bouncer(key: Key) -> str:
+    """What a bouncer calls itself, and where it is: `crowdsec-firewall-bouncer v0.0.31, 10.0.0.5`."""
+    name, _, version = (key.pulled_agent or "").partition("/")
+    return ", ".join(part for part in (f"{name} {version}".strip(), key.pulled_from or "") if part)
+
+
+def _ago(ms: int) -> str:
+    s = max(0, ms) // 1000
+    return f"{s} s ago" if s < 120 else f"{s // 60} m ago" if s < 7200 else f"{s // 3600} h ago"
 
 
 def _told(detail: dict[str, object]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from api_world import ApiWorld
 from enforcer_world import World, alert, eventually
 from prometheus_client import REGISTRY
 from servers import ROOT
@@ -21,11 +25,15 @@ from starlette.applications import Starlette
 from test_bouncers_book import NOW_MS, action
 
 from enforcer import command
+from enforcer.bouncers.admission import Admission
 from enforcer.bouncers.keys import Keys
 from enforcer.bouncers.lapi import BODY_BYTES_MAX, Lapi
+from enforcer.callers import Role, Scope
+from enforcer.errors import CommandError
 from enforcer.ladder import Ladder
 from enforcer.ledger import Change, Ledger, Op
 from enforcer.reputation import Rules, read
+from enforcer.store.access import Access
 from floodwarden.embedded import free_port
 from schemas.action import ActionKind, TargetKind
 from schemas.errors import SettingsError
@@ -36,8 +44,8 @@ LUA = {"x-api-key": KEY, "Connection": "close", "User-Agent": "crowdsec-nginx-bo
 TRAEFIK = {"X-Api-Key": KEY, "User-Agent": "Crowdsec-Bouncer-Traefik-Plugin/v1.7.1"}
 
 
-def lapi(*actions: Any) -> Lapi:
-    found = Lapi(Keys(f"edge={KEY}", "KEYS").name_of, lambda: NOW_MS, scoped=False)
+def lapi(*actions: Any, access: Access | None = None) -> Lapi:
+    found = Lapi(Admission(Keys(f"edge={KEY}", "KEYS"), access, lambda: NOW_MS), lambda: NOW_MS, scoped=False)
     found.begin(Ledger(Ladder(4.0, 1, 86_400)))
     for given in actions:
         put(found, given)
@@ -151,8 +159,79 @@ async def test_who_shows_no_key_is_refused_and_who_asks_nonsense_is_told() -> No
         Keys(f"edge={KEY},short=abc", "KEYS")
 
 
+async def test_a_key_of_the_store_lets_a_bouncer_in_until_it_is_revoked_and_the_list_says_who_asked(
+    engine: sa.Engine,
+) -> None:
+    access = Access(engine)
+    key, text = access.create_key("fw1", Role.BOUNCER, "cli:ann", NOW_MS)
+    viewers = access.create_key("ann", Role.VIEWER, "cli:ann", NOW_MS)[1]
+    at = lapi(action(), access=access)
+    wall = {"X-Api-Key": text, "User-Agent": "crowdsec-firewall-bouncer/v0.0.31"}
+    async with client(at, wall) as edge, client(at) as settings_edge, client(at, {"X-Api-Key": viewers}) as viewer:
+        assert (await edge.get("/v1/decisions/stream?startup=true")).json()["new"][0]["value"] == "203.0.113.7"
+        assert (await settings_edge.get("/v1/decisions")).status_code == 200
+        assert (await viewer.get("/v1/decisions")).status_code == 403
+        await noted(access)
+        access.revoke_key(key.id, "cli:ann", NOW_MS)
+        assert (await edge.get("/v1/decisions/stream")).status_code == 403
+    listed = next(each for each in access.list_keys() if each.id == key.id)
+    assert (listed.pulled_ms, listed.pulled_from) == (NOW_MS, "127.0.0.1")
+    assert listed.pulled_agent == "crowdsec-firewall-bouncer/v0.0.31"
+
+
+async def test_what_is_pushed_ends_with_its_key(engine: sa.Engine) -> None:
+    access = Access(engine)
+    key, text = access.create_key("fw1", Role.BOUNCER, "cli:ann", NOW_MS)
+    admission = Admission(Keys("", "KEYS"), access, lambda: NOW_MS)
+    at = Lapi(admission, lambda: NOW_MS, scoped=False)
+    at.begin(Ledger(Ladder(4.0, 1, 86_400)))
+    put(at, action())
+    pushed_to = at.events(frozenset({"ip"}), lambda: admission.holds(text))
+    told = b"".join([await anext(pushed_to) for _ in range(3)])
+    assert b"203.0.113.7" in told
+    access.revoke_key(key.id, "cli:ann", NOW_MS)
+    put(at, action("192.0.2.1"))
+    rest = b"".join([part async for part in pushed_to])
+    assert b"192.0.2.1" not in rest
+
+
+async def test_while_the_store_is_away_only_whom_it_let_in_is_let_in(engine: sa.Engine) -> None:
+    access = Access(engine)
+    known, new = (access.create_key(name, Role.BOUNCER, "cli:ann", NOW_MS)[1] for name in ("known", "new"))
+    at = lapi(access=access)
+    async with client(at, {"X-Api-Key": known}) as edge, client(at, {"X-Api-Key": new}) as stranger:
+        assert (await edge.get("/v1/decisions")).status_code == 200
+        await noted(access)
+        with engine.execution_options(writes=True).begin() as connection:
+            connection.execute(sa.text("ALTER TABLE api_keys RENAME TO elsewhere"))
+        assert (await edge.get("/v1/decisions")).status_code == 200
+        assert (await stranger.get("/v1/decisions")).status_code == 503
+        assert (await stranger.get("/v1/decisions", headers={"X-Api-Key": KEY})).status_code == 200
+
+
+async def noted(access: Access) -> None:
+    """The store has been told of a pull: what is noted, nobody waits for."""
+    deadline_s = time.monotonic() + 60
+    while all(key.pulled_ms is None for key in access.list_keys()):
+        assert time.monotonic() < deadline_s, "nobody noted who asked"
+        await asyncio.sleep(0.01)
+
+
+def test_a_bouncers_key_may_nothing_else_and_is_no_users_role(engine: sa.Engine) -> None:
+    access = Access(engine)
+    found = access.by_key(access.create_key("fw1", Role.BOUNCER, "cli:ann", NOW_MS)[1], NOW_MS)
+    assert found is not None
+    assert not found.scopes
+    with pytest.raises(CommandError, match="tenant"):
+        access.create_key("fw1", Role.BOUNCER, "cli:ann", NOW_MS, tenant="acme")
+    with pytest.raises(CommandError, match="scopes"):
+        access.create_key("fw1", Role.BOUNCER, "cli:ann", NOW_MS, only=[Scope.LISTS_READ])
+    with pytest.raises(CommandError, match="role"):
+        access.put_user("fw1", Role.BOUNCER, None, "cli:ann", NOW_MS)
+
+
 async def test_until_actions_have_been_read_nobody_is_told_that_nothing_stands() -> None:
-    at = Lapi(Keys(f"edge={KEY}", "KEYS").name_of, lambda: NOW_MS, scoped=False)
+    at = Lapi(Admission(Keys(f"edge={KEY}", "KEYS"), None, lambda: NOW_MS), lambda: NOW_MS, scoped=False)
     async with client(at) as edge:
         assert (await edge.get("/v1/decisions/stream?startup=true")).status_code == 503
 
@@ -284,7 +363,8 @@ def test_debians_real_firewall_bouncer_fills_its_sets_and_empties_them(
     embedded_address: str, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     binary("crowdsec-firewall-bouncer")
-    world = World(embedded_address, redis_url, topic_prefix, bouncer_keys=f"wall={KEY}")
+    world = ApiWorld(embedded_address, redis_url, topic_prefix, tmp_path)
+    key = world.key(Role.BOUNCER, name="wall")
     ran = tmp_path / "ran"
     # The kernel's sets are not a test's to fill: what would be done to them is written down instead.
     script(tmp_path / "bin" / "ipset", f'echo "$*" >> {ran}; case "$*" in *restore*) cat >> {ran};; esac')
@@ -296,7 +376,7 @@ daemonize: false
 log_mode: stdout
 log_level: debug
 api_url: http://127.0.0.1:{world.settings.port}/
-api_key: {KEY}
+api_key: {key}
 disable_ipv6: false
 deny_action: DROP
 supported_decisions_types: [ban]
@@ -305,7 +385,7 @@ blacklists_ipv6: fw6
 ipset_type: nethash
 prometheus: {{enabled: false, listen_addr: 127.0.0.1, listen_port: {free_port()}}}
 """
-    with world.enforcer():
+    with world.enforcer(program="enforcer.app"):
         command.deny_add(world.settings, "ip", "203.0.113.0/24", 600, "by hand", "ann")
         with bouncer("crowdsec-firewall-bouncer", config, tmp_path, tmp_path / "bin"):
             eventually(lambda: any("fw4 203.0.113.0/24" in line for line in lines(ran)))
@@ -313,3 +393,8 @@ prometheus: {{enabled: false, listen_addr: 127.0.0.1, listen_port: {free_port()}
             eventually(lambda: any("fw6 2001:db8::7" in line for line in lines(ran)))
             command.deny_remove(world.settings, "ip", "203.0.113.0/24", "ann")
             eventually(lambda: any("del" in line and "203.0.113.0/24" in line for line in lines(ran)))
+            access = Access(world.engine)
+            asked = eventually(lambda: next((one for one in access.list_keys() if one.pulled_ms), None))
+            assert str(asked.pulled_agent).startswith("crowdsec-firewall-bouncer")
+            access.revoke_key(asked.id, "cli:ann", NOW_MS)
+            assert world.get("/v1/bouncers", key).status_code == 403

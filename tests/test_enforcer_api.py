@@ -89,7 +89,7 @@ def test_a_key_may_what_its_scopes_say_and_nothing_else(parts: Parts) -> None:
         assert (status == 200) if (method, path) in may else (status == 403), (method, path, status)
 
 
-@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.BOUNCER])
 def test_a_role_may_what_the_page_says(parts: Parts, role: Role) -> None:
     text = (Path(__file__).parent.parent / "docs" / "api.md").read_text("utf-8")
     rows = {

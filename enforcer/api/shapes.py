@@ -215,6 +215,9 @@ class KeyShown(BaseModel):
     expires_ms: int | None
     revoked_ms: int | None
     revoked_by: str | None
+    pulled_ms: int | None
+    pulled_from: str | None
+    pulled_agent: str | None
 
 
 class KeyMade(KeyShown):

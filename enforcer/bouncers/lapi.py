@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from enforcer.bouncers import lists, usage
+from enforcer.bouncers.admission import Admission, StoreAwayError
 from enforcer.bouncers.book import Book, Delta
 from enforcer.bouncers.decisions import DEFAULT_SCOPES, RANGE, Decision, Network, expanded
 from enforcer.bouncers.pulls import Puller, Pulls
@@ -32,10 +34,9 @@ _Handler = Callable[[Request, Puller], Awaitable[Response]]
 class Lapi:
     """Serves bouncers that show a known key; each is told what changed since it last asked."""
 
-    def __init__(self, name_of: Callable[[str], str | None], clock_ms: Callable[[], int], *, scoped: bool) -> None:
-        """`name_of` gives whose key a text is, None where it is nobody's."""
+    def __init__(self, admission: Admission, clock_ms: Callable[[], int], *, scoped: bool) -> None:
         self.book = Book(scoped=scoped)
-        self._name_of = name_of
+        self._admission = admission
         self._clock_ms = clock_ms
         self._pulls = Pulls()
         self._changed = asyncio.Event()
@@ -70,20 +71,25 @@ class Lapi:
 
     def _guarded(self, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
-            name = self._name_of(request.headers.get("x-api-key", ""))
-            if name is None:
+            address = request.client.host if request.client else ""
+            agent = request.headers.get("user-agent", "")[:128]
+            try:
+                puller = await self._admission.admit(_key(request), address, agent)
+            except StoreAwayError as error:
+                return _refused(503, str(error))
+            if puller is None:
                 return _refused(403, "access forbidden")
             if not self._begun:
                 return _refused(503, "decisions are still being read: ask again")
-            address = request.client.host if request.client else ""
-            return await handler(request, Puller(name, address, request.headers.get("user-agent", "")[:128]))
+            return await handler(request, puller)
 
         return guarded
 
     async def _stream(self, request: Request, puller: Puller) -> Response:
         scopes = _scopes(request)
         if EVENTS in request.headers.get("accept", ""):
-            return StreamingResponse(self._events(scopes), media_type=EVENTS, headers={"cache-control": "no-store"})
+            events = self.events(scopes, partial(self._admission.holds, _key(request)))
+            return StreamingResponse(events, media_type=EVENTS, headers={"cache-control": "no-store"})
         if request.method == "HEAD":
             return Response(media_type=JSON)
         BOUNCER_PULLS.labels(puller.name).inc()
@@ -102,10 +108,10 @@ class Lapi:
             tuple(one for one in ended if one.scope == RANGE or not self.book.covering(network(one.value))),
         )
 
-    async def _events(self, scopes: frozenset[str]) -> AsyncIterator[bytes]:
-        """All that stands, then each change as it comes: an event's data is what a poll answers."""
+    async def events(self, scopes: frozenset[str], holds: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+        """All that stands, then each change as it comes, as long as the key `holds`: an event's data is a poll's."""
         position: int | None = None
-        while True:
+        while await holds():
             changed = self._changed
             delta, first = _of(self.book.since(position), scopes), position is None
             position = self.book.position
@@ -185,6 +191,10 @@ class Lapi:
             return Response(status_code=304, headers=tag)
         lines = lists.lines(name, self.book.all())
         return StreamingResponse(_breathing(f"{line}\n".encode() for line in lines), 200, tag, "text/plain")
+
+
+def _key(request: Request) -> str:
+    return request.headers.get("x-api-key", "")
 
 
 def _refused(status: int, message: str) -> Response:

@@ -11,11 +11,12 @@ PULLS_MAX: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Puller:
-    """Who asks: the name of its key, where from, and what it calls itself."""
+    """Who asks: the name of its key, where from, what it calls itself, and the store's name of the key."""
 
     name: str
     address: str
     agent: str
+    key_id: str = ""
 
 
 @dataclass(slots=True)

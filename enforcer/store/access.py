@@ -26,7 +26,7 @@ _LISTED_MAX: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key without itself."""
+    """A key without itself. `pulled_*`: when a bouncer asked with it last, from where, and what it called itself."""
 
     id: str
     name: str
@@ -38,6 +38,9 @@ class Key:
     expires_ms: int | None
     revoked_ms: int | None
     revoked_by: str | None
+    pulled_ms: int | None = None
+    pulled_from: str | None = None
+    pulled_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,9 @@ class Access:
         if seconds is not None and not 1 <= seconds <= KEY_SECONDS_MAX:
             raise CommandError("bad_value", "seconds", f"{seconds}", f"1 to {KEY_SECONDS_MAX}; left out: no end")
         given = callers.name(name)
+        if role is Role.BOUNCER and (tenant is not None or [*only]):
+            field, fix = "tenant" if tenant is not None else "scopes", "leave it out"
+            raise CommandError("bad_value", field, "a bouncer's key fetches decisions, all of them", fix)
         key_id = secrets.token_hex(6)
         text = f"{MARK}{key_id}_{secrets.token_urlsafe(32)}"
         made = Key(
@@ -103,6 +109,13 @@ class Access:
 
     def by_key(self, text: str, now_ms: int) -> Caller | None:
         """Whose key this is, if it holds."""
+        found = self.holding(text, now_ms)
+        if found is None:
+            return None
+        return callers.caller(found.name, "key", Role(found.role), map(Scope, found.scopes), found.tenant)
+
+    def holding(self, text: str, now_ms: int) -> Key | None:
+        """What is kept of this key, if it holds."""
         key_id, _, secret = text.removeprefix(MARK).partition("_")
         if not text.startswith(MARK) or not secret or len(text) > 200 or not text.isascii():
             return None
@@ -112,10 +125,18 @@ class Access:
             return None
         if row.expires_ms is not None and row.expires_ms <= now_ms:
             return None
-        return callers.caller(row.name, "key", Role(row.role), (Scope(s) for s in row.scopes.split()), row.tenant)
+        return _key(row)
+
+    def note_pull(self, key_id: str, address: str, agent: str, now_ms: int) -> None:
+        """A bouncer asked with this key."""
+        seen = {"pulled_ms": now_ms, "pulled_from": address, "pulled_agent": agent}
+        with self._engine.execution_options(writes=True).begin() as at:
+            at.execute(sa.update(KEYS).where(KEYS.c.id == key_id).values(seen))
 
     def put_user(self, name: str, role: Role, tenant: str | None, by: str, now_ms: int) -> User:
         """Give somebody a role. Raises `CommandError` for what is no name."""
+        if role is Role.BOUNCER:
+            raise CommandError("bad_value", "role", "a bouncer is nobody who signs in", "a key with this role")
         made = User(callers.name(name), role, _tenant(tenant), now_ms, by)
         with writing(self._engine) as at:
             row = {name: getattr(made, name) for name in User.__slots__}

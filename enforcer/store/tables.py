@@ -208,6 +208,9 @@ KEYS: Final = sa.Table(
     _number("expires_ms", nullable=True),
     _number("revoked_ms", nullable=True),
     sa.Column("revoked_by", Text),
+    _number("pulled_ms", nullable=True),  # when a bouncer asked with it last, to some seconds
+    sa.Column("pulled_from", Text),  # its address
+    sa.Column("pulled_agent", Text),  # what it calls itself
 )
 AUDIT: Final = sa.Table(
     "audit",  # the database refuses to change or delete a row

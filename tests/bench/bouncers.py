@@ -19,8 +19,10 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from enforcer.bouncers.admission import Admission
 from enforcer.bouncers.keys import Keys
 from enforcer.bouncers.lapi import Lapi
+from enforcer.consumer import clock_ms
 from enforcer.ladder import Ladder
 from enforcer.ledger import Change, Ledger, Op
 from floodwarden.embedded import free_port
@@ -91,7 +93,7 @@ def _address(number: int) -> str:
 
 
 def _serve(port: int, told: Connection) -> None:
-    lapi = Lapi(Keys(f"edge={KEY}", "KEYS").name_of, lambda: time.time_ns() // 1_000_000, scoped=False)
+    lapi = Lapi(Admission(Keys(f"edge={KEY}", "KEYS"), None, clock_ms), clock_ms, scoped=False)
     lapi.begin(Ledger(Ladder(4.0, 1, 86_400)))
     actions = [_action(i) for i in range(HELD)]
     before, began = _resident(), time.perf_counter()

@@ -25,7 +25,7 @@ _place: Final = attrgetter("at")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a match reads of a limit and large sets repeat: whose bucket it is, and what no table has settled.
+    """What a limit says but for its name, as large sets repeat it: whose bucket it is, what no table has settled.
 
     One for all limits that say the same, so that it is at hand: each object among 100,000 is memory that is not.
     """
@@ -35,17 +35,55 @@ class Kind:
     cost: int
     shape: Shape
     group: str | None
+    priority: int
     state: State
+    share_ppm: int
+    lease: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One limit made ready, and its place in the file; small, for it is read where nothing else is near."""
+    """One limit made ready, and its place in the file; small, and all that a check reads of it, for nothing is near."""
 
     kind: Kind
-    limit: Limit
+    name: str
     at: int
     scope: int
+
+    @property
+    def shape(self) -> Shape:
+        """As the policy has it."""
+        return self.kind.shape
+
+    @property
+    def cost(self) -> int:
+        """Tokens a request takes."""
+        return self.kind.cost
+
+    @property
+    def group(self) -> str | None:
+        """Of its limits that fit only the one of the highest priority applies."""
+        return self.kind.group
+
+    @property
+    def priority(self) -> int:
+        """In its group."""
+        return self.kind.priority
+
+    @property
+    def state(self) -> State:
+        """How far it is in force."""
+        return self.kind.state
+
+    @property
+    def share_ppm(self) -> int:
+        """Of a canary's clients."""
+        return self.kind.share_ppm
+
+    @property
+    def lease(self) -> bool:
+        """Whether nodes may hold tokens of it in advance."""
+        return self.kind.lease
 
 
 # By the value of a name, or by the values of several: the one rule that asks for it, or all of them by their scopes. So
@@ -137,7 +175,7 @@ class Index:
         scope = self._scopes.number(limit.scope)
         kind = kinds.of(limit, None if rest == ALWAYS else rest)
         if not names:
-            self._plain.setdefault(scope, []).append(Rule(kind, limit, at, scope))
+            self._plain.setdefault(scope, []).append(Rule(kind, limit.name, at, scope))
             return
         self._names.setdefault(scope, set()).add(names)
         table = self._tables.setdefault(names, {})
@@ -148,7 +186,9 @@ class Index:
             if ready is None:
                 if before is None and isinstance(key, str):
                     key = key.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
-                ready = Rule(kind, limit, at, scope)  # just behind its key in memory: what has one at hand has both
+                ready = Rule(
+                    kind, limit.name, at, scope
+                )  # just behind its key in memory: what has one at hand has both
             if before is None:
                 table[key] = ready
                 continue
@@ -162,14 +202,15 @@ class _Kinds:
 
     def __init__(self) -> None:
         self._whos: dict[str, Who] = {}
-        self._kinds: dict[tuple[str, When | None, int, Shape, str | None, str], Kind] = {}
+        self._kinds: dict[tuple[object, ...], Kind] = {}
 
     def of(self, limit: Limit, rest: When | None) -> Kind:
-        told = (limit.per, rest, limit.cost, limit.shape, limit.group, limit.state.value)
+        more = limit.group, limit.priority, limit.state, limit.share_ppm, limit.lease
+        told = (limit.per, rest, limit.cost, limit.shape, *more)
         kind = self._kinds.get(told)
         if kind is None:
             who = self._whos.setdefault(limit.per, who_of(limit.per))
-            kind = self._kinds[told] = Kind(who, rest, limit.cost, limit.shape, limit.group, limit.state)
+            kind = self._kinds[told] = Kind(who, rest, limit.cost, limit.shape, *more)
         return kind
 
 

@@ -19,7 +19,7 @@ from limiter.facts import Facts, Identity, header_of, network_of
 from limiter.index import Fitting, Index
 from limiter.lists import Lists
 from limiter.memo import Memo
-from limiter.policy import DEFAULT, PPM, Limit, Policy, Scope, State
+from limiter.policy import DEFAULT, PPM, Limited, Policy, Scope, State
 from limiter.routes import Routes
 
 __all__ = ["Applied", "Identity", "Matched", "Matcher", "network_of"]
@@ -34,7 +34,7 @@ class Applied(msgspec.Struct, frozen=True):
     With `look` it takes nothing and is only told what it would be.
     """
 
-    limit: Limit
+    limit: Limited
     identity: str
     shape: Shape
     cost: int
@@ -135,17 +135,17 @@ class Matcher:
                 if not kind.rest.holds(facts):
                     continue
             taken = kind.cost if cost is None else cost
-            shape = kind.shape if is_plain else self._shape(rule.limit, facts.tier)
+            shape = kind.shape if is_plain else self._shape(rule, facts.tier)
             if factor_ppm != PPM:
                 shape = shape.scaled(factor_ppm, PPM, taken)
             grouped = grouped or kind.group is not None
-            in_force = kind.state is State.ENABLED or _enforced(rule.limit, who)
-            (applied if in_force else shadowed).append(Applied(rule.limit, who, shape, taken))
+            in_force = kind.state is State.ENABLED or _enforced(rule, who)
+            (applied if in_force else shadowed).append(Applied(rule, who, shape, taken))
         if grouped:
             return Matched(_foremost(applied), _foremost(shadowed), until_ms)
         return Matched(applied, shadowed, until_ms)
 
-    def _shape(self, limit: Limit, tier: str) -> Shape:
+    def _shape(self, limit: Limited, tier: str) -> Shape:
         found = self._shapes.get((limit.name, tier))
         if found is None:
             found = self.policy.tiers[tier].shape(limit)
@@ -153,7 +153,7 @@ class Matcher:
         return found
 
 
-def _enforced(limit: Limit, who: str) -> bool:
+def _enforced(limit: Limited, who: str) -> bool:
     match limit.state:
         case State.ENABLED:
             return True

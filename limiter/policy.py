@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from limiter.algorithms.shape import SECOND_US, Shape
 from limiter.algorithms.token_bucket import Bucket
@@ -79,6 +79,42 @@ class Limit:
     lease: bool = True  # nodes may hold tokens of it in advance
 
 
+class Limited(Protocol):
+    """What a check reads of a limit that was found. A `Limit` has it, and so has what an index makes of one."""
+
+    @property
+    def name(self) -> str:
+        """How answers, rows and tiers call it."""
+
+    @property
+    def shape(self) -> Shape:
+        """As the policy has it, for no tier."""
+
+    @property
+    def cost(self) -> int:
+        """Tokens a request takes."""
+
+    @property
+    def group(self) -> str | None:
+        """Of its limits that fit only the one of the highest priority applies."""
+
+    @property
+    def priority(self) -> int:
+        """In its group."""
+
+    @property
+    def state(self) -> State:
+        """How far it is in force."""
+
+    @property
+    def share_ppm(self) -> int:
+        """Of a canary's clients."""
+
+    @property
+    def lease(self) -> bool:
+        """Whether nodes may hold tokens of it in advance."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """A class of clients: limits times `factor_ppm`, or its `own` shape for a limit of that name."""
@@ -90,7 +126,7 @@ class Tier:
     users: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
 
-    def shape(self, limit: Limit) -> Shape:
+    def shape(self, limit: Limited) -> Shape:
         """The shape `limit` has for this tier."""
         for name, shape in self.own:
             if name == limit.name:

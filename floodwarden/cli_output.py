@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from io import StringIO
+from textwrap import wrap
+from typing import Annotated, Final
 
 import msgspec
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable: one JSON object (lists: one a line).")]
 
+SENTENCE: Final = 40  # a last column wider than this is text to read, not a value to compare
+_GAP: Final = "  "
+_UNDER: Final = "    "
 _CONTROL = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160))}
 
 
@@ -38,12 +44,41 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> 
     if not rows:
         console().print(empty)
         return
-    made = Table(box=None, header_style="bold", pad_edge=False)
+    out = console()
+    found = lines(columns, [[safe(cell) for cell in row] for row in rows], out.width if sys.stdout.isatty() else None)
+    out.print(Text(found[0], style="bold"))
+    for line in found[1:]:
+        out.print(Text(line))
+
+
+def lines(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """A table's lines, its heading first.
+
+    Without a `width` (a pipe) a row is a line. Where rows do not fit, sentences in the last column go below them,
+    over the whole width; only where even that does not help is a cell folded.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    if width is None or sum(widths) + len(_GAP) * (len(widths) - 1) <= width:
+        return [_row(cells, widths) for cells in (columns, *rows)]
+    if widths[-1] > SENTENCE and sum(widths[:-1]) + len(_GAP) * (len(widths) - 2) <= width:
+        found = [_row(columns, widths[:-1])]
+        for row in rows:
+            found += [_row(row, widths[:-1]), *wrap(row[-1], width, initial_indent=_UNDER, subsequent_indent=_UNDER)]
+        return found
+    made = Table(box=None, pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(Text(column), overflow="fold")
     for row in rows:
-        made.add_row(*(Text(safe(cell)) for cell in row))
-    console().print(made)
+        made.add_row(*map(Text, row))
+    folded = Console(width=width, file=StringIO(), force_terminal=False)
+    with folded.capture() as captured:
+        folded.print(made)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=False))
+    return _GAP.join(padded).rstrip()
 
 
 def listing(

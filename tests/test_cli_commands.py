@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from floodwarden import bench, doctor, doctor_services
-from floodwarden.cli_output import safe
+from floodwarden.cli_output import lines, safe
 from floodwarden.embedded import free_port
 from floodwarden.errors import CommandError
 from limiter.identity import Identifier
@@ -159,3 +159,22 @@ def test_benchmarks_are_found_without_running_them(tmp_path: Path) -> None:
 
 def test_what_a_client_wrote_cannot_move_the_cursor() -> None:
     assert safe("/\x1b[2Jx\r\n\x9b") == "/\\x1b[2Jx\\x0d\\x0a\\x9b"
+
+
+def test_a_table_is_a_line_a_row_in_a_pipe_and_has_its_sentences_below_where_they_do_not_fit() -> None:
+    columns = ("action", "target", "why")
+    rows = [("96e7", "ip:203.0.113.4", "106 of 106 requests in 34 s were for new paths"), ("25", "key:1", "refused")]
+    assert lines(columns, rows, None) == lines(columns, rows, 80) == [
+        "action  target          why",
+        "96e7    ip:203.0.113.4  106 of 106 requests in 34 s were for new paths",
+        "25      key:1           refused",
+    ]  # fmt: skip
+    assert lines(columns, rows, 40) == [
+        "action  target",
+        "96e7    ip:203.0.113.4",
+        "    106 of 106 requests in 34 s were for",
+        "    new paths",
+        "25      key:1",
+        "    refused",
+    ]
+    assert max(map(len, lines(columns, rows, 18))) <= 18, "a cell is folded only where nothing else helps"

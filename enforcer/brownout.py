@@ -144,17 +144,21 @@ class State:
         return None if self.begun_ms is None else self.begun_ms + rules.seconds_max * 1000
 
 
-def step(state: State, load: Load, now_ms: int, rules: Rules) -> State:
-    """The state a moment later. Call it about once a second; times of calls that fail to come only make it later."""
+def step(state: State, load: Load, now_ms: int, rules: Rules, asked: int = 0) -> State:
+    """The state a moment later. Call it about once a second; times of calls that fail to come only make it later.
+
+    `asked` is the level somebody asks for whatever the load: it is gone up to, level by level, and held.
+    """
+    held = min(asked, rules.level_max) * QUARTERS
     over_ms = (now_ms if state.over_ms is None else state.over_ms) if load is Load.OVER else None
     calm = load in (Load.CALM, Load.UNKNOWN)
     calm_ms = (now_ms if state.calm_ms is None else state.calm_ms) if calm else None
     state = replace(state, over_ms=over_ms, calm_ms=calm_ms)
     if state.quarter > _most(state, now_ms, rules):
         return _capped(state, now_ms, rules)
-    if state.quarter and _may_fall(state, now_ms, rules):
+    if state.quarter > held and _may_fall(state, now_ms, rules):
         return replace(state, quarter=state.quarter - 1, changed_ms=now_ms, falling=True)
-    if _may_rise(state, now_ms, rules):
+    if _may_rise(state, now_ms, rules, held):
         return _risen(state, now_ms, rules)
     return state
 
@@ -192,14 +196,13 @@ def _may_fall(state: State, now_ms: int, rules: Rules) -> bool:
     return now_ms - since_ms >= calm_s * 1000
 
 
-def _may_rise(state: State, now_ms: int, rules: Rules) -> bool:
-    if state.over_ms is None or (state.level >= rules.level_max and state.part >= 1):
+def _may_rise(state: State, now_ms: int, rules: Rules, held: int) -> bool:
+    if state.level >= rules.level_max and state.part >= 1:
         return False
+    over = state.over_ms is not None and now_ms - state.over_ms >= rules.enter_s * 1000
     dwell_s = rules.dwell_s if state.quarter else 0
     return (
-        now_ms >= state.rest_until_ms
-        and now_ms - state.over_ms >= rules.enter_s * 1000
-        and now_ms - state.changed_ms >= dwell_s * 1000
+        (over or state.quarter < held) and now_ms >= state.rest_until_ms and now_ms - state.changed_ms >= dwell_s * 1000
     )
 
 

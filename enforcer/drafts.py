@@ -48,7 +48,7 @@ def draft(
 
 def refused(action: Action, alert: Alert, refusal: Refusal) -> Action:
     """`action`, held back."""
-    reason = wording.not_done(action.kind, refusal.reason, alert)
+    reason = wording.not_done(action.kind, refusal.reason, alert, action.level)
     named = uid(alert.uid, action.target.key, "refused", refusal.code)
     changes = {"uid": named, "status": ActionStatus.REFUSED, "reason": reason, "guard": refusal.code}
     return action.model_copy(update=changes)

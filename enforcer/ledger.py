@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from enforcer import records
+from enforcer import demand, records
 from enforcer.drafts import expired
 from enforcer.guardrails import STRENGTH
 from enforcer.ladder import Ladder
@@ -53,6 +53,7 @@ class Ledger:
         self._records: dict[str, Action] = {}
         self._active: dict[str, Action] = {}
         self._pending: dict[str, Action] = {}
+        self._demands: dict[str, Action] = {}
         self._by_target: dict[str, set[str]] = {}
         self._ends: list[tuple[int, str]] = []
         self._forget: list[tuple[int, str]] = []
@@ -99,6 +100,10 @@ class Ledger:
     def pending(self) -> list[Action]:
         """Actions that wait for somebody's word."""
         return list(self._pending.values())
+
+    def demands(self, now_ms: int) -> list[Action]:
+        """What alerts ask of the brownout, as long as it stands."""
+        return [action for action in self._demands.values() if action.expires_ms > now_ms]
 
     def ended(self) -> Iterator[Action]:
         """Actions that ended and still weigh on the next, in the order of the topic."""
@@ -161,12 +166,15 @@ class Ledger:
 
     def _place(self, action: Action, partition: int, offset: int) -> Folded:
         if action.kind is ActionKind.NOTICE:
+            if demand.is_one(action):
+                self._demands[action.uid] = action
             return Folded()
         self._active[action.uid] = action
         self._by_target.setdefault(action.target.key, set()).add(action.uid)
         return Folded(Change(Op.PUT, action, self.stands_on(action.target), partition, offset))
 
     def _remove(self, action: Action, partition: int, offset: int) -> Folded:
+        self._demands.pop(action.uid, None)
         stood = self._active.pop(action.uid, None)
         if stood is None:
             return Folded()

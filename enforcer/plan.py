@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from enforcer import asking, crawlers, drafts, guardrails
+from enforcer import asking, crawlers, demand, drafts, guardrails
 from enforcer.asking import Ask
 from enforcer.canary import CODE, Sample, Waves
 from enforcer.covered import Covered, serves
@@ -212,6 +212,9 @@ class Planner:
     def _answer(self, alert: Alert, target: Target, now_ms: int) -> Action | None:
         play = self._config.playbook.play(alert, now_ms)
         last = self._standing.last(alert.uid)
+        if play.level is not None:
+            asks = demand.of(alert, play, last, self._config.throttle_seconds, now_ms)
+            return self._unless(self._guard.of_demand(alert, asks, now_ms), asks, alert, last) if asks else None
         milder = guardrails.milder(play.kind, alert, self._config.shared_accounts)
         if milder is not None:
             play = replace(play, kind=milder.kind)
@@ -231,9 +234,13 @@ class Planner:
         if refusal is None and play.ask is not None and why:
             return asking.asked(action, play.ask, why)
         tried = self._tried(action, play, now_ms) if refusal is None else refusal
-        if not isinstance(tried, Refusal):
-            return tried
-        refusal = tried
+        return self._unless(tried, action, alert, last) if isinstance(tried, Refusal) else tried
+
+    @staticmethod
+    def _unless(refusal: Refusal | None, action: Action, alert: Alert, last: Action | None) -> Action | None:
+        """`action`, or that it is held back, told once."""
+        if refusal is None:
+            return action
         held = drafts.refused(action, alert, refusal)
         return None if last is not None and last.uid == held.uid else held
 

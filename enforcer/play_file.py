@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from enforcer.asking import Ask
+from enforcer.brownout import LEVELS
 from enforcer.canary import Canary
 from enforcer.errors import CommandError
 from enforcer.ladder import RUNGS_MAX, Ladder
@@ -25,11 +26,12 @@ from schemas.reading import At
 W = TypeVar("W", bound=StrEnum)
 GLOBS_MAX: Final = 200
 SECONDS_MAX: Final = 366 * 86_400
+BROWNOUT_SECONDS_MAX: Final = 86_400
 CANARY_SECONDS: Final = (10, 3600)
 ASKED_SECONDS_MAX: Final = 7 * 86_400
 SPARED_MAX: Final = 1_000
 SPARED_CHARS_MAX: Final = -(-SPARED_MAX * 4 // 3) * 4
-WORDS: Final = ("name", "when", "do", "for", "factor", "scope", "spare", "ladder", "approve", "canary")
+WORDS: Final = ("name", "when", "do", "for", "level", "factor", "scope", "spare", "ladder", "approve", "canary")
 WHEN_WORDS: Final = ("alert", "about", "asks", "severity", "confidence", "route", "behaviour", "hours")
 LADDER_WORDS: Final = ("factor", "penalty", "floor", "hold", "decay", "longest")
 SPARE_WORDS: Final = ("addresses", "addresses_in", "pairs_in")
@@ -44,6 +46,8 @@ DO: Final = {
     "deny": ActionKind.DENY,
 }
 PAGE: Final = "page"
+BROWNOUT: Final = "brownout"
+OF_CLIENTS: Final = ("factor", "scope", "spare", "ladder", "approve", "canary")
 _DURATION: Final = re.compile(r"(\d{1,9})\s*([smhd])")
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION_FIX: Final = "write 90s, 10m, 6h or 1d"
@@ -53,9 +57,27 @@ def play(at: At, ladder: Ladder) -> tuple[Play, list[Path]]:
     """The play at `at`, and the files it names. `ladder` has what its own does not say. Raises `FileError`."""
     fields = at.fields(*WORDS, required={"name": "stolen-keys", "do": "challenge"})
     files: list[Path] = []
+    level = _level(at, fields)
     found = _play(fields, _spare(fields["spare"], files) if "spare" in fields else None, ladder)
     _of_groups(at, found)
-    return found, files
+    return replace(found, level=level), files
+
+
+def _level(at: At, fields: Mapping[str, At]) -> int | None:
+    """The level of the brownout that the play asks for."""
+    if BROWNOUT not in {each.text() for each in fields["do"].one_or_more()}:
+        if "level" in fields:
+            raise fields["level"].wrong(f"beside `do: {fields['do'].one_or_more()[0].text()}`", "`do: brownout`")
+        return None
+    for name in OF_CLIENTS:
+        if name in fields:
+            raise fields[name].wrong("beside `do: brownout`", "leave it out: it is of what is done to one client")
+    for name, example in (("level", "2"), ("for", "10m")):
+        if name not in fields:
+            raise at.wrong(f"asks for a brownout and has no `{name}`", f"add `{name}: {example}`")
+    if duration(fields["for"]) > BROWNOUT_SECONDS_MAX:
+        raise fields["for"].wrong("is longer than a day", "what lasts longer is a person's to set")
+    return fields["level"].whole(1, LEVELS)
 
 
 def _play(fields: Mapping[str, At], spare: Exempt | None, ladder: Ladder) -> Play:
@@ -92,11 +114,12 @@ def _of_groups(at: At, play: Play) -> None:
 
 
 def _do(at: At) -> tuple[ActionKind, bool]:
-    said = [word(each, (*DO, PAGE)) for each in at.one_or_more()]
+    said = [word(each, (*DO, BROWNOUT, PAGE)) for each in at.one_or_more()]
     kinds = [each for each in said if each != PAGE]
     if len(kinds) > 1 or len(said) > len(kinds) + 1:
-        raise at.wrong(f"says {', '.join(said)}", f"one of {', '.join(DO)}, and `page` beside it or alone")
-    return DO[kinds[0]] if kinds else ActionKind.NOTICE, PAGE in said
+        known = ", ".join((*DO, BROWNOUT))
+        raise at.wrong(f"says {', '.join(said)}", f"one of {known}, and `page` beside it or alone")
+    return DO.get(kinds[0], ActionKind.NOTICE) if kinds else ActionKind.NOTICE, PAGE in said
 
 
 def _when(at: At) -> When:

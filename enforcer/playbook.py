@@ -77,8 +77,8 @@ class Play:
 
     `seconds` is the length of a first answer and `factor` what a throttle leaves of limits; None: as settings have it.
     `on_route`: on the route that an alert names, where it names one; else on every request. `spare`: whom it leaves
-    alone. `page`: somebody is to be called. `ask`: when somebody is asked first. `canary`: on
-    whom it is tried first.
+    alone. `page`: somebody is to be called. `ask`: when somebody is asked first. `canary`: on whom it is tried first.
+    `level`: a notice that asks for a brownout.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Play:
     page: bool = False
     ask: Ask | None = None
     canary: Canary | None = None
+    level: int | None = None
 
 
 OBSERVE: Final = Play("", When(), ActionKind.NOTICE)
@@ -111,6 +112,10 @@ class Playbook:
     def canaries(self) -> dict[str, Canary]:
         """The canary of each play that has one, by its name."""
         return {play.name: play.canary for play in self.plays if play.canary is not None}
+
+    def asking_for_brownouts(self) -> list[Play]:
+        """The plays that do."""
+        return [play for play in self.plays if play.level is not None]
 
     def play(self, alert: Alert, now_ms: int) -> Play:
         """The play for `alert`."""

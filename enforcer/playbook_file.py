@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from enforcer import play_file
+from enforcer.brownout import Rules
+from enforcer.brownout_file import SETTING as BROWNOUT_SETTING
 from enforcer.ladder import Ladder
 from enforcer.playbook import Play, Playbook
 from schemas.documents import Document, documents, files_of, read
@@ -61,6 +63,26 @@ class Reading:
                 reason = f"{play.name!r} never decides: {before.name!r} before it is for the same alerts"
                 told.append(Doubt(at.file, at.line, at.field, reason, "put the narrower play first, or remove it"))
         return told
+
+    def unmet(self, rules: Rules | None) -> list[Doubt]:
+        """Plays that ask for more of a brownout than `rules` give; None: none ever begins by itself."""
+        told = []
+        for play, at in self.plays:
+            if play.level is not None and (found := _unmet(play.level, play.seconds or 0, rules)):
+                told.append(Doubt(at.file, at.line, at.field, f"{play.name!r} {found[0]}", found[1]))
+        return told
+
+
+def _unmet(level: int, seconds: int, rules: Rules | None) -> tuple[str, str] | None:
+    if rules is None or not rules.acts:
+        mode = "off" if rules is None else "observe"
+        why = f"asks for a brownout, and {BROWNOUT_SETTING} is `{mode}`: it is written down, and nothing more"
+        return why, f"{BROWNOUT_SETTING}=auto, or a file of yours"
+    if level > rules.level_max:
+        return f"asks for level {level}, and gets {rules.level_max}", "a lower level, or a higher `level_max`"
+    if seconds > rules.seconds_max:
+        return f"asks for {seconds} s, and gets {rules.seconds_max}", "a shorter time, or a longer `seconds_max`"
+    return None
 
 
 @cache

@@ -29,11 +29,13 @@ class Guard:
         """Whether `action` may answer `alert` now."""
         if action.target.kind is TargetKind.IP and guardrails.network_of(action.target) is None:
             return Refusal("no_address", f"{action.target.value[:80]!r} is no address")
-        if guardrails.restricts(action) and now_ms - alert.last_ms > action.expires_ms - action.created_ms:
-            ago = wording.length((now_ms - alert.last_ms) // 1000)
-            stale = Refusal("stale", f"its last evidence is {ago} old, older than the answer would last")
-            return self._forbidden(action) or stale
-        return self.of(action, now_ms)
+        stale = _stale(alert, action, now_ms) if guardrails.restricts(action) else None
+        return self._forbidden(action) or stale if stale is not None else self.of(action, now_ms)
+
+    def of_demand(self, alert: Alert, action: Action, now_ms: int) -> Refusal | None:
+        """Whether `action` may ask for a brownout now."""
+        refusal = guardrails.stopped(self._standing.hold) or _stale(alert, action, now_ms)
+        return refusal or (Refusal("dry_run", "dry run") if self._dry_run else None)
 
     def of(self, action: Action, now_ms: int) -> Refusal | None:
         """Whether `action` may be done now."""
@@ -55,3 +57,10 @@ class Guard:
             return refusal
         crawler = self._crawlers.covering(action.target)
         return Refusal("verified_bot", f"{action.target.key} is {crawler}'s, as it publishes") if crawler else None
+
+
+def _stale(alert: Alert, action: Action, now_ms: int) -> Refusal | None:
+    if now_ms - alert.last_ms <= action.expires_ms - action.created_ms:
+        return None
+    ago = wording.length((now_ms - alert.last_ms) // 1000)
+    return Refusal("stale", f"its last evidence is {ago} old, older than the answer would last")

@@ -37,15 +37,21 @@ def resume(action: Action, now_ms: int) -> tuple[State, float | None]:
     return resumed(quarter(action), action.crossed_ms or action.created_ms, action.step - 1, now_ms), usual_ms
 
 
-def needed(state: State, standing: Sequence[Action], health: Health, rules: Rules, now_ms: int) -> tuple[Action, ...]:
-    """What is to be written, given our brownouts that stand: at most one that begins, then those that end."""
+def needed(
+    state: State, standing: Sequence[Action], health: Health, rules: Rules, now_ms: int, demand: Action | None = None
+) -> tuple[Action, ...]:
+    """What is to be written, given our brownouts that stand: at most one that begins, then those that end.
+
+    `demand` is what an alert asks for.
+    """
     deadline_ms = state.deadline_ms(rules) or now_ms
     fits = [a for a in ours(standing) if quarter(a) == state.quarter and _lasts(a, deadline_ms, now_ms)]
     begin: tuple[Action, ...] = ()
     if state.quarter and fits:
         keep = {fits[0].uid}
     elif state.quarter:
-        begin = (_action(state, health, min(now_ms + STANDS_S * 1000, deadline_ms), now_ms),)
+        begun = _action(state, health, min(now_ms + STANDS_S * 1000, deadline_ms), now_ms)
+        begin = (begun if demand is None else _told_of(begun, demand),)
         keep = set()
     else:
         keep = set()
@@ -90,6 +96,13 @@ def _action(state: State, health: Health, expires_ms: int, now_ms: int) -> Actio
         evidence=tuple(evidence), owner=AUTO, step=state.failures + 1, created_ms=now_ms,
         expires_ms=max(expires_ms, now_ms + 1), crossed_ms=state.begun_ms,
     )  # fmt: skip
+
+
+def _told_of(action: Action, demand: Action) -> Action:
+    """`action`, with what asks for it beside what the site says."""
+    why = f"{demand.play or 'a play'} asks for level {demand.level} ({demand.reason}); {action.reason}"
+    evidence = (*action.evidence, *demand.evidence)
+    return action.model_copy(update={"reason": why, "play": demand.play, "evidence": evidence})
 
 
 def _plain(action: Action) -> Action:

@@ -12,9 +12,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from enforcer import brownout, metrics, relief
+from enforcer import brownout, demand, metrics, relief
 from enforcer.brownout import Health, Load, Rules, State
 from enforcer.canary import Sample
+from enforcer.drafts import lifted
 from enforcer.health import Gauge, Sums
 from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
@@ -112,32 +113,45 @@ class Shedder:
         health = term.gauge.health(now_ms)
         load = health.load(self._rules)
         standing = self._ledger.on(relief.EVERYTHING)
-        term.state = self._after_people(term, standing, now_ms)
-        before, term.state = term.state, brownout.step(term.state, load, now_ms, self._rules)
+        demands = self._ledger.demands(now_ms)
+        term.state, against = self._after_people(term, standing, now_ms)
+        if against is not None:
+            await self._publish([lifted(each, now_ms, *against) for each in demands] if self._acts else ())
+            demands = []
+        asked = demand.highest(demands)
+        level = 0 if asked is None else asked.level or 0
+        before, term.state = term.state, brownout.step(term.state, load, now_ms, self._rules, level)
         if not term.state.quarter:
             term.gauge.learn(health, load)
         if before.quarter != term.state.quarter:
             log.info("brownout", level=relief.shown(term.state), acts=self._acts, why=relief.why(health))
         if self._acts:
-            await self._write(term, standing, health, now_ms)
+            await self._write(term, standing, health, now_ms, asked)
         metrics.BROWNOUT.set(term.state.quarter / brownout.QUARTERS)
-        await self._tell(_told(term.state, health, load, self._rules, now_ms, acts=self._acts))
+        told = _told(term.state, health, load, self._rules, now_ms, acts=self._acts)
+        await self._tell(told | {"asked": level or None, "asked_by": None if asked is None else asked.play})
 
-    def _after_people(self, term: _Term, standing: Sequence[Action], now_ms: int) -> State:
-        """The state, in view of what people did: stopped automation, or ended the brownout."""
-        if any(action.kind is ActionKind.HOLD and action.expires_ms > now_ms for action in standing):
-            return State(changed_ms=now_ms)
+    def _after_people(
+        self, term: _Term, standing: Sequence[Action], now_ms: int
+    ) -> tuple[State, tuple[str, str] | None]:
+        """The state, in view of what people did: stopped automation, or ended the brownout; and who did, and which."""
+        hold = next((each for each in standing if each.kind is ActionKind.HOLD and each.expires_ms > now_ms), None)
+        if hold is not None:
+            return State(changed_ms=now_ms), (hold.owner, f"automation is stopped: {hold.reason}")
         known = self._ledger.get(term.ours.uid) if term.ours is not None else None
         if known is not None and known.status is ActionStatus.LIFTED and known.ended_by != AUTO:
             term.ours = None
-            return brownout.cleared(term.state, now_ms, self._rules)
-        return term.state
+            by, why = known.ended_by or AUTO, f"the brownout was ended: {known.ended_reason}"
+            return brownout.cleared(term.state, now_ms, self._rules), (by, why)
+        return term.state, None
 
-    async def _write(self, term: _Term, standing: Sequence[Action], health: Health, now_ms: int) -> None:
+    async def _write(
+        self, term: _Term, standing: Sequence[Action], health: Health, now_ms: int, asked: Action | None
+    ) -> None:
         ours = term.ours
         on_its_way = ours is not None and self._ledger.get(ours.uid) is None and now_ms - ours.created_ms < WRITTEN_MS
         known = [*standing, ours] if on_its_way and ours is not None else standing
-        written = relief.needed(term.state, known, health, self._rules, now_ms)
+        written = relief.needed(term.state, known, health, self._rules, now_ms, asked)
         await self._publish(written)
         for action in written:
             metrics.ACTIONS.labels(action.kind, action.status).inc()

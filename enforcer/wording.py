@@ -24,9 +24,10 @@ def done(kind: ActionKind, alert: Alert, route: str | None, seconds: int, step: 
     return f"{_DONE[kind]}{where} for {length(seconds)}{again}{no_more}: {alert.summary[:SUMMARY_CHARS_MAX]}"
 
 
-def not_done(kind: ActionKind, why: str, alert: Alert) -> str:
-    """What was not done, and why not."""
-    return f"Not {_DONE[kind].lower()}: {why}. {alert.summary[:SUMMARY_CHARS_MAX]}"
+def not_done(kind: ActionKind, why: str, alert: Alert, level: int | None = None) -> str:
+    """What was not done, and why not; `level` of a brownout that was to be asked for."""
+    done = _DONE[kind].lower() if level is None else f"asked for brownout level {level}"
+    return f"Not {done}: {why}. {alert.summary[:SUMMARY_CHARS_MAX]}"
 
 
 def length(seconds: int) -> str:

@@ -145,6 +145,8 @@ def _automation(health: dict[str, Any], now_ms: int) -> list[str]:
         since_s, left_s = (now_ms - health["begun_ms"]) // 1000, max(0, health["deadline_ms"] - now_ms) // 1000
         wants = f"level {health['level']} by {health['part']:g}"
         lines.append(f"  automation wants {wants}, since {since_s} s, for {left_s} s more at most")
+    if health.get("asked"):
+        lines.append(f"  {safe(health['asked_by'] or 'a play')} asks for level {health['asked']} (docs/playbooks.md)")
     if health["rest_until_ms"] is not None:
         lines.append(f"  automation rests for {(health['rest_until_ms'] - now_ms) // 1000} s")
     return lines

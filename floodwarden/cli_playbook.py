@@ -40,11 +40,13 @@ def lint(
     as_json: Json = False,
 ) -> None:
     """Everything wrong with a playbook, and what it hardly means: file, line, field, fix. Exit code 1 on errors."""
+    from enforcer.brownout_file import rules_of
     from enforcer.plan import ladder_of
     from enforcer.playbook_file import examine
 
-    found = examine(path, ladder_of(settings_of.load()))
-    doubts = [] if found.errors else found.doubts()
+    settings = settings_of.load()
+    found = examine(path, ladder_of(settings))
+    doubts = [] if found.errors else [*found.doubts(), *found.unmet(rules_of(settings))]
     if as_json:
         errors = [_error(each) for each in found.errors]
         told = {"ok": not errors, "plays": len(found.plays), "errors": errors}
@@ -104,6 +106,7 @@ def _tell(alert: Alert, tried: list[tuple[Play, str]], actions: tuple[Action, ..
     for action in actions:
         seconds = (action.expires_ms - action.created_ms) // 1000
         what = f"{action.kind} x{action.factor:g}" if action.factor else str(action.kind)
+        what = what if action.level is None else f"{what}, asks for brownout level {action.level}"
         held = f", held back by {safe(action.guard)}" if action.guard else _asked(action)
         out.print(f"  {what} on {safe(action.target.key)}{_part(action)} for {seconds} s{held}")
         out.print(f"  {safe(action.reason)}")
@@ -176,6 +179,7 @@ def _record(play: Play) -> dict[str, Any]:
         "hours": " or ".join(each.text for each in when.hours),
     }  # fmt: skip
     what = "observe" if play.kind == "notice" else str(play.kind)
+    what = what if play.level is None else f"brownout {play.level}"
     return {
         "play": play.name,
         "for": ", ".join(f"{name} {said}" for name, said in conditions.items() if said) or "everything else",
@@ -187,6 +191,7 @@ def _record(play: Play) -> dict[str, Any]:
         "scope": "route" if play.on_route else "entity",
         "spares": play.spare is not None,
         "asks_above": None if play.ask is None else play.ask.above,
+        "level": play.level,
     }
 
 

@@ -108,15 +108,16 @@ def load(path: Path | None = None, families: Families | None = None) -> Model:
     """
     if path is None:
         data = resources.files("detectors").joinpath("data/default.npz").read_bytes()
-        return _parse(data, "the shipped model", families or built_in())
+        return parse(data, "the shipped model", families or built_in())
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error}); train one with `floodwarden train`") from error
-    return _parse(data, str(path), families or built_in())
+    return parse(data, str(path), families or built_in())
 
 
-def _parse(data: bytes, name: str, families: Families) -> Model:
+def parse(data: bytes, name: str, families: Families) -> Model:
+    """The model that `data` is, called `name` in errors. Raises `ArtifactError` as `load`."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             named: dict[str, Array] = {key: file[key] for key in file.files}

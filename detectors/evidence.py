@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import campaigns, odd, recent
+from detectors import adopting, campaigns, odd, recent
 from detectors import families as fam
 from detectors.artifact import Model, forests_of
 from detectors.backdrop import Backdrop
@@ -17,7 +17,6 @@ from detectors.compiled import within
 from detectors.control import Control
 from detectors.crowd import admitted
 from detectors.entities import RESERVED, Entities, Slots
-from detectors.errors import ArtifactError
 from detectors.eviction import ALIVE
 from detectors.explain import findings
 from detectors.features import HOP_S
@@ -260,21 +259,29 @@ class Engine:
         self.memories.age(now_s)
         return told
 
+    def adopt(self, model: Model) -> None:
+        """Judge by `model` from the next pane on (`detectors.adopting`).
+
+        Raises:
+            ArtifactError: it has other families; nothing has changed.
+        """
+        kept = adopting.kept_under(self.model)
+        adopting.check(kept, model)
+        adopting.adopt(self.entities, kept, model)
+        self.model, self.forests = model, forests_of(model)
+
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """State as plain arrays, for `restore`."""
-        out: dict[str, NDArray[np.generic]] = {
-            "model": np.frombuffer(self.model.version.encode(), np.uint8),
-            "clock": np.array([self.closed_s, self.hour_s, self.seen_n], np.int64),
-        }
-        return (
-            out
-            | self.entities.arrays()
-            | self.memories.arrays()
-            | self.control.arrays("control")
-            | self.groups.arrays("groups")
-            | self.backdrop.arrays("backdrop")
-            | (self.cardinality.arrays("cardinality"))
-        )
+        out: dict[str, NDArray[np.generic]] = {"clock": np.array([self.closed_s, self.hour_s, self.seen_n], np.int64)}
+        out |= adopting.kept_under(self.model) | self.entities.arrays() | self.memories.arrays()
+        for name, part in self._parts().items():
+            out |= part.arrays(name)
+        return out
+
+    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality]:
+        return {
+            "control": self.control, "groups": self.groups, "backdrop": self.backdrop, "cardinality": self.cardinality
+        }  # fmt: skip
 
     @classmethod
     def restore(
@@ -284,20 +291,17 @@ class Engine:
         entities_max: int = ENTITIES_MAX,
         pairs_max: int = SIZE_MAX,
     ) -> Engine:
-        """An engine that goes on exactly where `arrays` were taken.
+        """An engine that goes on where `arrays` were taken: exactly, or as one that adopts `model` there.
 
         Raises:
-            ArtifactError: they were taken under another model.
+            ArtifactError: they are of other families.
         """
-        was = arrays["model"].tobytes().decode()
-        if was != model.version:
-            raise ArtifactError(f"this state was kept under model {was}, not {model.version}; start it anew")
+        adopting.check(arrays, model)
         engine = cls(model, entities_max, pairs_max=pairs_max)
         engine.closed_s, engine.hour_s, engine.seen_n = (int(v) for v in arrays["clock"])
         engine.entities.restore(arrays)
         engine.memories.restore(arrays)
-        engine.control.restore("control", arrays)
-        engine.groups.restore("groups", arrays)
-        engine.backdrop.restore("backdrop", arrays)
-        engine.cardinality.restore("cardinality", arrays)
+        for name, part in engine._parts().items():
+            part.restore(name, arrays)
+        adopting.adopt(engine.entities, arrays, model)
         return engine

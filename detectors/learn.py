@@ -47,7 +47,7 @@ def refresh(entities: Entities, model: Model) -> F64:
 
     Returns the prior (kind, population, family, 2) the nulls came from.
     """
-    c, n, shipped = entities.c, entities.used, model.prior
+    c, n = entities.c, entities.used
     calm = ~c.alarmed[:n]
     hour = np.where(calm[:, None, None], c.hour[:n], 0.0).astype(np.float64)
     own = commit_own(c.own[:n].astype(np.float64), hour)
@@ -55,6 +55,14 @@ def refresh(entities: Entities, model: Model) -> F64:
     own[:, rates, 0] = np.maximum(c.own[:n][:, rates, 0] * RATE_OWN, hour[:, rates, 0])
     c.own[:n] = own
     c.hour[:n] = 0
+    return set_nulls(entities, model)
+
+
+def set_nulls(entities: Entities, model: Model) -> F64:
+    """Set the nulls from own histories as they were last committed (mutates), and return the prior they came from."""
+    c, n, shipped = entities.c, entities.used, model.prior
+    calm, own = ~c.alarmed[:n], c.own[:n].astype(np.float64)
+    rates = [family.index for family in model.families if family.rate]
     known = c.established[:n].astype(np.intp)
     learned = [family for family in model.families if family.null is Null.LEARNED]
     prior = shipped.copy()

@@ -10,7 +10,7 @@ from enforcer.errors import CommandError as RefusedError
 from floodwarden.cli import app
 from floodwarden.errors import CommandError
 from limiter.errors import PolicyError
-from schemas.errors import BadMessageError, SettingsError
+from schemas.errors import BadMessageError, FileError, SettingsError
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
         _fail(str(error), 2)
     except RefusedError as error:
         _fail(str(error), 2 if error.code == "bad_value" else 1)
-    except (CommandError, BadMessageError, ArtifactError, PolicyError) as error:
+    except (CommandError, BadMessageError, ArtifactError, PolicyError, FileError) as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
         sys.exit(130)

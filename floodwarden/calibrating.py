@@ -17,8 +17,9 @@ from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects
 from floodwarden.replay import progress_bar
-from floodwarden.training import KINDS, Sources, counted
-from schemas import codec
+from floodwarden.traffic import Traffic
+from floodwarden.traffic import names as names_of
+from floodwarden.training import KINDS, counted
 from schemas.settings import Settings
 from stream.calibrate import Calibrated, calibrate
 from stream.errors import SpanError
@@ -27,10 +28,9 @@ from stream.train import gather
 
 STOPPED: Final = ("deny", "challenge")
 NAMED_MAX: Final = 5
-_COLUMNS: Final = ("ip", "key_id", "user")
 
 
-def run(sources: Sources, out: Path, *, model: Path | None, as_json: bool, settings: Settings) -> int:
+def run(sources: Traffic, out: Path, *, model: Path | None, as_json: bool, settings: Settings) -> int:
     """Calibrate `model` (else the one in force) on `sources`, write it to `out`, say what has changed.
 
     Raises:
@@ -64,9 +64,9 @@ def _watched(batches: Iterator[pa.RecordBatch], stopped: list[int]) -> Iterator[
         yield batch
 
 
-def _refusal(error: SpanError, sources: Sources) -> str:
+def _refusal(error: SpanError, sources: Traffic) -> str:
     """In words, with those found by name: they are looked for in a second reading."""
-    names = _names({finding.entity for finding in error.found[:NAMED_MAX]}, sources) if error.found else {}
+    names = names_of({finding.entity for finding in error.found[:NAMED_MAX]}, sources)
     told = [
         f"  {f.family} by {names.get(f.entity, KINDS[f.kind])} from {_at(f.first_ms)}: {f.facts[0].sentence}"
         for f in error.found[:NAMED_MAX]
@@ -74,18 +74,6 @@ def _refusal(error: SpanError, sources: Sources) -> str:
     more = [f"  and {len(error.found) - NAMED_MAX} more"] if len(error.found) > NAMED_MAX else []
     advice = "nothing was written: thresholds stay as they are, stated ones if never calibrated; choose another span"
     return "\n".join([str(error), *told, *more, advice])
-
-
-def _names(hashes: set[int], sources: Sources) -> dict[int, str]:
-    if not sources.again:
-        return {}
-    out: dict[int, str] = {}
-    for batch in sources.batches(Rejects()):
-        for column in _COLUMNS:
-            for text in batch.column(column).dictionary.to_pylist():
-                if text and (number := codec.text_hash(text)) in hashes:
-                    out[number] = text
-    return out
 
 
 def _at(ms: int) -> str:

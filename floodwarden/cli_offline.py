@@ -6,13 +6,18 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from floodwarden.format_names import FORMATS
 from schemas.settings import load
 
+if TYPE_CHECKING:
+    from floodwarden.traffic import Traffic
+
+Topic = Annotated[bool, typer.Option("--topic", help="instead of files: what the topic of decisions holds")]
+Over = Annotated[str, typer.Option("--over", metavar="DURATION", help="with --topic: the last so long, as in 24h")]
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -166,6 +171,8 @@ def evaluate(
 def train(
     files: Annotated[list[str] | None, typer.Argument(help="logs or traces of normal traffic, merged by time")] = None,
     *,
+    topic: Topic = False,
+    over: Over = "24h",
     out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
     form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
     clean: Annotated[bool, typer.Option("--clean", help="nobody bad is in it: leave nobody out")] = False,
@@ -173,21 +180,23 @@ def train(
     default: Annotated[bool, typer.Option("--default", help="make the shipped model anew, from simulation")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
-    """Learn what is normal from files of traffic; a day of it is best, two hours the least."""
-    if default == bool(files):
-        raise typer.BadParameter("name files to learn from, or --default without any", param_hint="FILES")
+    """Learn what is normal from files of traffic or the topic; a day of it is best, two hours the least."""
+    if [bool(files), topic, default].count(True) != 1:
+        raise typer.BadParameter("name files to learn from, or say --topic, or --default", param_hint="FILES")
     _known(form)
     from floodwarden import training
 
     if default:
         raise typer.Exit(training.rebuild_default(as_json=as_json))
-    sources = training.Sources(tuple(files or ()), form)
+    sources = _traffic(files, form, topic=topic, over=over)
     raise typer.Exit(training.run(sources, out, clean=clean, seed=seed, as_json=as_json, settings=load()))
 
 
 def calibrate(
-    files: Annotated[list[str], typer.Argument(help="logs or traces in which nobody bad is")],
+    files: Annotated[list[str] | None, typer.Argument(help="logs or traces in which nobody bad is")] = None,
     *,
+    topic: Topic = False,
+    over: Over = "24h",
     out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
     model: Annotated[Path | None, typer.Option(help="the model whose thresholds are set anew")] = None,
     form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
@@ -195,10 +204,18 @@ def calibrate(
 ) -> None:
     """Set a model's thresholds anew from a clean span of traffic; refused when somebody is found in it."""
     _known(form)
+    if bool(files) == topic:
+        raise typer.BadParameter("name files, or say --topic", param_hint="FILES")
     from floodwarden import calibrating
-    from floodwarden.training import Sources
 
-    raise typer.Exit(calibrating.run(Sources(tuple(files), form), out, model=model, as_json=as_json, settings=load()))
+    sources = _traffic(files, form, topic=topic, over=over)
+    raise typer.Exit(calibrating.run(sources, out, model=model, as_json=as_json, settings=load()))
+
+
+def _traffic(files: list[str] | None, form: str | None, *, topic: bool, over: str) -> Traffic:
+    from floodwarden.traffic import Recorded, Sources
+
+    return Recorded.last(load(), int(_seconds(over))) if topic else Sources(tuple(files or ()), form)
 
 
 def _known(form: str | None) -> None:

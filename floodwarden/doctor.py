@@ -25,6 +25,7 @@ from limiter import policy_file
 from limiter.errors import PolicyError
 from limiter.spool_directory import nearest, writable
 from schemas import redis_client
+from schemas.model_registry import Registry
 from schemas.redis_url import Kind, parse
 from schemas.settings import Settings
 from schemas.topics import DECISIONS
@@ -112,9 +113,11 @@ def _model(settings: Settings) -> Check:
     try:
         model = configured(settings)
     except (ArtifactError, OSError) as error:
-        fix = "train one with `floodwarden train`, or unset FLOODWARDEN_MODEL for the shipped one"
+        fix = "`floodwarden model rollback`, train one with `floodwarden train`, or unset FLOODWARDEN_MODEL"
         return Check("model", Level.FAIL, str(error), fix)
-    return Check("model", Level.OK, f"{settings.model or 'the shipped one'}, version {model.version}")
+    live = Registry(settings.registry).order().live
+    which = f"version {live}" if live else settings.model or "the shipped one"
+    return Check("model", Level.OK, f"{which}, model {model.version}")
 
 
 def _kafka(settings: Settings) -> Check:

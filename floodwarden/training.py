@@ -1,10 +1,9 @@
-"""`floodwarden train`: what is normal, learned from files of traffic; the shipped model from a simulated day."""
+"""`floodwarden train`: what is normal, learned from recorded traffic; the shipped model from a simulated day."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +15,11 @@ from detectors.artifact import Model, save
 from detectors.family_file import with_own
 from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
-from floodwarden.formats import Rejects, read
+from floodwarden.formats import Rejects
 from floodwarden.replay import progress_bar
 from floodwarden.simulate.config import SimulationConfig
 from floodwarden.simulate.generate import simulate
+from floodwarden.traffic import Traffic
 from schemas.settings import Settings
 from stream import train
 
@@ -27,29 +27,7 @@ KINDS: Final = ("ip", "key", "user")
 _HOUR_S: Final = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Files to learn from."""
-
-    files: tuple[str, ...]
-    form: str | None = None
-
-    @property
-    def name(self) -> str:
-        """As a model says what it was made from."""
-        return ", ".join(Path(file).name for file in self.files)
-
-    @property
-    def again(self) -> bool:
-        """Whether they can be read a second time."""
-        return "-" not in self.files
-
-    def batches(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """Their decisions. Raises `CommandError` where they cannot be read."""
-        return (part.batch for part in read(self.files, form=self.form, rejects=rejects))
-
-
-def run(sources: Sources, out: Path, *, clean: bool, seed: int, as_json: bool, settings: Settings) -> int:
+def run(sources: Traffic, out: Path, *, clean: bool, seed: int, as_json: bool, settings: Settings) -> int:
     """Learn a model from `sources`, write it to `out`, say what it holds.
 
     Raises:
@@ -67,7 +45,7 @@ def run(sources: Sources, out: Path, *, clean: bool, seed: int, as_json: bool, s
             families=with_own(settings.families),
         )
     if not rows[0]:
-        raise CommandError(f"no request in {sources.name}: {rejects.total} lines were read as none; name the --format")
+        raise CommandError(f"no request in {sources.name}: {rejects.total} lines were read as none{sources.fix}")
     try:
         save(model, out)
     except OSError as error:
@@ -116,6 +94,7 @@ def _tell(model: Model, out: Path, rows: int, rejected: int, *, as_json: bool) -
     ]
     table(("family", "threshold ip", "key", "user (nats)", "clients: ip", "key", "user", "answer"), lines, "")
     console().print(f"Judge a log with it: floodwarden replay --model {out} access.log")
+    console().print(f"Have workers take it: floodwarden model add {out}, then try, shadow, promote (docs/models.md)")
 
 
 def _record(model: Model, out: Path, rows: int, rejected: int) -> dict[str, Any]:

@@ -168,6 +168,11 @@ class Settings(BaseSettings):
         "statuses that a failed login has there beside 400, 401, 403 and 422: *wp-login*=200",
     )
     model: Path | None = Field(None, description="trained artifact; the shipped one when empty")
+    models: Path | None = Field(
+        None,
+        description="directory of registered models, which workers share (docs/models.md); `models` in `data_dir` when "
+        "empty. The version that is live there goes before `model`",
+    )
     false_alarms: str = Field(
         "",
         description="false alarms a day that families of evidence may give between them, and of some by name: `0.5`, "
@@ -296,6 +301,11 @@ class Settings(BaseSettings):
     def login_globs(self) -> tuple[str, ...]:
         """`login_routes` as globs."""
         return tuple(glob.strip() for glob in self.login_routes.split(",") if glob.strip())
+
+    @property
+    def registry(self) -> Path:
+        """Where registered models are."""
+        return self.models or self.data_dir / "models"
 
     @property
     def keys(self) -> Keys:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
@@ -32,6 +33,7 @@ from stream.combiner import Arrived, Combiner
 from stream.detector import Detector
 from stream.driver import Group, Place, install
 from stream.metrics import Metrics
+from stream.model_watch import ModelWatch, follow
 from stream.models import configured
 from stream.sender import Sender
 from stream.warm import warm
@@ -176,9 +178,11 @@ def run(settings: Settings) -> NoReturn:
 
 
 async def _serve(settings: Settings) -> NoReturn:
-    model = configured(settings)
-    await asyncio.to_thread(warm, model)
-    stream = create_app(settings, model)
+    watch = ModelWatch(settings, settings.node or f"{socket.gethostname()}:{settings.port or http.PORT}")
+    taken = await asyncio.to_thread(watch.start, time.time_ns() // 1_000_000)
+    await asyncio.to_thread(warm, taken.live)
+    stream = create_app(settings, taken.live)
+    await stream.detector.judge_by(taken.live, taken.shadow)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -189,7 +193,7 @@ async def _serve(settings: Settings) -> NoReturn:
     log.info("listening", host=settings.host, port=server.port)
     work = [asyncio.create_task(inbox.drain()) for inbox in stream.inboxes.values()]
     work += [asyncio.create_task(run(stream)) for run in (_tick, _watch)]
-    work.append(asyncio.create_task(_host(stream.faust)))
+    work += [asyncio.create_task(follow(watch, stream.detector)), asyncio.create_task(_host(stream.faust))]
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopping, *work], return_when=asyncio.FIRST_COMPLETED)
     crashed = [error for task in done if task is not stopping and (error := task.exception())]

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, cast
 
 import structlog
 
@@ -14,6 +14,7 @@ from detectors.artifact import Model
 from schemas import codec, dead_letter, topics
 from schemas.alert import Alert
 from schemas.errors import BadMessageError
+from schemas.models import Agreement
 from schemas.settings import Settings
 from schemas.usage import MEASURES, Block, Kind
 from stream.blocks import Message
@@ -102,7 +103,8 @@ class Detector:
     """All usage partitions of this worker."""
 
     def __init__(self, settings: Settings, model: Model, sender: Sender, metrics: Metrics) -> None:
-        self._settings, self._model, self._sender, self._metrics = settings, model, sender, metrics
+        self._settings, self._sender, self._metrics = settings, sender, metrics
+        self._model, self._shadow = model, cast("Model | None", None)
         self._config = replace(Config.of(settings), rules=plan_of(settings).rules)
         self._keeper = Keeper(settings, metrics)
         self._usage = settings.topic(topics.USAGE)
@@ -160,6 +162,23 @@ class Detector:
                 held.rest(began_s, 0, peeked=peek)
                 await self._send(alerts)
                 await self._keeper.keep(held.partition, held.pipeline, held.next)
+
+    async def judge_by(self, live: Model, shadow: Model | None) -> None:
+        """From the next pane on, with what is held; `shadow` judges beside, and nobody is told."""
+        async with self._lock:
+            self._model, self._shadow = live, shadow
+            for held in self._held.values():
+                await asyncio.to_thread(_adopt, held.pipeline, live, shadow)
+
+    async def agreements(self) -> dict[int, Agreement]:
+        """How the live model and the shadow agree, by usage partition; nothing without a shadow."""
+        async with self._lock:
+            each = {p: held.pipeline.judges.agreement for p, held in self._held.items()}
+        return {p: found for p, found in each.items() if found is not None}
+
+    def refused(self, refused: bool) -> None:  # noqa: FBT001 - the one thing it says
+        """Whether the model that is ordered cannot be used."""
+        self._metrics.model_refused.set(refused)
 
     async def watch(self) -> None:
         """Say how far behind we are; to be called now and then."""
@@ -252,7 +271,9 @@ class Detector:
             return pipeline.tick(_now_ms(), peek=peek)
 
     def _load(self, partition: int, bounds: tuple[int, int]) -> Held:
-        return Held(partition, *self._keeper.load(partition, bounds, self._model, self._config))
+        pipeline, offset = self._keeper.load(partition, bounds, self._model, self._config)
+        pipeline.judges.beside(self._shadow)
+        return Held(partition, pipeline, offset)
 
     def _dead_letter(self, partition: int, offset: int, value: bytes, error: BadMessageError) -> Outgoing:
         self._metrics.dead_letters.labels(error.code).inc()
@@ -260,6 +281,11 @@ class Detector:
         origin = dead_letter.Origin(self._usage, partition, offset)
         value, headers = dead_letter.letter(value, error, origin, topics.ARROW)
         return Outgoing(self._dead, value, headers=headers)
+
+
+def _adopt(pipeline: Pipeline, live: Model, shadow: Model | None) -> None:
+    pipeline.adopt(live)
+    pipeline.judges.beside(shadow)
 
 
 def _now_ms() -> int:

@@ -108,6 +108,10 @@ class Episodes:
         said.sort(key=lambda s: (s.at_ms, s.uid))
         return [self._alert(s) for s in said]
 
+    def adopt(self, model: str) -> None:
+        """From now on findings are of another model."""
+        self._model = model
+
     def dump(self) -> bytes:
         """Everything, for a snapshot."""
         return msgspec.msgpack.encode(self._open)

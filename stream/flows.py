@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Final
 
 import numpy as np
@@ -54,6 +54,11 @@ def bounded(parts: list[Flows]) -> Flows:
     fits = np.ones(len(flows), np.bool_)
     fits[crowded] = False
     return Flows.concat([flows.take(fits), _cut(flows.take(crowded), owner[crowded])])
+
+
+def no_sooner(flows: Flows, pane_s: int) -> Flows:
+    """`flows`, with those of panes before `pane_s` moved there."""
+    return replace(flows, pane_s=np.maximum(flows.pane_s, pane_s))
 
 
 def _crowded(groups: I64, count: int) -> I64:

@@ -26,6 +26,7 @@
 | snapshot_seconds | histogram | | one snapshot, writing included |
 | snapshot_bytes | gauge | partition | size of the last snapshot |
 | watermark_ms | gauge | partition | event time before which panes are closed |
+| model_refused | gauge | | 1 while the model that is ordered cannot be used, and another one judges |
 | held | gauge | partition, what | what is held in memory, by kind of thing, and what had to go from it |
 """
 
@@ -61,6 +62,7 @@ class Metrics:
         self.lost_offsets = self._counter("lost_offsets", "decision offsets gone before they were read")
         self.skipped_offsets = self._counter("skipped_offsets", "decision offsets that hold no decisions")
         self.late_rows = self._counter("late_rows", "requests whose second was closed when they came")
+        self.model_refused = self._gauge("model_refused", "whether the model ordered cannot be used")
         self.clock_skew_ms = self._gauge("clock_skew_ms", "how far a node's clock was ahead of the broker's", "node")
         self.clock_rows = self._counter("clock_rows", "decisions set right by the broker's clock", "node")
         self.lag = self._gauge("lag_messages", "messages not taken yet", "stage", "partition")

@@ -1,4 +1,4 @@
-"""The model that settings ask for: which file, for which families, with how many false alarms a day."""
+"""The model that settings ask for: which version or file, for which families, with how many false alarms a day."""
 
 from __future__ import annotations
 
@@ -7,17 +7,43 @@ from pathlib import Path
 from detectors import artifact, budget
 from detectors.artifact import Model
 from detectors.errors import ArtifactError
+from detectors.families import Families
 from detectors.family_file import with_own
+from schemas.errors import FileError
+from schemas.model_registry import Registry
 from schemas.settings import PREFIX, Settings
 
 
 def configured(settings: Settings, path: Path | None = None) -> Model:
-    """The model at `path`, else the one settings name, else the shipped one.
+    """The model at `path`, else the version that is live, else the one settings name, else the shipped one.
 
     Raises:
         ArtifactError: it cannot be used, or `false_alarms` not be read; the message says what to do.
     """
-    return budgeted(artifact.load(path or settings.model, with_own(settings.families)), settings)
+    if path is None:
+        registry = Registry(settings.registry)
+        try:
+            live = registry.order().live
+        except FileError as error:
+            raise ArtifactError(str(error)) from error
+        if live:
+            return registered(settings, live)
+    return stated(settings, path)
+
+
+def stated(settings: Settings, path: Path | None = None, families: Families | None = None) -> Model:
+    """The same, whatever version is live; for `families`, else those of the settings. Raises as `configured`."""
+    return budgeted(artifact.load(path or settings.model, families or with_own(settings.families)), settings)
+
+
+def registered(settings: Settings, number: int, families: Families | None = None) -> Model:
+    """A version of the registry; for `families`, else those of the settings. Raises `ArtifactError` as `configured`."""
+    registry = Registry(settings.registry)
+    try:
+        data = registry.data(number)
+    except FileError as error:
+        raise ArtifactError(str(error)) from error
+    return budgeted(artifact.parse(data, f"version {number}", families or with_own(settings.families)), settings)
 
 
 def budgeted(model: Model, settings: Settings) -> Model:

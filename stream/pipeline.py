@@ -37,6 +37,7 @@ from stream.names import Names
 from stream.progress import VERSION, Progress, Source, watermark_ms
 from stream.rings import WINDOWS_S
 from stream.rule_book import RuleBook
+from stream.shadow import Judges
 from stream.tallies import Tallies
 from stream.windows import Windows
 
@@ -47,7 +48,7 @@ class Pipeline:
     def __init__(self, model: Model, config: Config | None = None) -> None:
         self._config = config or Config()
         self._bounds = self._config.bounds
-        self._engine = Engine(model, self._bounds.owners, pairs_max=self._bounds.pairs)
+        self.judges = Judges(model, self._bounds)  # who judges; whoever sets a second model beside asks it
         self._episodes = Episodes(model.version, self._bounds.episodes)
         windows = Windows(self._bounds.entities, self._bounds.rows, self._bounds.distinct_bytes)
         self._tallies = self._tallied(windows, Names(self._bounds.names))
@@ -110,16 +111,18 @@ class Pipeline:
 
     def silent(self, now_ms: int) -> list[int]:
         """Partitions that have not spoken for some time and will soon count as idle: does their log hold more?"""
-        half_ms, stalled_ms = self._config.idle_ms / 2, self._config.stalled_ms
-        sources = self._at.sources.items()
-        return [p for p, s in sources if now_ms - s.seen_ms > half_ms and now_ms - s.spoke_ms < stalled_ms]
+        return self._at.silent(now_ms, self._config.idle_ms, self._config.stalled_ms)
 
     def awaits(self, ends: Mapping[int, int], now_ms: int) -> None:
         """Partitions whose log goes on beyond what was applied are not idle: event time waits for their blocks."""
-        for partition in set(self.silent(now_ms)) & ends.keys():
-            source = self._at.sources[partition]
-            if ends[partition] > source.end:
-                source.seen_ms = now_ms
+        self._at.heard(set(self.silent(now_ms)), ends, now_ms)
+
+    def adopt(self, model: Model) -> None:
+        """Judge by `model` all panes not yet closed; open incidents go on. Raises `ArtifactError`: other families."""
+        if model.version != self._at.model:
+            self.judges.adopt(model)
+            self._episodes.adopt(model.version)
+            self._at.model = model.version
 
     def finish(self) -> list[Alert]:
         """End of input: all panes and all incidents close."""
@@ -195,25 +198,27 @@ class Pipeline:
             "progress": msgspec.msgpack.encode(self._at),
             "episodes": self._episodes.dump(),
             "texts": codec.encode(pa.record_batch({"text": texts})),
+            "shadow": self.judges.dump(),
         }
         return snapshot.pack(arrays, words)
 
     @classmethod
     def restore(cls, model: Model, config: Config | None, data: bytes | memoryview) -> Self:
-        """The inverse of `snapshot`.
+        """The inverse of `snapshot`; under another model it goes on as one that adopts that.
 
         Raises:
-            SnapshotError: damaged, of another version, or of another model.
+            SnapshotError: damaged, of another version, or of other families.
         """
         arrays, words = snapshot.unpack(data)
         try:
             made = cls(model, config)
             made._at = msgspec.msgpack.decode(words["progress"], type=Progress)
-            if (made._at.version, made._at.model) != (VERSION, model.version):
-                raise SnapshotError(f"of version {made._at.version} and model {made._at.model}")
+            if made._at.version != VERSION:
+                raise SnapshotError(f"of version {made._at.version}")
+            made._at.model = model.version
             made._episodes.load(words["episodes"])
             of, windows, engine = made._bounds, snapshot.under(arrays, "windows."), snapshot.under(arrays, "engine.")
-            made._engine = Engine.restore(model, engine, of.owners, of.pairs)
+            made.judges.restore(model, engine, words["shadow"])
             names = Names(of.names)
             counted = Windows.restore(of.entities, windows, of.rows, of.distinct_bytes)
             made._tallies = made._tallied(counted, names)
@@ -243,13 +248,9 @@ class Pipeline:
         return fresh
 
     def _in_time(self, flows: Flows) -> Flows:
-        """Rows of closed panes moved to the oldest open one."""
         late = flows.pane_s < self._at.closed_s
-        if not late.any():
-            return flows
         self._at.late_rows += int(flows.n[late].sum())
-        columns = {f.name: getattr(flows, f.name) for f in fields(Flows)}
-        return Flows(**columns | {"pane_s": np.maximum(flows.pane_s, self._at.closed_s)})
+        return flow_rows.no_sooner(flows, self._at.closed_s) if late.any() else flows
 
     def _watermark_s(self, now_ms: int) -> int:
         of = self._config
@@ -272,10 +273,14 @@ class Pipeline:
             # Who has a history is settled on the hour: rules are asked of an hour when the one before it is.
             findings += self._rules.close(end_s, self._known)
             cut = int(np.searchsorted(whole.pane_s, end_s)) if end_s < until_s else len(whole)
-            findings += self._engine.close(whole.take(slice(cut)), end_s)
+            findings += self.judges.close(whole.take(slice(cut)), end_s, self._named)
             whole = whole.take(slice(cut, None))
         self._at.closed_s = until_s
         return self._episodes.closed(findings, until_s * 1000, self._named)
+
+    @property
+    def _engine(self) -> Engine:
+        return self.judges.live
 
     def _named(self, wanted: Iterable[int]) -> Mapping[int, str]:
         return self._tallies.names(wanted)

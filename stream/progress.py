@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-VERSION: Final = 6  # of snapshots
+VERSION: Final = 7  # of snapshots
 
 
 class Source(msgspec.Struct):
@@ -37,6 +38,18 @@ class Progress(msgspec.Struct):
     def newest_ms(self) -> int:
         """The newest event time of the partition that is furthest behind; 0 before there is one."""
         return min((source.ts_ms_max for source in self.sources.values()), default=0)
+
+    def silent(self, now_ms: int, idle_ms: int, stalled_ms: int) -> list[int]:
+        """Partitions that have not spoken for half of what counts as idle, and are still waited for."""
+        half_ms, sources = idle_ms / 2, self.sources.items()
+        return [p for p, s in sources if now_ms - s.seen_ms > half_ms and now_ms - s.spoke_ms < stalled_ms]
+
+    def heard(self, silent: set[int], ends: Mapping[int, int], now_ms: int) -> None:
+        """Of silent partitions those are not idle whose log ends later than what was applied (mutates)."""
+        for partition in silent & ends.keys():
+            source = self.sources[partition]
+            if ends[partition] > source.end:
+                source.seen_ms = now_ms
 
 
 def watermark_ms(at: Progress, now_ms: int, partitions: int, idle_ms: int, lateness_ms: int) -> int:

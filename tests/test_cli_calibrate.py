@@ -10,7 +10,7 @@ import pytest
 from detectors import artifact
 from floodwarden import calibrating
 from floodwarden.errors import CommandError
-from floodwarden.training import Sources
+from floodwarden.traffic import Sources
 from schemas.decision import Decision
 from schemas.settings import Settings
 

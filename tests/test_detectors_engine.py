@@ -123,9 +123,41 @@ def test_an_engine_taken_up_from_its_arrays_goes_on_exactly(model: Model) -> Non
     assert again.close(rest, END_S) == engine.close(rest, END_S)
 
 
-def test_state_kept_under_another_model_is_refused(model: Model) -> None:
+def test_state_of_other_families_is_refused_and_changes_nothing(model: Model) -> None:
+    fewer = artifact.defaults(model.families[:-1])
     with pytest.raises(ArtifactError, match="start it anew"):
-        Engine.restore(artifact.defaults(), Engine(model).arrays())
+        Engine.restore(fewer, Engine(model).arrays())
+    engine = Engine(model)
+    with pytest.raises(ArtifactError, match="start it anew"):
+        engine.adopt(fewer)
+    assert engine.model is model
+
+
+def test_an_engine_that_adopts_its_own_model_goes_on_exactly(model: Model) -> None:
+    traffic = attacked(8)
+    middle_s = T0_S + 2030
+    one, other = Engine(model), Engine(model)
+    for engine in (one, other):
+        engine.close(traffic.take(traffic.pane_s < middle_s), middle_s)
+    other.adopt(replace(model))
+    rest = traffic.take(traffic.pane_s >= middle_s)
+    assert other.close(rest, END_S) == one.close(rest, END_S)
+
+
+def test_evidence_that_stands_keeps_its_share_of_the_threshold_under_another_model(model: Model) -> None:
+    """One who is halfway is halfway still; the change itself alarms about nobody, and forgets nobody."""
+    traffic = attacked(8)
+    middle_s = T0_S + 2030
+    engine = Engine(model)
+    engine.close(traffic.take(traffic.pane_s < middle_s), middle_s)
+    c, used = engine.entities.c, engine.entities.used
+    before, episodes = c.s[:used] / model.h[c.kind[:used]], c.episode[:used].copy()
+    quicker = replace(model, h=model.h * 0.6, beta=model.beta * 0.6)
+    engine.adopt(quicker)
+    assert (before > 0.2).any()
+    assert c.s[:used] / quicker.h[c.kind[:used]] == pytest.approx(before)
+    assert (c.episode[:used] == episodes).all()
+    assert engine.close(Flows.empty(), middle_s + 1) == []
 
 
 def test_a_look_at_open_panes_changes_nothing_and_says_what_closing_would(model: Model) -> None:

@@ -1,0 +1,112 @@
+"""Recorded decisions to learn from or to try a model on: files, or the last hours of the topic."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from floodwarden import topic_reading
+from floodwarden.errors import CommandError
+from floodwarden.formats import Rejects, read
+from schemas import codec, topics
+from schemas.errors import BadMessageError
+from schemas.settings import Settings
+
+ROWS_MAX: Final = 20_000_000
+"""Decisions of the topic that are read at most: their flows are held in memory, about 100 bytes each."""
+_COLUMNS: Final = ("ip", "key_id", "user", "route", "tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Files to learn from."""
+
+    files: tuple[str, ...]
+    form: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As a model says what it was made from."""
+        return ", ".join(Path(file).name for file in self.files)
+
+    @property
+    def fix(self) -> str:
+        """What to do where it holds no decisions."""
+        return "; name the --format"
+
+    @property
+    def again(self) -> bool:
+        """Whether they can be read a second time."""
+        return "-" not in self.files
+
+    def batches(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """Their decisions. Raises `CommandError` where they cannot be read."""
+        return (part.batch for part in read(self.files, form=self.form, rejects=rejects))
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The topic `decisions` of an installation, from `from_ms` by the broker's stamps."""
+
+    settings: Settings
+    from_ms: int
+    again: bool = True
+
+    @classmethod
+    def last(cls, settings: Settings, seconds: int) -> Recorded:
+        """Of the last `seconds`."""
+        return cls(settings, time.time_ns() // 1_000_000 - seconds * 1000)
+
+    @property
+    def name(self) -> str:
+        """As a model says what it was made from."""
+        return self.settings.topic(topics.DECISIONS)
+
+    @property
+    def fix(self) -> str:
+        """What to do where it holds no decisions."""
+        return "; give a longer --over"
+
+    def batches(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """Its decisions, partitions mixed. Messages that are none are counted: the stream has put them aside.
+
+        Raises:
+            CommandError: no broker, no such topic, or more decisions than are read at once.
+        """
+        rows = 0
+        for message in topic_reading.read(self.settings, topics.DECISIONS):
+            if message.timestamp()[1] < self.from_ms:
+                continue
+            kind = dict(message.headers() or []).get(topics.CONTENT_TYPE)
+            try:
+                batch = codec.decode(message.value() or b"", kind.decode("latin-1") if kind else None)
+            except BadMessageError as error:
+                rejects.add(self.name, message.offset() or 0, str(error), "")
+                continue
+            rows += batch.num_rows
+            if rows > ROWS_MAX:
+                raise CommandError(
+                    f"{self.name} has more than {ROWS_MAX:,} decisions of that time; give a shorter --over"
+                )
+            yield batch
+
+
+Traffic = Sources | Recorded
+
+
+def names(wanted: set[int], traffic: Traffic) -> dict[int, str]:
+    """Texts of hashes, looked for in a second reading; what cannot be read twice names nobody."""
+    if not wanted or not traffic.again:
+        return {}
+    out: dict[int, str] = {}
+    for batch in traffic.batches(Rejects()):
+        for column in _COLUMNS:
+            for text in batch.column(column).dictionary.to_pylist():
+                if text and (number := codec.text_hash(text)) in wanted:
+                    out[number] = text
+    return out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
@@ -21,7 +22,6 @@ ROWS_PER_BYTE: Final = 2  # lz4 could say a million equal rows in 30 kB; no gate
 _LZ4_RATIO: Final = 255
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"  # every zstd frame begins with it
 _READ: Final = pa.ipc.IpcReadOptions(use_threads=False)  # a thread per column costs more than a column of one message
-_LAYOUTS: Final[dict[tuple[bytes, tuple[str, ...]], pa.ipc.IpcReadOptions]] = {}
 _LAYOUTS_MAX: Final = 64
 _CONTINUES: Final = b"\xff\xff\xff\xff"
 _FIX: Final = "send one Arrow IPC stream"
@@ -32,21 +32,31 @@ _DATA: Final = 1  # slot of DictionaryBatch
 _BUFFERS, _COMPRESSION = 2, 3  # slots of RecordBatch
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How streams with a schema that was found good are read: which columns, and in which order they are wanted."""
+
+    options: pa.ipc.IpcReadOptions
+    order: list[int]
+
+
+_LAYOUTS: Final[dict[tuple[bytes, tuple[str, ...]], _Layout]] = {}
+
+
 def read(value: bytes | memoryview, schema: pa.Schema) -> pa.Table:
-    """The columns of `schema` that the stream has, of types we take, not yet validated; others are never looked at."""
-    layout = _begins(value), tuple(schema.names)
-    try:
-        check_size(value)
-        with pa.ipc.open_stream(pa.py_buffer(value), options=_LAYOUTS.get(layout, _READ)) as reader:
-            table = reader.read_all()
-            names = table.column_names
-    except BadMessageError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, MemoryError, struct.error) as error:
-        raise BadMessageError("bad_arrow", "body", _said(error), _FIX) from error
+    """The columns of `schema` that the stream has, in that order and of types we take, not yet validated."""
+    place = _begins(value), tuple(schema.names)
+    layout = _LAYOUTS.get(place)
+    table = _unpacked(value, layout.options if layout else _READ)
     rows_max = min(ROWS_MAX, max(ROWS_FLOOR, ROWS_PER_BYTE * len(value)))
     if table.num_rows > rows_max:
         raise BadMessageError("too_large", "body", f"{table.num_rows} rows", f"at most {rows_max} in so many bytes")
+    if layout:  # it has been judged: what else is asked of a table hangs on its schema alone
+        return table.select(layout.order)
+    try:
+        names = table.column_names
+    except ValueError as error:
+        raise BadMessageError("bad_arrow", "body", _said(error), _FIX) from error
     if len(set(names)) < len(names):
         raise BadMessageError("bad_arrow", "schema", "a column stands in it twice", "name every column once")
     known = table.select([name for name in schema.names if name in names])
@@ -54,9 +64,20 @@ def read(value: bytes | memoryview, schema: pa.Schema) -> pa.Table:
         if not takes(column.type):
             reason = f"the column is {str(column.type)[:80]}"
             raise BadMessageError("bad_value", column.name, reason, f"send {schema.field(column.name).type}")
-    if layout[0] and layout not in _LAYOUTS and known.num_columns < len(names):
-        _remember(layout, [names.index(name) for name in known.column_names])
+    if place[0]:
+        _remember(place, [names.index(name) for name in known.column_names])
     return known
+
+
+def _unpacked(value: bytes | memoryview, options: pa.ipc.IpcReadOptions) -> pa.Table:
+    try:
+        check_size(value)
+        with pa.ipc.open_stream(pa.py_buffer(value), options=options) as reader:
+            return reader.read_all()
+    except BadMessageError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError, struct.error) as error:
+        raise BadMessageError("bad_arrow", "body", _said(error), _FIX) from error
 
 
 def _begins(value: bytes | memoryview) -> bytes:
@@ -66,11 +87,13 @@ def _begins(value: bytes | memoryview) -> bytes:
     return bytes(value[: 8 + int.from_bytes(value[4:8], "little")])
 
 
-def _remember(layout: tuple[bytes, tuple[str, ...]], places: list[int]) -> None:
+def _remember(place: tuple[bytes, tuple[str, ...]], columns: list[int]) -> None:
     """Streams that begin with the same schema have it: of the next one only these columns are unpacked."""
     if len(_LAYOUTS) >= _LAYOUTS_MAX:
         _LAYOUTS.clear()
-    _LAYOUTS[layout] = pa.ipc.IpcReadOptions(use_threads=False, included_fields=sorted(places))
+    unpacked = sorted(columns)
+    options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=unpacked)
+    _LAYOUTS[place] = _Layout(options, [unpacked.index(column) for column in columns])
 
 
 def validated(table: pa.Table) -> pa.Table:

@@ -246,10 +246,8 @@ def _light(value: bytes, schema: pa.Schema) -> pa.Table:
     """Some columns of one message in Arrow, its values not looked at yet."""
     table = arrow_stream.read(value, schema)
     arrow_stream.check_version(table.schema, d.VERSION_KEY, d.VERSION)
-    if set(schema.names) <= set(table.column_names):
-        table = table.select(schema.names)
-        if table.schema.equals(schema):
-            return table.replace_schema_metadata(None)
+    if table.schema.equals(schema):
+        return table.replace_schema_metadata(None)
     return pa.table(arrow_stream.conform(arrow_stream.validated(table), schema, _ABSENT)).replace_schema_metadata(None)
 
 

@@ -35,7 +35,10 @@ def _networks(batch: pa.RecordBatch, kind: NDArray[np.generic]) -> U64:
     if not len(owners.dictionary):
         return np.zeros(len(kind), np.uint64)
     codes = owners.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    return np.where(kind == IP, network_hashes(owners.dictionary)[codes], np.uint64(0))
+    addresses = kind == IP
+    asked = np.zeros(len(owners.dictionary), np.bool_)
+    asked[codes[addresses]] = True  # the names of keys and users stand among them
+    return np.where(addresses, network_hashes(owners.dictionary, asked)[codes], np.uint64(0))
 
 
 def bounded(parts: list[Flows]) -> Flows:

@@ -13,7 +13,7 @@ from stream_traffic import NOW_MS, blocks, crowd, row
 from schemas import codec
 from schemas.usage import FLOWS_PER_PANE_MAX, MEASURES, Block, Kind, Outcome
 from stream.combine import combine, entity_hash
-from stream.networks import network, networks
+from stream.networks import network, network_hashes, networks
 
 LATER = (Kind.NETWORK, Kind.ASN, Kind.AGENT, Kind.TENANT_ROUTE)
 
@@ -177,6 +177,11 @@ def test_a_request_counts_for_its_network_its_asn_its_user_agent_and_its_tenants
         st.one_of(
             st.ip_addresses(v=4).map(str),
             st.ip_addresses(v=6).map(str),
+            st.ip_addresses(v=6).map(lambda ip: ip.exploded.upper()),
+            st.integers(0, 7)
+            .flatmap(lambda n: st.lists(st.sampled_from("01f"), min_size=n, max_size=n))
+            .map(lambda groups: f"{':'.join(groups[:3])}::{':'.join(groups[3:])}"),
+            st.from_regex(r"[0-9a-fA-F]{0,5}(:[0-9a-f]{0,4}){2,9}(%1)?", fullmatch=True),
             st.ip_addresses(v=4).map(lambda ip: f"::ffff:{ip}"),
             st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,4}){2,4}", fullmatch=True),
             st.text(max_size=12),
@@ -188,6 +193,11 @@ def test_addresses_in_bulk_are_of_the_networks_they_are_of_one_by_one(addresses:
     codes, names = networks(pa.array(addresses, pa.utf8()))
     assert [names[c].as_py() if c >= 0 else None for c in codes.tolist()] == [network(a) for a in addresses]
     assert len(set(names.to_pylist())) == len(names)
+    hashes = network_hashes(pa.array(addresses, pa.utf8()), np.ones(len(addresses), np.bool_))
+    for address, told in zip(addresses, hashes.tolist(), strict=True):
+        name = network(address)
+        if name is None or name.endswith("/64") or ":" in address:
+            assert told == codec.text_hash(name)
 
 
 def test_many_entities_over_many_panes_are_counted_like_few() -> None:

@@ -1,6 +1,7 @@
 """The thread that has Redis show what the store says: after it was emptied or away, or who applied a policy fell over.
 
-Every enforcer has one. Publishing twice does nothing, so they need no leader among them.
+Every enforcer has one, and it moves rollouts, too. Publishing twice does nothing, and a rollout is moved once, by
+whoever is first: they need no leader among them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from enforcer.policy_publisher import PolicyPublisher
+from enforcer.policy_roller import Roller
 from enforcer.store import versions
 from schemas import sql
 from schemas.errors import BadMessageError
@@ -30,6 +32,7 @@ class PolicyKeeper:
         self._engine = engine
         self._publisher = publisher
         self._every_s = every_s
+        self._roller = Roller(engine, publisher)
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -52,15 +55,15 @@ class PolicyKeeper:
                 log.exception("policies_not_kept")
 
     def step(self) -> None:
-        """Publish what Redis lacks.
+        """Move rollouts, and publish what Redis lacks.
 
         Raises:
             DBAPIError: the store does not answer, or has no tables yet.
             RedisError: Redis does not answer.
         """
+        self._roller.step()
         for name, order in versions.orders(self._engine).items():
             if self._publisher.holds(name, order):
                 continue
-            files = partial(versions.files, self._engine, name, order.version)
-            what = self._publisher.publish(name, order, files)
+            what = self._publisher.publish(name, order, partial(versions.files, self._engine, name))
             log.info("policy_published", policy=name, version=order.version, what=what)

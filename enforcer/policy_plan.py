@@ -50,17 +50,24 @@ def unjudged(_: Files) -> Examined:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would happen: the version after `after` (0: the first) with `changes`, or nothing where not `anew`.
+    """What would happen: the version after `after` (0: none) with `changes` to the one that `holds` (0: none).
 
-    With errors there is no telling what would change, and nothing can be applied.
+    Nothing where `same` is a version that holds or is on its way, and says the same (0: none does). With errors there
+    is no telling what would change, and nothing can be applied.
     """
 
     name: str
     after: int
-    anew: bool
+    holds: int
+    same: int
     files: Files
     examined: Examined
     changes: tuple[Change, ...]
+
+    @property
+    def anew(self) -> bool:
+        """Whether there is anything to be made."""
+        return not self.same
 
     def draft(self, author: str, reason: str) -> Draft:
         """The version to be made. Raises `CommandError` where no limiter would take it."""
@@ -84,8 +91,14 @@ def plan(engine: sa.Engine, name: str, files: Files, examine: Examine) -> Plan:
         raise CommandError("bad_value", f"{error.file}: {error.field}", error.reason, error.fix) from error
     newest = versions.newest(engine, name)
     after = newest.version if newest is not None else 0
-    anew = newest is None or newest.digest != policies.digest(files)
+    order = versions.order(engine, name)
+    holds = order.version if order is not None else 0
+    digest = policies.digest(files)
+    under_way = newest is not None and newest.state in (versions.SCHEDULED, versions.CANDIDATE)
+    same = holds if order is not None and order.digest == digest else 0
+    if not same and under_way and newest is not None and newest.digest == digest:
+        same = after
     examined = examine(files)
-    before = versions.files(engine, name, after) if after else {}
-    changes = () if examined.errors or not anew else tuple(diff(before, files))
-    return Plan(name, after, anew, files, examined, changes)
+    before = versions.files(engine, name, holds) if holds else {}
+    changes = () if examined.errors or (same and same == holds) else tuple(diff(before, files))
+    return Plan(name, after, holds, same, files, examined, changes)

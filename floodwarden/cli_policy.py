@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from floodwarden import cli_policy_store
+from floodwarden import cli_policy_rollout, cli_policy_store
 from floodwarden.cli_output import Json, console, safe, write_json
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ policy = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Put the commands of this module on the command line."""
     cli_policy_store.register(policy)
+    policy.add_typer(cli_policy_rollout.rollout, name="rollout")
     app.add_typer(policy, name="policy", rich_help_panel="What is in force")
 
 

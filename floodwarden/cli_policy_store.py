@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from floodwarden.cli_output import Json, console, listing, safe, write_json
+from floodwarden.cli_policy_rollout import At, Emergency, MaxRefused, MinChecks, Name, Stages, Wait, tell_way, way_of
 from floodwarden.cli_policy_told import plan_as_json, tell_changes, tell_nodes, tell_plan
 from floodwarden.cli_store import opened
 from floodwarden.cli_told import By, Reason, seconds_of, who
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from enforcer.policy_plan import Plan
+    from enforcer.rollout import Way
 
 Dir = Annotated[Path, typer.Argument(help="a policy file, or a directory of them that are one policy")]
-Name = Annotated[str, typer.Option(help="which policy", show_default="FLOODWARDEN_POLICY_NAME")]
 Yes = Annotated[bool, typer.Option("--yes", help="do it without asking")]
-Wait = Annotated[str, typer.Option(metavar="DURATION", help="so long for every limiter to take it")]
 Number = Annotated[int, typer.Argument(min=1, help="`policy history` tells it")]
 
 
@@ -56,6 +56,11 @@ def apply(
     path: Dir,
     *,
     name: Name = "",
+    rollout: Stages = "",
+    max_refused: MaxRefused = "1%",
+    min_checks: MinChecks = 100,
+    at: At = "",
+    emergency: Emergency = False,
     yes: Yes = False,
     reason: Reason = "",
     by: By = "",
@@ -63,8 +68,10 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Have all limiters take a policy: shows what changes, asks, and waits until every one has it. Again: nothing."""
+    way = way_of(rollout, at, max_refused, min_checks, emergency=emergency)
     with opened() as engine:
-        _carry_out(engine, _planned(engine, _named(name), path), (who(by), reason, wait), yes=yes, as_json=as_json)
+        made = _planned(engine, _named(name), path)
+        _carry_out(engine, made, (who(by), reason, wait), way, yes=yes, as_json=as_json)
 
 
 def rollback(
@@ -73,6 +80,7 @@ def rollback(
     ] = None,
     *,
     name: Name = "",
+    emergency: Emergency = False,
     yes: Yes = False,
     reason: Reason = "",
     by: By = "",
@@ -85,7 +93,8 @@ def rollback(
 
     with opened() as engine:
         made, to = back(engine, _named(name), version, examine)
-        _carry_out(engine, made, (who(by), reason or f"back to version {to}", wait), yes=yes, as_json=as_json)
+        said = (who(by), reason or f"back to version {to}", wait)
+        _carry_out(engine, made, said, way_of("", "", "1%", 0, emergency=emergency), yes=yes, as_json=as_json)
 
 
 def history(*, name: Name = "", as_json: Json = False) -> None:
@@ -142,6 +151,8 @@ def status(*, name: Name = "", as_json: Json = False) -> None:
         write_json(found.as_dict())
     else:
         console().print(f"{found.name}: version {found.order.version} holds since {_when(found.order.at_ms)}")
+        if found.rollout is not None:
+            tell_way(found.rollout, found.order.version)
         tell_nodes(found.nodes)
     raise typer.Exit(int(not found.nodes.whole))
 
@@ -155,7 +166,9 @@ def _planned(engine: sa.Engine, name: str, path: Path) -> Plan:
     return planned(engine, name, found, examine)
 
 
-def _carry_out(engine: sa.Engine, made: Plan, said: tuple[str, str, str], *, yes: bool, as_json: bool) -> None:
+def _carry_out(
+    engine: sa.Engine, made: Plan, said: tuple[str, str, str], way: Way, *, yes: bool, as_json: bool
+) -> None:
     """Show what was planned, ask, do it; `said` is by whom, why, and how long to wait for limiters."""
     from enforcer import policy_command
 
@@ -163,17 +176,22 @@ def _carry_out(engine: sa.Engine, made: Plan, said: tuple[str, str, str], *, yes
     if not as_json:
         tell_plan(made)
     draft = made.draft(f"cli:{by}", reason)
-    if made.anew and not yes:
+    anew = made.anew or (way.emergency and made.same != made.holds)
+    if anew and not yes:
         if as_json or not sys.stdin.isatty():
             raise CommandError("nobody to ask: look at `policy plan`, then say --yes")
         typer.confirm("Apply it?", abort=True)
     with policy_command.publishing(settings_of.load()) as publisher:
-        found = policy_command.carry_out(engine, publisher, made, draft.author, reason, seconds_of(wait))
+        found = policy_command.carry_out(engine, publisher, draft, made, seconds_of(wait), way)
     if as_json:
         write_json(found.as_dict())
     else:
-        why = f": {safe(reason)}" if reason and made.anew else ""
-        console().print(f"{made.name}: version {found.order.version} holds{why}")
+        if found.rollout is not None:
+            tell_way(found.rollout, found.order.version)
+        else:
+            why = f": {safe(reason)}" if reason and anew else ""
+            hurried = ", published in an emergency" if way.emergency and anew else ""
+            console().print(f"{made.name}: version {found.order.version} holds{hurried}{why}")
         tell_nodes(found.nodes)
     raise typer.Exit(int(not found.nodes.whole))
 

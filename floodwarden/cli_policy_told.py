@@ -39,9 +39,9 @@ def tell_plan(made: Plan) -> None:
     if errors:
         out.print(f"{made.name}: nothing can be applied")
     elif not made.anew:
-        out.print(f"{made.name}: version {made.after} says the same; nothing to do")
+        out.print(f"{made.name}: version {made.same} says the same; nothing to do")
     else:
-        out.print(f"{made.name}: version {made.after or 'none'} -> {made.after + 1}, {made.examined.limits} limits\n")
+        out.print(f"{made.name}: version {made.holds or 'none'} -> {made.after + 1}, {made.examined.limits} limits\n")
         tell_changes(made.changes)
         told = counts(list(made.changes))
         out.print(f"\nPlan: {told['add']} to add, {told['change']} to change, {told['remove']} to remove")

@@ -94,6 +94,12 @@ def _one(part: str) -> Who:
     return lambda _, attributes: attributes.get(name) if attributes else None
 
 
+def client_of(identity: Identity) -> str:
+    """Who asks, in one word: the key, the user, the address (IPv6: its /64), the tenant; empty where nobody says."""
+    ip = identity.ip
+    return identity.key_id or identity.user or (network_of(ip) if ip else identity.tenant or "")
+
+
 def network_of(ip: str, v4_bits: int = 32) -> str:
     """Whose bucket an address uses: its own (or its /`v4_bits`), its /64 where it is IPv6: one subscriber has 2^64."""
     if v4_bits == 32 and ":" not in ip:

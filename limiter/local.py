@@ -17,6 +17,7 @@ from limiter.matcher import Applied
 from limiter.memo import Memo
 from limiter.overrides import Overrides
 from limiter.placing import Placing
+from limiter.trial import Beside, without_limits
 from limiter.verdict import Answer, Mode, Placed, Request, by_list, combined, refused, turned_away
 
 PLANS_MAX: Final = 20_000
@@ -84,6 +85,8 @@ class Local:
 
     def _judged(self, request: Request | None, placed: Placed, now_ms: int) -> Answer | Placed:
         """The whole way; where leases suffice the plan of `request` says so, unless it is None."""
+        if placed.beside is not None:
+            return self._compared(placed, placed.beside, now_ms)
         if (settled := _settled(placed, now_ms)) is not None:
             return settled
         if not placed.applied and not placed.shadowed:
@@ -98,6 +101,19 @@ class Local:
         if taken is None:
             return placed
         return combined(placed, [one.shape for one in placed.applied], together(held, taken, now_us), _MEMORY)
+
+    def _compared(self, placed: Placed, beside: Beside, now_ms: int) -> Answer | Placed:
+        """A request that two versions judge: answered where memory knows the words of both, and counted."""
+        other = without_limits(beside.other)
+        if (settled := _settled(placed, now_ms)) is not None:  # no limit is asked then, of the other one neither
+            beside.count(enforced=settled.allowed, other=other is not False)
+            return settled
+        now_us = now_ms * 1000
+        taken = self._known.refuses(placed.applied, now_us)
+        if taken is None or (other is None and self._known.refuses(beside.asked, now_us) is None):
+            return placed
+        beside.count(enforced=False, other=other or False)
+        return combined(placed, [one.shape for one in placed.applied], taken, _MEMORY)
 
     def _keep(self, request: Request | None, placed: Placed, takes: tuple[tuple[Lease, int], ...]) -> _Plan:
         plan = _Plan(placed, takes, self._overrides.changes)

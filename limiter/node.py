@@ -36,6 +36,7 @@ from limiter.policy import PPM, Policy
 from limiter.shadow import reported, to_give_back
 from limiter.shared import SCRIPTS, SharedLimits
 from limiter.taking import Taking
+from limiter.trial import Trial
 from limiter.verdict import Answer, Mode, Placed, Request, Slot, combined
 from schemas.decision import VERDICTS
 from schemas.settings import Settings
@@ -88,13 +89,18 @@ class Node:
     @property
     def headers(self) -> frozenset[str]:
         """Headers, in lower case, that the policy looks at; who asks puts them into `Request.attributes`."""
-        return self._placing.matcher.headers
+        return self._placing.headers
 
     def use(self, matcher: Matcher) -> Matcher:
         """From the next check on another policy holds, and the one before is returned; states of limits go on."""
         before, self._placing.matcher = self._placing.matcher, matcher
         self._local.forget()
         return before
+
+    def try_out(self, trial: Trial | None) -> None:
+        """From the next check on another version of the policy judges beside the one that holds; None: none does."""
+        self._placing.trial = trial
+        self._local.forget()
 
     @property
     def mode(self) -> Mode:
@@ -193,6 +199,8 @@ class Node:
 
     def _fault(self) -> Answer:
         self._metrics.faults.inc()
+        if self._placing.trial is not None:
+            self._placing.trial.faults += 1
         return Answer("allow", "/*", self._placing.matcher.policy.default_tier, 1, Mode.MEMORY)
 
     async def _ask(self, asking: Sequence[Placed], began_s: float) -> list[Answer]:
@@ -200,22 +208,24 @@ class Node:
         now_ms = self._clock_ms()
         held = self._reserved(asking, now_ms)
         groups = [rest(one, leases) for one, leases in zip(asking, held, strict=True)]
-        taken = await self._taking.groups(groups + [[each] for one in asking for each in one.shadowed], began_s)
+        groups += [[each] for one in asking for each in one.shadowed]
+        beside = len(groups)
+        groups += [one.beside.asked for one in asking if one.beside is not None]
+        taken = await self._taking.groups(groups, began_s)
         self._lender.wake()
         answers: list[Answer] = []
         back: list[tuple[Applied, Taken]] = []
-        shadows = iter(taken[len(asking) :])
+        shadows, others = iter(taken[len(asking) : beside]), iter(taken[beside:])
         for one, leases, its in zip(asking, held, taken, strict=False):
             told = [(next(shadows) or self._share([each], now_ms))[0] for each in one.shadowed] if one.shadowed else []
             if its is None:
-                answers.append(self._without_redis(one, leases, told, now_ms))
-                continue
-            answer = self._combined(one, leases, its, [each.shape for each in one.applied], Mode.SHARED)
-            if not one.shadowed:
-                answers.append(answer)
-                continue
-            back += to_give_back(answer, one.shadowed, told)
-            answers.append(self._reported(answer, one, told))
+                answer = self._without_redis(one, leases, told, now_ms)
+            else:
+                answer = self._combined(one, leases, its, [each.shape for each in one.applied], Mode.SHARED)
+                if one.shadowed:
+                    back += to_give_back(answer, one.shadowed, told)
+                    answer = self._reported(answer, one, told)
+            answers.append(answer if one.beside is None else one.beside.judged(answer, next(others), back))
         if back:
             await self._taking.give_back(back, began_s)
         return answers

@@ -7,28 +7,44 @@ from typing import Final
 from msgspec.structs import replace
 
 from limiter.conditions import FOREVER_MS
-from limiter.facts import Facts, network_of
+from limiter.facts import Facts, client_of
 from limiter.matcher import Matcher, in_canary
 from limiter.overrides import Overrides
 from limiter.policy import PPM, Brownout
 from limiter.ruling import NOTHING, Ruling
 from limiter.throttles import throttled
+from limiter.trial import Trial
 from limiter.verdict import TURN_MS, Placed, Reason, Request
 
 LEVEL_MS: Final = 20  # when a brownout's level ends is not in a ruling: it is asked for again so often
 
 
 class Placing:
-    """Places requests by a policy, which `matcher` holds and may be put in its place, and the actions in force."""
+    """Places requests by a policy, which `matcher` holds and may be put in its place, and the actions in force.
+
+    While another version is on `trial`, it places them too.
+    """
 
     def __init__(self, matcher: Matcher, overrides: Overrides) -> None:
         self.matcher = matcher
+        self.trial: Trial | None = None
         self._overrides = overrides
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Headers that are looked at."""
+        return self.matcher.headers if self.trial is None else self.matcher.headers | self.trial.matcher.headers
 
     def place(self, request: Request, now_ms: int) -> Placed:
         """Everything memory knows of `request`."""
-        identity = request.identity
-        matcher, policy = self.matcher, self.matcher.policy
+        placed = self._placed(self.matcher, request, now_ms)
+        if self.trial is None:
+            return placed
+        both = self.trial.both(placed, self._placed(self.trial.matcher, request, now_ms), request.identity)
+        return replace(both, beside=None) if request.peek else both
+
+    def _placed(self, matcher: Matcher, request: Request, now_ms: int) -> Placed:
+        identity, policy = request.identity, matcher.policy
         method = request.method.upper()
         route = request.route or matcher.route(method, request.path)
         tier = policy.tier_of(request.tier, identity.key_id, identity.user, identity.tenant).name
@@ -63,9 +79,7 @@ def _shed(brownout: Brownout, ruling: Ruling, method: str, route: str, facts: Fa
     admit_ppm = brownout.admit_ppm(ruling.level, name, ruling.part_ppm)
     if name is None or admit_ppm >= PPM:
         return None
-    who = facts.identity
-    client = who.key_id or who.user or (network_of(who.ip) if who.ip else who.tenant or "")
-    return None if in_canary(f"brownout {facts.now_ms // TURN_MS}", client, admit_ppm) else name
+    return None if in_canary(f"brownout {facts.now_ms // TURN_MS}", client_of(facts.identity), admit_ppm) else name
 
 
 def _until_ms(ruling: Ruling, now_ms: int) -> int:

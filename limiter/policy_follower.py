@@ -28,9 +28,10 @@ from limiter.metrics import Metrics
 from limiter.policy import Policy
 from limiter.policy_file import load_files
 from limiter.policy_watch import let_go, ready
+from limiter.trial import Trial
 from schemas import policies
 from schemas.errors import BadMessageError
-from schemas.keys import Keys
+from schemas.settings import Settings
 
 EVERY_S: Final = 1.0
 _PATIENCE_S: Final = 5.0  # for any one answer, files too
@@ -38,25 +39,29 @@ log = structlog.get_logger("limiter.policy")
 
 
 class PolicyFollower:
-    """One node's follower of the policy `name`. `use` is called, on the event loop, as `PolicyWatch` does."""
+    """One node's follower of its policy. `use` is called, on the event loop, as `PolicyWatch` does.
+
+    So is `try_out`, with a version on trial beside, and with None when there is none any more.
+    """
 
     def __init__(
         self,
         redis: Redis,
-        keys: Keys,
-        name: str,
-        node: str,
+        settings: Settings,
         use: Callable[[Matcher], Matcher],
+        try_out: Callable[[Trial | None], None],
         metrics: Metrics,
         clock_ms: Callable[[], int],
         *,
         every_s: float = EVERY_S,
     ) -> None:
         self._redis: Any = redis
-        self._keys = keys
-        self._name = name
-        self._node = node
+        self._keys = settings.keys
+        self._name = settings.policy_name
+        self._node = settings.node
         self._use = use
+        self._try_out = try_out
+        self._trial: Trial | None = None
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._every_s = every_s
@@ -102,25 +107,63 @@ class PolicyFollower:
         if self._word is not None:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._redis.hset(self._keys.policy_acks, self._node, policies.encode(self._word))
+        if self._trial is not None:
+            async with asyncio.timeout(_PATIENCE_S):
+                seen = policies.encode(self._trial.tried())
+                await self._redis.hset(self._keys.policy_trial(self._name), self._node, seen)
 
     async def _take(self, order: policies.Order) -> policies.Word | None:
         """Obey `order`, and what is to be said of it; None: its files are not there, and it is looked for again."""
         if self.runs is None or order.digest != self.runs.digest:
             began = time.perf_counter()
-            async with asyncio.timeout(_PATIENCE_S):
-                held = await self._redis.hgetall(self._keys.policy(self._name, order.digest))
-            if not held:
-                log.warning("policy_files_absent", version=order.version, kept="the one before")
-                return None
             try:
-                matcher = await asyncio.to_thread(ready, partial(_policy, held, order.digest))
+                matcher = await self._made(order.version, order.digest)
             except (PolicyError, BadMessageError) as error:
                 return self._refused(order, str(error))
+            if matcher is None:
+                return None
             self._put(matcher, order, round((time.perf_counter() - began) * 1000))
             del matcher
+        try:
+            if not await self._take_candidate(order):
+                return None
+            why_not = ""
+        except (PolicyError, BadMessageError) as error:
+            why_not = str(error)[:500]
+            log.error("candidate_not_taken", error=why_not)  # noqa: TRY400 - the message is all
         self.runs = order
         self._metrics.policy_version.set(order.version)
-        return policies.Word(self._name, order.serial, order.version, self._clock_ms())
+        return policies.Word(self._name, order.serial, order.version, self._clock_ms(), candidate_refused=why_not)
+
+    async def _made(self, version: int, digest: str) -> Matcher | None:
+        """A version made ready; None where Redis does not have its files. Raises as reading a policy does."""
+        if self._trial is not None and self._trial.candidate.digest == digest:
+            return self._trial.matcher
+        async with asyncio.timeout(_PATIENCE_S):
+            held = await self._redis.hgetall(self._keys.policy(self._name, digest))
+        if not held:
+            log.warning("policy_files_absent", version=version, kept="the one before")
+            return None
+        return await asyncio.to_thread(ready, partial(_policy, held, digest))
+
+    async def _take_candidate(self, order: policies.Order) -> bool:
+        """Try out what `order` has on trial, or nothing any more; False: its files are not there."""
+        candidate, before, trial = order.candidate, self._trial, None
+        try:
+            if candidate is not None:
+                matcher = await self._made(candidate.version, candidate.digest)
+                if matcher is None:
+                    return False
+                trial = Trial(matcher, candidate, order.serial)
+                log.info("candidate_taken", version=candidate.version, share_ppm=candidate.share_ppm)
+        finally:
+            if trial is not before:
+                self._trial = trial
+                self._try_out(trial)
+        kept = (trial.candidate.digest if trial is not None else None, order.digest)
+        if before is not None and before.candidate.digest not in kept:
+            asyncio.get_running_loop().run_in_executor(None, let_go, [before.matcher])
+        return True
 
     def _put(self, matcher: Matcher, order: policies.Order, took_ms: int) -> None:
         limits = len(matcher.policy.limits)

@@ -48,12 +48,6 @@ class Service:
         self.policy = load(path)
         self.overrides = Overrides(parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"))
         self._clients = [connect_async(settings.redis, timeout_s=5) for _ in range(3)]
-        self.follower = PolicyFollower(
-            self._clients[2], settings.keys, settings.policy_name, name, self._use, self.metrics, wall_clock_ms
-        )
-        self.feed = Feed(
-            self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms, self.follower.told
-        )
         self.node = Node(
             self.settings,
             self.policy,
@@ -61,6 +55,12 @@ class Service:
             self.overrides,
             self.metrics,
             nodes=lambda: self.feed.nodes_live,
+        )
+        self.follower = PolicyFollower(
+            self._clients[2], self.settings, self._use, self.node.try_out, self.metrics, wall_clock_ms
+        )
+        self.feed = Feed(
+            self._clients[1], settings.keys, name, self.overrides, self.metrics, wall_clock_ms, self.follower.told
         )
         # The same after a restart, when the process id is another: what one run left on disk the next one sends.
         spool = settings.node or socket.gethostname() + (f":{settings.port}" if settings.port else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,6 +16,9 @@ from limiter.matcher import Applied, Identity
 from limiter.ruling import Entry, Ruling
 from schemas.action import ActionKind
 from schemas.decision import Verdict
+
+if TYPE_CHECKING:
+    from limiter.trial import Beside
 
 ANYBODY: Final = Identity()
 TURN_MS: Final = 60_000  # a brownout lets the same clients in for so long, then others
@@ -116,6 +119,7 @@ class Placed(msgspec.Struct, frozen=True):
     listed: tuple[bool, str] | None = None  # on the policy's allow (True) or deny list, by this rule
     shed: str | None = None  # turned away by a brownout, as one of this class
     until_ms: int = FOREVER_MS  # before then, only another policy, or what is put in force or removed, changes it
+    beside: Beside | None = None  # what another version of the policy makes of it, while one is on trial
 
     @property
     def cost(self) -> int:

@@ -12,6 +12,7 @@
     fw:{e}:health                 string  JSON, kept for seconds: how the site does, by the leading enforcer
     fw:{e}:policy:NAME            string  JSON: which version of that policy holds (schemas.policies.Order)
     fw:{e}:policy:NAME:DIGEST     hash    file name -> what stands in it, compressed: a version by its digest
+    fw:{e}:policy:NAME:trial      hash    node -> JSON, what it saw of a version on trial (schemas.policies.Tried)
     fw:{e}:policy_acks            hash    node -> JSON, the version it runs (schemas.policies.Word)
     fw:l:{HASH}                   string  limiter state of one (rule, identity); HASH = 16 hex digits
 
@@ -88,6 +89,10 @@ class Keys:
     def policy(self, name: str, digest: str | None = None) -> str:
         """String: which version of the policy `name` holds; with `digest` the hash of that version's files."""
         return f"{self.prefix}{{e}}:policy:{name}" + (f":{digest}" if digest else "")
+
+    def policy_trial(self, name: str) -> str:
+        """Hash: node -> what it saw of the candidate of the policy `name`."""
+        return f"{self.policy(name)}:trial"
 
     def target(self, kind: str, value: str) -> str:
         """String: the action in force on one target."""

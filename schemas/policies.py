@@ -27,16 +27,30 @@ SUFFIXES: Final = (".yaml", ".yml", ".json", ".jsonl")
 _FILE: Final = re.compile(r"[\w.@+ -]+(/[\w.@+ -]+)*")
 
 
-class Order(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True):
+    """A version on trial beside the one that holds: both judge every request, and it holds for a share of clients."""
+
+    version: int
+    digest: str
+    share_ppm: int
+
+
+class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which version holds. Of two orders that of the higher serial is the later one, whatever their versions."""
 
     serial: int
     version: int
     digest: str
     at_ms: int
+    candidate: Candidate | None = None
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Each version that limiters need for it, under its digest."""
+        return {self.digest: self.version} | ({c.digest: c.version} if (c := self.candidate) else {})
 
 
-class Word(msgspec.Struct, frozen=True):
+class Word(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a node says: the order it saw last, the version it runs and since when; or why it did not take that one."""
 
     name: str
@@ -44,6 +58,27 @@ class Word(msgspec.Struct, frozen=True):
     version: int | None
     at_ms: int
     refused: str = ""
+    candidate_refused: str = ""
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """What a node saw of a candidate since the order `serial`: the same requests, judged by both versions.
+
+    `refused` is of the version that holds, `candidate_refused` of the other; `canary_checks` are those that the
+    candidate decided. Of `good` clients the version that holds refused nothing and no action is in force on them;
+    `harmed` are those of them whom the candidate refused something. `routes` has the first three, route by route.
+    """
+
+    serial: int
+    checks: int
+    refused: int
+    candidate_refused: int
+    canary_checks: int
+    canary_refused: int
+    good: int
+    harmed: int
+    faults: int
+    routes: dict[str, tuple[int, int, int]]
 
 
 def digest(files: Files) -> str:
@@ -99,7 +134,7 @@ def of_text(text: str) -> dict[str, bytes]:
     return {name: data.encode() for name, data in json.loads(text).items()}
 
 
-def encode(said: Order | Word) -> bytes:
+def encode(said: Order | Word | Tried) -> bytes:
     """As JSON."""
     return msgspec.json.encode(said)
 
@@ -116,5 +151,13 @@ def word(value: bytes) -> Word | None:
     """What a node says; None where that cannot be read, as of a later version's node."""
     try:
         return msgspec.json.decode(value, type=Word)
+    except msgspec.DecodeError:
+        return None
+
+
+def tried(value: bytes) -> Tried | None:
+    """What a node counted; None where that cannot be read."""
+    try:
+        return msgspec.json.decode(value, type=Tried)
     except msgspec.DecodeError:
         return None

@@ -19,6 +19,7 @@ from servers import ROOT
 from enforcer.drafts import lifted
 from enforcer.ladder import Ladder
 from enforcer.ledger import Ledger
+from enforcer.policy_publisher import PolicyPublisher
 from enforcer.writer import What, Writer
 from floodwarden import doctor, embedded
 from limiter.algorithms.concurrency import Slots
@@ -32,7 +33,9 @@ from limiter.modes import ModeChange
 from limiter.policy import Limit, Per, Policy, Tier
 from limiter.service import Service
 from limiter.verdict import Mode, Request
-from schemas.redis_client import connect_async
+from schemas import policies
+from schemas.policies import Candidate
+from schemas.redis_client import connect, connect_async
 
 pytestmark = [
     pytest.mark.integration,
@@ -413,6 +416,14 @@ async def test_the_users_that_ship_suffice_and_reach_nothing_else(
                 assert (await writer.apply([lift]))[0].what is What.DONE
                 await eventually(lambda: len(service.overrides) == 0)
                 await eventually(lambda: client.hexists(KEYS.nodes, "n1"))
+            with connect(f"redis://enforcer:change-me@127.0.0.1:{port}/0", timeout_s=5) as client:
+                files = {1: {"a.yaml": b"version: 1\n"}, 2: {"a.yaml": b"version: 1\nlimits: []\n"}}
+                candidate = Candidate(2, policies.digest(files[2]), 0)
+                order = policies.Order(1, 1, policies.digest(files[1]), now_ms(), candidate)
+                publisher = PolicyPublisher(client, KEYS, now_ms)
+                assert publisher.publish("main", order, files.__getitem__) == "done"
+                await eventually(lambda: (seen := publisher.seen("main", order)).nodes == 1 and not seen.missing, 60)
+                assert publisher.holds("main", order)
         async with started(f"redis://limiter:wrong@127.0.0.1:{port}/0") as service:
             assert (await service.node.check(ask())).mode is Mode.LOCAL
         with made[0].client(username="limiter", password="change-me") as client:

@@ -143,7 +143,7 @@ class Site:
 
     def apply(self, after: int, files: dict[str, bytes]) -> Order:
         order = versions.make(self.engine, draft(after, files), time.time_ns() // 1_000_000)[1]
-        assert self.publisher.publish("main", order, lambda: files) == "done"
+        assert self.publisher.publish("main", order, lambda _: files) == "done"
         return order
 
 
@@ -193,7 +193,7 @@ async def test_limiters_take_what_is_published_keep_it_through_what_is_wrong_and
         keeper = PolicyKeeper(engine, site.publisher)
         keeper.step()
         assert site.publisher.holds("main", third)
-        late = site.publisher.publish("main", first, lambda: {"a.yaml": limits(3)})
+        late = site.publisher.publish("main", first, lambda _: {"a.yaml": limits(3)})
         assert late == "stale", "who published late changes nothing"
     assert site.redis.hlen(site.keys.policy_acks) == 0
     engine.dispose()
@@ -243,6 +243,15 @@ def test_over_the_api_a_policy_is_applied_once_taken_back_and_audited(redis_url:
     verbs = [each["verb"] for each in reading.audit_tail(engine, 20)]
     assert verbs.count("policy.applied") == 3
     assert verbs[-2:] == ["api.policy.rollback", "policy.applied"]
+    wrong = body | {"rollout": "shadow:10m", "after": 3, "files": {"a.yaml": limits(5).decode()}}
+    assert who.post("policies/main/apply", json=wrong).json()["field"] == "rollout"
+    staged = who.post("policies/main/apply", json=wrong | {"rollout": "shadow:10m,enforce"}).json()
+    assert (staged["version"], staged["rollout"]["version"], staged["rollout"]["state"]) == (3, 4, "running")
+    assert who.get("policies/main/rollout").json()["waits_for"] == "no limiter is running"
+    step = {"do": "pause", "reason": "not now"}
+    assert [who.post("policies/main/rollout", json=step).status_code for _ in range(2)] == [200, 422]
+    gone = who.post("policies/main/rollout", json=step | {"do": "abort"}).json()
+    assert (gone["state"], gone["why"], gone["holds"]) == ("aborted", "api:ann: abort, not now", 3)
     engine.dispose()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
@@ -18,6 +18,7 @@ from enforcer.callers import Caller, Scope
 from enforcer.errors import CommandError
 from enforcer.policy_diff import counts
 from enforcer.policy_plan import Plan, plan
+from enforcer.rollout import Bounds, Way, stages_of
 from enforcer.store import reading
 from schemas import policies as of
 
@@ -64,6 +65,26 @@ class PolicyApply(Shape):
     files: Texts
     reason: Reason
     after: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+    rollout: Annotated[str, Field(max_length=500, description="stages: `shadow:10m,canary:5%:10m,enforce`")] = ""
+    max_refused: Annotated[float, Field(ge=0, le=1, description="of good clients; more roll it back")] = 0.01
+    min_checks: Annotated[int, Field(ge=0, le=1 << 53, description="requests that each stage must see")] = 100
+    at_ms: Annotated[int, Field(ge=1, le=1 << 53, description="when it takes effect; left out: now")] | None = None
+    emergency: Annotated[bool, Field(description="at once, and what is on its way is aborted")] = False
+    wait_seconds: Waits = 10
+
+    def way(self) -> Way:
+        """How it is to come to all clients. Raises `CommandError`."""
+        if self.emergency and (self.rollout or self.at_ms):
+            raise CommandError("bad_value", "emergency", "is at once", "leave out `rollout` and `at_ms`, or this")
+        stages = stages_of(self.rollout) if self.rollout else ()
+        return Way(stages, Bounds(self.max_refused, self.min_checks), self.at_ms, self.emergency)
+
+
+class PolicyStep(Shape):
+    """A word on the rollout that goes on. `promote` begins its next stage; a paused one is still rolled back."""
+
+    do: Literal["pause", "resume", "promote", "abort"]
+    reason: Reason
     wait_seconds: Waits = 10
 
 
@@ -72,7 +93,52 @@ class PolicyBack(Shape):
 
     version: Number | None = None
     reason: Reason
+    emergency: bool = False
     wait_seconds: Waits = 10
+
+
+class PolicyBounds(BaseModel):
+    """The share of good clients that may be refused something; requests that each stage must see."""
+
+    harmed: float
+    checks: int
+
+
+class PolicyRollout(BaseModel):
+    """A version's way to all clients. `at_ms`: since when it is in its state and stage, or will be."""
+
+    name: str
+    version: int
+    state: str
+    stages: str
+    stage: int
+    share_ppm: int | None
+    at_ms: int
+    why: str
+    bounds: PolicyBounds
+
+
+class PolicyTried(BaseModel):
+    """What limiters saw of both versions; `routes`: the same requests, refused by one, by the candidate."""
+
+    serial: int
+    checks: int
+    refused: int
+    candidate_refused: int
+    canary_checks: int
+    canary_refused: int
+    good: int
+    harmed: int
+    faults: int
+    routes: dict[str, tuple[int, int, int]]
+
+
+class PolicyCourse(PolicyRollout):
+    """A rollout, beside the version that `holds`, with what was seen of both and what it waits for."""
+
+    holds: int
+    waits_for: str
+    tried: PolicyTried | None
 
 
 class PolicyChange(BaseModel):
@@ -120,6 +186,7 @@ class PolicyApplied(BaseModel):
     missing: list[str]
     all_ms: int | None
     changes: list[PolicyChange]
+    rollout: PolicyRollout | None
 
 
 @router.get("/policies", response_model=Page[PolicyShown])
@@ -174,7 +241,7 @@ def apply(name: Named, body: PolicyApply, by: Annotated[Write, _WRITE]) -> Respo
         if made.anew and body.after is not None and body.after != made.after:
             fix = "plan again, and apply that"
             raise CommandError("stale", "after", f"version {made.after} is the newest, not {body.after}", fix)
-        return _carry_out(by, made, body.reason, body.wait_seconds)
+        return _carry_out(by, made, body.reason, body.wait_seconds, body.way())
 
     detail = asked(body) | {"files": of.digest(_bytes(body.files))}
     return by.run("policy.apply", name, detail, act)
@@ -186,16 +253,36 @@ def rollback(name: Named, body: PolicyBack, by: Annotated[Write, _WRITE]) -> Res
 
     def act() -> dict[str, Any]:
         made, _ = policy_command.back(by.parts.engine, name, body.version, by.parts.examine)
-        return _carry_out(by, made, body.reason, body.wait_seconds)
+        return _carry_out(by, made, body.reason, body.wait_seconds, Way(emergency=body.emergency))
 
     return by.run("policy.rollback", name, asked(body), act)
 
 
-def _carry_out(by: Write, made: Plan, reason: str, wait_s: int) -> dict[str, Any]:
-    made.draft(by.caller.owner, reason)  # what is wrong with it is told even where Redis is away
+@router.get("/policies/{name}/rollout", response_model=PolicyCourse)
+def rollout(name: Named, parts: PartsOf, _: Annotated[Caller, _READ]) -> Any:
+    """Where its newest rollout stands, and how both versions judge the same requests."""
+    with policy_command.publishing(parts.settings) as publisher:
+        return policy_command.course(parts.engine, publisher, name).as_dict()
+
+
+@router.post("/policies/{name}/rollout", response_model=PolicyCourse)
+def steer(name: Named, body: PolicyStep, by: Annotated[Write, _WRITE]) -> Response:
+    """Pause the rollout that goes on, resume it, begin its next stage, or abort it."""
+
+    def act() -> dict[str, Any]:
+        with policy_command.publishing(by.parts.settings) as publisher:
+            return policy_command.steer(
+                by.parts.engine, publisher, name, body.do, by.caller.owner, body.reason, body.wait_seconds
+            ).as_dict()
+
+    return by.run("policy.rollout", name, asked(body), act)
+
+
+def _carry_out(by: Write, made: Plan, reason: str, wait_s: int, way: Way) -> dict[str, Any]:
+    draft = made.draft(by.caller.owner, reason)  # what is wrong with it is told even where Redis is away
     with policy_command.publishing(by.parts.settings) as publisher:
         return policy_command.carry_out(
-            by.parts.engine, publisher, made, by.caller.owner, reason, wait_s
+            by.parts.engine, publisher, draft, made, wait_s, way
         ).as_dict()  # fmt: skip
 
 

@@ -168,7 +168,7 @@ POLICIES: Final = sa.Table(
     META,
     _text("name", primary_key=True),
     _place("version"),
-    _text("state"),  # scheduled, enforced, retired
+    _text("state"),  # scheduled, candidate, enforced, retired, withdrawn
     _text("body"),  # schemas.policies.as_text: its files
     _text("digest"),
     _text("author"),
@@ -184,6 +184,22 @@ ORDERS: Final = sa.Table(
     _number("version"),
     _text("digest"),
     _number("at_ms"),
+    _number("candidate", nullable=True),  # the version that is on trial beside, if one is
+    sa.Column("candidate_digest", Text),
+    _number("share_ppm", nullable=True),  # of clients for whom that one holds
+)
+ROLLOUTS: Final = sa.Table(
+    "policy_rollouts",  # each version's way to all clients, of those that did not hold at once
+    META,
+    _text("name", primary_key=True),
+    _place("version"),
+    _text("state"),  # enforcer.rollout.State
+    _text("stages"),
+    _number("stage"),
+    _number("at_ms"),  # since when it is in that state and stage, or will be
+    _number("paused_ms", nullable=True),
+    _text("why"),
+    _text("body"),  # JSON: its bounds, how the site did before, what was measured last
 )
 USERS: Final = sa.Table(
     "users",  # roles of those whose tokens say none

@@ -1,4 +1,4 @@
-"""Versions of policies: who made each and why, and which one holds. None is ever changed or taken out.
+"""Versions of policies: who made each and why, and which one holds. None's files are ever changed or taken out.
 
 To go back to a version is to make a new one with the same files: what held when can be read from top to bottom.
 """
@@ -13,14 +13,18 @@ import sqlalchemy as sa
 
 from enforcer import callers
 from enforcer.errors import CommandError
+from enforcer.rollout import State
 from enforcer.store import audit
 from enforcer.store.database import writing
-from enforcer.store.tables import ORDERS, POLICIES
+from enforcer.store.tables import ORDERS, POLICIES, ROLLOUTS
 from schemas import policies
-from schemas.policies import Files, Order
+from schemas.policies import Candidate, Files, Order
 
+SCHEDULED: Final = "scheduled"
+CANDIDATE: Final = "candidate"
 ENFORCED: Final = "enforced"
 RETIRED: Final = "retired"
+WITHDRAWN: Final = "withdrawn"
 REASON_CHARS_MAX: Final = 500
 
 
@@ -81,33 +85,60 @@ def orders(engine: sa.Engine) -> dict[str, Order]:
 def order(engine: sa.Engine, name: str) -> Order | None:
     """Which version of one policy holds."""
     with engine.connect() as at:
-        row = at.execute(sa.select(ORDERS).where(ORDERS.c.name == named(name))).one_or_none()
-    return _order(row) if row is not None else None
+        return order_of(at, named(name))
 
 
 def make(engine: sa.Engine, draft: Draft, now_ms: int) -> tuple[Version, Order]:
     """A new version, which holds from now on.
 
     Raises:
-        CommandError: another version was made meanwhile, or a name or reason cannot be taken.
+        CommandError: another version was made meanwhile, or is on its way; or a name or reason cannot be taken.
     """
-    name, author, reason = named(draft.name), callers.name(draft.author, "author"), _reason(draft.reason)
-    body, digest = policies.as_text(draft.files), policies.digest(draft.files)
     with writing(engine) as at:
-        last = _newest(at, name)
-        number = last.version if last is not None else 0
-        if number != draft.after:
-            reason = f"version {number} was made meanwhile: this was to follow {draft.after or 'none'}"
-            raise CommandError("stale", "version", reason, "look at what would change again, and apply that")
-        made = Version(name, number + 1, ENFORCED, digest, author, reason, now_ms, None)
-        at.execute(
-            sa.update(POLICIES).where(POLICIES.c.name == name, POLICIES.c.state == ENFORCED).values(state=RETIRED)
-        )
-        row = {column: getattr(made, column) for column in Version.__slots__}
-        at.execute(sa.insert(POLICIES).values(row | {"body": body}))
-        said = {"version": made.version, "digest": digest, "reason": reason}
-        audit.append(at, [audit.Entry(now_ms, author, "policy.applied", name, said)])
-        return made, _put_in_force(at, made, now_ms)
+        made = add(at, draft, ENFORCED, now_ms, None)
+        return made, enforce(at, made, now_ms)
+
+
+def add(at: sa.Connection, draft: Draft, state: str, now_ms: int, from_ms: int | None, **more: object) -> Version:
+    """A new version in the caller's transaction, audited with what is said `more`; which one holds stays as it is.
+
+    Raises:
+        CommandError: as `make`.
+    """
+    name, author, reason = named(draft.name), callers.name(draft.author, "author"), reasoned(draft.reason)
+    body, digest = policies.as_text(draft.files), policies.digest(draft.files)
+    last = _newest(at, name)
+    number = last.version if last is not None else 0
+    if number != draft.after:
+        reason = f"version {number} was made meanwhile: this was to follow {draft.after or 'none'}"
+        raise CommandError("stale", "version", reason, "look at what would change again, and apply that")
+    _nothing_on_its_way(at, name)
+    made = Version(name, number + 1, state, digest, author, reason, now_ms, from_ms)
+    row = {column: getattr(made, column) for column in Version.__slots__}
+    at.execute(sa.insert(POLICIES).values(row | {"body": body}))
+    said = {"version": made.version, "digest": digest, "reason": reason} | more
+    audit.append(at, [audit.Entry(now_ms, author, "policy.applied", name, said)])
+    return made
+
+
+def enforce(at: sa.Connection, made: Version, now_ms: int) -> Order:
+    """`made` holds from now on, for everybody, in place of the one before."""
+    ours = POLICIES.c.name == made.name
+    at.execute(sa.update(POLICIES).where(ours, POLICIES.c.state == ENFORCED).values(state=RETIRED))
+    becomes(at, made, ENFORCED)
+    return hold(at, made.name, made.version, made.digest, None, now_ms)
+
+
+def becomes(at: sa.Connection, made: Version, state: str) -> None:
+    """The version is in another state."""
+    here = (POLICIES.c.name == made.name) & (POLICIES.c.version == made.version)
+    at.execute(sa.update(POLICIES).where(here).values(state=state))
+
+
+def one(at: sa.Connection, name: str, version: int) -> Version:
+    """A version that is there."""
+    found = sa.select(*_COLUMNS).where(POLICIES.c.name == name, POLICIES.c.version == version)
+    return Version(**at.execute(found).mappings().one())
 
 
 def named(text: str) -> str:
@@ -127,21 +158,45 @@ def _newest(at: sa.Connection, name: str) -> Version | None:
     return Version(**row) if row is not None else None
 
 
-def _put_in_force(at: sa.Connection, made: Version, now_ms: int) -> Order:
-    held = at.execute(sa.select(ORDERS.c.serial).where(ORDERS.c.name == made.name)).scalar_one_or_none()
+def hold(at: sa.Connection, name: str, version: int, digest: str, candidate: Candidate | None, now_ms: int) -> Order:
+    """From now on that version holds, with that candidate beside."""
+    held = at.execute(sa.select(ORDERS.c.serial).where(ORDERS.c.name == name)).scalar_one_or_none()
     # The time, so that a store that is made anew, or brought back from a copy, goes on above what Redis still holds.
-    put = Order(max((held or 0) + 1, now_ms), made.version, made.digest, now_ms)
-    row = {"name": made.name, "serial": put.serial, "version": put.version, "digest": put.digest, "at_ms": put.at_ms}
-    at.execute(sa.delete(ORDERS).where(ORDERS.c.name == made.name))
+    put = Order(max((held or 0) + 1, now_ms), version, digest, now_ms, candidate)
+    row = {"name": name, "serial": put.serial, "version": put.version, "digest": put.digest, "at_ms": put.at_ms}
+    if candidate is not None:
+        row |= {
+            "candidate": candidate.version, "candidate_digest": candidate.digest, "share_ppm": candidate.share_ppm
+        }  # fmt: skip
+    at.execute(sa.delete(ORDERS).where(ORDERS.c.name == name))
     at.execute(sa.insert(ORDERS).values(row))
     return put
 
 
+def order_of(at: sa.Connection, name: str) -> Order | None:
+    """Which version holds."""
+    row = at.execute(sa.select(ORDERS).where(ORDERS.c.name == name)).one_or_none()
+    return _order(row) if row is not None else None
+
+
 def _order(row: sa.Row[tuple[object, ...]]) -> Order:
-    return Order(row.serial, row.version, row.digest, row.at_ms)
+    candidate = None
+    if row.candidate is not None:
+        candidate = Candidate(row.candidate, row.candidate_digest, row.share_ppm)
+    return Order(row.serial, row.version, row.digest, row.at_ms, candidate)
 
 
-def _reason(text: str) -> str:
+def _nothing_on_its_way(at: sa.Connection, name: str) -> None:
+    open_one = ROLLOUTS.c.state.in_([state for state in State if state.is_open])
+    found = sa.select(ROLLOUTS.c.version, ROLLOUTS.c.state).where(ROLLOUTS.c.name == name, open_one)
+    row = at.execute(found).one_or_none()
+    if row is not None:
+        fix = "`policy rollout promote` or `abort` it first, or say --emergency, which aborts it"
+        raise CommandError("stale", "version", f"version {row.version} is on its way ({row.state})", fix)
+
+
+def reasoned(text: str) -> str:
+    """Why somebody did something, as it may stand in an audit. Raises `CommandError`."""
     if len(text) > REASON_CHARS_MAX or not text.isprintable():
         raise CommandError(
             "bad_value", "reason", "is too long, or not printable", f"at most {REASON_CHARS_MAX} characters, one line"

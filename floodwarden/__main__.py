@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+import structlog
+
 from detectors.errors import ArtifactError
 from enforcer.errors import CommandError as RefusedError
 from floodwarden.cli import app
@@ -15,6 +17,8 @@ from schemas.errors import BadMessageError, FileError, SettingsError
 
 def main() -> None:
     """Run the command line and exit with 0 (fine), 1 (a finding or failure) or 2 (usage)."""
+    # Standard output is for what a command says, which programs read. A service says how it logs when it starts.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app(prog_name="floodwarden")
     except SettingsError as error:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import re
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -36,10 +37,12 @@ from starlette.routing import Route
 
 from limiter import answers, wire
 from limiter.auth import Auth
-from limiter.identity import Identifier
+from limiter.identity import VALUE_BYTES_MAX, Identifier
 from limiter.node import wall_clock_ms
+from limiter.question import PATH_CHARS_TAKEN
 from limiter.rows import cleaned, row
 from limiter.service import Service
+from limiter.unreadable import ProblemProtocol
 from schemas import codec, topics
 from schemas.dead_letter import Origin
 from schemas.decision import Decision
@@ -52,6 +55,7 @@ HEARD_BYTES_MAX: Final = 64 << 20  # so much of a larger body is read and droppe
 ERRORS_SHOWN_MAX: Final = 20
 _DECISIONS: Final = "/v1/decisions"
 _UNSAID: Final = ("", "application/x-www-form-urlencoded")  # the second is what `curl -d` says of any body
+_OPENED: Final = re.compile(rb'"([\w.:-]{1,200})"\s*:\s*"\Z')
 Handler = Callable[[HttpRequest], Coroutine[Any, Any, Response]]
 
 
@@ -197,6 +201,7 @@ def run(settings: Settings) -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,
+        http=ProblemProtocol,
         proxy_headers=False,  # whom we believe about a client is `identity`'s to say
     )
     if threading.current_thread() is threading.main_thread():
@@ -217,7 +222,7 @@ def _named(handler: Handler) -> Handler:
         try:
             return await handler(http)
         except BadMessageError as error:
-            return _problem(error, 413 if error.field == "body" and error.code == "too_large" else 400)
+            return _problem(error, 413 if isinstance(error, _TooLargeError) else 400)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody waits for it
 
@@ -239,14 +244,28 @@ def _elsewhere(known: str) -> Callable[[HttpRequest, Exception], Response]:
 async def _body(http: HttpRequest) -> bytes:
     parts, length = [], 0
     async for part in http.stream():
+        if length < BODY_BYTES_MAX:
+            parts.append(part[: BODY_BYTES_MAX - length])
         length += len(part)
-        if length <= BODY_BYTES_MAX:
-            parts.append(part)
-        elif length > HEARD_BYTES_MAX:
+        if length > HEARD_BYTES_MAX:
             break
     if length > BODY_BYTES_MAX:
-        raise BadMessageError("too_large", "body", f"more than {BODY_BYTES_MAX} bytes", "send it in parts")
+        raise _too_large(b"".join(parts))
     return b"".join(parts)
+
+
+class _TooLargeError(BadMessageError):
+    """A body that was not read to its end."""
+
+
+def _too_large(head: bytes) -> _TooLargeError:
+    """What `head` is the beginning of; a text in it that has not ended after 64 KiB is what is too large."""
+    quote = head.rfind(b'"')
+    opened = _OPENED.search(head[max(0, quote - VALUE_BYTES_MAX) : quote + 1])
+    if opened is not None and len(head) - quote > PATH_CHARS_TAKEN:
+        reason = f"more than {len(head) - quote} bytes"
+        return _TooLargeError("too_large", opened[1].decode(), reason, "nothing is so long; refuse the client")
+    return _TooLargeError("too_large", "body", f"more than {BODY_BYTES_MAX} bytes", "send it in parts")
 
 
 def _problem(error: BadMessageError, status_code: int, **more: Any) -> Response:

@@ -15,6 +15,7 @@ the whole of it.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ from limiter.rows import row
 from limiter.service import Service
 from limiter.verdict import Answer, Mode, Request
 from limiter.wsgi import RateLimitMiddleware as WsgiMiddleware
+from schemas.errors import BadMessageError, one_of
 from schemas.settings import Settings, load
 
 ANSWER_S_MAX: Final = 1.0  # beyond every deadline of a check: our own thread is starved, and the request passes
@@ -60,10 +62,14 @@ class Asking(TypedDict, total=False):
     peek: bool
 
 
+_ASKED: Final = Asking.__annotations__.keys()
+
+
 class AsyncLimiter:
     """A limiter node on the event loop that enters it. `async with` starts and stops it."""
 
     def __init__(self, settings: Settings, *, publish: bool = False) -> None:
+        _log_with_the_host()
         self.service = Service(settings, publish=publish)
         self._identifier = Identifier(self.service.settings)
 
@@ -102,8 +108,15 @@ class AsyncLimiter:
 
     def request(self, path: str, asking: Mapping[str, Any]) -> Request:
         """What is asked, checked. Raises `BadMessageError` naming the field."""
+        for name in asking.keys() - _ASKED:
+            raise BadMessageError("unknown_field", name, "is nothing a check takes", one_of(name, _ASKED))
         given = {("api_key" if name == "key" else name): value for name, value in asking.items()}
-        return wire.request(wire.said(given | {"path": path}), self._identifier)
+        try:
+            return wire.request(wire.said(given | {"path": path}), self._identifier)
+        except BadMessageError as error:
+            if error.field == "api_key":  # as gateways call it
+                raise BadMessageError(error.code, "key", error.reason, error.fix) from error
+            raise
 
     def publish(self, request: Request, answer: Answer, arrived: Arrived) -> None:
         """The row of an answer, but for one that only looked."""
@@ -239,3 +252,19 @@ def _settings(policies: str | Path | None, redis: str | None, more: Mapping[str,
     if redis is not None:
         given["redis"] = redis
     return load(**given)
+
+
+def _log_with_the_host() -> None:
+    """Where the host set up no structlog, our lines go to its `logging`, which shows warnings until told otherwise.
+
+    structlog by itself would write them to standard output, and the values of variables beside a traceback.
+    """
+    if not structlog.is_configured():
+        *before, _ = structlog.get_config()["processors"]
+        last = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(processors=[*before, last], logger_factory=_logger_of)
+
+
+def _logger_of(*names: str) -> object:
+    ours = bool(names) and names[0].startswith(("limiter", "token_keys"))
+    return logging.getLogger(names[0]) if ours else structlog.PrintLogger()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ from limiter.question import PATH_CHARS_MAX, PATH_CHARS_TAKEN, too_long
 from limiter.verdict import Answer, Request, Slot
 from schemas import codec
 from schemas.decision import COST_MAX, TEXT_BYTES_MAX, Decision
-from schemas.errors import BadMessageError
+from schemas.errors import BadMessageError, one_of
 from schemas.privacy import cut, shortened
 
 CHECKS_MAX: Final = 1_000
@@ -66,7 +67,13 @@ TOLD: Final = tuple(
 _CHECK: Final = msgspec.json.Decoder(Check)
 _CHECKS: Final = msgspec.json.Decoder(Checks)
 _RELEASE: Final = msgspec.json.Decoder(Release)
-_ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_PARTS: Final[dict[object, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {  # a body, and what is in it
+    Check: (Check, Check),
+    Checks: (Checks, Check),
+    Release: (Release, Slot),
+}
 
 
 def check(body: bytes) -> Check:
@@ -150,7 +157,7 @@ def rows(body: bytes) -> tuple[list[Decision], list[tuple[int, bytes, BadMessage
         if body.lstrip()[:1] != b"[":
             raise
     try:
-        parts = _ROWS.decode(body)
+        parts = _ITEMS.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # it may nest without end
         raise BadMessageError("bad_json", "body", str(error), "send one JSON object or an array of objects") from error
     good: list[Decision] = []
@@ -172,18 +179,43 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _named(error, Slot if decoder is _RELEASE else Check) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        whole, part = _PARTS[decoder.type]
+        raise _named(error, whole, part) from error
+    except UnicodeDecodeError as error:
+        fix = "send UTF-8; where it came from a client, refuse the client"
+        raise BadMessageError("bad_json", _no_text(body).lstrip(".") or "body", "is not UTF-8", fix) from error
+    except msgspec.DecodeError as error:
         raise BadMessageError("bad_json", "body", str(error), "send a JSON object") from error
 
 
-def _named(error: msgspec.ValidationError, kind: type[Slot | Check]) -> BadMessageError:
+def _no_text(raw: bytes | msgspec.Raw, deep: int = 4) -> str:
+    """Which part of JSON is not UTF-8, as `requests[1].attributes.country`; empty where no part alone is."""
+    found: Iterable[tuple[object, msgspec.Raw]] = ()
+    try:
+        found, form = _MEMBERS.decode(raw).items(), ".{}"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found, form = enumerate(_ITEMS.decode(raw)), "[{}]"
+    for name, value in found:
+        try:
+            bytes(value).decode()
+        except UnicodeDecodeError:
+            within = _no_text(value, deep - 1) if deep > 1 else ""
+            return form.format(name) + within
+    return ""
+
+
+def _named(error: msgspec.ValidationError, whole: type[msgspec.Struct], part: type[msgspec.Struct]) -> BadMessageError:
     reason, _, at = str(error).partition(" - at `$")
     quoted = reason.split("`")
     named = quoted[1] if "field `" in reason and len(quoted) > 2 else ""
-    field = ".".join(part for part in (at.rstrip("`").lstrip("."), named) if part) or "body"
-    thing = "a slot" if kind is Slot else "a question"
-    return BadMessageError("bad_value", field, reason, f"{thing} has: {', '.join(kind.__struct_fields__)}")
+    field = ".".join(each for each in (at.rstrip("`").lstrip("."), named) if each) or "body"
+    known = (part if at else whole).__struct_fields__
+    if named:
+        fix = one_of(named, known) if "unknown" in reason else f"it has {', '.join(known)}"
+    else:
+        fix = f"send `{quoted[1]}`" if len(quoted) > 2 else "see docs/gateways.md"
+    return BadMessageError("bad_value", field, reason, fix)
 
 
 def said(given: Mapping[str, object]) -> Check:
@@ -191,7 +223,7 @@ def said(given: Mapping[str, object]) -> Check:
     try:
         return checked(msgspec.convert(given, Check), "")
     except msgspec.ValidationError as error:
-        raise _named(error, Check) from error
+        raise _named(error, Check, Check) from error
 
 
 def checked(one: Check, at: str) -> Check:
@@ -207,11 +239,20 @@ def checked(one: Check, at: str) -> Check:
         raise BadMessageError("bad_value", f"{at}ip", f"{one.ip[:64]!r} is no address", "IPv4 or IPv6, no network")
     if one.key_id is not None and len(one.key_id) > 64:
         raise BadMessageError("too_large", f"{at}key_id", f"{len(one.key_id)} characters", "a keyed hash, at most 64")
-    if one.api_key is not None and len(one.api_key.encode("utf-8", "surrogatepass")) > KEY_BYTES_MAX:
-        reason = f"{len(one.api_key)} characters"
-        raise BadMessageError("too_large", f"{at}api_key", reason, f"at most {KEY_BYTES_MAX} bytes; refuse the client")
+    if one.api_key is not None:
+        _key_checked(one.api_key, f"{at}api_key")
     if not 1 <= len(one.method) <= 16:
         raise BadMessageError("bad_value", f"{at}method", "is empty or too long", "an HTTP method: GET")
     if one.attributes:
         attributes.checked(one.attributes, f"{at}attributes")
     return one
+
+
+def _key_checked(key: str, field: str) -> None:
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError as error:
+        raise BadMessageError("bad_value", field, "is not UTF-8", "send the key as it was given to you") from error
+    if length > KEY_BYTES_MAX:
+        reason = f"{len(key)} characters"
+        raise BadMessageError("too_large", field, reason, f"at most {KEY_BYTES_MAX} bytes; refuse the client")

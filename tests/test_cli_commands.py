@@ -178,3 +178,22 @@ def test_a_table_is_a_line_a_row_in_a_pipe_and_has_its_sentences_below_where_the
         "    refused",
     ]
     assert max(map(len, lines(columns, rows, 18))) <= 18, "a cell is folded only where nothing else helps"
+
+
+def test_what_is_logged_is_no_part_of_what_a_command_prints() -> None:
+    program = """
+import sys
+import structlog
+from floodwarden.__main__ import app, main
+
+@app.command()
+def tells() -> None:
+    structlog.get_logger("x").warning("heard")
+    print("{}")
+
+sys.argv[1:] = ["tells"]
+main()
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
+    assert told.stdout == "{}\n"
+    assert "heard" in told.stderr

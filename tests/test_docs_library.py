@@ -63,6 +63,9 @@ def test_an_example_does_what_it_says(redis_url: str, tmp_path: Path, about: str
     )
     assert told.returncode == 0, told.stderr
     assert said in told.stdout
+    assert told.stdout.count("\n") == 1  # what we log is no part of what a program prints
+    assert "limiter_started" not in told.stderr
+    assert "secret_is_default" in told.stderr
 
 
 def test_every_example_is_run() -> None:

@@ -20,12 +20,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from floodwarden.embedded import free_port
 from limiter import wire
 from limiter.asgi import RateLimitMiddleware
 from limiter.http import BODY_BYTES_MAX, create_app
 from limiter.service import Service
+from limiter.unreadable import ProblemProtocol
 from limiter.verdict import Answer, Mode
 from schemas import codec
 from schemas.decision import Decision
@@ -186,6 +189,12 @@ async def test_several_checks_are_judged_in_their_order(api: httpx.AsyncClient, 
         ("/v1/decisions", b"[" * 100_000, 400, "body"),
         ("/v1/decisions", b'[{"ts_ms":' + b"[" * 100_000 + b"]" * 100_000 + b"}]", 400, "body"),
         ("/v1/release", RELEASE, 400, "slots"),
+        ("/v1/release", b'{"slot": []}', 400, "slot"),
+        ("/v1/check", b'{"path": "/", "api_key": "\xff\xfe"}', 400, "api_key"),
+        ("/v1/check", b'{"path": "/", "api_key": "' + b"k" * 10_000_000 + b'"}', 413, "api_key"),
+        ("/v1/checks", b'{"requests": [{"path": "/"}, {"path": "/", "user": "\xff"}]}', 400, "requests[1].user"),
+        ("/v1/check", b'{"path": "/", "attributes": {"country": "\xff"}}', 400, "attributes.country"),
+        ("/v1/check", b'{"path": "/", "ua": "\xff' + b"[" * 100_000, 400, "body"),
     ],
 )
 async def test_a_question_nobody_can_take_is_named(
@@ -325,6 +334,36 @@ async def test_the_service_stops_cleanly_when_asked_to(redis_url: str) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fix"),
+    [
+        ("/v1/checks", b'{"request": []}', "did you mean `requests`? one of requests"),
+        ("/v1/check", b'{"path": "/", "costs": 1}', "did you mean `cost`?"),
+        ("/v1/check", b'{"path": "/", "cost": 1e30}', "send `int | null`"),
+        ("/v1/release", b"{}", "it has slots"),
+    ],
+)
+async def test_the_fix_is_for_what_was_wrong(api: httpx.AsyncClient, path: str, body: bytes, fix: str) -> None:
+    assert (await api.post(path, content=body)).json()["fix"].startswith(fix)
+
+
+async def test_what_is_no_http_is_refused_by_a_problem_too() -> None:
+    config = Config(Starlette(), log_config=None)
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ProblemProtocol(config, ServerState(), {}), "127.0.0.1", 0
+    )
+    async with server:
+        for sent in (b"POST /v1/check HTTP/1.1\r\nhost: a\r\ncontent-length: -5\r\n\r\n", b"\0" * 99 + b"\r\n\r\n"):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(sent)
+            head, body = (await asyncio.wait_for(reader.read(), 60)).split(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ")
+            assert b"\r\ncontent-type: application/problem+json\r\n" in head
+            assert (json.loads(body)["field"], json.loads(body)["status"]) == ("request", 400)
+            writer.close()
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/check", 405), ("POST", "/v1/nothing", 404)])

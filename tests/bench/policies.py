@@ -1,4 +1,4 @@
-"""What placing a request costs under 100, 1,000, 10,000 and 100,000 limits, and how long those take to load.
+"""What placing a request costs under 100, 1,000, 10,000 and 100,000 limits, and what those take to load and to hold.
 
 `floodwarden bench policies` calls `run()`. Every set has the same 20 limits for all and for routes; the rest is one
 limit for each tenant, half of them on one route each, and every tenth of them with hours and a country. Requests come
@@ -15,6 +15,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,6 +36,20 @@ ROUNDS = 40
 PAUSE_S = 0.0005
 FREED_S = 5.0  # the policy before is gone by then
 Ask = tuple[str, str, Identity]
+RESIDENT = """
+import gc, os, sys
+from pathlib import Path
+from limiter.matcher import Matcher
+from limiter.policy_file import load
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+before = resident()
+matcher = Matcher(load(Path(sys.argv[1])))
+gc.collect()
+print(resident() - before)
+"""
 
 
 def run() -> dict[str, Any]:
@@ -49,6 +65,7 @@ def run() -> dict[str, Any]:
         began = time.perf_counter()
         Matcher(load(jsonl))
         jsonl_s = time.perf_counter() - began
+        resident = {size: _resident_bytes(path.with_suffix(".jsonl")) for size, path in files.items()}
         hold_ms = _longest_hold_ms(files[SIZES[-1]])
         stall_ms, beside_ms, again_s = asyncio.run(_reloading(files[SIZES[-1]]))
         gc.collect()
@@ -67,6 +84,8 @@ def run() -> dict[str, Any]:
             **{f"bare_lookup_{size}_clients_all_over": round(each, 2) for size, each in bare.items()},
             **{f"load_yaml_{size}_s": round(each, 2) for size, each in seconds.items()},
             "load_jsonl_100000_s": round(jsonl_s, 2),
+            "bytes_a_limit": round((resident[most] - resident[least]) / (most - least)),
+            **{f"resident_{size}_mib": round(each / 2**20, 1) for size, each in resident.items()},
             "reload_yaml_100000_s": round(again_s, 2),
             "reload_longest_stall_ms": round(stall_ms, 1),
             "reload_longest_hold_ms": round(hold_ms, 1),
@@ -79,6 +98,12 @@ def run() -> dict[str, Any]:
         },
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
+
+
+def _resident_bytes(path: Path) -> int:
+    """What a process of its own grows by when it reads a policy and makes it ready."""
+    told = subprocess.run([sys.executable, "-c", RESIDENT, str(path)], capture_output=True, check=True, timeout=300)
+    return int(told.stdout)
 
 
 def _limits(size: int) -> list[dict[str, Any]]:

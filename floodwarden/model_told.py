@@ -84,10 +84,9 @@ def tell_version(settings: Settings, number: int | None, *, as_json: bool) -> No
 def tell_trial(trial: Trial) -> None:
     """What a replay showed."""
     total, of = trial.agreement.total, trial.agreement
-    hours = (of.until_ms - of.from_ms) / 3_600_000
     what = f"version {trial.version}" if trial.version else f"model {of.shadow}"
     console().print(
-        f"{what} on {trial.decisions:,} decisions of {hours:.1f} h from {safe(trial.source)}, beside the live model "
+        f"{what} on {trial.decisions:,} decisions of {_span(of)} from {safe(trial.source)}, beside the live model "
         f"{trial.against}: {total.both} incidents of both, {total.only_shadow} only with it, {total.only_live} no more"
     )
     _tell_agreement(of, ("would have been hit", "would be spared"))
@@ -105,9 +104,9 @@ def tell_comparison(settings: Settings, number: int | None, *, as_json: bool) ->
     if as_json:
         write_json({"version": number} | plain(found) | {"total": plain(found.total)})
         return
-    total, hours = found.total, (found.until_ms - found.from_ms) / 3_600_000
+    total = found.total
     console().print(
-        f"version {number} in shadow of {found.live} for {hours:.1f} h: {total.both} incidents of both, "
+        f"version {number} in shadow of {found.live} for {_span(found)}: {total.both} incidents of both, "
         f"{total.only_shadow} only of the shadow, {total.only_live} only of the live model"
     )
     _tell_agreement(found, ("only the shadow", "only the live model"))
@@ -148,6 +147,13 @@ def _tell_agreement(found: Agreement, words: tuple[str, str]) -> None:
     for word, incidents in zip(words, (found.only_shadow, found.only_live), strict=True):
         for one in incidents:
             console().print(f"{word}: {_incident(one)}")
+
+
+def _span(found: Agreement) -> str:
+    minutes = (found.until_ms - found.from_ms) / 60_000
+    return (
+        f"{minutes / 60:.1f} h" if minutes >= 100 else f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
+    )
 
 
 def _incident(one: Incident) -> str:

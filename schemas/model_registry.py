@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from schemas.errors import FileError
 from schemas.models import Agreement, Order, Trial, Version, Word
 
 T = TypeVar("T", Version, Order, Word, Trial, Agreement)
+GONE_MS: Final = 24 * 3_600_000
 NONE: Final = Order(0, 0, 0, "", "", 0)
 _NUMBERED: Final = re.compile(r"([1-9]\d{0,8})\.json")
 _STALE: Final = "somebody else was first"
@@ -119,7 +121,11 @@ class Registry:
         return [self._read(path, Word) for path in sorted((self.path / "workers").glob("*.json"))]
 
     def say(self, word: Word) -> None:
-        """A worker's word, in the place of its last one."""
+        """A worker's word, in the place of its last one. Those of workers long gone go."""
+        for path in (self.path / "workers").glob("*.json"):
+            with suppress(OSError):
+                if path.stat().st_mtime * 1000 < word.at_ms - GONE_MS:
+                    path.unlink()
         self._replace(self.path / "workers" / f"{quote(word.node, safe='')}.json", msgspec.json.encode(word))
 
     def _numbers(self, folder: str) -> list[int]:

@@ -5,8 +5,7 @@
              |<-- one incident: both -->|   |<--->| |<--- only the shadow
                                              only live, once quiet for 20 minutes
 
-An incident is an entity and a family until both models have been silent about it for twenty minutes of event time. What
-was in alarm before is not counted: the shadow took it over.
+An incident is an entity and a family until both models have been silent about it for twenty minutes of event time.
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ class Tally:
 
     def take(self, live: Sequence[Finding], shadow: Sequence[Finding], until_ms: int, names: Names) -> None:
         """What each model said of the panes before `until_ms` that it had not said before."""
-        live = [finding for finding in live if finding.pane_s * 1000 >= self._done.from_ms]
         wanted = {finding.entity for finding in (*live, *shadow)}
         texts = names(wanted) if wanted else {}
         for finding in live:
@@ -52,6 +50,7 @@ class Tally:
             one.shadow_ms = one.shadow_ms or finding.last_ms
         for key in [key for key, one in self._open.items() if one.last_ms + QUIET_MS <= until_ms]:
             self._end(key)
+        self._done.from_ms = self._done.from_ms or until_ms
         self._done.until_ms = max(self._done.until_ms, until_ms)
 
     def report(self) -> Agreement:

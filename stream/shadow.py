@@ -27,15 +27,17 @@ class Judges:
         self.live = Engine(model, bounds.owners, pairs_max=bounds.pairs)
         self._bounds = bounds
         self._shadow: Engine | None = None
-        self._since_s = 0  # alarms of the shadow that began earlier are the live one's
+        self._since_s = 0  # alarms that began earlier are not the shadow's doing: it took them over
         self._tally: Tally | None = None  # without a shadow: of one there was when the snapshot was taken
 
     def close(self, flows: Flows, until_s: int, names: Names) -> list[Finding]:
         """What the live model says of these panes."""
         found = self.live.close(flows, until_s)
         if self._shadow is not None and self._tally is not None:
-            own = [f for f in self._shadow.close(flows, until_s) if f.pane_s >= self._since_s]
-            self._tally.take(found, own, until_s * 1000, names)
+            both = [
+                [f for f in each if f.pane_s >= self._since_s] for each in (found, self._shadow.close(flows, until_s))
+            ]
+            self._tally.take(both[0], both[1], until_s * 1000, names)
         return found
 
     def adopt(self, model: Model) -> None:

@@ -61,6 +61,7 @@ def test_a_shadow_changes_no_alert_and_its_count_goes_on_behind_a_restart() -> N
     assert found is not None
     assert found.total.only_live == len({alert.uid for alert in told[0]}) > 0
     assert (found.total.both, found.total.only_shadow) == (0, 0)
+    assert 0 < found.until_ms - found.from_ms < 60_000
     assert {"203.0.113.7"} <= {one.entity for one in found.only_live}
 
 

@@ -19,6 +19,7 @@ from enforcer import command
 from enforcer.errors import CommandError
 from floodwarden import clocks, embedded, topics
 from floodwarden.diagnosis import Check, Level
+from floodwarden.doctor_brownout import brownout
 from floodwarden.doctor_services import ingest, meter, notices, store
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
@@ -47,6 +48,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _topics(settings)
     yield _clocks(settings)
     yield from _redis(settings)
+    yield brownout(settings)
     yield store(settings)
     yield meter(settings)
     yield from ingest(settings)

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from floodwarden import bench, doctor, doctor_services
 from floodwarden.cli_output import lines, safe
+from floodwarden.doctor_brownout import brownout
 from floodwarden.embedded import free_port
 from floodwarden.errors import CommandError
 from limiter.identity import Identifier
@@ -130,6 +131,28 @@ def test_doctor_warns_of_a_spool_nobody_can_write(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "FLOODWARDEN_DATA_DIR" in told["blocked"].fix
     assert not (tmp_path / "new").exists(), "to look makes nothing"
+
+
+def test_doctor_says_of_brownouts_who_begins_them_and_what_a_play_asks_in_vain(tmp_path: Path) -> None:
+    plays, rules = tmp_path / "plays.yaml", tmp_path / "rules.yaml"
+    plays.write_text("version: 1\nplays:\n  - {name: storm, do: brownout, level: 2, for: 10m}\n", "utf-8")
+    rules.write_text("version: 1\nlevel_mx: 2\n", "utf-8")
+    nowhere = {"redis": f"redis://127.0.0.1:{free_port()}/0"}
+    told = {
+        name: brownout(Settings(**(nowhere | more)))
+        for name, more in {
+            "off": {"brownout": "off"},
+            "in vain": {"brownout": "off", "playbooks": plays},
+            "wrong": {"brownout": str(rules)},
+            "alone": {"brownout": "auto"},
+        }.items()
+    }
+    assert {name: str(check.level) for name, check in told.items()} == {
+        "off": "ok", "in vain": "warn", "wrong": "fail", "alone": "warn",
+    }  # fmt: skip
+    assert "'storm' asks for a brownout" in told["in vain"].seen
+    assert "level_max" in told["wrong"].seen
+    assert "who leads is not known" in told["alone"].seen
 
 
 def test_doctor_says_what_ails_a_mapping_and_who_does_not_answer(tmp_path: Path) -> None:

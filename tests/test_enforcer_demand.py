@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from enforcer.ladder import Ladder
 from enforcer.ledger import Ledger
 from enforcer.plan import PlanConfig, Planner, ladder_of
 from enforcer.playbook_file import Reading, examine, load
+from floodwarden.doctor_brownout import brownout as doctor
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Alert, EntityKind, Severity, Status
 from schemas.errors import FileError
@@ -222,6 +224,8 @@ def test_an_alert_begins_a_brownout_by_the_leader_and_who_clears_it_takes_the_de
         world.send(storm(now_ms()))
         (found,) = eventually(lambda: [each for each in brownouts(world) if each["level"] == 2], 100)
         assert found["reason"].startswith("login-storm asks for level 2")
+        well = eventually(lambda: (told := doctor(world.settings)).level == "ok" and told)
+        assert re.search(r"level 2; the leader hears of \d+\S* requests a second, \d+ ms each", well.seen)
         command.brownout_clear(world.settings, "ann", "a sale")
         demands = eventually(lambda: [a for a in world.actions() if a.kind == "notice" and a.ended_by], 100)
         assert {(a.status, a.ended_by, a.ended_reason) for a in demands} == {

@@ -16,7 +16,7 @@ from typing import Final
 
 from floodwarden.embedded import free_port
 
-START_S: Final = 30
+START_S: Final = 90
 _PROGRAM: Final = "from limiter.http import run; from schemas.settings import load; run(load())"
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from enforcer import consumer
 from enforcer.archivist import Archivist, run_to_the_end
 from enforcer.notify.destinations import Notices
+from enforcer.notify.outbox import Outbox
 from enforcer.notify.setup import configured
 from enforcer.policy_keeper import PolicyKeeper
 from enforcer.policy_publisher import PolicyPublisher
@@ -49,7 +50,7 @@ def run(settings: Settings, beside: Beside = nothing_beside) -> None:
         writing.start()
         stack.callback(writing.join, _STOP_S)
         stack.callback(archivist.stop)
-        stack.enter_context(_policies_kept(settings, engine))
+        stack.enter_context(_policies_kept(settings, engine, notices))
         consumer.run(settings, archivist.measured, Access(engine))
 
 
@@ -69,10 +70,12 @@ def _ring(bells: Sequence[Callable[[], None]]) -> None:
 
 
 @contextmanager
-def _policies_kept(settings: Settings, engine: sa.Engine) -> Iterator[None]:
+def _policies_kept(settings: Settings, engine: sa.Engine, notices: Notices | None) -> Iterator[None]:
     """Redis shows limiters the policies of the store, for as long."""
     with connect(settings.redis, timeout_s=_REDIS_S) as client:
-        keeper = PolicyKeeper(engine, PolicyPublisher(client, settings.keys, consumer.clock_ms))
+        publisher = PolicyPublisher(client, settings.keys, consumer.clock_ms)
+        outbox = None if notices is None else Outbox(notices, consumer.clock_ms)
+        keeper = PolicyKeeper(engine, publisher, outbox=outbox)
         keeping = threading.Thread(target=keeper.run, name="policies", daemon=True)
         keeping.start()
         try:

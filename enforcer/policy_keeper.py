@@ -15,6 +15,8 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from enforcer import policy_notice
+from enforcer.notify.outbox import Outbox
 from enforcer.policy_publisher import PolicyPublisher
 from enforcer.policy_roller import Roller
 from enforcer.store import versions
@@ -28,10 +30,14 @@ log = structlog.get_logger("enforcer.policies")
 class PolicyKeeper:
     """Compares and publishes, once a second, until stopped."""
 
-    def __init__(self, engine: sa.Engine, publisher: PolicyPublisher, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, engine: sa.Engine, publisher: PolicyPublisher, every_s: float = EVERY_S, outbox: Outbox | None = None
+    ) -> None:
+        """`outbox` is where destinations are told of what happened; None: nobody is."""
         self._engine = engine
         self._publisher = publisher
         self._every_s = every_s
+        self._outbox = outbox
         self._roller = Roller(engine, publisher)
         self._stopped = threading.Event()
 
@@ -55,7 +61,7 @@ class PolicyKeeper:
                 log.exception("policies_not_kept")
 
     def step(self) -> None:
-        """Move rollouts, and publish what Redis lacks.
+        """Move rollouts, publish what Redis lacks, and have people told of what they must hear.
 
         Raises:
             DBAPIError: the store does not answer, or has no tables yet.
@@ -67,3 +73,4 @@ class PolicyKeeper:
                 continue
             what = self._publisher.publish(name, order, partial(versions.files, self._engine, name))
             log.info("policy_published", policy=name, version=order.version, what=what)
+        policy_notice.hand_over(self._engine, self._outbox)

@@ -20,9 +20,14 @@ from hypothesis import strategies as st
 from limiter_world import Enforcer, action, eventually, settings
 from typer.testing import CliRunner
 
+from enforcer import policy_notice
 from enforcer import rollout as of
 from enforcer.canary import Sample
 from enforcer.errors import CommandError
+from enforcer.notify.claims import Claims
+from enforcer.notify.destinations import Destination, Kind, Mail, Notices, Route, Tls
+from enforcer.notify.outbox import Outbox
+from enforcer.notify.render import render
 from enforcer.policy_keeper import PolicyKeeper
 from enforcer.policy_plan import plan
 from enforcer.policy_publisher import PolicyPublisher, sum_up
@@ -302,6 +307,33 @@ def test_a_time_is_waited_for_and_an_emergency_waits_for_nothing(engine: sa.Engi
     entries = reading.audit_tail(engine, 2)
     assert [each["verb"] for each in entries] == ["policy.rollout.aborted", "policy.applied"]
     assert entries[1]["detail"]["emergency"] is True
+
+
+def test_people_are_told_once_of_an_emergency_and_of_what_was_rolled_back_by_itself(engine: sa.Engine) -> None:
+    destinations = {
+        kind.value: Destination(kind.value, kind, url="http://127.0.0.1:1/", per_minute=60) for kind in Kind
+    }
+    mail = Mail("127.0.0.1", 25, Tls.NONE, "", "", "fw@example.org", ("ops@example.org",))
+    destinations["email"] = replace(destinations["email"], mail=mail)
+    notices = Notices(destinations, (Route(tuple(destinations), kinds=frozenset({"policy"}), wait_s=0),))
+    versions.make(engine, draft(0, {"a.yaml": limits(3)}), T0)
+    rollouts.make(engine, draft(1, {"a.yaml": limits(4)}), Way(emergency=True), T0)
+    rollouts.make(engine, draft(2, {"a.yaml": limits(5)}), Way(STAGES), T0)
+    rollouts.advance(engine, "main", lambda now: step(now, seen(harmed=5), T0 + 1), "auto", T0 + 1, None)
+    for _ in range(2):
+        policy_notice.hand_over(engine, Outbox(notices, lambda: T0 + 2))
+    claims = Claims(engine, notices, "me", lambda: T0 + 2)
+    for name, destination in destinations.items():
+        found = claims.take(name)
+        told = [notice.incident.summary for claim in found for notice in claim.message.notices]
+        assert sorted(told) == [
+            "version 2 of main was published in an emergency by cli:ann: why",
+            "version 3 of main was rolled back: 5 of 100 good clients refused (5.00%), 1.00% may be",
+        ]
+        for claim in found:
+            assert render(destination, claim.message).bodies
+            claims.delivered(claim)
+        assert claims.take(name) == []
 
 
 class Site:

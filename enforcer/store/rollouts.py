@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from enforcer import policy_notice
 from enforcer import rollout as of
 from enforcer.canary import Sample
 from enforcer.errors import CommandError
@@ -20,6 +21,7 @@ from enforcer.store import audit, versions
 from enforcer.store.database import writing
 from enforcer.store.tables import ROLLOUTS
 from enforcer.store.versions import Draft, Version
+from schemas.alert import Severity
 from schemas.policies import Candidate, Tried
 
 _FIX: Final = "a first version holds at once: apply it without --rollout and --at"
@@ -49,6 +51,9 @@ def make(engine: sa.Engine, draft: Draft, way: Way, now_ms: int) -> Version:
         if way.emergency:
             _abort(at, draft, now_ms)
             made = versions.add(at, draft, versions.ENFORCED, now_ms, None, emergency=True)
+            why = f": {draft.reason}" if draft.reason else ""
+            said = f"version {made.version} of {made.name} was published in an emergency by {made.author}{why}"
+            policy_notice.note(at, f"{_uid(made)}-emergency", Severity.HIGH, said, now_ms)
         elif not way.stages and way.at_ms is None:
             made = versions.add(at, draft, versions.ENFORCED, now_ms, None)
         else:
@@ -125,6 +130,9 @@ def _move(at: sa.Connection, told: Told, after: Rollout, by: str, now_ms: int, t
         versions.becomes(at, made, versions.CANDIDATE if after.state.is_open else versions.WITHDRAWN)
         if before.share_ppm != after.share_ppm:
             _put_beside(at, after, made, now_ms)
+    if after.state is State.ROLLED_BACK:
+        said = f"version {made.version} of {made.name} was rolled back: {after.why}"
+        policy_notice.note(at, f"{_uid(made)}-rolled-back", Severity.MEDIUM, said, now_ms)
     stage = {"stage": after.stages[after.stage].share} if after.share_ppm is not None else {}
     said = {"version": after.version, "why": after.why} | stage
     if tried is not None:
@@ -138,6 +146,10 @@ def _put_beside(at: sa.Connection, after: Rollout, made: Version, now_ms: int) -
         share_ppm = after.share_ppm
         candidate = None if share_ppm is None else Candidate(made.version, made.digest, share_ppm)
         versions.hold(at, after.name, held.version, held.digest, candidate, now_ms)
+
+
+def _uid(made: Version) -> str:
+    return f"policy-{made.name}-{made.version}-{made.digest[:8]}"
 
 
 def _moving(rollout: Rollout, tried: Tried | None) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def run() -> dict[str, Any]:
                 draft = Draft("main", files, after, "bench", "")
                 began_ms, began_s = now_ms(), time.perf_counter()
                 _, order = versions.make(engine, draft, now_ms())
-                publisher.publish("main", order, lambda made=files: made)
+                publisher.publish("main", order, lambda _, made=files: made)
                 figures[f"publish_{form}_{size}_ms"] = round((time.perf_counter() - began_s) * 1000, 1)
                 found = publisher.converged("main", order, WITHIN_S)
                 if len(found.ack_ms) != NODES or not found.whole:

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 from limiter_world import Enforcer, Server, action, eventually, settings
 
+from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.token_bucket import Bucket
 from limiter.lists import Entry
 from limiter.matcher import Identity, Matcher
 from limiter.policy import PPM, Limit, Policy, State, Tier
 from limiter.service import Service
+from limiter.trial import Trial
 from limiter.verdict import Answer, Mode, Reason, Request
+from schemas.policies import Candidate
 
 pytestmark = pytest.mark.integration
 HOUR_US = 3_600_000_000
@@ -111,3 +114,46 @@ async def test_a_new_policy_holds_from_the_next_check_and_states_go_on(service: 
     assert not (await ask(service)).allowed
     service.node.use(matcher(Limit("other", "ip", of(1))))
     assert [(await ask(service)).allowed for _ in range(2)] == [True, False]
+
+
+def trial(service: Service, *limits: Limit, share_ppm: int = 0, digest: str = "d") -> Trial:
+    made = Trial(matcher(*limits), Candidate(2, digest * 32, share_ppm), 1)
+    service.node.try_out(made)
+    return made
+
+
+async def verdicts(service: Service, ip: str, times: int) -> list[bool]:
+    return [(await ask(service, ip)).allowed for _ in range(times)]
+
+
+async def test_a_version_on_trial_says_what_it_would_say_alone_and_changes_nothing(service: Service) -> None:
+    service.node.use(matcher(Limit("real", "ip", of(2))))
+    tried = trial(service, Limit("real", "ip", of(4)))
+    assert await verdicts(service, "192.0.2.1", 7) == [True] * 2 + [False] * 5
+    found = tried.tried()
+    assert (found.checks, found.refused, found.candidate_refused, found.canary_checks) == (7, 5, 3, 0)
+    strict = trial(service, Limit("real", "ip", of(1)), digest="e")
+    assert await verdicts(service, "192.0.2.2", 3) == [True, True, False]
+    assert (strict.tried().candidate_refused, strict.tried().good, strict.tried().harmed) == (2, 0, 0)
+    assert await verdicts(service, "192.0.2.3", 2) == [True, True]
+    assert (strict.tried().good, strict.tried().harmed) == (1, 1)
+
+
+async def test_a_canarys_clients_are_answered_by_the_version_on_trial_and_lose_nothing_of_the_other(
+    service: Service,
+) -> None:
+    service.node.use(matcher(Limit("real", "ip", of(3))))
+    tried = trial(service, Limit("real", "ip", of(1)), share_ppm=PPM)
+    assert await verdicts(service, "192.0.2.1", 3) == [True, False, False]
+    assert (tried.tried().refused, tried.tried().canary_checks, tried.tried().canary_refused) == (0, 3, 2)
+    service.node.try_out(None)
+    assert await verdicts(service, "192.0.2.1", 3) == [True, True, False], "what it was refused it did not spend"
+
+
+async def test_slots_that_a_version_on_trial_gives_are_free_again_at_once_or_with_the_request(service: Service) -> None:
+    service.node.use(matcher(Limit("real", "ip", of(2))))
+    tried = trial(service, Limit("one", "ip", Slots(1, 60_000_000)))
+    for _ in range(4):
+        answer = await ask(service)
+        assert await service.node.release(answer)
+    assert (tried.tried().refused, tried.tried().candidate_refused) == (2, 0)

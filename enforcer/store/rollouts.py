@@ -131,8 +131,8 @@ def _move(at: sa.Connection, told: Told, after: Rollout, by: str, now_ms: int, t
         if before.share_ppm != after.share_ppm:
             _put_beside(at, after, made, now_ms)
     if after.state is State.ROLLED_BACK:
-        said = f"version {made.version} of {made.name} was rolled back: {after.why}"
-        policy_notice.note(at, f"{_uid(made)}-rolled-back", Severity.MEDIUM, said, now_ms)
+        summary = f"version {made.version} of {made.name} was rolled back: {after.why}"
+        policy_notice.note(at, f"{_uid(made)}-rolled-back", Severity.MEDIUM, summary, now_ms)
     stage = {"stage": after.stages[after.stage].share} if after.share_ppm is not None else {}
     said = {"version": after.version, "why": after.why} | stage
     if tried is not None:

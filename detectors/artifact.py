@@ -223,6 +223,13 @@ def thresholds(beta: F64, entities: NDArray[np.int64]) -> F64:
     return out
 
 
+def slopes(h: F64, beta: F64, entities: NDArray[np.int64]) -> F64:
+    """The slopes that give `h`, the inverse of `thresholds`; `beta` where it gives it already, to the last digit."""
+    given = thresholds(beta, entities)
+    out: F64 = np.where(h == given, beta, np.maximum(beta, 1.0) * h / given)
+    return out
+
+
 def with_forests(model: Model, forests: Mapping[int, Forest]) -> Model:
     """`model` with other forests, by population."""
     named = {f"{number}.{name}": array for number, one in forests.items() for name, array in one.arrays().items()}

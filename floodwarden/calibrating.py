@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from detectors.artifact import Model, save
 from detectors.errors import ArtifactError
+from enforcer.store.labels import Judged
 from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects
@@ -20,18 +24,31 @@ from floodwarden.replay import progress_bar
 from floodwarden.traffic import Traffic
 from floodwarden.traffic import names as names_of
 from floodwarden.training import KINDS, counted
+from schemas import codec
 from schemas.settings import Settings
 from stream.calibrate import Calibrated, calibrate
 from stream.errors import SpanError
+from stream.labels import Label, Labels, Moved
 from stream.models import configured
 from stream.train import gather
 
+_COLUMNS: Final = ("ip", "key_id", "user")  # of `KINDS`
 STOPPED: Final = ("deny", "challenge")
 NAMED_MAX: Final = 5
 
 
-def run(sources: Traffic, out: Path, *, model: Path | None, as_json: bool, settings: Settings) -> int:
+def run(
+    sources: Traffic,
+    out: Path,
+    *,
+    model: Path | None,
+    as_json: bool,
+    settings: Settings,
+    labels: Sequence[Judged] = (),
+) -> int:
     """Calibrate `model` (else the one in force) on `sources`, write it to `out`, say what has changed.
+
+    `labels`: what people say of clients in it.
 
     Raises:
         CommandError: the model cannot be used, or the span is refused; why, and what to do.
@@ -43,9 +60,9 @@ def run(sources: Traffic, out: Path, *, model: Path | None, as_json: bool, setti
     rejects, rows, stopped = Rejects(), [0], [0]
     with progress_bar() as progress:
         batches = counted(progress, sources.batches(rejects), rows)
-        flows = gather(_watched(batches, stopped), settings.login_globs, old.families)
+        flows = gather(_watched(batches, stopped, labels), settings.login_globs, old.families)
         try:
-            done = calibrate(old, flows, stopped[0])
+            done = calibrate(old, flows, stopped[0], labels_of(labels))
         except SpanError as error:
             raise CommandError(_refusal(error, sources)) from error
     try:
@@ -56,12 +73,35 @@ def run(sources: Traffic, out: Path, *, model: Path | None, as_json: bool, setti
     return 0
 
 
-def _watched(batches: Iterator[pa.RecordBatch], stopped: list[int]) -> Iterator[pa.RecordBatch]:
+def labels_of(judged: Sequence[Judged]) -> Labels:
+    """What was said of clients, for the detectors; of routes and networks there is no evidence of their own."""
+    each = []
+    for one in judged:
+        kind, _, value = one.entity.partition(":")
+        if kind in KINDS:
+            each.append(Label(KINDS.index(kind), codec.text_hash(value), one.family, one.true))
+    return Labels(tuple(each))
+
+
+def _watched(
+    batches: Iterator[pa.RecordBatch], stopped: list[int], labels: Sequence[Judged]
+) -> Iterator[pa.RecordBatch]:
+    """`batches`; those of their decisions that an answer stopped, but for clients of whom people judged, add up."""
+    of = {kind: {one.entity[len(kind) + 1 :] for one in labels if one.entity.startswith(f"{kind}:")} for kind in KINDS}
     for batch in batches:
-        verdicts = batch.column("verdict")
-        of = [code for code, word in enumerate(verdicts.dictionary.to_pylist()) if word in STOPPED]
-        stopped[0] += int(sum((verdicts.indices.to_numpy(zero_copy_only=False) == code).sum() for code in of))
+        hit = _among(batch, "verdict", set(STOPPED))
+        for kind, column in zip(KINDS, _COLUMNS, strict=True):
+            if of[kind]:
+                hit &= ~_among(batch, column, of[kind])
+        stopped[0] += int(hit.sum())
         yield batch
+
+
+def _among(batch: pa.RecordBatch, column: str, texts: set[str]) -> NDArray[np.bool_]:
+    """Which rows have one of these texts."""
+    values = batch.column(column)
+    of = [code for code, text in enumerate(values.dictionary.to_pylist()) if text in texts]
+    return np.isin(values.indices.fill_null(-1).to_numpy(zero_copy_only=False), of)
 
 
 def _refusal(error: SpanError, sources: Traffic) -> str:
@@ -91,11 +131,21 @@ def _tell(old: Model, done: Calibrated, out: Path, rows: int, *, as_json: bool) 
         for family in new.families
     ]
     table(("family", "threshold ip, was > is", "key", "user (nats)"), lines, "")
+    for one in done.moved:
+        console().print(_moved(one))
     if done.odd_share is not None:
         verdict = (
             "the forest no longer knows this traffic: train anew" if done.drifted else "as it should be, about 1 %"
         )
         console().print(f"minutes as odd as one in a hundred: {100 * done.odd_share:.1f} %, {verdict}")
+
+
+def _moved(one: Moved) -> str:
+    what = f"{one.family}, {KINDS[one.kind]}: clients labelled false positives came to {one.found:.1f} nats"
+    why = "" if one.least is None else f", clients labelled true positives to {one.least:.1f} at the least"
+    done = f"threshold {one.base:.1f} > {one.h:.1f}" if one.h > one.base else f"threshold stays {one.base:.1f}"
+    rest = "" if one.enough else "; that does not spare all of them: put them on the allowlist"
+    return f"{what}{why}: {done}{rest}"
 
 
 def _record(old: Model, done: Calibrated, out: Path, rows: int) -> dict[str, Any]:
@@ -108,6 +158,7 @@ def _record(old: Model, done: Calibrated, out: Path, rows: int) -> dict[str, Any
         "span_s": new.span_s,
         "odd_share": done.odd_share,
         "drifted": done.drifted,
+        "moved": [asdict(one) | {"kind": KINDS[one.kind], "enough": one.enough} for one in done.moved],
         "thresholds": {
             family.name: {kind: round(float(new.h[k, family.index]), 3) for k, kind in enumerate(KINDS)}
             for family in new.families

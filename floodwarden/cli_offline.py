@@ -197,6 +197,9 @@ def calibrate(
     *,
     topic: Topic = False,
     over: Over = "24h",
+    labels: Annotated[
+        bool, typer.Option("--labels", help="heed what people said of clients: true and false positives of the store")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
     model: Annotated[Path | None, typer.Option(help="the model whose thresholds are set anew")] = None,
     form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
@@ -208,8 +211,15 @@ def calibrate(
         raise typer.BadParameter("name files, or say --topic", param_hint="FILES")
     from floodwarden import calibrating
 
-    sources = _traffic(files, form, topic=topic, over=over)
-    raise typer.Exit(calibrating.run(sources, out, model=model, as_json=as_json, settings=load()))
+    sources, judged = _traffic(files, form, topic=topic, over=over), []
+    if labels:
+        from enforcer.store.labels import judged as judged_in
+        from floodwarden.cli_store import opened
+
+        with opened() as engine:
+            judged = judged_in(engine)
+    code = calibrating.run(sources, out, model=model, as_json=as_json, settings=load(), labels=judged)
+    raise typer.Exit(code)
 
 
 def _traffic(files: list[str] | None, form: str | None, *, topic: bool, over: str) -> Traffic:

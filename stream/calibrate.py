@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detectors.artifact import Model, defaults, thresholds
+from detectors.artifact import Model, defaults, slopes, thresholds
 from detectors.columns import Finding, Flows
 from detectors.evidence import Engine
 from detectors.planting import ODD_SHARE, odd_share
 from stream.errors import SpanError
+from stream.labels import Labels, Moved
 from stream.train import SPAN_S_MIN, watched
 
+NOBODY = Labels()
 ODD_SHARE_MAX = 3.0 * ODD_SHARE
 
 
@@ -23,11 +25,12 @@ ODD_SHARE_MAX = 3.0 * ODD_SHARE
 class Calibrated:
     """The model with its new thresholds; how many of the span's minutes the forest finds as odd as one in a hundred.
 
-    `odd_share` None: it was asked about too few.
+    `odd_share` None: it was asked about too few. `moved`: what labels did to thresholds.
     """
 
     model: Model
     odd_share: float | None
+    moved: tuple[Moved, ...] = ()
 
     @property
     def drifted(self) -> bool:
@@ -35,8 +38,10 @@ class Calibrated:
         return self.odd_share is not None and self.odd_share > ODD_SHARE_MAX
 
 
-def calibrate(model: Model, flows: Flows, stopped: int = 0) -> Calibrated:
+def calibrate(model: Model, flows: Flows, stopped: int = 0, labels: Labels = NOBODY) -> Calibrated:
     """`model` with thresholds from `flows`; `stopped` decisions of the span were denied or challenged by an answer.
+
+    Who is labelled is not held against the span and is not learned from, but moves thresholds (`stream.labels`).
 
     Raises:
         SpanError: too short, or not clean: why, and about whom.
@@ -46,6 +51,9 @@ def calibrate(model: Model, flows: Flows, stopped: int = 0) -> Calibrated:
         raise SpanError(f"too short: {span_s / 3600:.1f} h of traffic, and two hours are the least (a day is best)")
     if stopped:
         raise SpanError(f"not clean: {stopped:,} of its decisions were denied or challenged")
+    whole, flows = flows, labels.without(flows)
+    if not len(flows):
+        raise SpanError("nothing to learn from: everybody in it is labelled")
     found = suspects(model, flows)
     if found:
         raise SpanError(f"not clean: {len(found)} in it would be answered", found)
@@ -54,12 +62,17 @@ def calibrate(model: Model, flows: Flows, stopped: int = 0) -> Calibrated:
     entities = learned.entities()
     regulars, null = learned.regulars(thresholds(np.ones_like(model.beta), entities))
     beta = learned.slopes(regulars, defaults(model.families).beta, trim_share=0.0)
+    moved: tuple[Moved, ...] = ()
+    if labels:
+        seen = watched(model, whole).learned(model).owners
+        h, moved = labels.moved(thresholds(beta, entities), seen, {f.name: f.index for f in model.families})
+        beta = slopes(h, beta, entities)
     made_from = model.made_from.removesuffix("+calibrated") + "+calibrated"
     fresh = replace(
         model, beta=beta, entities=entities, h=thresholds(beta, entities), regulars=regulars, regulars_p0=null,
         span_s=span_s, made_from=made_from,
     )  # fmt: skip
-    return Calibrated(fresh, odd_share(model, witness.asked))
+    return Calibrated(fresh, odd_share(model, witness.asked), moved)
 
 
 def suspects(model: Model, flows: Flows) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from detectors import artifact
+from enforcer.store.labels import Judged
 from floodwarden import calibrating
 from floodwarden.errors import CommandError
 from floodwarden.traffic import Sources
@@ -66,3 +67,21 @@ def test_a_file_with_an_attack_in_it_is_refused_with_the_address_by_name_and_not
     with pytest.raises(CommandError, match=r"not clean: 1 in it(.|\n)*guess by 198\.51\.100\.9 from"):
         calibrating.run(sources, tmp_path / "m.npz", model=None, as_json=True, settings=Settings.model_construct())
     assert not (tmp_path / "m.npz").exists()
+
+
+def test_who_was_labelled_is_not_held_against_the_span_and_what_that_moved_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered = [msgspec.structs.replace(row, verdict="deny") for row in guesses(4_100_000)]
+    sources = written(tmp_path / "day.jsonl", visits() + guesses(4_000_000)[:10] + answered)
+    out = tmp_path / "m.npz"
+    for as_json in (True, False):
+        calibrating.run(
+            sources, out, model=None, as_json=as_json, settings=Settings.model_construct(),
+            labels=[Judged("ip:198.51.100.9", "guess", true=False), Judged("route:/login", "guess", true=True)],
+        )  # fmt: skip
+    first, *text = capsys.readouterr().out.splitlines()
+    [moved] = msgspec.json.decode(first)["moved"]
+    assert (moved["family"], moved["kind"]) == ("guess", "ip")
+    assert moved["base"] < moved["h"]
+    assert any(line.startswith("guess, ip: clients labelled false positives came to") for line in text)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from enforcer.callers import Role, Scope
 from enforcer.drafts import expired, lifted
 from enforcer.errors import CommandError
-from enforcer.store import audit, database, reading
+from enforcer.store import audit, database, labels, reading
 from enforcer.store.access import Access
 from enforcer.store.archive import Archive, Heard
 from enforcer.store.tables import ACTIONS, ALERTS, AUDIT, EVENTS, INCIDENTS, META
@@ -282,6 +282,29 @@ def test_a_tenants_caller_may_nothing_that_concerns_all(engine: sa.Engine) -> No
     assert found.owns(Target(kind=TargetKind.TENANT, value="acme"))
     assert not found.owns(Target(kind=TargetKind.TENANT, value="other"))
     assert not found.owns(Target(kind=TargetKind.KEY, value="acme"))
+
+
+def test_labels_say_who_was_rightly_and_wrongly_found_and_the_later_word_holds(engine: sa.Engine) -> None:
+    alerts = [seen("a1", 0), seen("a2", 1, kind="probe"), seen("a3", 90)]
+    Archive(engine).write([*told("alerts", alerts), *told("actions", [deny("d1", alert_uid="a3")])])
+    with engine.connect() as at:
+        incident = at.execute(sa.select(ALERTS.c.incident).where(ALERTS.c.uid == "a1")).scalar_one()
+
+    def say(subject: str, word: str, at_ms: int) -> None:
+        labels.label(engine, subject, word, "", labels.Said("api:ana", at_ms))
+
+    def judged() -> set[tuple[str, str, bool]]:
+        return {(one.entity, one.family, one.true) for one in labels.judged(engine)}
+
+    ip = "ip:203.0.113.7"
+    say(f"incident:{incident}", "true_positive", 1)
+    assert judged() == {(ip, "guess", True)}
+    say("alert:a2", "false_positive", 2)
+    say("key:k1", "false_positive", 3)
+    assert judged() == {(ip, "guess", True), (ip, "probe", False), ("key:k1", "", False)}
+    say("action:d1", "false_positive", 4)
+    say("key:k1", "unsure", 5)
+    assert judged() == {(ip, "guess", False), (ip, "probe", False)}
 
 
 def test_what_ended_long_ago_is_forgotten_and_what_stands_and_the_audit_stay(engine: sa.Engine) -> None:

@@ -13,10 +13,12 @@ from enforcer.store import reading
 from enforcer.store.archive import tenant_of
 from enforcer.store.database import writing
 from enforcer.store.reading import Thing
-from enforcer.store.tables import APPEALS, LABELS
+from enforcer.store.tables import ACTIONS, ALERTS, APPEALS, LABELS
 from schemas.targets import parse_target
 
 FALSE_POSITIVE: Final = "false_positive"
+TRUE_POSITIVE: Final = "true_positive"
+JUDGED_MAX: Final = 20_000  # labels, the newest
 OPEN_MAX: Final = 10  # appeals against one action at once
 _KINDS: Final = {"alert": reading.ALERT, "action": reading.ACTION, "incident": reading.INCIDENT}
 
@@ -28,6 +30,40 @@ class Said:
     by: str
     at_ms: int
     tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Who was rightly (`true`) or wrongly found: KIND:VALUE, and by which family, empty for whatever it is."""
+
+    entity: str
+    family: str
+    true: bool
+
+
+def judged(engine: sa.Engine) -> list[Judged]:
+    """What people say of clients: of two words about the same the later one holds, and one that is neither takes back.
+
+    A label of an incident is one of all its alerts, that of an action one of the alert it answered.
+    """
+    words: dict[tuple[str, str], str] = {}
+    newest = sa.select(LABELS.c.subject, LABELS.c.label).order_by(LABELS.c.at_ms.desc(), LABELS.c.uid.desc())
+    with engine.connect() as at:
+        for subject, word in reversed(at.execute(newest.limit(JUDGED_MAX)).all()):
+            words |= dict.fromkeys(_about(at, subject), word)
+    told = {TRUE_POSITIVE: True, FALSE_POSITIVE: False}
+    return [Judged(entity, family, told[word]) for (entity, family), word in words.items() if word in told]
+
+
+def _about(at: sa.Connection, subject: str) -> list[tuple[str, str]]:
+    """Entities and families that a subject is about."""
+    kind, _, uid = subject.partition(":")
+    if kind not in _KINDS:
+        return [(subject, "")]
+    alert = sa.select(ACTIONS.c.alert_uid).where(ACTIONS.c.uid == uid).scalar_subquery()
+    where = {"alert": ALERTS.c.uid == uid, "incident": ALERTS.c.incident == uid, "action": ALERTS.c.uid == alert}
+    found = at.execute(sa.select(ALERTS.c.entity, ALERTS.c.kind).where(where[kind]))
+    return [(entity, family) for entity, family in found]
 
 
 def label(engine: sa.Engine, subject: str, word: str, note: str, said: Said) -> Thing:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 from confluent_kafka import Producer
+from stream_traffic import crowd
+from stream_worker import send
 
 from floodwarden import topic_reading
 from floodwarden.errors import UnreachableError
+from floodwarden.formats import Rejects
 from floodwarden.topics import ensure_topics
-from schemas import topics
+from floodwarden.traffic import Recorded, names
+from schemas import codec, topics
 from schemas.settings import Settings
 from schemas.topics import Topic
+from stream import train
 
 pytestmark = pytest.mark.integration
 
@@ -37,6 +42,26 @@ def test_only_the_newest_of_each_partition(broker: str, topic_prefix: str) -> No
         producer.produce(settings.topic(topics.DECISIONS), str(number))
         assert producer.flush(30) == 0
     assert [m.value() for m in topic_reading.read(settings, topics.DECISIONS, newest=2)] == [b"7", b"8"]
+
+
+def test_what_the_topic_holds_is_learned_from_like_a_file_and_what_is_no_decision_is_counted(
+    broker: str, topic_prefix: str
+) -> None:
+    settings = Settings(kafka=broker, topic_prefix=topic_prefix, decisions_partitions=2)
+    ensure_topics(settings)
+    rows = crowd(3, 600)
+    parts = [codec.from_rows(rows[i::3]) for i in range(3)]
+    send(settings, [codec.encode(part) for part in parts])
+    send(settings, [b"{"], topics.JSON)
+    recorded, rejects = Recorded.last(settings, 3_600), Rejects()
+    found, wanted = (
+        train.train(batches, login_globs=settings.login_globs)
+        for batches in (recorded.batches(rejects), iter([codec.from_rows(rows)]))
+    )
+    assert found.version == wanted.version
+    assert rejects.total == 1
+    assert names({codec.text_hash("203.0.113.7")}, recorded) == {codec.text_hash("203.0.113.7"): "203.0.113.7"}
+    assert list(Recorded.last(settings, -3_600).batches(Rejects())) == [], "by the broker's stamps, not the rows'"
 
 
 def test_no_topic_and_no_broker_are_named(broker: str, topic_prefix: str) -> None:

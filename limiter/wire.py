@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -67,8 +68,8 @@ TOLD: Final = tuple(
 _CHECK: Final = msgspec.json.Decoder(Check)
 _CHECKS: Final = msgspec.json.Decoder(Checks)
 _RELEASE: Final = msgspec.json.Decoder(Release)
-_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_HALF: Final = re.compile("[\ud800-\udfff]")  # of a pair, which alone is no text, or a byte that is none
 _PARTS: Final[dict[object, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {  # a body, and what is in it
     Check: (Check, Check),
     Checks: (Checks, Check),
@@ -157,7 +158,7 @@ def rows(body: bytes) -> tuple[list[Decision], list[tuple[int, bytes, BadMessage
         if body.lstrip()[:1] != b"[":
             raise
     try:
-        parts = _ITEMS.decode(body)
+        parts = _ROWS.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # it may nest without end
         raise BadMessageError("bad_json", "body", str(error), "send one JSON object or an array of objects") from error
     good: list[Decision] = []
@@ -181,28 +182,30 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.ValidationError as error:
         whole, part = _PARTS[decoder.type]
         raise _named(error, whole, part) from error
-    except UnicodeDecodeError as error:
-        fix = "send UTF-8; where it came from a client, refuse the client"
-        raise BadMessageError("bad_json", _no_text(body).lstrip(".") or "body", "is not UTF-8", fix) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if field := _no_text(body):
+            fix = "send UTF-8; where it came from a client, refuse the client"
+            raise BadMessageError("bad_json", field.lstrip("."), "is not UTF-8", fix) from error
         raise BadMessageError("bad_json", "body", str(error), "send a JSON object") from error
 
 
-def _no_text(raw: bytes | msgspec.Raw, deep: int = 4) -> str:
-    """Which part of JSON is not UTF-8, as `requests[1].attributes.country`; empty where no part alone is."""
-    found: Iterable[tuple[object, msgspec.Raw]] = ()
+def _no_text(body: bytes) -> str:
+    """Which text in JSON is not UTF-8, as `requests[1].user`; empty where it is something else that is wrong."""
     try:
-        found, form = _MEMBERS.decode(raw).items(), ".{}"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found, form = enumerate(_ITEMS.decode(raw)), "[{}]"
-    for name, value in found:
-        try:
-            bytes(value).decode()
-        except UnicodeDecodeError:
-            within = _no_text(value, deep - 1) if deep > 1 else ""
-            return form.format(name) + within
-    return ""
+        return _halved(json.loads(body.decode("utf-8", "surrogateescape")), "", 4)
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _halved(found: object, at: str, deep: int) -> str:
+    if isinstance(found, str):
+        return "" if found.isascii() or not _HALF.search(found) else at
+    parts: Iterable[tuple[str, object]] = ()
+    if isinstance(found, dict):
+        parts = ((f"{at}.{name}", value) for name, value in found.items())
+    elif isinstance(found, list):
+        parts = ((f"{at}[{n}]", value) for n, value in enumerate(found))
+    return next((hit for where, value in parts if (hit := _halved(value, where, deep - 1))), "") if deep else ""
 
 
 def _named(error: msgspec.ValidationError, whole: type[msgspec.Struct], part: type[msgspec.Struct]) -> BadMessageError:

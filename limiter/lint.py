@@ -129,12 +129,19 @@ def _outdone(each: LimitAt, rivals: dict[_Same, list[Limit]], places: dict[str, 
 
 def _wider(limit: Limit, rivals: dict[_Same, list[Limit]]) -> Iterator[Limit]:
     """Limits of the same kind and group that hold wherever `limit` does."""
-    scopes = dict.fromkeys((limit.scope, Scope(limit.scope.route), Scope("*", limit.scope.methods), _EVERYWHERE))
-    for scope in scopes:
+    routes = (limit.scope.route, *_around(limit.scope.route), "*")
+    scopes = (Scope(route, methods) for route in routes for methods in (limit.scope.methods, frozenset[str]()))
+    for scope in dict.fromkeys(scopes):
         for when in dict.fromkeys((limit.when, ALWAYS)):
             for other in rivals.get((limit.per, scope, when, limit.group), ()):
                 if other.name != limit.name:
                     yield other
+
+
+def _around(route: str) -> list[str]:
+    """The patterns `/a/b/*`, `/a/*` and `/*` that all requests of a route `/a/b/...` are within."""
+    parts = route.split("/")
+    return [f"{'/'.join(parts[:n])}/*" for n in range(len(parts) - 1, 0, -1)] if route.startswith("/") else []
 
 
 def _stricter(one: Limit, other: Limit) -> bool:

@@ -57,6 +57,15 @@ def test_a_limit_that_may_decide_is_no_warning(tmp_path: Path, limit: str) -> No
     assert lint(tmp_path, EVERY + f"  - {limit}\n") == []
 
 
+@pytest.mark.parametrize("route", ["/api/{id}", "/api/v1/items", "GET /api/*", "/api/v1/*", "/api/*/items"])
+def test_a_limit_within_the_pattern_of_a_stricter_one_never_decides(tmp_path: Path, route: str) -> None:
+    wide = '  - { name: wide, per: key, rate: 9/s, burst: 9, route: "/api/*" }\n'
+    within = f'  - {{ name: b, per: key, rate: 10/s, burst: 20, route: "{route}" }}\n'
+    ((line, reason),) = lint(tmp_path, EVERY + wide + within)
+    assert (line, reason) == (5, "never decides: 'wide' is stricter wherever it applies")
+    assert lint(tmp_path, EVERY + wide + within.replace("/api/", "/apis/")) == []
+
+
 def test_in_a_group_who_never_wins_and_who_ties_is_told(tmp_path: Path) -> None:
     told = lint(
         tmp_path,

@@ -164,7 +164,7 @@ async def test_the_limiter_serves_both_ports_and_stops_when_asked_to(redis_url: 
             assert 'rls_calls_total{code="OK"} 1.0' in (await client.get("/metrics")).text
             key = b'{"path": "/", "api_key": "' + b"k" * (10 << 20) + b'"}'
             refused = await client.post("/v1/check", content=key)  # heard to its end, so that the answer is, too
-            assert (refused.status_code, refused.json()["field"]) == (413, "body")
+            assert (refused.status_code, refused.json()["field"]) == (413, "api_key")
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 20) == 0
     finally:

@@ -140,7 +140,7 @@ class Members:
             episode = stood.episode and row.t_ms - stood.last_mark_ms <= QUIET_MS
             cusum.walk(track, [row], _NEVER, Leak())
             alarm = concerned.get(number)
-            if alarm is None or not _is_part(alarm, track, newcomer=newcomer):
+            if alarm is None or not _is_part(alarm, track, row.before, newcomer=newcomer):
                 continue
             if not episode:
                 stood.crossed_pane_s, stood.crossed_ms, stood.crossed_after = row.pane_s, row.t_ms, row.before
@@ -181,12 +181,15 @@ def odds(alarm: Alarm, *, newcomer: bool) -> float:
     return log(pi / (1 - pi))
 
 
-def _is_part(alarm: Alarm, track: Track, *, newcomer: bool) -> bool:
+def _is_part(alarm: Alarm, track: Track, before: int, *, newcomer: bool) -> bool:
+    """Whether evidence of his own suffices; `before`: his requests until now. One mark must come as the others' do."""
     total = odds(alarm, newcomer=newcomer) + track.s
     if track.distinct >= MARKS_MIN and total >= ENOUGH:
         return True
     sure = alarm.cause is Cause.ATTACK or alarm.history >= HISTORY_MIN
-    return sure and newcomer and alarm.pi >= PI_FOR_ONE and track.distinct >= 1 and total >= ENOUGH_FOR_ONE
+    if not (sure and newcomer and alarm.pi >= PI_FOR_ONE and track.distinct >= 1):
+        return False
+    return total + alarm.is_like(before) >= ENOUGH_FOR_ONE
 
 
 def _answer(alarm: Alarm, wanted: str, track: Track, total: float) -> str:

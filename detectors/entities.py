@@ -24,6 +24,12 @@ RESERVED: Final = KINDS_N  # slots below stand for one never seen, of each kind
 IDLE_MS: Final = 6 * HOUR_S * 1000
 ESTABLISHED_N: Final = 20
 ESTABLISHED_MS: Final = HOUR_S * 1000
+YOUNG_MS: Final = HOUR_S * 500  # before that nobody is established
+
+
+def established_ms(age_ms: int) -> int:
+    """How long who is established has been here: an hour, or half of the time in which anybody was known."""
+    return min(ESTABLISHED_MS, age_ms // 2) if age_ms >= YOUNG_MS else ESTABLISHED_MS
 
 
 @dataclass(slots=True)
@@ -127,6 +133,8 @@ class Entities:
         self.c.kind[:RESERVED] = np.arange(RESERVED)
         self.used = RESERVED
         self.evicted = 0
+        self.born_s = 0  # the first pane with anybody
+        self.early_s = 0  # when it was last asked who is established already (`learn.early`)
         self._keys: U64 = np.empty(0, np.uint64)
         self._slots: Slots = np.empty(0, np.intp)
 
@@ -205,6 +213,7 @@ class Entities:
             f"entities.{f.name}": getattr(self.c, f.name)[: self.used].copy() for f in fields(Columns)
         }
         state["entities.evicted"] = np.array(self.evicted)
+        state["entities.clock"] = np.array([self.born_s, self.early_s], np.int64)
         return state
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -214,4 +223,6 @@ class Entities:
         for f in fields(Columns):
             getattr(self.c, f.name)[: self.used] = arrays[f"entities.{f.name}"]
         self.evicted = int(arrays["entities.evicted"])
+        long_ago = np.array([1, 0])  # states kept before this was
+        self.born_s, self.early_s = (int(v) for v in arrays.get("entities.clock", long_ago))
         self._index()

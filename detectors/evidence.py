@@ -12,7 +12,7 @@ from detectors import families as fam
 from detectors.artifact import Model, forests_of
 from detectors.backdrop import Backdrop
 from detectors.cardinality import STRANGER_MS, Cardinality
-from detectors.columns import OK, Finding, Flows
+from detectors.columns import Finding, Flows
 from detectors.compiled import within
 from detectors.control import Control
 from detectors.crowd import admitted
@@ -22,10 +22,10 @@ from detectors.explain import findings
 from detectors.features import HOP_S
 from detectors.groups import Groups
 from detectors.judge import Judged, judge
-from detectors.learn import Watch, refresh, settle
+from detectors.learn import Watch, early, establish, refresh, settle
 from detectors.outlook import Outlook
 from detectors.pairs import mix
-from detectors.record import write_crossing, write_member, write_series
+from detectors.record import write_crossing, write_member, write_requests, write_series
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
 from detectors.sampling import WARM_KEY
@@ -77,7 +77,7 @@ class Engine:
         out: list[Finding] = []
         for run in runs(flows):
             first_s = int(run.pane_s.min())
-            out += self._commit_before(first_s)
+            out += self._commit_before(first_s) + self._establish(first_s)
             for piece, end_s in pieces(run, min(until_s, (first_s // RUN_S + 1) * RUN_S), self._fits):
                 out += self._run(self._admitted(piece), end_s)
             self.hour_s = first_s // fam.HOUR_S * fam.HOUR_S
@@ -170,7 +170,7 @@ class Engine:
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
-        self._count(rows, slots)
+        write_requests(self.entities.c, rows, slots)
         for series in judged.series:
             write_series(self.entities.c, series, rows, slots, followed.teaches.get(series.family.index))
         for crossing in judged.crossings:
@@ -203,14 +203,6 @@ class Engine:
 
     def _standing(self, slots: Slots) -> NDArray[np.float64]:
         return standing(self.entities.c, slots, self.model, self.closed_s * 1000)
-
-    def _count(self, rows: Rows, slots: Slots) -> None:
-        c, f = self.entities.c, rows.flows
-        n = np.add.reduceat(f.n, rows.starts)
-        c.seen[slots] += n
-        c.weight[slots] += n
-        c.good[slots] += np.add.reduceat(np.where(f.outcome == OK, f.n, 0), rows.starts)
-        c.last_ms[slots] = np.maximum(c.last_ms[slots], np.maximum.reduceat(rows.t_ms, rows.starts))
 
     def _remember(self, judged: Judged, slots: Slots, until_s: int) -> None:
         c, rows, sight, memories = self.entities.c, judged.rows, judged.sight, self.memories
@@ -257,6 +249,14 @@ class Engine:
         self.backdrop.forget(now_s // HOP_S)
         self.entities.drop_idle(now_s * 1000)
         self.memories.age(now_s)
+        return told
+
+    def _establish(self, pane_s: int) -> list[Finding]:
+        """In the first two hours, see every ten minutes who is established already."""
+        now_s = early(self.entities, pane_s)
+        told = self._odd(None, np.empty(0, np.intp), now_s) if now_s else []
+        if now_s:
+            establish(self.entities, now_s)
         return told
 
     def adopt(self, model: Model) -> None:

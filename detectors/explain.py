@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import ceil, exp, sqrt
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,9 @@ from detectors.series import Series
 
 Index = NDArray[np.intp]
 EXAMPLES_MAX: Final = 5
+NEARLY_ALL: Final = 0.9999
+Z_9999: Final = 3.72  # standard deviations
+EXACT_MAX: Final = 200.0  # marks expected; of more, the normal distribution's
 _SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip"}
 
 
@@ -93,6 +96,20 @@ def span(first_ms: int, last_ms: int) -> str:
     return f"{round(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def percentile(n: int, p: float) -> int:
+    """The 99.99th percentile of how many of `n` opportunities are marked, each with chance `p`."""
+    p = min(p, 0.999)
+    if n * p > EXACT_MAX:
+        return min(n, ceil(n * p + Z_9999 * sqrt(n * p * (1 - p))))
+    k, one = 0, (1 - p) ** n
+    total = one
+    while total < NEARLY_ALL and k < n:
+        one *= (n - k) / (k + 1) * p / (1 - p)
+        k += 1
+        total += one
+    return k
+
+
 def _facts(family: fam.Family, event: Event, p0: float, h: float, *, kind: int, established: bool) -> tuple[Fact, ...]:
     track, words = event.track, family.words
     seconds = max(1.0, (track.last_mark_ms - track.first_ms) / 1000)
@@ -116,7 +133,9 @@ def _facts(family: fam.Family, event: Event, p0: float, h: float, *, kind: int, 
         most = p0 if family.burst_s < HOUR_S else p0 * HOUR_S
         facts.append(Fact("rate", each, most, f"{each:.1f} {unit}; good clients' bursts stay below {most:.1f}"))
     else:
-        told = f"{_percent(share)} of its opportunities, up to {_percent(usual)} is usual"
+        most = percentile(what if repeating else track.tries, usual)
+        told = f"{_percent(share)} of its opportunities, up to {_percent(usual)} is usual: "
+        told += f"the 99.99th percentile of good clients with as many is {most:,} at most"
         facts.append(Fact("marked_share", share, usual, told))
     facts.append(_evidence(track.s, h))
     if family.shadow:

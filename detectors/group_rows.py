@@ -26,7 +26,8 @@ KINDS: Final = {GroupBy.ROUTE: ROUTE, GroupBy.TENANT: TENANT, GroupBy.ASN: ASN, 
 class Cell:
     """What a group did in a pane. `marks` by owner are of those not under an alert of their own.
 
-    `known`: marks of established clients, and what they did without one. `agents`: marks by user agent. `example`: an
+    `before`: by newcomer of these his requests before the first. `known`: marks of established clients, and what they
+    did without one. `agents`: marks by user agent. `example`: an
     entity that made one. `seen`: of a network, all owners that had an opportunity.
     """
 
@@ -34,6 +35,7 @@ class Cell:
     pane_s: int
     t_ms: int
     marks: dict[int, int]
+    before: dict[int, int]
     plain: int
     control: float
     known: tuple[int, int]
@@ -102,12 +104,14 @@ def _of_kind(judged: Judged, part: Part, kind: int, of: tuple[Flag, Flag], held:
             continue
         here = order[begin:end]
         some = here[columns[0][here] > 0]
+        new_here = some[~known[some]]
         out.append(
             Cell(
                 place=place,
                 pane_s=int(pane_s[first]),
                 t_ms=last_ms[i],
                 marks=_summed(owner[some], new[some]) if marks else {},
+                before=_first(owner[new_here], judged.sight.before[at[new_here]]) if marks else {},
                 plain=others,
                 control=round(control[i], 9),
                 known=(known_marks, known_others),
@@ -117,6 +121,10 @@ def _of_kind(judged: Judged, part: Part, kind: int, of: tuple[Flag, Flag], held:
             )
         )
     return out
+
+
+def _first(keys: U64, values: I64) -> dict[int, int]:
+    return dict(zip(keys[::-1].tolist(), values[::-1].tolist(), strict=True))
 
 
 def _summed(keys: U64, counts: I64) -> dict[int, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import log
 from typing import Final
 
 import numpy as np
@@ -14,8 +16,11 @@ from detectors.families import Family
 from detectors.group_rows import Cell, Place
 
 KNOWN_MIN: Final = 3  # results of established clients, before they say what it is
+SURE: Final = 3.0  # nats, twenty to one, before they say it
+SHARE_MAX: Final = 0.95
 HISTORY_MIN: Final = 30  # opportunities, before a group's own habits are known
 ONE_AGENT: Final = 0.9
+PLACES: Final = 5  # in a client's life, at which its first mark came: `place_of`
 Key = tuple[int, int, int]  # family, kind and value of the group
 
 
@@ -33,6 +38,11 @@ class Cause(StrEnum):
         return self in (Cause.FAULT, Cause.CLIENT)
 
 
+def place_of(before: int) -> int:
+    """The place in its life of a client that made so many requests before: first, second, third, up to six, later."""
+    return bisect((1, 2, 3, 6), before)
+
+
 @dataclass(slots=True)
 class Group:
     """One group in one family. `marks`, `plain`, `members` count since `first_ms`, when evidence left 0."""
@@ -46,6 +56,9 @@ class Group:
     plain: int = 0
     members: dict[int, tuple[int, int]] = field(default_factory=dict)  # marks that counted, and since when
     agents: dict[int, int] = field(default_factory=dict)
+    places: list[float] = field(default_factory=lambda: [0.0] * PLACES)  # newcomers by place in life of the first mark
+    usual: list[float] = field(default_factory=lambda: [0.0] * PLACES)  # the same, of hours without an alarm
+    came: list[float] = field(default_factory=lambda: [0.0] * PLACES)  # and of this hour
     known: list[int] = field(default_factory=lambda: [0, 0])  # marks and others of established clients among them
     last_mark_ms: int = 0
     crossed_pane_s: int = 0  # 0: no alarm
@@ -80,6 +93,7 @@ class Alarm:
     evidence: float
     known: tuple[int, int]  # marks of established clients since `first_ms`, and what they did without one
     one_agent: float  # of its marks, the share of the user agent that made most
+    places: tuple[tuple[float, ...], tuple[float, ...]]  # newcomers by place of their first mark: now, usually
     history: float  # opportunities its own habits rest on
     leader: Place
     examples: tuple[int, ...]
@@ -87,14 +101,25 @@ class Alarm:
 
     @property
     def cause(self) -> Cause:
-        """What established clients say of it."""
+        """What established clients say of it: whether they fare as all do there since the change, or as is usual."""
         marks, plain = self.known
-        if marks + plain < KNOWN_MIN:
+        q = min(SHARE_MAX, self.marks / max(1, self.marks + self.plain))
+        if marks + plain < KNOWN_MIN or q <= self.p0:
             return Cause.UNSURE
-        share = marks / (marks + plain)
-        if share > max(0.5, self.p0) or (share > self.p0 and 2 * marks > self.marks):
-            return Cause.CLIENT if self.one_agent >= ONE_AGENT else Cause.FAULT
-        return Cause.ATTACK
+        as_all = marks * log(q / self.p0) + plain * log((1 - q) / (1 - self.p0))
+        if abs(as_all) < SURE:
+            return Cause.UNSURE
+        if as_all < 0:
+            return Cause.ATTACK
+        return Cause.CLIENT if self.one_agent >= ONE_AGENT else Cause.FAULT
+
+    def is_like(self, before: int) -> float:
+        """Nats, at most 0: how much rarer newcomers' first marks come at such a place in their life than usual.
+
+        Bots come for the one thing, or all by the same way; of people a few have looked round before they fail.
+        """
+        now, usual = ((some[place_of(before)] + 1) / (sum(some) + PLACES) for some in self.places)
+        return min(0.0, log(now / usual))
 
     @property
     def pi(self) -> float:
@@ -130,6 +155,7 @@ def alarm_of(family: Family, group: Group, cell: Cell, p0: float) -> Alarm:
         evidence=group.evidence,
         known=(group.known[0], group.known[1]),
         one_agent=max(group.agents.values(), default=0) / max(1, sum(group.agents.values())),
+        places=(tuple(group.places), tuple(group.usual)),
         history=sum(group.own),
         leader=group.leader,
         examples=(cell.example,),
@@ -158,6 +184,7 @@ def arrays_of(held: Mapping[Key, Group], name: str) -> dict[str, NDArray[np.gene
         f"{name}.members": np.array(members, np.uint64).reshape(-1, 3),
         f"{name}.agents": np.array(agents, np.uint64).reshape(-1, 2),
         f"{name}.seen": np.array(seen, np.uint64),
+        f"{name}.places": np.array([(g.places, g.usual, g.came) for g in groups], np.float64).reshape(-1, 3, PLACES),
         f"{name}.sizes": np.array(sizes, np.int64).reshape(-1, 3),
     }
 
@@ -166,6 +193,7 @@ def groups_of(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[Key,
     """The inverse of `arrays_of`."""
     parts = [arrays[f"{name}.{part}"].tolist() for part in ("key", "sums", "counts", "flags", "leader", "sizes")]
     members, agents, seen = (iter(arrays[f"{name}.{part}"].tolist()) for part in ("members", "agents", "seen"))
+    places = iter(arrays.get(f"{name}.places", np.zeros((len(parts[0]), 3, PLACES))).tolist())
     out: dict[Key, Group] = {}
     for key, sums, counts, (alarmed, spared), leader, (size, agents_n, seen_n) in zip(*parts, strict=True):
         t_ms, first_ms, marks, plain, known, known_plain, last_ms, crossed_s, crossed_ms = counts
@@ -173,6 +201,7 @@ def groups_of(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[Key,
         held.members = {owner: (n, since) for owner, n, since in (next(members) for _ in range(size))}
         held.agents = dict(next(agents) for _ in range(agents_n))
         held.seen = {next(seen) for _ in range(seen_n)}
+        held.places, held.usual, held.came = next(places)
         held.last_mark_ms, held.crossed_pane_s, held.crossed_ms = last_ms, crossed_s, crossed_ms
         held.known, held.leader = [known, known_plain], (leader[0], leader[1])
         out[key[0], key[1], key[2]] = held

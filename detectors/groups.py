@@ -23,7 +23,7 @@ from detectors.artifact import Model
 from detectors.columns import ASN, IP, NETWORK, ROUTE, TENANT
 from detectors.families import MARK_MAX, OVER, QUIET_MS, Family
 from detectors.group_rows import Cell, Part, Place, cells, value_of
-from detectors.group_state import HISTORY_MIN, Alarm, Group, Key, alarm_of, arrays_of, groups_of
+from detectors.group_state import HISTORY_MIN, PLACES, Alarm, Group, Key, alarm_of, arrays_of, groups_of, place_of
 from detectors.judge import Judged
 
 Flag = NDArray[np.bool_]
@@ -91,7 +91,9 @@ class Groups:
                 size = sum(group.own) + sum(group.hour)
                 share = min(1.0, OWN_MAX / size) if size else 1.0
                 group.own = [(a + b) * share for a, b in zip(group.own, group.hour, strict=True)]
-            group.hour, group.alarmed = [0.0, 0.0], bool(group.crossed_pane_s)
+                share = min(1.0, OWN_MAX / max(1.0, sum(group.usual) + sum(group.came)))
+                group.usual = [(a + b) * share for a, b in zip(group.usual, group.came, strict=True)]
+            group.hour, group.came, group.alarmed = [0.0, 0.0], [0.0] * PLACES, bool(group.crossed_pane_s)
 
     def _walk(self, family: Family, cell: Cell, model: Model) -> list[Alarm]:
         key = (family.index, *cell.place)
@@ -169,7 +171,7 @@ def _step(group: Group, cell: Cell, p0: float) -> int:
     before = [s * fade for s in group.s]
     if max(before) < 1e-6:
         group.first_ms, group.marks, group.plain, group.known = cell.t_ms, 0, 0, [0, 0]
-        group.members, group.agents, group.seen = {}, {}, set()
+        group.members, group.agents, group.seen, group.places = {}, {}, set(), [0.0] * PLACES
     marks = _counted(group, cell)
     q1s = (max(Q1_STRONG, p0), min(Q1_STRONG, WEAK_TIMES * p0))
     group.s = [
@@ -202,6 +204,10 @@ def _counted(group: Group, cell: Cell) -> int:
         told_apart = owner in group.members or len(group.members) < MEMBERS_MAX
         counts = min(n, MEMBER_MARKS_MAX - had) if told_apart else 1
         if told_apart:
+            if owner not in group.members and owner in cell.before:
+                place = place_of(cell.before[owner])
+                group.places[place] += 1
+                group.came[place] += 1
             group.members[owner] = (had + counts, since_ms)
         total += counts
     return total

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from detectors import families as fam
 from detectors.artifact import Model
 from detectors.columns import KINDS_N
-from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, RESERVED, Entities
+from detectors.entities import ESTABLISHED_MS, ESTABLISHED_N, RESERVED, Entities, established_ms
 from detectors.families import Null
 from detectors.judge import Judged
 from detectors.nulls import Z, blend, commit_own, fit, upper
 from detectors.odd import Asked
+from detectors.runs import RUN_S
 
 F64 = NDArray[np.float64]
 SHIPPED_WEIGHT: Final = 200.0  # entities the shipped prior counts as
@@ -31,10 +32,30 @@ class Watch(Protocol):
         """What the forest was, or would have been, asked."""
 
 
+def early(entities: Entities, pane_s: int) -> int:
+    """The moment at which to see who is established already, 0 for none: every ten minutes while we know nobody long.
+
+    Told the first pane of a run (mutates when anybody was first known, and when this was last asked).
+    """
+    entities.born_s = entities.born_s or pane_s
+    now_s = pane_s // RUN_S * RUN_S
+    if now_s <= entities.early_s or established_ms((now_s - entities.born_s) * 1000) == ESTABLISHED_MS:
+        return 0
+    entities.early_s = now_s
+    return now_s
+
+
+def establish(entities: Entities, now_s: int) -> None:
+    """Who is established now (mutates)."""
+    c, used = entities.c, slice(RESERVED, entities.used)
+    least_ms = established_ms((now_s - entities.born_s) * 1000)
+    c.established[used] |= (c.good[used] >= ESTABLISHED_N) & (c.last_ms[used] - c.born_ms[used] > least_ms)
+
+
 def settle(entities: Entities, model: Model, now_ms: int) -> None:
     """The hour ends: who is established now, what the hour taught, and episodes that were quiet are over (mutates)."""
     c, used = entities.c, slice(RESERVED, entities.used)
-    c.established[used] |= (c.good[used] >= ESTABLISHED_N) & (c.last_ms[used] - c.born_ms[used] > ESTABLISHED_MS)
+    establish(entities, now_ms // 1000)
     refresh(entities, model)
     over = c.episode[used] & (c.last_mark_ms[used] <= now_ms - fam.QUIET_MS)
     c.s[used] = np.where(over, np.minimum(c.s[used], model.h[c.kind[used]] / 2), c.s[used])

@@ -14,13 +14,14 @@ from detectors import families as fam
 from detectors.backdrop import FADE, Backdrop
 from detectors.columns import Fact, Finding, Share
 from detectors.cusum import Event, Leak
-from detectors.entities import Columns, Entities, Slots
+from detectors.entities import ESTABLISHED_MS, Columns, Entities, Slots
 from detectors.explain import score
 from detectors.families import Family
 from detectors.features import FEATURES, HOP_S, features, words
 from detectors.forest import Forest
 from detectors.judge import track_of, write_track
 from detectors.recent import Complete
+from detectors.record import fresh, write_standing
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -92,7 +93,8 @@ def _surprised(c: Columns, forests: Mapping[int, Forest], backdrop: Backdrop, co
     kind, known = c.kind[slot], c.established[slot]
     age_s = np.maximum((hop + 1) * float(HOP_S) - c.born_ms[slot] / 1000.0, 1.0)
     seen = features(complete.recent, complete.habit, age_s)
-    t, of, has = np.zeros_like(seen), population(kind, known), np.zeros(len(slot), np.bool_)
+    grown = known & (age_s > ESTABLISHED_MS // 1000)  # forests were fitted to those who had their hour
+    t, of, has = np.zeros_like(seen), population(kind, grown), np.zeros(len(slot), np.bool_)
     for number, forest in forests.items():
         rows = np.flatnonzero(of == number)
         t[rows], has[rows] = forest.surprise(seen[rows]), True
@@ -101,7 +103,7 @@ def _surprised(c: Columns, forests: Mapping[int, Forest], backdrop: Backdrop, co
     own = trees.owned(slot, hop, complete.route, weight, shown, FADE)
     left = backdrop.left_of(t, kind, complete.route, hop, weight, own)
     none = np.zeros(len(slot))
-    return Asked(slot, kind, known, c.key[slot], complete.route, hop, seen, left, none > 0, none)
+    return Asked(slot, kind, grown, c.key[slot], complete.route, hop, seen, left, none > 0, none)
 
 
 def _accumulate(
@@ -123,11 +125,11 @@ def _accumulate(
     s = cusum.run(seg, t_ms, x, c.s[owners, i], c.t_ms[owners, i])
     active = np.unique(seg[(s >= h - 1e-5) | c.episode[slot, i]])
     heads = np.flatnonzero(np.diff(seg, prepend=-1))
-    ends = np.append(heads[1:], len(seg)) - 1
     hour = np.stack([np.add.reduceat(marked, heads), np.add.reduceat(~marked, heads)], axis=1)
     c.hour[owners, i] += hour
     tracks = [(int(owners[one]), track_of(c, int(owners[one]), i), np.flatnonzero(seg == one)) for one in active]
-    c.s[owners, i], c.t_ms[owners, i] = s[ends], t_ms[ends]
+    at, ones = (owners, i), np.ones(len(seg), np.int64)
+    write_standing(c, at, (heads, t_ms, s, fresh(c, at, heads, t_ms, s)), (marked.astype(np.int64), ones, 0 * ones))
     told: list[Finding] = []
     for who, track, part in tracks:
         steps = [

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import families as fam
+from detectors.columns import OK
 from detectors.cusum import Track
 from detectors.entities import Columns, Slots
 from detectors.judge import Crossing, write_track
@@ -13,6 +14,19 @@ from detectors.rows import Rows
 from detectors.series import NOTHING, Series
 
 Flag = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Index = NDArray[np.intp]
+
+
+def write_requests(c: Columns, rows: Rows, slots: Slots) -> None:
+    """How many requests owners made, how many were good, and when the last one was."""
+    f = rows.flows
+    n = np.add.reduceat(f.n, rows.starts)
+    c.seen[slots] += n
+    c.weight[slots] += n
+    c.good[slots] += np.add.reduceat(np.where(f.outcome == OK, f.n, 0), rows.starts)
+    c.last_ms[slots] = np.maximum(c.last_ms[slots], np.maximum.reduceat(rows.t_ms, rows.starts))
 
 
 def write_series(c: Columns, series: Series, rows: Rows, slots: Slots, teaches: Flag | None = None) -> None:
@@ -27,16 +41,30 @@ def write_series(c: Columns, series: Series, rows: Rows, slots: Slots, teaches: 
     counts = np.stack([series.marks, series.tries - series.marks], axis=1)
     counts = counts if teaches is None else counts * teaches[:, None]
     c.hour[slot, i] += np.add.reduceat(counts, heads, axis=0)
-    ends = np.append(heads[1:], len(seg)) - 1
     t_ms = rows.t_ms[series.at]
-    begun = _begun(c, series, slot, heads, t_ms)
+    anew = series.s - series.x <= NOTHING if series.family.rate else fresh(c, (slot, i), heads, t_ms, series.s)
+    write_standing(c, (slot, i), (heads, t_ms, series.s, anew), (series.marks, series.tries, series.distinct))
+
+
+def write_standing(
+    c: Columns, at: tuple[Slots, int], course: tuple[Index, I64, F64, Flag], counts: tuple[I64, I64, I64]
+) -> None:
+    """Standing of owners `at` their slots in a family after rows, by owner and time.
+
+    `course`: each owner's first row, when rows were, the evidence after them, and before which nothing stood. `counts`:
+    marks, tries and distinct marks of rows; those since evidence left 0 are kept.
+    """
+    heads, t_ms, s, anew_at = course
+    slot, i = at
+    ends = np.append(heads[1:], len(t_ms)) - 1
+    begun = np.maximum.reduceat(np.where(anew_at, np.arange(len(t_ms)), -1), heads)
     anew = begun >= 0
-    at = np.where(anew, begun, heads)
-    for column, value in ((c.marks, series.marks), (c.tries, series.tries), (c.distinct, series.distinct)):
+    since = np.where(anew, begun, heads)
+    for column, value in zip((c.marks, c.tries, c.distinct), counts, strict=True):
         total = np.cumsum(value)
-        column[slot, i] = total[ends] - (total - value)[at] + np.where(anew, 0, column[slot, i])
-    c.first_ms[slot, i] = np.where(anew, t_ms[at], c.first_ms[slot, i])
-    c.s[slot, i], c.t_ms[slot, i] = series.s[ends], t_ms[ends]
+        column[slot, i] = total[ends] - (total - value)[since] + np.where(anew, 0, column[slot, i])
+    c.first_ms[slot, i] = np.where(anew, t_ms[since], c.first_ms[slot, i])
+    c.s[slot, i], c.t_ms[slot, i] = s[ends], t_ms[ends]
 
 
 def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:
@@ -59,15 +87,9 @@ def write_member(c: Columns, slot: int, family: int, track: Track) -> None:
     c.crossed_after[at] = track.crossed_after
 
 
-def _begun(
-    c: Columns, series: Series, slot: Slots, heads: NDArray[np.intp], t_ms: NDArray[np.int64]
-) -> NDArray[np.intp]:
-    """For each owner the last row before which nothing was standing, -1 when something stood all along."""
-    i = series.family.index
-    if series.family.rate:
-        alone = series.s - series.x <= NOTHING
-    else:
-        alone = np.concatenate([[False], series.s[:-1] <= NOTHING])
-        idle_ms = (t_ms[heads] - c.t_ms[slot, i]).astype(np.float64)
-        alone[heads] = c.s[slot, i] * np.exp(-idle_ms / fam.LEAK_MS) <= NOTHING
-    return np.maximum.reduceat(np.where(alone, np.arange(len(t_ms)), -1), heads)
+def fresh(c: Columns, at: tuple[Slots, int], heads: Index, t_ms: I64, s: F64) -> Flag:
+    """Rows before which nothing stood of evidence that fades by a factor."""
+    out = np.concatenate([[False], s[:-1] <= NOTHING])
+    idle_ms = (t_ms[heads] - c.t_ms[at]).astype(np.float64)
+    out[heads] = c.s[at] * np.exp(-idle_ms / fam.LEAK_MS) <= NOTHING
+    return out

@@ -111,6 +111,7 @@ def watched(model: Model, flows: Flows) -> Witness:
     """`flows` run through an engine that never alarms."""
     witness = Witness(odd=forests_family(model.families).index)
     engine = Engine(replace(model, h=np.full_like(model.h, NEVER)), entities_max=1 << 20, watch=witness)
+    engine.entities.born_s = 1  # as if long at work: what is learned is how those differ who had their hour
     if len(flows):
         engine.close(flows, int(flows.pane_s.max()) + 1)
     return witness

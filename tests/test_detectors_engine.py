@@ -304,5 +304,6 @@ def test_whoever_stays_unlike_all_others_is_noticed_with_the_features_that_say_s
     found = [f for f in Engine(model).close(Flows.concat([site(13), strange]), END_S) if f.family == "odd"]
     assert {f.entity for f in found} == {31}
     assert found[0].answer == "notice"
+    assert found[0].facts[0].value >= 5, "all the minutes that are the evidence"
     assert any("server errors" in share.sentence for share in found[0].contributions)
     assert sum(share.share for share in found[0].contributions) == pytest.approx(1, abs=0.05)

@@ -11,6 +11,9 @@ from detectors_traffic import LOGIN_ROUTE, PAY_ROUTE, T0_S, brute_force, flows, 
 from detectors import artifact
 from detectors.columns import ASN, AUTH_FAILED, CLIENT_ERROR, NETWORK, OK, ROUTE, TENANT, Finding, Flows
 from detectors.evidence import Engine
+from detectors.family_file import built_in
+from detectors.group_rows import Cell
+from detectors.group_state import Cause, Group, alarm_of
 
 BEGIN_S = 7_500  # by then people are established
 END_S = T0_S + 14_400
@@ -60,6 +63,28 @@ def test_one_mark_is_not_enough_to_deny_anybody_and_a_newcomers_is_challenged() 
     found = [one for one in told(spread(1)) if one.kind != ROUTE]
     assert {one.answer for one in found} == {"challenge"}
     assert all(one.entity >= 50_000 for one in found)
+
+
+def test_a_newcomer_who_came_for_other_things_and_mistypes_once_meanwhile_is_not_taken_for_one_of_them() -> None:
+    """Bots come for the login alone; a person has looked at pages before."""
+    g = np.random.default_rng(6)
+    people, pages = 12, 7
+    begin_ms = np.sort(g.integers(BEGIN_S * 1000 + 300_000, BEGIN_S * 1000 + 900_000, people))
+    t_ms = (begin_ms[:, None] + np.arange(pages + 1) * 4_000).ravel()
+    login = np.tile(np.arange(pages + 1) == pages, people)
+    visits = flows(
+        len(t_ms),
+        entity=np.repeat(80_000 + np.arange(people), pages + 1),
+        t_ms=t_ms,
+        route=np.where(login, LOGIN_ROUTE, 3),
+        path=np.where(login, LOGIN_ROUTE, np.tile(3_000 + np.arange(pages + 1), people)),
+        user=np.where(login, np.repeat(900_000 + np.arange(people), pages + 1), 0),
+        outcome=np.where(login, AUTH_FAILED, OK),
+        login=login,
+    )
+    found = [one for one in told(Flows.concat([spread(3), visits])) if one.kind != ROUTE]
+    assert len({one.entity for one in found}) > BOTS * 0.9
+    assert not [one.entity for one in found if one.entity >= 80_000]
 
 
 @pytest.mark.parametrize("every_ms", [100, 1_000, 20_000])
@@ -115,9 +140,29 @@ def test_a_failed_deploy_that_established_clients_meet_as_well_is_no_attack() ->
     assert {one.kind for one in agents if "fault or a release of yours" in one.facts[2].sentence} == {ROUTE}
 
 
+@pytest.mark.parametrize(
+    ("marks", "plain", "known", "cause"),
+    [
+        (300, 10, (2, 1), Cause.UNSURE),  # two of three who mistyped: neither says it twenty to one
+        (300, 10, (0, 2), Cause.UNSURE),
+        (300, 10, (0, 4), Cause.ATTACK),
+        (300, 10, (6, 0), Cause.FAULT),
+        (60, 60, (9, 9), Cause.FAULT),  # half of it is broken, for those who came all morning too
+        (60, 60, (1, 15), Cause.ATTACK),
+    ],
+)
+def test_established_clients_say_what_it_is_when_they_say_it_twenty_to_one(
+    marks: int, plain: int, known: tuple[int, int], cause: Cause
+) -> None:
+    group = Group(marks=marks, plain=plain, known=list(known), agents={1: marks // 2, 2: marks // 2})
+    family = next(one for one in built_in() if one.name == "guess")
+    cell = Cell((ROUTE, 1), 0, 0, {}, {}, 0, 0.0, known, {}, 0, frozenset())
+    assert alarm_of(family, group, cell, p0=0.1).cause is cause
+
+
 def test_while_nobody_is_established_people_are_told_and_nobody_is_answered() -> None:
-    early = spread(4)
-    moved = Flows(**{**{f.name: getattr(early, f.name) for f in fields(Flows)}, "pane_s": early.pane_s - 6_000})
+    early = spread(3)
+    moved = Flows(**{**{f.name: getattr(early, f.name) for f in fields(Flows)}, "pane_s": early.pane_s - 7_000})
     found = Engine(artifact.load()).close(Flows.concat([site(1), moved]), END_S)
     assert {one.kind for one in found} == {ROUTE}
 

@@ -102,6 +102,23 @@ def test_an_alert_belongs_to_an_attack_it_can_be_about(about: Alert, *, belongs:
     assert (told["false_alerts_per_day"] == 0) is belongs
 
 
+def test_false_alerts_of_one_cause_are_one_incident_and_none_where_the_attack_itself_is_in_it() -> None:
+    """A campaign's bystanders are part of its incident; a fault's alerts are one; each odd client is one of his own."""
+    verdict = Verdict()
+    rows = slice_of((0, "203.0.113.1", ATTACK), (1000, "198.51.100.1", ""), route="/items/{id}")
+    part, odd = {"campaign": "/items/{id}"}, [alert(EntityKind.IP, f"198.51.100.{n}", 2000, "odd") for n in (8, 9)]
+    true = alert(EntityKind.IP, "203.0.113.1", 2000).model_copy(update=part)
+    beside = [alert(EntityKind.IP, f"198.51.100.{n}", 2000).model_copy(update=part) for n in range(5)]
+    broken = [alert(EntityKind.IP, f"192.0.2.{n}", 2000).model_copy(update={"route": "/cart"}) for n in range(7)]
+    later = [
+        one.model_copy(update={"uid": one.uid + "b", "first_ms": T0 + 3_000_000, "last_ms": T0 + 3_000_000})
+        for one in broken
+    ]
+    verdict.take(judged(rows, [Effect.NONE] * 2, true, *beside, *broken, *later, *odd))
+    told = verdict.outcome()
+    assert (told.false_alerts, told.false_incidents) == ({"sweep": 19, "odd": 2}, {"sweep": 2, "odd": 2})
+
+
 def test_good_traffic_is_told_by_case_and_population_with_bounds() -> None:
     verdict = Verdict()
     for minute in range(90):

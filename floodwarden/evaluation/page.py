@@ -126,6 +126,7 @@ def _tiles(result: Record) -> str:
             "no" if result["flash_crowd_denied"] else "yes",
         ),
         (f"{result['false_alerts_per_day']:,.0f}", f"false of {result['alerts_per_day']:,.0f} alerts a day", ""),
+        (f"{result['false_incidents_per_day']:,.0f}", "false incidents a day", ""),
     ]
     made = "".join(f"<div class='tile'><b class='{kind}'>{n}</b><span>{name}</span></div>" for n, name, kind in tiles)
     return f"<div class='tiles'>{made}</div>"

@@ -24,6 +24,7 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
     days = sum(outcome.days for outcome in outcomes)
     alerts: Counter[str] = sum((outcome.alerts for outcome in outcomes), Counter())
     false: Counter[str] = sum((outcome.false_alerts for outcome in outcomes), Counter())
+    incidents: Counter[str] = sum((outcome.false_incidents for outcome in outcomes), Counter())
     cases = _cases(outcomes)
     flash = cases.get(FLASH_CROWD, Fate())
     return {
@@ -37,7 +38,11 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
         },
         "alerts_per_day": round(alerts.total() / days, 2),
         "false_alerts_per_day": round(false.total() / days, 2),
-        "alerts_by_kind": {kind: {"alerts": n, "false": false[kind]} for kind, n in sorted(alerts.items())},
+        "false_incidents_per_day": round(incidents.total() / days, 2),
+        "alerts_by_kind": {
+            kind: {"alerts": n, "false": false[kind], "false_incidents": incidents[kind]}
+            for kind, n in sorted(alerts.items())
+        },
         "answers_held_back": sum(outcome.held_back for outcome in outcomes),
         "sets": {
             "tuned": _set(attacks, cases, first_sight=False),

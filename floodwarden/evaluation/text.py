@@ -64,7 +64,8 @@ def _sentences(result: Record) -> Text:
     when = result["time_to_alert_ms"]
     told.append(f"{result['attack_stopped_share']:.1%} of {result['attack_decisions']:,} attack decisions stopped; ")
     told.append(f"alert after {seconds(when['p50'])} (p50), {seconds(when['p99'])} (p99); ")
-    told.append(f"{result['alerts_per_day']} alerts a day, {result['false_alerts_per_day']} of them false")
+    told.append(f"{result['alerts_per_day']} alerts a day, {result['false_alerts_per_day']} of them false: ")
+    told.append(f"{result['false_incidents_per_day']} false incidents a day")
     if result.get("adapt"):
         told.append(f"\nAttackers adapt: refused, they {' and '.join(result['adapt'])}")
     return told
@@ -114,8 +115,9 @@ def _kinds(by_kind: Record) -> Table:
     made = Table("alert", title="Alerts", title_justify="left")
     made.add_column("told", justify="right")
     made.add_column("false", justify="right")
+    made.add_column("false incidents", justify="right")
     for kind, each in by_kind.items():
-        made.add_row(printable(kind), f"{each['alerts']:,}", f"{each['false']:,}")
+        made.add_row(printable(kind), f"{each['alerts']:,}", f"{each['false']:,}", f"{each['false_incidents']:,}")
     return made
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from enforcer.incidents import GAP_MS, topic
 from floodwarden.closed_loop import Effect, Judged
 from floodwarden.evaluation.good import Good
 from floodwarden.evaluation.incidents import Incident, Incidents
@@ -22,13 +23,15 @@ _DAY_MS: Final = 86_400_000
 class Outcome:
     """What one trace came to. `timeline` by bin: good untouched, good touched, attack passed, attack stopped.
 
-    `held_back` counts answers that a guardrail refused.
+    `false_incidents` by kind: what people see of the false alerts, those of one cause together. `held_back` counts
+    answers that a guardrail refused.
     """
 
     incidents: tuple[Incident, ...]
     good: Good
     alerts: Counter[str]
     false_alerts: Counter[str]
+    false_incidents: Counter[str]
     held_back: int
     decisions: int
     first_ms: int
@@ -46,6 +49,7 @@ class Verdict:
     _first_ms: int = 0
     _last_ms: int = 0
     _alerts: dict[str, Alert] = field(default_factory=dict)
+    _ended_ms: dict[str, int] = field(default_factory=dict)
     _actions: list[Action] = field(default_factory=list)
     _bins: dict[int, list[int]] = field(default_factory=dict)
 
@@ -56,6 +60,7 @@ class Verdict:
                 self._alerts.pop(alert.uid, None)
             else:
                 self._alerts.setdefault(alert.uid, alert)
+                self._ended_ms[alert.uid] = alert.last_ms
         self._actions += judged.actions
         batch, labels = judged.slice
         if not batch.num_rows:
@@ -83,12 +88,35 @@ class Verdict:
             good=self._good,
             alerts=Counter(alert.kind for alert in alerts),
             false_alerts=Counter(alert.kind for alert in astray),
+            false_incidents=self._false_incidents({alert.uid for alert in astray}),
             held_back=sum(action.status is ActionStatus.REFUSED for action in self._actions),
             decisions=self._decisions,
             first_ms=self._first_ms,
             days=max((self._last_ms - self._first_ms) / _DAY_MS, 1 / 24),
             timeline=self._timeline(),
         )
+
+    def _false_incidents(self, astray: set[str]) -> Counter[str]:
+        """Of incidents as the enforcer makes them of alerts those none of whose alerts belongs to an attack.
+
+        What has neither campaign nor route it puts with all of its kind; here each entity is an incident of its own, or
+        attacks would cover up what is false beside them.
+        """
+        by_topic: dict[str, list[Alert]] = {}
+        for alert in sorted(self._alerts.values(), key=lambda each: (each.first_ms, each.uid)):
+            one = topic(alert) if alert.campaign or alert.route else f"{alert.kind} {alert.entity.value}"
+            by_topic.setdefault(one, []).append(alert)
+        out: Counter[str] = Counter()
+        for alerts in by_topic.values():
+            ended_ms, false = -GAP_MS, False
+            for alert in alerts:
+                if alert.first_ms > ended_ms + GAP_MS:
+                    out[alert.kind] += false
+                    false = True
+                false &= alert.uid in astray
+                ended_ms = max(ended_ms, self._ended_ms[alert.uid])
+            out[alerts[0].kind] += false
+        return +out
 
     def _timeline(self) -> list[list[int]]:
         if not self._bins:

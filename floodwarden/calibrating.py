@@ -113,6 +113,8 @@ def _refusal(error: SpanError, sources: Traffic) -> str:
     ]
     more = [f"  and {len(error.found) - NAMED_MAX} more"] if len(error.found) > NAMED_MAX else []
     advice = "nothing was written: thresholds stay as they are, stated ones if never calibrated; choose another span"
+    if error.found:
+        advice += ", or label who was rightly or wrongly found and say --labels"
     return "\n".join([str(error), *told, *more, advice])
 
 

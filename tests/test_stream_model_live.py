@@ -62,13 +62,15 @@ def test_a_shadow_is_compared_and_another_version_promoted_while_the_worker_runs
 
         until(compared, one.log)
         order = model_orders.promote(settings, 2, ME, force=True)
-        [word] = model_orders.awaited(settings, order, 2 * DEADLINE_S)
-        assert (word.serial, word.live, word.content) == (order.serial, 2, registry.version(2).content)
+        until(lambda: [word.serial for word in registry.words()] == [order.serial], one.log)
+        [word] = registry.words()
+        assert (word.live, word.content) == (2, registry.version(2).content)
         send(settings, [batch(failed_logins(40, "203.0.113.10"))])
         found = next_alert(alerts, lambda a: a.entity.value == "203.0.113.10", DEADLINE_S)
         assert found.model == registry.version(2).content
         order = model_orders.rollback(settings, None, ME)
-        [word] = model_orders.awaited(settings, order, 2 * DEADLINE_S)
+        until(lambda: [word.serial for word in registry.words()] == [order.serial], one.log)
+        [word] = registry.words()
         assert (word.live, word.content) == (0, shipped.version)
         assert one.starts == 1
         assert one.process is not None

@@ -149,8 +149,8 @@ class Lease:
         terms = Terms(self.terms.ts_ms_max, level)
         return Cut(self.next, messages[-1].offset + 1, messages, terms) if messages else None
 
-    def written(self, cut: Cut, ts_ms_max: int) -> None:
-        """The block is acknowledged everywhere."""
+    def made(self, cut: Cut, ts_ms_max: int) -> None:
+        """The block is as it will be sent. The next one begins behind it, and is recorded once it is acknowledged."""
         self.next, self.redo, self.terms = cut.end, None, Terms(max(self.terms.ts_ms_max, ts_ms_max))
         while self.pending and self.pending[0].offset < cut.end:
             self.pending.popleft()

@@ -87,8 +87,7 @@ class Combiner:
             early = self._offer(arrived)
             level = await self._level()
             try:
-                while cuts := [(lease, cut) for lease in self._leases.values() if (cut := lease.cut(level))]:
-                    await self._write(cuts)
+                await self._write_all(level)
             except LeaseLostError as error:
                 log.warning("partitions lost", reason=str(error))
                 self._leases = {}
@@ -193,10 +192,26 @@ class Combiner:
                 lease.skipped = 0
         return early
 
-    async def _write(self, cuts: list[tuple[Lease, Cut]]) -> None:
-        began_s = time.perf_counter()
-        made, _ = await asyncio.gather(asyncio.to_thread(self._make, cuts), self._record(cuts))
-        made_s = time.perf_counter()
+    async def _write_all(self, level: int) -> None:
+        """Write block after block; while one is on its way to the broker the next one is made, but not yet recorded."""
+        cuts, making = self._begin(level)
+        while making:
+            began_s = time.perf_counter()
+            made, _ = await asyncio.gather(making, self._record(cuts))
+            made_s = time.perf_counter()
+            for (lease, cut), block in zip(cuts, made, strict=True):
+                lease.made(cut, block.taken.newest_ms)
+            written = cuts
+            cuts, making = self._begin(level)
+            await self._write(written, made)
+            self._wrote(written, made, (began_s, made_s, time.perf_counter()))
+
+    def _begin(self, level: int) -> tuple[list[tuple[Lease, Cut]], asyncio.Task[list[_Made]] | None]:
+        """The next block of each lease that has one, and the thread that makes them; None where there is none."""
+        cuts = [(lease, cut) for lease in self._leases.values() if (cut := lease.cut(level))]
+        return cuts, asyncio.create_task(asyncio.to_thread(self._make, cuts)) if cuts else None
+
+    async def _write(self, cuts: list[tuple[Lease, Cut]], made: list[_Made]) -> None:
         outgoing = [
             Outgoing(self._usage, value, partition=u)
             for u in range(self._settings.usage_partitions)
@@ -205,11 +220,13 @@ class Combiner:
         for (lease, _), block in zip(cuts, made, strict=True):
             outgoing += [self._dead_letter(lease.partition, rejected) for rejected in block.taken.rejected]
         await self._sender.send(outgoing)
-        for (lease, cut), block in zip(cuts, made, strict=True):
-            lease.written(cut, block.taken.newest_ms)
+
+    def _wrote(self, cuts: list[tuple[Lease, Cut]], made: list[_Made], at_s: tuple[float, float, float]) -> None:
+        """Blocks are acknowledged everywhere; `at_s`: when they were begun, made, and that."""
+        began_s, made_s, ended_s = at_s
+        for (_, cut), block in zip(cuts, made, strict=True):
             self._metrics.took(block.taken, len(cut.messages))
             self._complain(block.taken.clocks)
-        ended_s = time.perf_counter()
         self._metrics.blocks.labels("combine").inc(len(cuts))
         self._metrics.bytes.labels("decisions").inc(sum(len(m.value) for _, cut in cuts for m in cut.messages))
         self._metrics.bytes.labels("usage").inc(sum(len(value) for block in made for value in block.usage))

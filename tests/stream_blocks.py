@@ -62,7 +62,7 @@ class Writer:
             self.recorded = (cut.start, cut.end, cut.terms)
             [block] = block_of(cut, self.partition, self.rule)
             written.append(block)
-            self.lease.written(cut, block.ts_ms_max)
+            self.lease.made(cut, block.ts_ms_max)
         if dies and self.recorded is not None:
             start, end, terms = self.recorded
             self.lease = Lease(self.partition, self.lease.generation + 1, start, end, Terms.recorded(terms.offset))

@@ -38,7 +38,7 @@ def test_a_successor_redoes_exactly_the_recorded_block_before_anything_else() ->
     cut = lease.cut()
     assert cut is not None
     assert (cut.start, cut.end, len(cut.messages)) == (10, 14, 4)
-    lease.written(cut, 99)
+    lease.made(cut, 99)
     following = lease.cut()
     assert following is not None
     assert (following.start, following.end) == (14, 20)
@@ -82,7 +82,7 @@ def test_a_gap_longer_than_a_block_is_bridged_and_redone_alike(gap: int, before:
         again = lease(next=cut.start, redo=cut.end).cut()
         assert again is not None
         assert [m for m in again.messages if m.value != NOTHING] == [m for m in cut.messages if m.value != NOTHING]
-        one.written(cut, 0)
+        one.made(cut, 0)
     assert [a for a, _ in spans] == [0, *(b for _, b in spans[:-1])]
     assert spans[-1][1] == before + gap + 1
 
@@ -101,7 +101,7 @@ def test_a_block_is_redone_on_the_terms_it_was_recorded_with_and_the_next_on_new
     redone = lease.cut(level=7)
     assert redone is not None
     assert redone.terms == Terms(5000, 3)
-    lease.written(redone, 6000)
+    lease.made(redone, 6000)
     following = lease.cut(level=7)
     assert following is not None
     assert following.terms == Terms(6000, 7)
@@ -127,7 +127,7 @@ def test_a_log_cut_off_by_retention_leaves_the_chain_of_blocks_whole(redo: int |
         intent(cut.start, cut.end)
         spans.append((cut.start, cut.end))
         assert all(m.value == NOTHING for m in cut.messages if m.offset < earliest)
-        lease.written(cut, 0)
+        lease.made(cut, 0)
     assert [a for a, _ in spans] == [10, *(b for _, b in spans[:-1])]
     assert spans[-1][1] == earliest + 30
     if redo is not None:

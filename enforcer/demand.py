@@ -49,6 +49,7 @@ def of(alert: Alert, play: Play, last: Action | None, seconds: int, now_ms: int)
         evidence=alert.evidence,
         alert_uid=alert.uid,
         campaign=alert.campaign,
+        tenant=alert.tenant,
         owner=AUTO,
         step=step,
         created_ms=now_ms,

@@ -38,6 +38,7 @@ def draft(
         evidence=alert.evidence,
         alert_uid=alert.uid,
         campaign=alert.campaign,
+        tenant=alert.tenant,
         owner=AUTO,
         step=step,
         created_ms=now_ms,

@@ -41,6 +41,12 @@ class Caps:
     share: float
     floor: int
     campaign_share: float = 0.5
+    tenant_share: float = 0.5  # of the answers a minute that one tenant's clients may take
+
+    @property
+    def tenant_per_minute(self) -> int:
+        """Answers a minute to clients of one tenant."""
+        return max(1, int(self.tenant_share * self.per_minute))
 
     def clients(self, live: int, *, campaign: bool = False) -> int:
         """How many clients may be under action while `live` (0: unknown) are live."""
@@ -102,17 +108,17 @@ class Minute:
     """Answers of the last 60 seconds. Bounded: it forgets the oldest beyond `size`, and the cap is at most that."""
 
     def __init__(self, size: int) -> None:
-        self._times: deque[int] = deque(maxlen=size)
+        self._times: deque[tuple[int, str | None]] = deque(maxlen=size)
 
-    def add(self, at_ms: int) -> None:
-        """An answer was given at `at_ms`."""
-        self._times.append(at_ms)
+    def add(self, at_ms: int, tenant: str | None = None) -> None:
+        """An answer was given at `at_ms`, to a client of `tenant`."""
+        self._times.append((at_ms, tenant))
 
-    def count(self, now_ms: int) -> int:
-        """Answers in (now - 60 s, now], and any dated later."""
-        while self._times and self._times[0] <= now_ms - MINUTE_MS:
+    def count(self, now_ms: int, tenant: str | None = None) -> int:
+        """Answers in (now - 60 s, now], and any dated later; of one tenant's clients."""
+        while self._times and self._times[0][0] <= now_ms - MINUTE_MS:
             self._times.popleft()
-        return len(self._times)
+        return len(self._times) if tenant is None else sum(one == tenant for _, one in self._times)
 
 
 def network_of(target: Target) -> Network | None:
@@ -172,6 +178,21 @@ def over_cap(caps: Caps, minute: int, under_action: int, live: int, *, campaign:
     if under_action >= limit:
         known = f"{live} live clients" if live else "an unknown number of live clients"
         return Refusal("live_share", f"{under_action} clients of {known} are under action, at most {limit}")
+    return None
+
+
+def over_cap_of_tenant(
+    caps: Caps, tenant: str, minute: int, under_action: int, live: int, *, campaign: bool = False
+) -> Refusal | None:
+    """The same for one tenant: its answers a minute leave room for others', and its clients are not shut out."""
+    most = caps.tenant_per_minute
+    if minute >= most:
+        why = f"{minute} answers in the last minute to clients of {tenant}, at most {most} to one tenant's"
+        return Refusal("tenant_actions_per_minute", why)
+    limit = caps.clients(live, campaign=campaign)
+    if under_action >= limit:
+        known = f"{live} live clients" if live else "an unknown number of live clients"
+        return Refusal("tenant_live_share", f"{under_action} of {tenant}'s {known} are under action, at most {limit}")
     return None
 
 

@@ -62,6 +62,7 @@ class PlanConfig:
                 settings.live_share_max,
                 settings.live_floor,
                 settings.campaign_share_max,
+                settings.tenant_actions_share_max,
             ),
             allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
@@ -116,8 +117,7 @@ class Planner:
     def plan(self, alert: Alert, now_ms: int) -> tuple[Action, ...]:
         """All that `alert` calls for: what begins before what ends, the strictest first."""
         self._standing.expire(now_ms)
-        if alert.live_clients:
-            self._guard.live = alert.live_clients * self._config.partitions
+        self._guard.hear(alert, self._config.partitions)
         target = drafts.aimed(alert)
         self._covered.forget(target, alert.uid)
         if alert.status is Status.CLOSED:

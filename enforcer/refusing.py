@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Final
 
 from enforcer import guardrails, wording
 from enforcer.crawlers import Crawlers
@@ -10,6 +12,8 @@ from enforcer.guardrails import Caps, Refusal, protected
 from enforcer.standing import Standing
 from schemas.action import Action, Target, TargetKind
 from schemas.alert import Alert
+
+TENANTS_MAX: Final = 10_000
 
 
 class Guard:
@@ -24,6 +28,7 @@ class Guard:
         self._crawlers = crawlers
         self._dry_run = dry_run
         self.live = 0
+        self._live_of: OrderedDict[str, int] = OrderedDict()
 
     def of_alert(self, alert: Alert, action: Action, now_ms: int) -> Refusal | None:
         """Whether `action` may answer `alert` now."""
@@ -49,7 +54,27 @@ class Guard:
         minute = standing.minute.count(now_ms)
         if refusal := guardrails.over_cap(self._caps, minute, under, self.live, campaign=not alone):
             return refusal
+        if refusal := self._of_tenant(action, now_ms):
+            return refusal
         return Refusal("dry_run", "dry run") if self._dry_run else None
+
+    def hear(self, alert: Alert, partitions: int) -> None:
+        """Know how many clients are alive, as `alert` says of one of so many partitions."""
+        if alert.live_clients:
+            self.live = alert.live_clients * partitions
+        if alert.tenant is not None and alert.tenant_clients:
+            self._live_of[alert.tenant] = alert.tenant_clients * partitions
+            self._live_of.move_to_end(alert.tenant)
+            if len(self._live_of) > TENANTS_MAX:
+                self._live_of.popitem(last=False)
+
+    def _of_tenant(self, action: Action, now_ms: int) -> Refusal | None:
+        tenant, alone, standing = action.tenant, action.campaign is None, self._standing
+        if tenant is None:
+            return None
+        under = -1 if standing.is_under_action(action.target) else standing.under_action_of(tenant, alone=alone)
+        minute, live = standing.minute.count(now_ms, tenant), self._live_of.get(tenant, 0)
+        return guardrails.over_cap_of_tenant(self._caps, tenant, minute, under, live, campaign=not alone)
 
     def _forbidden(self, action: Action) -> Refusal | None:
         standing = self._standing

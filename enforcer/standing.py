@@ -34,6 +34,7 @@ class Standing:
         self._by_target: dict[str, set[str]] = {}
         self._under: dict[str, int] = {}
         self._alone: dict[str, int] = {}  # of these, answers to what they did by themselves
+        self._of_tenant: dict[tuple[str, bool], dict[str, int]] = {}  # the same two by tenant, alone or not
         self._expiry: list[tuple[int, str]] = []
         self._last: OrderedDict[str, Action] = OrderedDict()
         self._ended: OrderedDict[str, int] = OrderedDict()
@@ -56,6 +57,10 @@ class Standing:
     def clients_found_alone(self) -> int:
         """Of them, those that some answer restricts for what they did by themselves, in no campaign."""
         return len(self._alone)
+
+    def under_action_of(self, tenant: str, *, alone: bool) -> int:
+        """Of one tenant's clients, those under action; or those that are for what they did by themselves."""
+        return len(self._of_tenant.get((tenant, alone), ()))
 
     def is_under_action(self, target: Target) -> bool:
         """Whether an automatic answer already restricts `target`."""
@@ -116,7 +121,7 @@ class Standing:
     def _count(self, action: Action) -> None:
         if not (automatic(action) and guardrails.restricts(action)):
             return
-        self.minute.add(action.created_ms)
+        self.minute.add(action.created_ms, action.tenant)
         if action.kind in _CLIMBING:
             key = action.target.key
             rung = ladder.climbed(self._rungs.get(key), action.uid, action.step, action.expires_ms)
@@ -129,7 +134,7 @@ class Standing:
         self._by_target.setdefault(key, set()).add(action.uid)
         heapq.heappush(self._expiry, (action.expires_ms, action.uid))
         if _burdens(action):
-            for held in (self._under,) if action.campaign else (self._under, self._alone):
+            for held in self._counted_in(action):
                 held[key] = held.get(key, 0) + 1
         if action.kind is ActionKind.ALLOW:
             self.allowed.add(action.target)
@@ -145,13 +150,24 @@ class Standing:
         self._holds.pop(uid, None)
         _discard(self._by_target, key, uid)
         if _burdens(action):
-            for held in (self._under,) if action.campaign else (self._under, self._alone):
+            for held in self._counted_in(action):
                 held[key] -= 1
                 if not held[key]:
                     del held[key]
+            for alone in (False, True):
+                if action.tenant is not None and not self._of_tenant.get((action.tenant, alone)):
+                    self._of_tenant.pop((action.tenant, alone), None)
         if action.kind is ActionKind.ALLOW:
             standing = [a.target for a in self._active.values() if a.kind is ActionKind.ALLOW]
             self.allowed = guardrails.Allowlist((*self._static, *standing))
+
+    def _counted_in(self, action: Action) -> list[dict[str, int]]:
+        """Where a client that `action` restricts is counted."""
+        kinds = (False,) if action.campaign else (False, True)
+        held = [self._alone if alone else self._under for alone in kinds]
+        if action.tenant is not None:
+            held += [self._of_tenant.setdefault((action.tenant, alone), {}) for alone in kinds]
+        return held
 
     def _take_back(self, action: Action) -> None:
         key = action.target.key

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from schemas.alert import Evidence, Frozen
+from schemas.alert import TENANT_CHARS_MAX, Evidence, Frozen
 from schemas.exempt import Exempt
 
 VERSION: Final = 1
@@ -128,6 +128,7 @@ class Action(Frozen):
     evidence: tuple[Evidence, ...] = Field(default=(), strict=False)
     alert_uid: str | None = None
     campaign: str | None = Field(default=None, max_length=640, description="the attack of many it is an answer to")
+    tenant: str | None = Field(default=None, max_length=TENANT_CHARS_MAX, description="whose client it is aimed at")
     owner: str = Field(description="`auto`, or who asked: `cli:NAME`, `api:NAME`")
     step: int = 1
     created_ms: int

@@ -8,6 +8,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 VERSION: Final = 1
+TENANT_CHARS_MAX: Final = 512
 
 
 class Frozen(BaseModel):
@@ -119,6 +120,12 @@ class Alert(Frozen):
     )
     addresses: int = Field(
         default=0, ge=0, description="so many addresses was it seen from in the last hour; 0 = unknown"
+    )
+    tenant: str | None = Field(
+        default=None, max_length=TENANT_CHARS_MAX, description="the tenant of all its decisions lately; null: no one"
+    )
+    tenant_clients: int = Field(
+        default=0, ge=0, description="as `live_clients`, of this tenant alone; at least so many; 0 = unknown"
     )
     established: bool = Field(default=False, description="the entity has a good history of its own")
     summary: str

@@ -224,6 +224,9 @@ class Settings(BaseSettings):
         description="the same where an attack of many is answered: most of those live are then its own, and "
         "where established clients do not show that it is no fault of the site, its members are challenged at the most",
     )
+    tenant_actions_share_max: float = Field(
+        0.5, gt=0, le=1, description="most of the actions a minute that clients of one tenant may take"
+    )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
     shared_accounts: int = Field(
         10,

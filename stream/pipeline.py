@@ -39,6 +39,7 @@ from stream.rings import WINDOWS_S
 from stream.rule_book import RuleBook
 from stream.shadow import Judges
 from stream.tallies import Tallies
+from stream.tenants import Tenants
 from stream.windows import Windows
 
 
@@ -54,6 +55,7 @@ class Pipeline:
         self._tallies = self._tallied(windows, Names(self._bounds.names))
         self._open = Outlook(model.families)
         self._rules = RuleBook(self._config.rules, self._bounds)
+        self._tenants = Tenants()
         self._at = Progress(model=model.version)
 
     def step(self, blocks: Sequence[Block], now_ms: int, *, peek: bool = True) -> list[Alert]:
@@ -82,7 +84,9 @@ class Pipeline:
             newest_ms = max(block.ts_ms_max, before.ts_ms_max if before else 0)
             self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms, now_ms)
         for block in blocks:
-            self._open.add(self._in_time(flow_rows.read(block.flows)))
+            flows = flow_rows.read(block.flows)
+            self._tenants.add(flows, block.ts_ms_max // 1000 + 1)
+            self._open.add(self._in_time(flows))
             self._at.unheld_rows += self._rules.add(block.hits, self._at.closed_s)
         if len(self._open) > self._bounds.flows:
             self._thin()
@@ -194,6 +198,7 @@ class Pipeline:
         held = Flows.concat(self._open.parts)
         arrays |= {f"open.{f.name}": getattr(held, f.name) for f in fields(Flows)}
         arrays |= {f"rules.{name}": array for name, array in self._rules.arrays().items()}
+        arrays |= {f"tenants.{name}": array for name, array in self._tenants.arrays().items()}
         words = {
             "progress": msgspec.msgpack.encode(self._at),
             "episodes": self._episodes.dump(),
@@ -225,6 +230,7 @@ class Pipeline:
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
             made._rules.restore(snapshot.under(arrays, "rules."))
+            made._tenants.restore(snapshot.under(arrays, "tenants."))
             with pa.ipc.open_stream(words["texts"]) as reader:
                 names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
         except (KeyError, ValueError, msgspec.MsgspecError, pa.ArrowException) as error:
@@ -296,7 +302,7 @@ class Pipeline:
         accounts, addresses = self._tallies.crowd(kind, entity)
         known = bool(self._known(np.array([entity], np.uint64), np.array([kind], np.uint8))[0])
         more = {"live_clients": live, "accounts": accounts, "addresses": addresses, "established": known}
-        return alert.model_copy(update=more)
+        return alert.model_copy(update=more | self._tenants.told(kind, entity, self._named))
 
 
 __all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

@@ -1,0 +1,108 @@
+"""Whose each client, account and route is: the one tenant of all its requests lately, where there is only one.
+
+A table of fixed size, by hash: who comes to the place of another begins it anew, so it is bounded whoever makes up
+clients. It costs nothing until the first request with a tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import numpy as np
+
+from detectors.columns import Flows
+from schemas.alert import TENANT_CHARS_MAX
+from schemas.usage import Kind
+from stream.grouping import U64
+from stream.snapshot import Arrays
+
+PLACES: Final = 1 << 17
+FORGET_S: Final = 3600  # who was silent for so long may come back as another's
+LIVE_S: Final = 600
+_APART: Final = np.uint64(0x9E3779B97F4A7C15)  # an address and a user of one hash stand in two places
+_CLIENTS: Final = (Kind.IP, Kind.KEY)
+Named = Callable[[Iterable[int]], Mapping[int, str]]
+
+
+class Tenants:
+    """What is known of one usage partition. A tenant of 0: none, or several, or requests without one among them."""
+
+    def __init__(self, places: int = PLACES) -> None:
+        self._places = places
+        self._newest_s = 0
+        self._held = _empty(0)
+
+    def add(self, flows: Flows, until_s: int) -> None:
+        """Requests as they come; none counts as later than `until_s`."""
+        if not len(flows) or not (len(self._held["key"]) or flows.tenant.any()):
+            return
+        if not len(self._held["key"]):
+            self._held = _empty(self._places)
+        at_s = np.minimum(flows.last_ms // 1000, until_s)
+        self._newest_s = max(self._newest_s, int(at_s.max()))
+        self._put(flows.kind, flows.entity, flows.tenant, at_s)
+        self._put(np.full(len(flows), Kind.ROUTE, np.uint8), flows.route, flows.tenant, at_s)
+
+    def of(self, kind: Kind, entity: int) -> int:
+        """The hash of the only tenant of an entity; 0: there is none such."""
+        if not len(self._held["key"]):
+            return 0
+        key = _keys(np.array([kind], np.uint8), np.array([entity], np.uint64))
+        at = int(key[0] % np.uint64(self._places))
+        known = self._held["key"][at] == key[0] and self._newest_s - self._held["at_s"][at] < FORGET_S
+        return int(self._held["tenant"][at]) if known else 0
+
+    def clients(self, tenant: int) -> int:
+        """Clients of that tenant alone with a request in the last ten minutes; fewer where places were shared."""
+        held = self._held
+        live = held["at_s"] > self._newest_s - LIVE_S
+        return int(np.count_nonzero(live & (held["tenant"] == tenant) & np.isin(held["kind"], _CLIENTS)))
+
+    def told(self, kind: Kind, entity: int, named: Named) -> dict[str, str | int]:
+        """What an alert about an entity says of its tenant; `named` has the texts of hashes."""
+        tenant = self.of(kind, entity)
+        name = named([tenant]).get(tenant) if tenant else None
+        if name is None or len(name) > TENANT_CHARS_MAX:
+            return {}
+        return {"tenant": name, "tenant_clients": self.clients(tenant)}
+
+    def arrays(self) -> Arrays:
+        """What `restore` needs."""
+        used = np.flatnonzero(self._held["at_s"])
+        return {name: array[used] for name, array in self._held.items()}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Go on from `arrays`; a snapshot of before has none."""
+        if not len(arrays.get("key", ())):
+            return
+        self._held = _empty(self._places)
+        at = (arrays["key"] % np.uint64(self._places)).astype(np.int64)
+        for name, array in self._held.items():
+            array[at] = arrays[name]
+        self._newest_s = int(self._held["at_s"].max())
+
+    def _put(self, kind: np.ndarray, entity: U64, tenant: U64, at_s: np.ndarray) -> None:
+        keys = _keys(kind, entity)
+        order = np.argsort(keys, kind="stable")
+        keys, tenant = keys[order], tenant[order]
+        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        least, most = np.minimum.reduceat(tenant, first), np.maximum.reduceat(tenant, first)
+        one = np.where(least == most, least, 0)
+        key, seen_s = keys[first], np.maximum.reduceat(at_s[order], first)
+        at = (key % np.uint64(self._places)).astype(np.int64)
+        held = self._held
+        known = (held["key"][at] == key) & (seen_s - held["at_s"][at] < FORGET_S)
+        held["tenant"][at] = np.where(known & (held["tenant"][at] != one), 0, one)
+        held["at_s"][at] = np.where(known, np.maximum(seen_s, held["at_s"][at]), seen_s)
+        held["key"][at], held["kind"][at] = key, kind[order][first]
+
+
+def _keys(kind: np.ndarray, entity: U64) -> U64:
+    with np.errstate(over="ignore"):
+        return entity + (kind.astype(np.uint64) + np.uint64(1)) * _APART
+
+
+def _empty(places: int) -> Arrays:
+    types = {"key": np.uint64, "kind": np.uint8, "tenant": np.uint64, "at_s": np.int64}
+    return {name: np.zeros(places, of) for name, of in types.items()}

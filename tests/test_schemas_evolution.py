@@ -34,11 +34,13 @@ ACTION: dict[str, Any] = {
 # without: a field that narrows an action or makes an alert mean something else raises VERSION instead.
 ALERT_1 = (
     "v uid status kind severity answer entity route first_ms last_ms crossed_ms crossed_after score rule model "
-    "live_clients accounts addresses established summary evidence contributions behaviour ids avoid campaign"
+    "live_clients accounts addresses established summary evidence contributions behaviour ids avoid campaign tenant "
+    "tenant_clients"
 )
 ACTION_1 = (
     "v uid version kind status target route tier exempt limit factor rate level reason guard play page approval "
-    "rule model evidence alert_uid campaign owner step created_ms expires_ms crossed_ms ended_ms ended_by ended_reason"
+    "rule model evidence alert_uid campaign owner step created_ms expires_ms crossed_ms ended_ms ended_by ended_reason "
+    "tenant"
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from enforcer import wording
-from enforcer.drafts import aimed, runs_out
+from enforcer.drafts import aimed, origin, runs_out
 from enforcer.names import AUTO, uid
 from enforcer.playbook import Play
 from schemas.action import Action, ActionKind, ActionStatus
@@ -42,19 +42,7 @@ def of(alert: Alert, play: Play, last: Action | None, seconds: int, now_ms: int)
         target=target,
         level=level,
         reason=f"Asked for brownout level {level} for {wording.length(length_s)}: {alert.summary[:SUMMARY_CHARS]}",
-        play=play.name or None,
-        page=play.page,
-        rule=alert.rule,
-        model=alert.model,
-        evidence=alert.evidence,
-        alert_uid=alert.uid,
-        campaign=alert.campaign,
-        tenant=alert.tenant,
-        owner=AUTO,
-        step=step,
-        created_ms=now_ms,
-        expires_ms=now_ms + length_s * 1000,
-        crossed_ms=alert.crossed_ms,
+        **origin(alert, play, length_s, step, now_ms),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from enforcer import wording
 from enforcer.guardrails import Milder, Refusal
@@ -31,20 +31,27 @@ def draft(
         factor=factor if kind is ActionKind.THROTTLE else None,
         reason=wording.done(kind, alert, route, seconds, step, milder.reason if milder else ""),
         guard=milder.code if milder else None,
-        play=play.name or None,
-        page=play.page,
-        rule=alert.rule,
-        model=alert.model,
-        evidence=alert.evidence,
-        alert_uid=alert.uid,
-        campaign=alert.campaign,
-        tenant=alert.tenant,
-        owner=AUTO,
-        step=step,
-        created_ms=now_ms,
-        expires_ms=now_ms + seconds * 1000,
-        crossed_ms=alert.crossed_ms,
+        **origin(alert, play, seconds, step, now_ms),
     )
+
+
+def origin(alert: Alert, play: Play, seconds: int, step: int, now_ms: int) -> dict[str, Any]:
+    """The fields of any action that answers `alert`: by which play, on what evidence, from `now_ms` for so long."""
+    return {
+        "play": play.name or None,
+        "page": play.page,
+        "rule": alert.rule,
+        "model": alert.model,
+        "evidence": alert.evidence,
+        "alert_uid": alert.uid,
+        "campaign": alert.campaign,
+        "tenant": alert.tenant,
+        "owner": AUTO,
+        "step": step,
+        "created_ms": now_ms,
+        "expires_ms": now_ms + seconds * 1000,
+        "crossed_ms": alert.crossed_ms,
+    }
 
 
 def refused(action: Action, alert: Alert, refusal: Refusal) -> Action:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -149,9 +148,5 @@ def _consumer(settings: Settings, name: str) -> Consumer:
     if found.error is not None:
         fix = "make it with `floodwarden topics`" if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
         raise UnreachableError(f"{name}: {found.error.str()} {fix}".strip())
-    consumer.assign([TopicPartition(name, partition, 0) for partition in _numbers(found.partitions)])
+    consumer.assign([TopicPartition(name, partition, 0) for partition in found.partitions])
     return consumer
-
-
-def _numbers(partitions: Sequence[int] | dict[int, object]) -> list[int]:
-    return sorted(partitions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from floodwarden.evaluation.text import show
 from floodwarden.evaluation.verdict import Verdict
 from floodwarden.evaluation.windows import FEATURES, windows
 from floodwarden.formats_trace import Labelled
+from floodwarden.simulate import declare
 from floodwarden.simulate.config import Attack, SimulationConfig
 from floodwarden.simulate.sinks import write
 from schemas import codec
@@ -135,7 +137,9 @@ def test_good_traffic_is_told_by_case_and_population_with_bounds() -> None:
     assert told["sets"]["tuned"]["benign_throttled"] == 3
 
 
-def test_what_is_of_first_sight_is_told_apart_its_attacks_and_the_good_it_hit() -> None:
+def test_what_is_of_first_sight_is_told_apart_its_attacks_and_the_good_it_hit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for among, name in ((declare.families, "gift_codes"), (declare.cases, "new_office")):
+        monkeypatch.setitem(among, name, replace(among[name], first_sight=True))  # type: ignore[index, type-var, arg-type]
     verdict = Verdict()
     rows = [(1, "203.0.113.1", "attack/gift_codes/weak/1"), (2, "203.0.113.2", ATTACK)]
     rows += [(3, "198.51.100.1", "benign/new_office"), (4, "198.51.100.2", "benign/ci"), (5, "198.51.100.3", "")]

@@ -13,7 +13,10 @@ from typing import Final
 from floodwarden.simulate import declare
 from floodwarden.simulate.declare import Case, Family
 
-_MODULES: Final = ("people", "machines", "incidents", "attacks_login", "attacks_access", "attacks_shop")
+_MODULES: Final = (
+    "people", "machines", "incidents", "incidents_people", "incidents_machines", "attacks_login", "attacks_access",
+    "attacks_shop", "attacks_accounts", "attacks_reading", "attacks_costs",
+)  # fmt: skip
 _PACKAGE: Final = __name__.rpartition(".")[0]
 
 

@@ -1,4 +1,4 @@
-"""First sight: attacks on accounts, keys and the codes that are sent to people."""
+"""Attacks on accounts, keys and the codes that are sent to people."""
 
 from __future__ import annotations
 

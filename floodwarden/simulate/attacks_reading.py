@@ -1,4 +1,4 @@
-"""First sight: attacks on what there is to read, by those who take care not to look like it."""
+"""Attacks on what there is to read, by those who take care not to look like it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: hard good cases of people: offices, shared networks, sales, mails, and everybody at the door at once."""
+"""Hard good cases of people: offices, shared networks, sales, mails, and everybody at the door at once."""
 
 from __future__ import annotations
 

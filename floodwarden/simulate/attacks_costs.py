@@ -1,11 +1,11 @@
-"""First sight: attacks on the business and on what serving it costs."""
+"""Attacks on the business and on what serving it costs."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from floodwarden.simulate.attacks_reading import held
 from floodwarden.simulate.declare import Strength, family
-from floodwarden.simulate.first_sight_data import held
 from floodwarden.simulate.scene import Rows, Scene, scripted, together
 from floodwarden.simulate.world import Ints
 

@@ -1,4 +1,4 @@
-"""First sight: hard good cases of machines: a monitor, and a partner that goes from nothing to busy in a day."""
+"""Hard good cases of machines: a monitor, and a partner that goes from nothing to busy in a day."""
 
 from __future__ import annotations
 

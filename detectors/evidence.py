@@ -11,9 +11,8 @@ from detectors import adopting, campaigns, odd, recent
 from detectors import families as fam
 from detectors.artifact import Model, forests_of
 from detectors.backdrop import Backdrop
-from detectors.cardinality import STRANGER_MS, Cardinality
+from detectors.cardinality import Cardinality
 from detectors.columns import Finding, Flows
-from detectors.compiled import within
 from detectors.control import Control
 from detectors.crowd import admitted
 from detectors.entities import RESERVED, Entities, Slots
@@ -24,8 +23,8 @@ from detectors.groups import Groups
 from detectors.judge import Judged, judge
 from detectors.learn import Watch, early, establish, refresh, settle
 from detectors.outlook import Outlook
-from detectors.pairs import mix
-from detectors.record import write_crossing, write_member, write_requests, write_series
+from detectors.peeking import Peek
+from detectors.record import write_crossing, write_member, write_memories, write_requests, write_series
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
 from detectors.sampling import WARM_KEY
@@ -110,50 +109,8 @@ class Engine:
         return self.look(outlook)
 
     def look(self, outlook: Outlook) -> list[Finding]:
-        """What open panes say that was not said before: `close` of the same content would say it. Changes no evidence.
-
-        Cheap where nobody can cross: first a bound by counting, of owners with new marks alone; then these judged by
-        themselves, who so lack others' novelty and control samples and look no better than they are; only who still
-        crosses is judged beside the control group, or for `novel` beside all. Who does not is not judged again before
-        he has marks enough that came since.
-        """
-        marked = outlook.count(outlook.fresh(), self.memories)
-        if not len(marked):
-            return []
-        entity, kind = outlook.reach(marked, self.entities, self.model)
-        if not len(entity):
-            return []
-        judged = self._judge(canonical(outlook.rows_of(entity, kind)))
-        outlook.stood(judged, self.entities.c.s[judged.slots])
-        alone = self._crossing(judged, outlook)
-        if not alone:
-            return []
-        told = self._crossing(self._judge(canonical(self._beside(alone, outlook))), outlook)
-        suspects = {(f.kind, f.entity) for f in alone}
-        told = [f for f in told if (f.kind, f.entity) in suspects]
-        outlook.tell(told)
-        return told
-
-    def _crossing(self, judged: Judged, outlook: Outlook) -> list[Finding]:
-        """Findings of owners that cross in these rows, not told before."""
-        if not any(e.track.crossed_pane_s == e.pane_s for c in judged.crossings for e in c.events):
-            return []
-        found = findings(judged, self.entities.c, self.model)
-        return [f for f in found if f.pane_s == f.at_s and outlook.is_new(f)]
-
-    def _beside(self, alone: list[Finding], outlook: Outlook) -> Flows:
-        """All open rows of who crossed alone, and of all others that bear on their nulls."""
-        to_anyone = {family.name for family in self.model.families if family.mark.to_anyone}
-        if any(f.family in to_anyone for f in alone):
-            return Flows.concat(outlook.parts)
-        kind = np.array([f.kind for f in alone], np.uint8)
-        own = outlook.rows_of(np.array([f.entity for f in alone], np.uint64), kind)
-        near = outlook.on_routes(np.unique(own.route))
-        owner = mix(near.entity, near.kind.astype(np.uint64))
-        slots = self.entities.find(owner, near.kind)
-        known = self.entities.c.established[slots] & ~self.entities.c.alarmed[slots]
-        suspect = within(owner, mix(own.entity, own.kind.astype(np.uint64)))
-        return Flows.concat([own, near.take(known & ~suspect)])
+        """What open panes say that was not said before, and `close` of the same content would say. Changes nothing."""
+        return Peek(self.entities, self.memories, self.model, self._judge).look(outlook)
 
     def _judge(self, rows: Rows) -> Judged:
         slots = self.entities.find(rows.owner, rows.flows.kind[rows.starts])
@@ -177,7 +134,10 @@ class Engine:
             write_crossing(self.entities.c, crossing, slots)
         for seg, track, finding in followed.members:
             write_member(self.entities.c, int(slots[seg]), self._index[finding.family], track)
-        self._remember(judged, slots, until_s)
+        write_memories(self.memories, self.entities.c, judged, slots)
+        samples = tuple(np.concatenate(pair) for pair in zip(judged.samples, judged.warm, strict=True))
+        self.control.advance((samples[0], samples[1], samples[2]), until_s)
+        self.seen_n += int((samples[0] == WARM_KEY).sum())
         if self.watch is not None:
             self.watch.take(judged)
         told += self._odd(judged, slots, until_s)
@@ -203,26 +163,6 @@ class Engine:
 
     def _standing(self, slots: Slots) -> NDArray[np.float64]:
         return standing(self.entities.c, slots, self.model, self.closed_s * 1000)
-
-    def _remember(self, judged: Judged, slots: Slots, until_s: int) -> None:
-        c, rows, sight, memories = self.entities.c, judged.rows, judged.sight, self.memories
-        logins = sight.logins
-        stranger = rows.flows.pane_s - c.born_ms[slots[rows.seg]] // 1000 < STRANGER_MS // 1000
-        memories.paths.add(sight.pair[sight.new_path], stranger[sight.new_path])
-        memories.anyone.add(mix(rows.flows.path[sight.anyone]), stranger[sight.anyone])
-        for name, (keys, at) in sight.seen.items():
-            memories.by_owner(name).add(keys, stranger[at])
-        memories.failed.add(logins.failed_pairs, stranger[logins.failed_at])
-        memories.good.add(logins.good_pairs, stranger[logins.good_at])
-        memories.sampled.add(judged.sampled)
-        failed = logins.at[logins.failed]
-        np.maximum.at(c.fail_ms, slots[rows.seg[failed]], rows.t_ms[failed])
-        c.route[slots] = rows.flows.route[np.append(rows.starts[1:], len(rows)) - 1]
-        refused = np.flatnonzero(rows.flows.outcome == 4)
-        np.maximum.at(c.refused_s, slots[rows.seg[refused]], rows.flows.pane_s[refused])
-        samples = tuple(np.concatenate(pair) for pair in zip(judged.samples, judged.warm, strict=True))
-        self.control.advance((samples[0], samples[1], samples[2]), until_s)
-        self.seen_n += int((samples[0] == WARM_KEY).sum())
 
     def _odd(self, judged: Judged | None, slots: Slots, until_s: int) -> list[Finding]:
         """Ask the forest about the ten seconds that are complete at `until_s`."""

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import families as fam
-from detectors.columns import OK
+from detectors.cardinality import STRANGER_MS
+from detectors.columns import LIMITED, OK
 from detectors.cusum import Track
 from detectors.entities import Columns, Slots
-from detectors.judge import Crossing, write_track
+from detectors.judge import Crossing, Judged, write_track
+from detectors.pairs import mix
 from detectors.rows import Rows
 from detectors.series import NOTHING, Series
+from detectors.sight import Memories
 
 Flag = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -85,6 +88,25 @@ def write_member(c: Columns, slot: int, family: int, track: Track) -> None:
     c.episode[at], c.last_mark_ms[at], c.alarmed[slot] = True, track.last_mark_ms, True
     c.crossed_pane_s[at], c.crossed_ms[at] = track.crossed_pane_s, track.crossed_ms
     c.crossed_after[at] = track.crossed_after
+
+
+def write_memories(memories: Memories, c: Columns, judged: Judged, slots: Slots) -> None:
+    """What a run has shown to be there: paths, pairs, failures; and where its owners were last, and refused."""
+    rows, sight = judged.rows, judged.sight
+    logins = sight.logins
+    stranger = rows.flows.pane_s - c.born_ms[slots[rows.seg]] // 1000 < STRANGER_MS // 1000
+    memories.paths.add(sight.pair[sight.new_path], stranger[sight.new_path])
+    memories.anyone.add(mix(rows.flows.path[sight.anyone]), stranger[sight.anyone])
+    for name, (keys, at) in sight.seen.items():
+        memories.by_owner(name).add(keys, stranger[at])
+    memories.failed.add(logins.failed_pairs, stranger[logins.failed_at])
+    memories.good.add(logins.good_pairs, stranger[logins.good_at])
+    memories.sampled.add(judged.sampled)
+    failed = logins.at[logins.failed]
+    np.maximum.at(c.fail_ms, slots[rows.seg[failed]], rows.t_ms[failed])
+    c.route[slots] = rows.flows.route[np.append(rows.starts[1:], len(rows)) - 1]
+    refused = np.flatnonzero(rows.flows.outcome == LIMITED)
+    np.maximum.at(c.refused_s, slots[rows.seg[refused]], rows.flows.pane_s[refused])
 
 
 def fresh(c: Columns, at: tuple[Slots, int], heads: Index, t_ms: I64, s: F64) -> Flag:

@@ -40,7 +40,8 @@ class Result:
     """A command in force: the actions it wrote, the feed version that has them all, and how long everything took.
 
     `ack_ms` is, by node, from the command to that node's acknowledgement; `missing` are live nodes that had not
-    acknowledged within `ACK_WAIT_S`. `also_lifted` are actions that the enforcer lifted because of an allow.
+    acknowledged within `ACK_WAIT_S`. `also_lifted` are actions that the enforcer lifted because of an allow or a
+    stop, as they stood before.
     """
 
     actions: tuple[Action, ...]

@@ -6,6 +6,7 @@ import getpass
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from enforcer.session import Result
     from schemas.action import Action
 
+_LIFTED_TOLD: Final = 10  # more are counted by kind
 _ENDED: Final = {"approved": "approved", "refused": "rejected"}
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -66,13 +68,14 @@ def tell(result: Result, *, as_json: bool) -> None:
         write_json(lists | told)
         return
     out = console()
-    for action in (*result.actions, *result.also_lifted):
-        part = "" if part_of(action) == "all" else f" ({safe(part_of(action))})"
-        what = f"{safe(what_of(action))} {safe(action.target.key)}{part}"
+    for action in result.actions:
+        what = _named(action)
         if action.status == "active":
             out.print(f"{what} in force for {left(action)}; undo it with: floodwarden undo {action.uid[:8]}")
         else:
             out.print(f"{what} {_ENDED.get(action.status, 'lifted')}")
+    for line in _also_lifted(result.also_lifted):
+        out.print(line)
     if result.ack_ms:
         times = ", ".join(f"{safe(node)} after {ms} ms" for node, ms in sorted(result.ack_ms.items()))
         out.print(f"acknowledged by {times}")
@@ -80,6 +83,20 @@ def tell(result: Result, *, as_json: bool) -> None:
         out.print("no limiter is running; those that start take it from Redis")
     if result.missing:
         sys.stderr.write(f"not yet acknowledged by {', '.join(result.missing)}: see `floodwarden doctor`\n")
+
+
+def _also_lifted(gone: Sequence[Action]) -> list[str]:
+    """What went with it, in so few lines that people see what they asked for."""
+    if len(gone) <= _LIFTED_TOLD:
+        return [f"{_named(action)} lifted" for action in gone]
+    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(action.kind for action in gone).items()))
+    return [f"{len(gone):,} more actions lifted: {kinds}"]
+
+
+def _named(action: Action) -> str:
+    """What is done to whom, and to which of their requests."""
+    part = "" if part_of(action) == "all" else f" ({safe(part_of(action))})"
+    return f"{safe(what_of(action))} {safe(action.target.key)}{part}"
 
 
 def list_actions(found: Sequence[Action], *, as_json: bool) -> None:

@@ -125,7 +125,9 @@ def back(engine: sa.Engine, name: str, version: int | None, examine: Examine) ->
         CommandError: there is none.
     """
     held = [each.version for each in versions.history(engine, name) if each.state == versions.RETIRED]
-    to = version if version is not None else max(held, default=0)
+    to = version if version is not None else max(held, default=None)
+    if to is None:
+        raise CommandError("not_found", "version", f"no version of {name} held before", "see `policy history`")
     return plan(engine, name, versions.files(engine, name, to), examine), to
 
 

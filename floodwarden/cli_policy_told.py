@@ -84,7 +84,9 @@ def tell_nodes(found: Convergence) -> None:
     elif found.whole:
         out.print("no limiter is running; those that start take it from Redis")
     if found.all_ms is not None:
-        out.print(f"all {len(found.ack_ms)} limiters run it, {found.all_ms} ms after it was ordered")
+        many = len(found.ack_ms)
+        whole = "the only limiter runs" if many == 1 else f"all {many} limiters run"
+        out.print(f"{whole} it, {found.all_ms} ms after it was ordered")
     for node, why in found.refused.items():
         sys.stderr.write(f"refused by {safe(node)}, which goes on with what it ran before: {safe(why)}\n")
     if found.missing:

@@ -275,6 +275,8 @@ def test_a_directory_is_planned_applied_once_and_taken_back_from_the_command_lin
     assert (made["version"], made["ack_ms"], len(made["changes"])) == (1, {}, 1)
     assert run("apply", str(path), "--yes")[0]["changes"] == [], "again: nothing"
     assert run("plan", str(path), "--check")[0]["anew"] is False
+    with pytest.raises(CommandError, match="no version of main held before"):
+        run("rollback", "--yes")
     (path / "a.yaml").write_bytes(limits(4))
     run("apply", str(path), "--yes")
     (back,) = run("rollback", "--yes", "--by", "bob")

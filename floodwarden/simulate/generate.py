@@ -17,6 +17,7 @@ from floodwarden.simulate.config import Attack, SimulationConfig
 from floodwarden.simulate.machines import customers
 from floodwarden.simulate.people import people
 from floodwarden.simulate.scene import Scene
+from floodwarden.simulate.services import services
 from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, ENDPOINTS, Ints, Rows, Words, World
 from schemas.codec import text_hash
 from schemas.decision import SCHEMA, VERDICTS
@@ -68,6 +69,7 @@ def _good(world: World, config: SimulationConfig) -> Rows:
 
     chosen = [case for name, case in catalogue.cases().items() if name in config.cases]
     parts = [people(scene("people"), config.cases), customers(scene("customers"))]
+    parts.append(services(scene("services"), np.concatenate(parts)))
     for case in chosen:
         if case.make is not None:
             made = case.make(scene(case.name))

@@ -16,7 +16,7 @@ from floodwarden.simulate.world import ENDPOINT_CODES, ENDPOINTS, Ints, Rows, Wo
 NAMES = tuple(ENDPOINTS)
 FAMILIES = (
     "fake_accounts", "key_guessing", "account_harvest", "sms_pumping", "residential_scraping", "order_enumeration",
-    "paced_scan", "gift_codes", "scalping", "cache_busting", "costly_search",
+    "paced_scan", "gift_codes", "scalping", "cache_busting", "costly_search", *catalogue.families(first_sight=True),
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """When a brownout begins, rises and ends by itself: hysteresis over what health says. Pure: time is handed in.
 
-A level rises whole, one at a time, and goes back in quarters. Each time the way back had to be broken off, the next
-one begins after twice as long a calm: so the changes of one brownout have a bound, however the site behaves. It ends
-by its own deadline, the way back included, and none begins for a while after one that the deadline ended.
+A level rises whole, one at a time or two where it is far too much, and goes back in quarters. Each time the way back
+had to be broken off, the next one begins after twice as long a calm: so the changes of one brownout have a bound,
+however the site behaves. It ends by its own deadline, the way back included, and none begins for a while after one that
+the deadline ended.
 
     quarters 8 |        +-----------+
              4 |    +---+           +--+--+--+--+
@@ -18,6 +19,7 @@ from typing import Final
 
 LEVELS: Final = 4
 QUARTERS: Final = 4  # of a level
+FAR: Final = 2.0  # so many times a mark is far too much
 DOUBLINGS_MAX: Final = 10
 
 
@@ -66,8 +68,9 @@ class Rules:
 
 
 class Load(StrEnum):
-    """How the site does. `unknown`: too little is heard of it to say."""
+    """How the site does. `far`: twice what would be too much; `unknown`: too little is heard of it to say."""
 
+    FAR = "far"
     OVER = "over"
     BETWEEN = "between"
     CALM = "calm"
@@ -107,8 +110,9 @@ class Health:
             for name in ("errors", "latency", "concurrent", "queue")
         ]
         judged = [(value, enter, leave) for value, enter, leave in pairs if enter is not None]
-        if any(value >= enter for value, enter, _ in judged):
-            return Load.OVER
+        times = max((value / enter for value, enter, _ in judged), default=0.0)
+        if times >= 1:
+            return Load.FAR if times >= FAR else Load.OVER
         calm = all(value <= (enter if leave is None else leave) for value, enter, leave in judged)
         return Load.CALM if calm else Load.BETWEEN
 
@@ -150,7 +154,7 @@ def step(state: State, load: Load, now_ms: int, rules: Rules, asked: int = 0) ->
     `asked` is the level somebody asks for whatever the load: it is gone up to, level by level, and held.
     """
     held = min(asked, rules.level_max) * QUARTERS
-    over_ms = (now_ms if state.over_ms is None else state.over_ms) if load is Load.OVER else None
+    over_ms = (now_ms if state.over_ms is None else state.over_ms) if load in (Load.FAR, Load.OVER) else None
     calm = load in (Load.CALM, Load.UNKNOWN)
     calm_ms = (now_ms if state.calm_ms is None else state.calm_ms) if calm else None
     state = replace(state, over_ms=over_ms, calm_ms=calm_ms)
@@ -159,7 +163,8 @@ def step(state: State, load: Load, now_ms: int, rules: Rules, asked: int = 0) ->
     if state.quarter > held and _may_fall(state, now_ms, rules):
         return replace(state, quarter=state.quarter - 1, changed_ms=now_ms, falling=True)
     if _may_rise(state, now_ms, rules, held):
-        return _risen(state, now_ms, rules)
+        levels = 2 if load is Load.FAR else 1
+        return next((up for n in range(levels, 0, -1) if (up := _risen(state, now_ms, rules, n)) is not state), state)
     return state
 
 
@@ -206,11 +211,14 @@ def _may_rise(state: State, now_ms: int, rules: Rules, held: int) -> bool:
     )
 
 
-def _risen(state: State, now_ms: int, rules: Rules) -> State:
-    """One level up; out of the way back, or soon after the end, it counts as that having failed."""
+def _risen(state: State, now_ms: int, rules: Rules, levels: int) -> State:
+    """So many levels up, where the deadline leaves time to give them back: `state` itself where it does not.
+
+    Out of the way back, or soon after the end, it counts as that having failed.
+    """
     calm_ms = (rules.calm_s << min(state.failures, DOUBLINGS_MAX)) * 1000
     again = state.begun_ms is not None and (state.quarter > 0 or now_ms - state.changed_ms < calm_ms)
-    quarter = (state.quarter // QUARTERS + 1) * QUARTERS
+    quarter = min(state.quarter // QUARTERS + levels, rules.level_max) * QUARTERS
     risen = State(
         quarter=quarter,
         begun_ms=state.begun_ms if again else now_ms,

@@ -33,12 +33,14 @@ class Scope(StrEnum):
     LABELS_READ = "labels:read"
     POLICIES_READ = "policies:read"
     AUTOMATION_READ = "automation:read"
+    MODELS_READ = "models:read"
     ACTIONS_JUDGE = "actions:judge"
     LABELS_WRITE = "labels:write"
     ACTIONS_WRITE = "actions:write"
     LISTS_WRITE = "lists:write"
     BROWNOUT_WRITE = "brownout:write"
     POLICIES_WRITE = "policies:write"
+    MODELS_WRITE = "models:write"
     AUTOMATION_WRITE = "automation:write"
     AUDIT_READ = "audit:read"
     ACCESS_WRITE = "access:write"
@@ -53,6 +55,7 @@ _ADDS: Final = {
             Scope.LISTS_WRITE,
             Scope.BROWNOUT_WRITE,
             Scope.POLICIES_WRITE,
+            Scope.MODELS_WRITE,
             Scope.AUTOMATION_WRITE,
             Scope.AUDIT_READ,
         }
@@ -60,9 +63,17 @@ _ADDS: Final = {
     Role.ADMIN: frozenset({Scope.ACCESS_WRITE}),
 }
 _RISING: Final = tuple(_ADDS)
-# What concerns every tenant is no tenant's to see or change.
+# What concerns every tenant is no tenant's to see or change; how two models agree names everybody's clients.
 _OF_ALL: Final = frozenset(
-    {Scope.BROWNOUT_WRITE, Scope.POLICIES_WRITE, Scope.AUTOMATION_WRITE, Scope.AUDIT_READ, Scope.ACCESS_WRITE}
+    {
+        Scope.BROWNOUT_WRITE,
+        Scope.POLICIES_WRITE,
+        Scope.MODELS_READ,
+        Scope.MODELS_WRITE,
+        Scope.AUTOMATION_WRITE,
+        Scope.AUDIT_READ,
+        Scope.ACCESS_WRITE,
+    }
 )
 
 

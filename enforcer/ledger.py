@@ -12,6 +12,7 @@ from enforcer import demand, records
 from enforcer.drafts import expired
 from enforcer.guardrails import STRENGTH
 from enforcer.ladder import Ladder
+from enforcer.names import AUTO
 from schemas.action import Action, ActionKind, ActionStatus, Target
 
 RETRY_MS: Final = 5_000
@@ -76,11 +77,10 @@ class Ledger:
             return self._remove(known, partition, offset) if known is not None else Folded()
         if action.status is ActionStatus.PENDING:
             return self._wait(uid, action, known)
-        if known is not None and action.status is ActionStatus.ACTIVE:
-            if known.status is ActionStatus.ACTIVE:
-                return Folded()
-            if (known.ended_ms or 0) >= action.created_ms:
-                return Folded(again=known)
+        if known is not None and action.status is ActionStatus.ACTIVE and known.status is ActionStatus.ACTIVE:
+            return Folded()
+        if known is not None and _stands_against(known, action):
+            return Folded(again=known)
         self._records[uid] = action
         if action.status is ActionStatus.ACTIVE:
             heapq.heappush(self._ends, (action.expires_ms, uid))
@@ -186,3 +186,10 @@ class Ledger:
 
     def _forgotten_ms(self, action: Action) -> int:
         return self._ladder.forgotten_ms(max(1, action.step), action.ended_ms or action.expires_ms)
+
+
+def _stands_against(known: Action, late: Action) -> bool:
+    """Whether a late record says less than what is known: a copy of what has ended, or our end of what people ended."""
+    if late.status is ActionStatus.ACTIVE:
+        return (known.ended_ms or 0) >= late.created_ms
+    return known.status is ActionStatus.LIFTED and known.ended_by not in (None, AUTO) and late.ended_by == AUTO

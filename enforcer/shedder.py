@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 1.0
 TOLD_MS: Final = 10_000
+RECENT: Final = 4  # brownouts of ours that somebody may just be ending, while we write the next
 WRITTEN_MS: Final = 5_000  # so long what was written may take to come back to us in `actions`
 log = structlog.get_logger("enforcer.shedder")
 
@@ -40,7 +42,7 @@ class _Term:
     tail: UsageTail
     gauge: Gauge
     state: State
-    ours: Action | None = None  # the last brownout written or taken over
+    ours: deque[Action] = field(default_factory=lambda: deque(maxlen=RECENT))  # brownouts written or taken over
 
 
 class Shedder:
@@ -100,7 +102,7 @@ class Shedder:
         standing = relief.ours(self._ledger.on(relief.EVERYTHING)) if self._acts else []
         state, usual_ms = relief.resume(standing[0], now_ms) if standing else (State(changed_ms=now_ms), None)
         log.info("leads", level=state.level)
-        return _Term(tail, Gauge(self._rules, usual_ms), state, standing[0] if standing else None)
+        return _Term(tail, Gauge(self._rules, usual_ms), state, deque(standing[:1], RECENT))
 
     async def _resign(self) -> None:
         if self._term is not None:
@@ -138,9 +140,9 @@ class Shedder:
         hold = next((each for each in standing if each.kind is ActionKind.HOLD and each.expires_ms > now_ms), None)
         if hold is not None:
             return State(changed_ms=now_ms), (hold.owner, f"automation is stopped: {hold.reason}")
-        known = self._ledger.get(term.ours.uid) if term.ours is not None else None
-        if known is not None and known.status is ActionStatus.LIFTED and known.ended_by != AUTO:
-            term.ours = None
+        known = next((found for each in term.ours if (found := self._ledger.get(each.uid)) and _ended(found)), None)
+        if known is not None:
+            term.ours.clear()
             by, why = known.ended_by or AUTO, f"the brownout was ended: {known.ended_reason}"
             return brownout.cleared(term.state, now_ms, self._rules), (by, why)
         return term.state, None
@@ -148,7 +150,7 @@ class Shedder:
     async def _write(
         self, term: _Term, standing: Sequence[Action], health: Health, now_ms: int, asked: Action | None
     ) -> None:
-        ours = term.ours
+        ours = term.ours[-1] if term.ours else None
         on_its_way = ours is not None and self._ledger.get(ours.uid) is None and now_ms - ours.created_ms < WRITTEN_MS
         known = [*standing, ours] if on_its_way and ours is not None else standing
         written = relief.needed(term.state, known, health, self._rules, now_ms, asked)
@@ -156,7 +158,12 @@ class Shedder:
         for action in written:
             metrics.ACTIONS.labels(action.kind, action.status).inc()
             if action.status is ActionStatus.ACTIVE:
-                term.ours = action
+                term.ours.append(action)
+
+
+def _ended(action: Action) -> bool:
+    """Whether somebody ended it."""
+    return action.status is ActionStatus.LIFTED and action.ended_by != AUTO
 
 
 def opened(settings: Settings) -> UsageTail:

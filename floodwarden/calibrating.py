@@ -20,10 +20,11 @@ from enforcer.store.labels import Judged
 from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects
+from floodwarden.model_orders import KINDS
 from floodwarden.replay import progress_bar
 from floodwarden.traffic import Traffic
 from floodwarden.traffic import names as names_of
-from floodwarden.training import KINDS, counted
+from floodwarden.training import counted
 from schemas import codec
 from schemas.settings import Settings
 from stream.calibrate import Calibrated, calibrate

@@ -36,12 +36,12 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Register a model as a version; nothing judges by it yet. The same file keeps its version."""
+    from enforcer import model_command
     from floodwarden import model_orders
-    from floodwarden.model_told import plain
 
-    made = model_orders.register(load(), path, model_orders.By(who(by), reason))
+    made = model_orders.register(load(), path, model_command.By(who(by), reason))
     if as_json:
-        write_json(plain(made))
+        write_json(model_command.plain(made))
         return
     console().print(f"version {made.version}: model {made.content}")
     console().print(f"See whom it would have hit: floodwarden model try {made.version} --over 24h")
@@ -51,9 +51,8 @@ def add(
 def listed(*, as_json: Json = False) -> None:
     """Every version and which is live, in shadow, tried; and what each stream worker runs."""
     from floodwarden import model_told
-    from schemas.model_registry import Registry
 
-    model_told.tell_list(Registry(load().registry), as_json=as_json)
+    model_told.tell_list(load(), as_json=as_json)
 
 
 @model.command("show")
@@ -79,8 +78,9 @@ def tried(
     as_json: Json = False,
 ) -> None:
     """Replay recorded traffic under a model and the live one: who would have been hit, whom it would spare."""
+    from enforcer.model_command import plain
     from floodwarden import model_trial
-    from floodwarden.model_told import plain, tell_trial
+    from floodwarden.model_told import tell_trial
     from floodwarden.traffic import Recorded, Sources
 
     settings = load()
@@ -103,9 +103,10 @@ def shadow(
     """Have every stream worker judge by a version beside the live one, and alert nobody: then `model compare`."""
     if off == (version is not None):
         raise typer.BadParameter("name a version, or say --off", param_hint="VERSION")
-    from floodwarden import model_orders
+    from enforcer import model_command
+    from floodwarden.model_orders import judge
 
-    order = model_orders.shadow(load(), version or 0, model_orders.By(who(by), reason))
+    order = model_command.shadow(load(), version or 0, model_command.By(who(by), reason), judge)
     _tell(order, wait, as_json=as_json)
 
 
@@ -132,9 +133,10 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Have every stream worker judge by a version, from its next pane on, without a restart."""
-    from floodwarden import model_orders
+    from enforcer import model_command
+    from floodwarden.model_orders import judge
 
-    order = model_orders.promote(load(), version, model_orders.By(who(by), reason), force=force)
+    order = model_command.promote(load(), version, model_command.By(who(by), reason), judge, force=force)
     _tell(order, wait, as_json=as_json)
 
 
@@ -150,15 +152,17 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Have every stream worker judge by an earlier version again."""
-    from floodwarden import model_orders
+    from enforcer import model_command
+    from floodwarden.model_orders import judge
 
-    order = model_orders.rollback(load(), version, model_orders.By(who(by), reason))
+    order = model_command.rollback(load(), version, model_command.By(who(by), reason), judge)
     _tell(order, wait, as_json=as_json)
 
 
 def _tell(order: Order, wait: str, *, as_json: bool) -> None:
-    from floodwarden import model_orders, model_told
+    from enforcer import model_command
+    from floodwarden import model_told
 
-    words = model_orders.awaited(load(), order, seconds_of(wait))
+    words = model_command.awaited(load(), order, seconds_of(wait))
     if not model_told.tell_order(order, words, as_json=as_json):
         raise typer.Exit(1)

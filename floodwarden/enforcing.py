@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from enforcer import app
 from enforcer.api.app import Around, beside
+from enforcer.model_command import Thresholds
 from floodwarden.policy_examined import examine
 from limiter.limiter import AsyncLimiter
 from schemas.settings import Settings
@@ -27,7 +28,13 @@ def run(settings: Settings) -> None:
         SettingsError: a setting nobody can take.
         PolicyError: the API's policy cannot be taken.
     """
-    app.run(settings, beside(settings, limited(settings), examine))
+    app.run(settings, beside(settings, limited(settings), examine, _judge))
+
+
+def _judge(settings: Settings, number: int) -> Thresholds:
+    from floodwarden.model_orders import judge  # noqa: PLC0415 - detection is loaded by who asks for a model, or never
+
+    return judge(settings, number)
 
 
 def limited(settings: Settings) -> Around:

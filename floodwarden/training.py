@@ -16,6 +16,7 @@ from detectors.family_file import with_own
 from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects
+from floodwarden.model_orders import KINDS
 from floodwarden.replay import progress_bar
 from floodwarden.simulate.config import SimulationConfig
 from floodwarden.simulate.generate import simulate
@@ -23,7 +24,6 @@ from floodwarden.traffic import Traffic
 from schemas.settings import Settings
 from stream import train
 
-KINDS: Final = ("ip", "key", "user")
 _HOUR_S: Final = 3600
 
 

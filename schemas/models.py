@@ -12,7 +12,7 @@ DIGEST_CHARS: Final = 32
 BYTES_MAX: Final = 64 << 20
 REASON_CHARS_MAX: Final = 500
 SHOWN_MAX: Final = 20  # who only one of two models alarms about, told by name
-_AUTHOR: Final = r"[^\x00-\x1f\x7f]{1,100}"
+_AUTHOR: Final = r"[^\x00-\x1f\x7f]{1,120}"
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -135,7 +135,7 @@ def summed(parts: list[Agreement]) -> Agreement | None:
 def author_fault(author: str, reason: str) -> str:
     """What is wrong with who says so and why; empty where nothing is."""
     if not re.fullmatch(_AUTHOR, author):
-        return "who does it is to be 1 to 100 printable characters"
+        return "who does it is to be 1 to 120 printable characters"
     if len(reason) > REASON_CHARS_MAX or not reason.isprintable():
         return f"a reason is at most {REASON_CHARS_MAX} characters, in one line"
     return ""

@@ -133,14 +133,19 @@ def test_a_body_without_end_is_cut_off_for_strangers_too(parts: Parts) -> None:
 
 def test_a_tenants_caller_finds_only_what_is_its_own(parts: Parts) -> None:
     acme = Target(kind=TargetKind.TENANT, value="acme")
-    Archive(parts.engine).write(told("actions", [deny("hers", target=acme), deny("other")]))
-    Archive(parts.engine).write(told("alerts", [seen("a", 0)]))
+    done = [deny("hers", target=acme), deny("client", tenant="acme"), deny("theirs", tenant="bolt"), deny("other")]
+    Archive(parts.engine).write(told("actions", done))
+    found = [seen("a", 0), seen("b", 60, tenant="acme"), seen("c", 120, tenant="bolt")]
+    Archive(parts.engine).write(told("alerts", found))
     who = client(parts, Role.OPERATOR, tenant="acme")
-    assert [a["uid"] for a in who.get(f"{BASE}/actions").json()["items"]] == ["hers"]
-    assert [a["uid"] for a in who.get(f"{BASE}/denials").json()["items"]] == ["hers"]
-    for path in ("alerts", "incidents"):
-        assert who.get(f"{BASE}/{path}").json()["items"] == []
-    for path in ("actions/other", "alerts/a"):
+    for path in ("actions", "denials"):
+        assert {a["uid"] for a in who.get(f"{BASE}/{path}").json()["items"]} == {"hers", "client"}
+    assert [a["uid"] for a in who.get(f"{BASE}/alerts").json()["items"]] == ["b"]
+    (incident,) = who.get(f"{BASE}/incidents").json()["items"]
+    assert [w["alert"]["uid"] for w in who.get(f"{BASE}/incidents/{incident['uid']}/timeline").json()["items"]] == ["b"]
+    told_live = reading.events(parts.engine, 0, 99, None, "acme")
+    assert {row["uid"] for row in told_live} == {"hers", "client", "b"}
+    for path in ("actions/other", "actions/theirs", "alerts/a", "alerts/c"):
         problem(who.get(f"{BASE}/{path}"), 404, "not_found")
     problem(who.post(f"{BASE}/actions/other/lift", json={"reason": "x"}), 404, "not_found")
     problem(who.post(f"{BASE}/labels", json={"subject": "action:other", "label": "right"}), 404, "not_found")
@@ -149,7 +154,26 @@ def test_a_tenants_caller_finds_only_what_is_its_own(parts: Parts) -> None:
     problem(who.delete(f"{BASE}/denials?target=tenant:other"), 403, "other_tenant", "target")
     for method, path in (("GET", "audit"), ("GET", "keys"), ("PUT", "brownout"), ("POST", "automation/stop")):
         assert who.request(method, f"{BASE}/{path}").status_code == 403
-    assert who.post(f"{BASE}/labels", json={"subject": "action:hers", "label": "right"}).status_code == 201
+    for uid in ("hers", "client"):
+        assert who.post(f"{BASE}/labels", json={"subject": f"action:{uid}", "label": "right"}).status_code == 201
+
+
+def test_a_tenants_caller_contests_what_is_done_to_its_client_and_neither_ends_it_nor_decides(parts: Parts) -> None:
+    Archive(parts.engine).write(told("actions", [deny("client", tenant="acme"), deny("theirs", tenant="bolt")]))
+    who = client(parts, Role.OPERATOR, tenant="acme")
+    for path in ("lift", "false-positive"):
+        body = {"reason": "our partner"}
+        problem(who.post(f"{BASE}/actions/client/{path}", json=body), 403, "other_tenant", "target")
+    made = who.post(f"{BASE}/actions/client/appeal", json={"text": "our partner"})
+    assert (made.status_code, made.json()["tenant"]) == (201, "acme")
+    problem(who.post(f"{BASE}/actions/theirs/appeal", json={"text": "our partner"}), 404, "not_found")
+    for tenant, seen_there in (("acme", 1), ("bolt", 0), (None, 1)):
+        page = client(parts, Role.VIEWER, tenant=tenant).get(f"{BASE}/appeals").json()
+        assert len(page["items"]) == seen_there
+    decide = f"{BASE}/appeals/{made.json()['uid']}/decide"
+    problem(who.post(decide, json={"accept": True, "reason": "sure"}), 403, "other_tenant", "target")
+    judged = client(parts, Role.ANALYST).post(decide, json={"accept": False, "reason": "it was no partner"})
+    assert judged.json()["status"] == "rejected"
 
 
 def test_what_the_caller_has_already_is_not_sent_again(parts: Parts) -> None:

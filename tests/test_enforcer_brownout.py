@@ -100,16 +100,18 @@ def test_a_site_that_can_take_what_comes_is_left_alone(site: Site, spells: list[
 
 
 @given(st.lists(st.tuples(st.sampled_from(Load), st.integers(1, 200)), max_size=60))
-def test_however_a_site_behaves_levels_rise_one_by_one_and_every_brownout_ends(spells: list[tuple[Load, int]]) -> None:
+def test_however_a_site_behaves_levels_rise_by_one_or_two_where_it_is_far_too_much_and_every_brownout_ends(
+    spells: list[tuple[Load, int]],
+) -> None:
     state, now_ms, count = State(changed_ms=START_MS), START_MS, 0
     for load, seconds in spells:
         for _ in range(seconds):
             now_ms += 1000
             before, state = state, brownout.step(state, load, now_ms, RULES)
-            assert state.level <= before.level + 1
+            assert state.level <= before.level + (2 if load is Load.FAR else 1)
             assert before.quarter - state.quarter <= 1
             if state.quarter > before.quarter:
-                assert load is Load.OVER
+                assert load in (Load.FAR, Load.OVER)
                 assert state.part == 1
             if state.quarter:
                 assert now_ms - (state.begun_ms or 0) < RULES.seconds_max * 1000
@@ -133,6 +135,23 @@ def test_each_way_back_that_fails_makes_the_next_one_wait_twice_as_long() -> Non
     assert [round(wait / 30_000) for wait in waits] == [1, 2, 4]
 
 
+def test_two_levels_at_once_are_taken_only_as_far_as_rules_and_deadline_let_them() -> None:
+    after_s = RULES.enter_s
+
+    def risen(level: int, rules: Rules, begun_s: int = 0) -> int:
+        state = State(quarter=QUARTERS * level, begun_ms=START_MS - begun_s * 1000 if level else None)
+        for second in range(after_s + rules.dwell_s + 1):
+            state = brownout.step(state, Load.FAR, START_MS + second * 1000, rules)
+            if state.level != level:
+                return state.level
+        return level
+
+    assert [risen(level, RULES) for level in range(5)] == [2, 3, 4, 4, 4]
+    assert risen(0, replace(RULES, level_max=1)) == 1
+    # 90 s are left: eight quarters can be given back in them, and nine.
+    assert risen(1, RULES, RULES.seconds_max - 90 - after_s - RULES.dwell_s) == 2
+
+
 def test_who_ends_it_by_hand_is_not_contradicted_for_a_while() -> None:
     state = brownout.cleared(State(quarter=8, begun_ms=START_MS), START_MS, RULES)
     for second in range(RULES.rest_s):
@@ -146,6 +165,9 @@ def test_who_ends_it_by_hand_is_not_contradicted_for_a_while() -> None:
     [
         (Health(49, errors=1.0), Load.UNKNOWN),
         (Health(100, errors=0.2), Load.OVER),
+        (Health(100, errors=0.39), Load.OVER),
+        (Health(100, errors=0.4), Load.FAR),
+        (Health(100, errors=0.05, latency_ms=120, usual_ms=20), Load.FAR),
         (Health(100, errors=0.1), Load.BETWEEN),
         (Health(100, errors=0.05, latency_ms=60, usual_ms=20), Load.OVER),
         (Health(100, errors=0.05, latency_ms=30, usual_ms=20), Load.CALM),

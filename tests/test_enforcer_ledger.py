@@ -41,6 +41,20 @@ def test_a_late_copy_of_a_lifted_action_does_not_revive_it_and_the_lift_is_told_
     assert ledger.fold("a", action("a", created_ms=NOW + 6), 0, 3).change is not None, "newer than its lift"
 
 
+def test_what_somebody_ended_stays_ended_by_them_though_automation_ended_it_in_the_same_moment() -> None:
+    ledger = Ledger(LADDER)
+    word, ours = lifted(action("a"), NOW + 5, "cli:ann", "mistake"), lifted(action("a"), NOW + 6, "auto", "x")
+    for offset, record in enumerate((action("a"), word)):
+        ledger.fold("a", record, 0, offset)
+    assert ledger.fold("a", ours, 0, 2).again == word
+    assert ledger.fold("a", word, 0, 3).again is None
+    assert ledger.get("a") == word
+    other = Ledger(LADDER)
+    for offset, record in enumerate((action("a"), ours, word)):
+        assert other.fold("a", record, 0, offset).again is None
+    assert other.get("a") == word
+
+
 def test_a_notice_and_a_refusal_never_reach_a_limiter() -> None:
     ledger = Ledger(LADDER)
     assert ledger.fold("n", action("n", kind=ActionKind.NOTICE), 0, 0).change is None

@@ -177,6 +177,21 @@ def test_alerts_that_follow_each_other_are_one_incident_and_those_far_apart_are_
     assert [word["alert"]["uid"] for word in words] == ["a", "b", "e"]
 
 
+def test_an_alert_that_turns_out_part_of_a_campaign_takes_its_incident_along_unless_others_stay(
+    engine: sa.Engine,
+) -> None:
+    archive = Archive(engine)
+    archive.write(told("alerts", [seen("a", 0), seen("b", 60), seen("c", 61)]))
+    joining = [seen(uid, at_min, campaign="/login", status=Status.UPDATE) for uid, at_min in (("a", 1), ("c", 62))]
+    archive.write(told("alerts", [None] * 3 + joining))
+    found = reading.listed(engine, reading.INCIDENT, reading.Wanted(), 10).items
+    assert sorted((i["topic"], i["alerts"]) for i in found) == [
+        ("guess *", 1),
+        ("guess /login", 1),
+        ("guess /login", 1),
+    ]
+
+
 def test_a_page_ends_where_the_next_begins(engine: sa.Engine) -> None:
     Archive(engine).write(told("actions", [deny(f"{n:02}", T0 + n // 3) for n in range(20)]))
     for kind, name in ((reading.ACTION, "uid"), (reading.AUDITED, "seq")):

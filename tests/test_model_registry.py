@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from enforcer_world import now_ms
+from typer.testing import CliRunner, Result
 
 from detectors import artifact
 from detectors.errors import ArtifactError
+from enforcer import model_command
+from enforcer.errors import CommandError
+from enforcer.model_command import By
 from floodwarden import model_orders
-from floodwarden.errors import CommandError
-from floodwarden.model_orders import By
+from floodwarden.cli import app
 from schemas.errors import FileError
 from schemas.model_registry import Registry
 from schemas.models import Agreement, Counts, Incident, Order, Trial
@@ -56,11 +60,11 @@ def test_a_version_that_was_never_tried_is_promoted_only_by_force_and_that_is_ke
     settings = settings_of(tmp_path)
     registry = registered(settings, 1.0, 2.0)
     with pytest.raises(CommandError, match="floodwarden model try 1"):
-        model_orders.promote(settings, 1, ME)
+        model_command.promote(settings, 1, ME, model_orders.judge)
     assert registry.order().serial == 0
     tried(registry, 1)
-    assert not model_orders.promote(settings, 1, ME).forced
-    assert model_orders.promote(settings, 2, ME, force=True).forced
+    assert not model_command.promote(settings, 1, ME, model_orders.judge).forced
+    assert model_command.promote(settings, 2, ME, model_orders.judge, force=True).forced
     assert configured(settings).h == pytest.approx(MODEL.h * 2.0)
 
 
@@ -68,24 +72,24 @@ def test_rolling_back_goes_one_version_further_each_time_and_at_last_to_the_sett
     settings = settings_of(tmp_path)
     registered(settings, 1.0, 2.0, 3.0)
     for number in (1, 2, 3):
-        model_orders.promote(settings, number, ME, force=True)
-    assert [model_orders.rollback(settings, None, ME).live for _ in range(3)] == [2, 1, 0]
+        model_command.promote(settings, number, ME, model_orders.judge, force=True)
+    assert [model_command.rollback(settings, None, ME, model_orders.judge).live for _ in range(3)] == [2, 1, 0]
     with pytest.raises(CommandError, match="no version to go back to"):
-        model_orders.rollback(settings, None, ME)
+        model_command.rollback(settings, None, ME, model_orders.judge)
     with pytest.raises(CommandError, match="version 3 was not live before"):
-        model_orders.rollback(settings, 3, ME)
+        model_command.rollback(settings, 3, ME, model_orders.judge)
     assert configured(settings).version == artifact.load().version
 
 
 def test_a_promoted_shadow_is_a_shadow_no_more_and_a_live_version_never_one(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     registered(settings, 1.0, 2.0)
-    model_orders.shadow(settings, 1, ME)
-    assert model_orders.promote(settings, 1, ME, force=True).shadow == 0
+    model_command.shadow(settings, 1, ME, model_orders.judge)
+    assert model_command.promote(settings, 1, ME, model_orders.judge, force=True).shadow == 0
     with pytest.raises(CommandError, match="version 1 is live"):
-        model_orders.shadow(settings, 1, ME)
-    model_orders.shadow(settings, 2, ME)
-    assert model_orders.shadow(settings, 0, ME).shadow == 0
+        model_command.shadow(settings, 1, ME, model_orders.judge)
+    model_command.shadow(settings, 2, ME, model_orders.judge)
+    assert model_command.shadow(settings, 0, ME, model_orders.judge).shadow == 0
 
 
 def test_of_two_who_order_at_once_the_second_is_told_so(tmp_path: Path) -> None:
@@ -104,9 +108,9 @@ def test_a_model_for_other_features_is_refused_by_name_before_anything_is_ordere
     with monkeypatch.context() as older:
         older.setattr(artifact, "FORMAT", artifact.FORMAT - 1)
         registry = registered(settings, 1.0)
-    for order in (model_orders.promote, model_orders.shadow):
-        with pytest.raises(ArtifactError, match=r"version 1: made for 'floodwarden-model/\d.*train it anew"):
-            order(settings, 1, ME)
+    for order in (model_command.promote, model_command.shadow):
+        with pytest.raises(CommandError, match=r"version 1: made for 'floodwarden-model/\d.*train it anew"):
+            order(settings, 1, ME, model_orders.judge)
     with pytest.raises(ArtifactError, match="train it anew"):
         model_orders.register(settings, registry.path / "files" / f"{registry.version(1).digest}.npz", ME)
     assert registry.order().serial == 0
@@ -116,8 +120,8 @@ def test_a_file_that_changed_under_its_digest_is_not_taken(tmp_path: Path) -> No
     settings = settings_of(tmp_path)
     registry = registered(settings, 1.0)
     (registry.path / "files" / f"{registry.version(1).digest}.npz").write_bytes(b"PK")
-    with pytest.raises(ArtifactError, match="is not what was registered"):
-        model_orders.promote(settings, 1, ME, force=True)
+    with pytest.raises(CommandError, match="is not what was registered"):
+        model_command.promote(settings, 1, ME, model_orders.judge, force=True)
 
 
 def test_a_worker_takes_what_is_ordered_and_says_so(tmp_path: Path) -> None:
@@ -126,8 +130,8 @@ def test_a_worker_takes_what_is_ordered_and_says_so(tmp_path: Path) -> None:
     assert watch.start(0).versions == (0, 0)
     registry = registered(settings, 1.0, 2.0)
     assert watch.look(1) is None
-    model_orders.promote(settings, 1, ME, force=True)
-    model_orders.shadow(settings, 2, ME)
+    model_command.promote(settings, 1, ME, model_orders.judge, force=True)
+    model_command.shadow(settings, 2, ME, model_orders.judge)
     taken = watch.look(5)
     assert taken is not None
     assert taken.versions == (1, 2)
@@ -149,7 +153,7 @@ def test_a_worker_takes_what_is_ordered_and_says_so(tmp_path: Path) -> None:
 def test_a_worker_that_cannot_use_what_is_ordered_goes_on_says_why_and_takes_it_when_it_can(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     registry = registered(settings, 1.0)
-    model_orders.promote(settings, 1, ME, force=True)
+    model_command.promote(settings, 1, ME, model_orders.judge, force=True)
     path = registry.path / "files" / f"{registry.version(1).digest}.npz"
     data = path.read_bytes()
     path.unlink()
@@ -164,3 +168,19 @@ def test_a_worker_that_cannot_use_what_is_ordered_goes_on_says_why_and_takes_it_
     assert taken.versions == (1, 0)
     watch.say(2 + SAY_EVERY_MS, {})
     assert not registry.words()[0].refused
+
+
+def test_an_order_that_no_worker_took_is_told_and_fails(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    registered(settings, 1.0)
+    environment = {"FLOODWARDEN_DATA_DIR": str(tmp_path)}
+
+    def promote(wait: str) -> Result:
+        return CliRunner().invoke(app, ["model", "promote", "1", "--force", "--wait", wait], env=environment)
+
+    told = promote("1s")
+    assert (told.exit_code, "no stream worker has said anything here for 30 s" in told.output) == (1, True), told.output
+    watch = ModelWatch(settings, "w")
+    watch.start(now_ms())
+    watch.say(now_ms(), {})
+    assert promote("30s").exit_code == 0

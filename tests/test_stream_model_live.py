@@ -12,8 +12,9 @@ import pytest
 from stream_worker import DEADLINE_S, batch, make_settings, next_alert, reading, send, worker
 
 from detectors import artifact
+from enforcer import model_command
+from enforcer.model_command import By
 from floodwarden import model_orders
-from floodwarden.model_orders import By
 from schemas import topics
 from schemas.alert import Status
 from schemas.decision import Decision
@@ -50,7 +51,7 @@ def test_a_shadow_is_compared_and_another_version_promoted_while_the_worker_runs
         artifact.save(replace(shipped, h=h), tmp_path / f"{name}.npz")
         model_orders.register(settings, tmp_path / f"{name}.npz", ME)
     with worker(settings, tmp_path) as one, reading(settings, topics.ALERTS) as alerts:
-        order = model_orders.shadow(settings, 1, ME)
+        order = model_command.shadow(settings, 1, ME, model_orders.judge)
         until(lambda: [word.serial for word in registry.words()] == [order.serial], one.log)
         send(settings, [batch(failed_logins(40, "203.0.113.9"))])
         found = next_alert(alerts, lambda a: a.kind == "guess" and a.status is Status.OPEN, DEADLINE_S)
@@ -61,14 +62,14 @@ def test_a_shadow_is_compared_and_another_version_promoted_while_the_worker_runs
             return told is not None and "203.0.113.9" in {each.entity for each in told.only_live}
 
         until(compared, one.log)
-        order = model_orders.promote(settings, 2, ME, force=True)
+        order = model_command.promote(settings, 2, ME, model_orders.judge, force=True)
         until(lambda: [word.serial for word in registry.words()] == [order.serial], one.log)
         [word] = registry.words()
         assert (word.live, word.content) == (2, registry.version(2).content)
         send(settings, [batch(failed_logins(40, "203.0.113.10"))])
         found = next_alert(alerts, lambda a: a.entity.value == "203.0.113.10", DEADLINE_S)
         assert found.model == registry.version(2).content
-        order = model_orders.rollback(settings, None, ME)
+        order = model_command.rollback(settings, None, ME, model_orders.judge)
         until(lambda: [word.serial for word in registry.words()] == [order.serial], one.log)
         [word] = registry.words()
         assert (word.live, word.content) == (0, shipped.version)

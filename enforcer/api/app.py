@@ -16,14 +16,15 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
-from enforcer import http
-from enforcer.api import alertmanager, automation, done, found, kept, lists, policies, problems
+from enforcer import http, model_command, policy_plan
+from enforcer.api import alertmanager, automation, done, found, kept, lists, models, policies, problems
 from enforcer.api.bounded import Bounded
 from enforcer.api.door import Parts, verifier
 from enforcer.api.live import Live
 from enforcer.app import Beside
 from enforcer.consumer import clock_ms
-from enforcer.policy_plan import Examine, unjudged
+from enforcer.model_command import Judge
+from enforcer.policy_plan import Examine
 from schemas.settings import Settings
 
 BASE: Final = "/api/v1"
@@ -35,6 +36,7 @@ ROUTERS: Final = (
     alertmanager.router,
     automation.router,
     policies.router,
+    models.router,
     kept.router,
 )
 _ABOUT: Final = "What Floodwarden found and did, and the hand of people on it. docs/api.md has examples."
@@ -94,10 +96,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
 def beside(
     settings: Settings,
     around: Around = nothing_around,
-    examine: Examine = unjudged,
+    examine: Examine = policy_plan.unjudged,
+    judge: Judge = model_command.unjudged,
     routers: Sequence[APIRouter] = ROUTERS,
 ) -> Beside:
-    """The API, to be served beside an enforcer, with `around` before it; `examine` judges policies.
+    """The API, to be served beside an enforcer, with `around` before it; `examine` judges policies, `judge` models.
 
     Raises:
         SettingsError: a setting nobody can take.
@@ -106,7 +109,7 @@ def beside(
 
     @contextmanager
     def serving(engine: sa.Engine) -> Iterator[Callable[[], None]]:
-        parts = Parts(settings, engine, Live(), verified, clock_ms, examine)
+        parts = Parts(settings, engine, Live(), verified, clock_ms, examine, judge)
         with socket.create_server((settings.host, settings.api_port)) as at:
             served = _Served(parts, around, at, routers)
             served.start()

@@ -114,7 +114,7 @@ def false_positive(
 @router.post("/actions/{uid}/appeal", response_model=Appeal, status_code=201)
 def appeal(uid: Uid, body: Contest, by: Annotated[Write, write(Scope.LABELS_WRITE)]) -> Response:
     """A client contests it; somebody decides."""
-    found = _action(by, uid)
+    found = _seen(by, uid)
     return by.run(
         "action.appeal", found.target.key, {"action": uid, **asked(body)},
         lambda: labels.appeal(by.parts.engine, uid, body.text, body.contact, _said(by)), status=201,
@@ -135,6 +135,8 @@ def appeals(
 def decide(uid: Uid, body: Decision, by: Annotated[Write, _JUDGE]) -> Response:
     """Accept or reject it; accepted, its action is lifted where it still stands."""
     found = reading.one(by.parts.engine, reading.APPEAL, uid, by.caller.tenant)
+    if by.caller.tenant is not None:
+        _action(by, found["action_uid"])
 
     def act() -> dict[str, Any]:
         if found["status"] == "open" and body.accept:
@@ -165,9 +167,14 @@ def add_label(body: Labelled, by: Annotated[Write, write(Scope.LABELS_WRITE)]) -
     )  # fmt: skip
 
 
+def _seen(by: Write, uid: str) -> Action:
+    """The action as the store has it, which the caller may see."""
+    return Action.model_validate(reading.one(by.parts.engine, reading.ACTION, uid, by.caller.tenant), extra="ignore")
+
+
 def _action(by: Write, uid: str) -> Action:
-    """The action as the store has it, which the caller may touch."""
-    found = Action.model_validate(reading.one(by.parts.engine, reading.ACTION, uid, by.caller.tenant), extra="ignore")
+    """The same, which the caller may touch as well: an address of its client's may be another's client, too."""
+    found = _seen(by, uid)
     own(by.caller, found.target)
     return found
 

@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from enforcer import callers
+from enforcer import callers, model_command, policy_plan
 from enforcer.api.live import Live
 from enforcer.api.problems import ProblemError
 from enforcer.callers import Caller, Role, Scope
 from enforcer.errors import CommandError
-from enforcer.policy_plan import Examine, unjudged
+from enforcer.model_command import Judge
+from enforcer.policy_plan import Examine
 from enforcer.store.access import MARK, Access
 from schemas.action import Target
 from schemas.errors import SettingsError
@@ -48,7 +49,8 @@ class Parts:
     live: Live
     verified: Callable[[str], Bearer | None]
     clock_ms: Callable[[], int]
-    examine: Examine = unjudged
+    examine: Examine = policy_plan.unjudged
+    judge: Judge = model_command.unjudged
 
 
 def parts_of(request: Request) -> Parts:
@@ -128,7 +130,8 @@ def may(*scopes: Scope) -> Any:
 def own(caller: Caller, target: Target) -> None:
     """Raises `ProblemError` where the caller's tenant is not the target's."""
     if not caller.owns(target):
-        why, fix = f"{target.key} is not of tenant {caller.tenant}", f"tenant:{caller.tenant} alone"
+        why = f"{caller.name} acts on tenant:{caller.tenant} alone: {target.key} may be others' client, too"
+        fix = "an appeal, or whoever runs the site"
         raise ProblemError(403, "other_tenant", why, field="target", fix=fix)
 
 

@@ -76,9 +76,14 @@ class Archive:
 
 
 def tenant_of(key: str) -> str | None:
-    """Whose a target or an entity (KIND:VALUE) is, where that can be said."""
+    """The tenant that a target or an entity (KIND:VALUE) is."""
     kind, _, value = key.partition(":")
     return value if kind == "tenant" else None
+
+
+def _tenant(word: Alert | Action) -> str | None:
+    """Whose it is: of the tenant that it names, else of the one whose client it is about."""
+    return tenant_of(_entity(word) if isinstance(word, Alert) else word.target.key) or word.tenant
 
 
 def _offsets(at: sa.Connection, topics: Iterable[str]) -> dict[str, dict[int, int]]:
@@ -110,7 +115,7 @@ def _put_actions(at: sa.Connection, actions: Iterable[Action]) -> None:
     rows = [
         {
             "uid": a.uid, "status": a.status, "kind": a.kind, "target": a.target.key, "owner": a.owner,
-            "tenant": tenant_of(a.target.key), "alert_uid": a.alert_uid, "created_ms": a.created_ms,
+            "tenant": _tenant(a), "alert_uid": a.alert_uid, "created_ms": a.created_ms,
             "expires_ms": a.expires_ms, "ended_ms": a.ended_ms, "calls": int(outbox.calls(a)),
             "body": a.model_dump_json(),
         }
@@ -123,7 +128,8 @@ def _put_alerts(at: sa.Connection, alerts: Iterable[Alert]) -> list[dict[str, An
     """Write alerts, each into the incident it belongs to; incidents that one joins become one. The rows of these."""
     touched: dict[str, Alert] = {}
     for alert in alerts:
-        uid, joined = _place(at, alert)
+        uid, joined, left = _place(at, alert)
+        touched |= left
         touched[uid] = alert
         for other in joined:
             touched.pop(other, None)
@@ -132,8 +138,12 @@ def _put_alerts(at: sa.Connection, alerts: Iterable[Alert]) -> list[dict[str, An
     return rows
 
 
-def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str]]:
-    """Write an alert: its incident, which is then long enough to hold it, and those that are now part of that."""
+def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str], dict[str, Alert]]:
+    """Write an alert: its incident, which is then long enough to hold it, those now part of that, and the one it left.
+
+    It leaves one when it turns out to be part of a campaign. What it leaves does not fall apart, though it was what
+    joined two alerts far apart.
+    """
     here = INCIDENTS.c.topic == incidents.topic(alert)
     near = (INCIDENTS.c.first_ms <= alert.last_ms + incidents.GAP_MS) & (
         INCIDENTS.c.last_ms >= alert.first_ms - incidents.GAP_MS
@@ -141,6 +151,9 @@ def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str]]:
     columns = (INCIDENTS.c.first_ms, INCIDENTS.c.last_ms, INCIDENTS.c.uid, INCIDENTS.c.acked_ms, INCIDENTS.c.acked_by)
     found = at.execute(sa.select(*columns).where(here, near)).all()
     first_ms, uid = min([(alert.first_ms, incidents.uid(alert.uid)), *((row.first_ms, row.uid) for row in found)])
+    left, stay = _left(at, alert, uid)
+    if left is not None and stay is None:
+        found = [*found, left]
     joined: list[str] = [row.uid for row in found if row.uid != uid]
     if joined:
         at.execute(sa.update(ALERTS).where(ALERTS.c.incident.in_(joined)).values(incident=uid))
@@ -156,7 +169,21 @@ def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str]]:
     if joined and acked is not None:
         in_hand = dict(zip(("acked_ms", "acked_by"), acked, strict=True))
         at.execute(sa.update(INCIDENTS).where(INCIDENTS.c.uid == uid).values(in_hand))
-    return uid, joined
+    return uid, joined, {left.uid: stay} if left is not None and stay is not None else {}
+
+
+def _left(at: sa.Connection, alert: Alert, uid: str) -> tuple[sa.Row[int, int, str, int, str] | None, Alert | None]:
+    """The incident of other alerts that this one was in until now, and one that stays there; None: nobody does."""
+    c = INCIDENTS.c
+    mine = sa.select(ALERTS.c.incident).where(ALERTS.c.uid == alert.uid).scalar_subquery()
+    question = sa.select(c.first_ms, c.last_ms, c.uid, c.acked_ms, c.acked_by)
+    other = (c.uid == mine) & (c.uid != uid) & (c.topic != incidents.topic(alert))
+    row = at.execute(question.where(other)).one_or_none()
+    if row is None:
+        return None, None
+    rest = sa.select(ALERTS.c.body).where(ALERTS.c.incident == row.uid, ALERTS.c.uid != alert.uid).limit(1)
+    body = at.execute(rest).scalar_one_or_none()
+    return row, None if body is None else Alert.model_validate_json(body)
 
 
 def _sum_up(at: sa.Connection, uid: str, alert: Alert) -> dict[str, Any]:
@@ -184,7 +211,7 @@ def _row(alert: Alert, incident: str) -> dict[str, Any]:
     entity = _entity(alert)
     return {
         "uid": alert.uid, "status": alert.status, "kind": alert.kind, "severity": alert.severity, "entity": entity,
-        "tenant": tenant_of(entity), "incident": incident, "first_ms": alert.first_ms, "last_ms": alert.last_ms,
+        "tenant": _tenant(alert), "incident": incident, "first_ms": alert.first_ms, "last_ms": alert.last_ms,
         "crossed_ms": alert.crossed_ms, "body": alert.model_dump_json(),
     }  # fmt: skip
 
@@ -195,7 +222,7 @@ def _tell(at: sa.Connection, words: Sequence[Alert | Action]) -> None:
         {
             "seq": seq + n, "uid": word.uid, "body": word.model_dump_json(),
             "kind": "alert" if isinstance(word, Alert) else "action",
-            "tenant": tenant_of(_entity(word) if isinstance(word, Alert) else word.target.key),
+            "tenant": _tenant(word),
             "at_ms": word.last_ms if isinstance(word, Alert) else word.ended_ms or word.created_ms,
         }
         for n, word in enumerate(words, 1)

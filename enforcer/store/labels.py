@@ -83,11 +83,11 @@ def label(engine: sa.Engine, subject: str, word: str, note: str, said: Said) -> 
 
 def appeal(engine: sa.Engine, action_uid: str, text: str, contact: str, said: Said) -> Thing:
     """Contest an action. Raises `CommandError` where there is none, or it is contested often enough."""
-    action = reading.one(engine, reading.ACTION, action_uid, said.tenant)
+    reading.one(engine, reading.ACTION, action_uid, said.tenant)
     row = {
         "uid": uuid.uuid4().hex, "action_uid": action_uid, "status": "open", "text": text, "contact": contact,
-        "tenant": tenant_of(f"{action['target']['kind']}:{action['target']['value']}"), "by": said.by,
-        "at_ms": said.at_ms, "decided_by": None, "decided_ms": None, "decision": "",
+        "tenant": reading.owner(engine, reading.ACTION, action_uid), "by": said.by, "at_ms": said.at_ms,
+        "decided_by": None, "decided_ms": None, "decision": "",
     }  # fmt: skip
     open_now = (APPEALS.c.action_uid == action_uid) & (APPEALS.c.status == "open")
     with writing(engine) as at:

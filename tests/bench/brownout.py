@@ -36,7 +36,7 @@ from schemas.settings import Settings, load
 
 CALM_S, OVERLOAD_S, STEADY_S = 12, 36, 12
 PATIENCE_S = 1.0
-READY_S = 90
+READY_S = 240
 CALM = {"paid": 20, "free": 20, "anonymous": 40}
 OVERLOAD = {"paid": 60, "free": 100, "anonymous": 340}
 POLICY = """

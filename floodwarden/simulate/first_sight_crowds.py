@@ -9,7 +9,7 @@ import numpy as np
 from floodwarden.simulate.declare import Mask, case
 from floodwarden.simulate.people import Visit, browse
 from floodwarden.simulate.scene import Rows, Scene, Seconds, scripted, together
-from floodwarden.simulate.services import invoice_paths
+from floodwarden.simulate.services import invoice_paths, orders_of
 from floodwarden.simulate.world import ABSENT, Ints
 
 _LOGINS_A_MINUTE = 30  # the site's limit of an address
@@ -82,7 +82,7 @@ def push_burst(scene: Scene) -> Rows:
     ip = scene.by_turns(scene.addresses(max(4, n // 12), "cgnat"), n)
     user = scene.accounts(n, distinct=True)
     ua = scene.world.agents.all([f"ShopApp/5.9.4 ({system})" for system in ("Android 15", "iOS 18.5", "Android 13")])[
-        user % 3
+        rng.integers(0, 3, n)
     ]
     item = scene.world.paths.code("/api/v2/items/17")
     steps = [("token", 0.0, 200), ("app_feed", 0.8, 200), ("app_item", 2.5, 200)]
@@ -153,7 +153,7 @@ def support_desk(scene: Scene) -> Rows:
     user = np.resize(scene.accounts(min(n, scene.clients), distinct=True), n)
     steps = [("account", 0.0, 200), ("orders", 6.0, 200), ("invoice", 20.0, 200), ("reset", 50.0, 202)]
     made = scripted(scene, begins_s, [*steps, ("profile", 30.0, 200)], ip=ip, user=user, ua=ua)
-    made["path"][2 * n : 3 * n] = invoice_paths(scene, 100_000 + user.astype(np.int64) * 7919 % 60_000)
+    made["path"][2 * n : 3 * n] = invoice_paths(scene, orders_of(scene, user, 0))
     step = np.repeat(np.arange(5), n)
     needed = np.select([step < 3, step == 3], [1.0, 1 / 3], 0.1)
     return np.asarray(made[rng.random(len(made)) < needed])

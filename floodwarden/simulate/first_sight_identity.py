@@ -8,7 +8,7 @@ import numpy as np
 
 from floodwarden.simulate.declare import Strength, family
 from floodwarden.simulate.scene import Rows, Scene, scripted, together
-from floodwarden.simulate.services import invoice_paths, staff_accounts
+from floodwarden.simulate.services import invoice_paths, orders_of, staff_accounts
 from floodwarden.simulate.world import Ints
 
 _CODES_A_SESSION: Final = 10
@@ -89,7 +89,7 @@ def session_replay(scene: Scene, how: Strength) -> Rows:
     made = scene.requests(at_s, "account", ip=ip, user=user, ua=ua)
     kind = np.tile(np.array([0, 1, 1, 2, 2, 1, 2, 2, 0, 2, 3, 4]), sessions)
     buys = (rng.random(sessions) < 0.1)[session]
-    numbers = invoice_paths(scene, 100_000 + (user.astype(np.int64) * 7919 + kind * 37) % 60_000)
+    numbers = invoice_paths(scene, orders_of(scene, user, kind))
     for number, rows in (
         (1, scene.requests(at_s, "orders", ip=ip, user=user, ua=ua)),
         (2, scene.requests(at_s, "invoice", path=numbers, ip=ip, user=user, ua=ua)),

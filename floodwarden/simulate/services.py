@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 
@@ -60,6 +61,13 @@ def invoice_paths(scene: Scene, numbers: Ints) -> Ints:
     return scene.world.paths.all([f"/account/orders/{number}/invoice" for number in numbers.tolist()])
 
 
+def orders_of(scene: Scene, user: Ints, nth: Ints | int) -> Ints:
+    """The number of each account's `nth` order: of the account's name, so the same whoever else there is."""
+    codes, at = np.unique(user, return_inverse=True)
+    named = [crc32(scene.world.users.texts[code].encode()) if code != ABSENT else 0 for code in codes.tolist()]
+    return np.asarray(100_000 + (np.array(named, np.int64)[at] + nth * 37) % 60_000)
+
+
 def staff_accounts(scene: Scene) -> Ints:
     """The accounts of those who work here."""
     return scene.world.users.all([f"staff{number:03d}" for number in range(STAFF)])
@@ -87,8 +95,7 @@ def _paths(scene: Scene, endpoint: str, begun: Rows) -> Ints | None:
     n = len(begun)
     match endpoint:
         case "invoice":
-            whose = np.where(begun["user"] == ABSENT, begun["ip"], begun["user"]).astype(np.int64)
-            return invoice_paths(scene, 100_000 + (whose * 7919 + scene.rng.integers(0, 4, n) * 37) % 60_000)
+            return invoice_paths(scene, orders_of(scene, begun["user"], scene.rng.integers(0, 4, n)))
         case "vote":
             return scene.world.paths.all([f"/reviews/{one}/vote" for one in scene.rng.integers(1, 9000, n).tolist()])
         case "exported":

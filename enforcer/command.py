@@ -122,11 +122,14 @@ def extend(settings: Settings, action_uid: str, seconds: int, reason: str, by: B
 
 
 def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: str, by: By) -> Result:
-    """Allow a target for `seconds`: nothing may be done to it, and what restricts it now is lifted at once."""
+    """Allow a target for `seconds`: nothing may be done to it, and what restricts it now is lifted at once.
+
+    What restricts a whole network around it stays for the others there.
+    """
     target = target_named(kind, value)
     with session(settings) as opened:
         covered = guardrails.Allowlist([target])
-        hit = tuple(a for a in opened.in_force(*_RESTRICTS) if covered.covering(a.target))
+        hit = tuple(a for a in opened.in_force(*_RESTRICTS) if covered.around(a.target))
         return opened.carry_out([_action(settings, ActionKind.ALLOW, target, seconds, reason, by)], also_gone=hit)
 
 

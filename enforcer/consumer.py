@@ -100,7 +100,9 @@ class _Shell:
         self._config = config
         self._planner = Planner(config)
         self._redis = connect_async(settings.redis, timeout_s=REDIS_TIMEOUT_S, connect_timeout_s=REDIS_TIMEOUT_S)
-        self.lapi = Lapi(Admission.of(settings, access, clock_ms), clock_ms, scoped=settings.bouncer_scoped)
+        self.lapi = Lapi(
+            Admission.of(settings, access, clock_ms), clock_ms, scoped=settings.bouncer_scoped, allowed=config.allowed
+        )
         self.watch = Watch(self._redis, settings.keys, clock_ms, measured)
         self._waiting_for = f"Kafka at {settings.kafka}"
         self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold

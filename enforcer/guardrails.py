@@ -89,18 +89,23 @@ class Allowlist:
 
     def covering(self, target: Target) -> str | None:
         """The entry that protects `target`, or None. An entry inside a wider target protects it too."""
+        network, around = network_of(target), self.around(target)
+        if network is None or around is not None:
+            return around
+        narrower = (of for of in self._networks if of[0] == network.version and of[1] > network.prefixlen)
+        found = (_inside(network, length, self._networks[version, length]) for version, length in narrower)
+        return next((entry for entry in found if entry is not None), None)
+
+    def around(self, target: Target) -> str | None:
+        """The entry that has all of `target` in it, or None."""
         network = network_of(target)
         if network is None:
             return target.key if target.key in self._exact else None
         for (version, length), numbers in self._networks.items():
-            if version != network.version:
-                continue
-            if length <= network.prefixlen and _number(network.supernet(new_prefix=length)) in numbers:
-                return f"ip:{network.supernet(new_prefix=length)}"
-            if length > network.prefixlen:
-                inside = _inside(network, length, numbers)
-                if inside is not None:
-                    return inside
+            if version == network.version and length <= network.prefixlen:
+                wider = network.supernet(new_prefix=length)
+                if _number(wider) in numbers:
+                    return f"ip:{wider}"
         return None
 
 

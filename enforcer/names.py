@@ -7,6 +7,7 @@ from typing import Final
 import xxhash
 
 AUTO: Final = "auto"
+PEOPLE: Final = ("cli:", "api:")  # what begins the names of those who asked
 
 
 def uid(*parts: str) -> str:

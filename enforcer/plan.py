@@ -218,7 +218,8 @@ class Planner:
         milder = guardrails.milder(play.kind, alert, self._config.shared_accounts)
         if milder is not None:
             play = replace(play, kind=milder.kind)
-        if last is not None and settled(last, alert, play.kind):
+        let_go = play.kind is not ActionKind.NOTICE and alert.first_ms <= self._standing.let_go_ms(target)
+        if let_go or (last is not None and settled(last, alert, play.kind)):
             return None
         step, seconds = self._length(alert, play, target, now_ms)
         factor = self._config.throttle_factor if play.factor is None else play.factor

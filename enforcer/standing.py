@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final, TypeVar
 
 from enforcer import guardrails, ladder
+from enforcer.names import PEOPLE
 from schemas.action import Action, ActionKind, ActionStatus, Target
 
 ALERTS_MAX: Final = 100_000
@@ -42,6 +43,7 @@ class Standing:
         self.minute = guardrails.Minute(minute_max)
         self.allowed = guardrails.Allowlist(self._static)
         self._holds: dict[str, Action] = {}
+        self._let_go: OrderedDict[str, int] = OrderedDict()
 
     @property
     def hold(self) -> Action | None:
@@ -70,6 +72,10 @@ class Standing:
         """The newest action on that alert's account, as it stands."""
         return self._last.get(alert_uid)
 
+    def let_go_ms(self, target: Target) -> int:
+        """When somebody last said that nothing more is to be done to `target`; 0: nobody did."""
+        return self._let_go.get(target.key, 0)
+
     def active(self, uid: str) -> Action | None:
         """The action of that name, where it is in force."""
         return self._active.get(uid)
@@ -88,7 +94,7 @@ class Standing:
 
     def why_not(self, action: Action) -> str:
         """Why `action` may not stay in force; empty where it may."""
-        if entry := self.allowed.covering(action.target):
+        if entry := self.allowed.around(action.target):  # of a network it is in, limiters let the allowed through
             return f"on the allowlist ({entry})"
         refusal = guardrails.stopped(self.hold) if automatic(action) else None
         return refusal.reason if refusal else ""
@@ -96,6 +102,8 @@ class Standing:
     def observe(self, action: Action) -> None:
         """Know `action` as it is told."""
         self._remember_last(action)
+        if action.status is ActionStatus.REFUSED and action.approval is not None:
+            self._hear_no(action)
         if not action.took_effect:
             return
         if action.status is ActionStatus.ACTIVE:
@@ -109,6 +117,7 @@ class Standing:
         self._end(action.uid, action.ended_ms or action.expires_ms)
         if action.status is ActionStatus.LIFTED:
             self._take_back(action)
+            self._hear_no(action)
 
     def expire(self, now_ms: int) -> None:
         """Drop what has run out by `now_ms`."""
@@ -176,6 +185,13 @@ class Standing:
             self._rungs.pop(key, None)
         else:
             self._rungs[key] = rung
+
+    def _hear_no(self, action: Action) -> None:
+        """What a person ends holds for the target, where nothing that restricts it was put in its place."""
+        person = (action.ended_by or "").startswith(PEOPLE)
+        if person and guardrails.restricts(action) and not any(map(guardrails.restricts, self.on(action.target))):
+            ended_ms = max(action.ended_ms or 0, self.let_go_ms(action.target))
+            _put(self._let_go, action.target.key, ended_ms, ENDED_MAX)
 
     def _remember_last(self, action: Action) -> None:
         if action.alert_uid is None:

@@ -5,7 +5,8 @@
     POST /v1/decisions   decisions of a gateway: a JSON object or array, or an Arrow stream -> 202; rows nobody can take
                          go to the dead-letter topic and are named in a 422, after the good ones were published
     POST /v1/release     {"slots": [...]} of answers whose requests are done -> 200; again does no harm; 503 when Redis
-                         could not be told: it is when it answers
+                         could not be told: it is when it answers; 404 names one of a limit there is not, the others
+                         are released
     GET  /v1/auth        a proxy's sub-request about the request it holds (`limiter.auth`)
     GET  /healthz  /readyz  /metrics
 
@@ -106,10 +107,17 @@ class Api:
     async def release(self, http: HttpRequest) -> Response:
         """Slots whose requests are done."""
         slots = wire.release(await _body(http))
-        if await self._node.release(slots):
-            return _json({"released": len(slots)})
-        fix = "send them again, else their leases free them"
-        return _problem(BadMessageError("away", "slots", "Redis could not be told", fix), 503)
+        known = [slot for slot in slots if self._node.gives_slots(slot.limit)]
+        if not await self._node.release(known):
+            fix = "send them again, else their leases free them"
+            return _problem(BadMessageError("away", "slots", "Redis could not be told", fix), 503)
+        if len(known) < len(slots):
+            at, name = next((n, s.limit) for n, s in enumerate(slots) if not self._node.gives_slots(s.limit))
+            fix = "as the answer had it; of a limit that is no longer in the policy, the lease frees it"
+            why = f"no limit named {name[:80]!r} gives slots"
+            unknown = BadMessageError("not_found", f"slots[{at}].limit", why, fix)
+            return _problem(unknown, 404, released=len(known))
+        return _json({"released": len(slots)})
 
     async def decisions(self, http: HttpRequest) -> Response:
         """Decisions made elsewhere."""

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import xxhash
 
+from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.shape import Shape
 from limiter.attributes import Attributes
 from limiter.conditions import FOREVER_MS
@@ -67,8 +68,12 @@ class Matcher:
         scopes: dict[Scope, None] = {}
         headers: set[str] = set(self.lists.names)
         methods: set[str] = set()
+        own = chain.from_iterable(tier.own for tier in policy.tiers.values())
+        slots = {name for name, shape in own if shape.algorithm == Slots.algorithm}
         for limit in chain(policy.limits, policy.default):
             breathe()
+            if limit.shape.algorithm == Slots.algorithm:
+                slots.add(limit.name)
             scopes[limit.scope] = None
             methods |= limit.scope.methods
             headers.update(limit.per.split("+"), limit.when.names)
@@ -79,6 +84,7 @@ class Matcher:
         self._found: Memo[tuple[str, str], tuple[Fitting, Fitting]] = Memo(_CACHED_MAX)
         self._shapes: Memo[tuple[str, str], Shape] = Memo(_SHAPES_MAX)
         self._plain = frozenset(tier.name for tier in policy.tiers.values() if tier.factor_ppm == PPM and not tier.own)
+        self.slots = frozenset(slots)  # names of limits that give slots
         self.headers = frozenset(header for name in headers if (header := header_of(name)) is not None)
 
     def let_go(self, breathe: Callable[[], None]) -> None:

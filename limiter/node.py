@@ -91,6 +91,10 @@ class Node:
         """Headers, in lower case, that the policy looks at; who asks puts them into `Request.attributes`."""
         return self._placing.headers
 
+    def gives_slots(self, limit: str) -> bool:
+        """Whether the policy has a limit of that name that gives slots."""
+        return self._placing.gives_slots(limit)
+
     def use(self, matcher: Matcher) -> Matcher:
         """From the next check on another policy holds, and the one before is returned; states of limits go on."""
         before, self._placing.matcher = self._placing.matcher, matcher

@@ -35,6 +35,10 @@ class Placing:
         """Headers that are looked at."""
         return self.matcher.headers if self.trial is None else self.matcher.headers | self.trial.matcher.headers
 
+    def gives_slots(self, limit: str) -> bool:
+        """Whether there is a limit of that name that gives slots."""
+        return limit in self.matcher.slots or (self.trial is not None and limit in self.trial.matcher.slots)
+
     def place(self, request: Request, now_ms: int) -> Placed:
         """Everything memory knows of `request`."""
         placed = self._placed(self.matcher, request, now_ms)

@@ -41,7 +41,10 @@ def networks(addresses: pa.StringArray) -> tuple[I32, pa.Array]:
 
 
 def network_hashes(addresses: pa.Array, asked: Bool) -> U64:
-    """A hash of the network of each distinct address that is `asked` for, 0 for what is no address."""
+    """A hash of the network of each distinct address that is `asked` for, 0 for what is no address.
+
+    IPv4 written as IPv6 has that of its IPv4.
+    """
     data, offsets = _lying(addresses)
     v4 = _v4(data, offsets)
     out = mixed(v4.astype(np.uint64) + np.uint64(1))
@@ -49,8 +52,18 @@ def network_hashes(addresses: pa.Array, asked: Bool) -> U64:
     out[places] = hashes(names)[groups]
     for at, address in zip(odd.tolist(), addresses.take(pa.array(odd)).to_pylist(), strict=True):
         name = network(address)
-        out[at] = 0 if name is None else text_hash(name)
+        mapped = None if name is None else _mapped(address)
+        if mapped is not None:
+            out[at] = mixed(np.array([(int(mapped) >> 8) + 1], np.uint64))[0]
+        else:
+            out[at] = 0 if name is None else text_hash(name)
     return out
+
+
+def _mapped(address: str) -> IPv4Address | None:
+    """The IPv4 address that one is written for, None where it is another."""
+    ip = ip_address(address)
+    return ip if isinstance(ip, IPv4Address) else ip.ipv4_mapped
 
 
 def network(address: str) -> str | None:

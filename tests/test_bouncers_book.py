@@ -191,3 +191,18 @@ def test_lists_are_in_the_words_of_who_reads_them() -> None:
     assert ipset.index("swap floodwarden-v4 floodwarden-v4-new") > ipset.index(
         "add floodwarden-v4-new 192.0.2.1 -exist"
     )
+
+
+def test_a_network_is_not_told_while_somebody_in_it_is_allowed() -> None:
+    book = Book(allowed=[Target(kind=TargetKind.IP, value="198.51.100.9")])
+    for value in ("203.0.113.0/24", "203.0.114.0/24", "198.51.100.0/24", "2001:db8::/64", "203.0.113.7"):
+        book.put(action(value))
+    allow = action("203.0.113.9", kind=ActionKind.ALLOW, owner="cli:ann")
+    position = book.position
+    book.put(allow)
+    assert {d.value for d in book.all()} == {"203.0.114.0/24", "2001:db8::/64", "203.0.113.7"}
+    assert [d.value for d in book.since(position).deleted] == ["203.0.113.0/24"]
+    assert book.covering(ip_network("203.0.113.8/32")) == []
+    book.put(action("203.0.113.0/24", kind=ActionKind.CHALLENGE))
+    book.remove(allow)
+    assert {d.value: d.type for d in book.all()}["203.0.113.0/24"] == "ban"

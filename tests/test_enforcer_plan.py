@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforcer import guardrails, ladder
-from enforcer.drafts import lifted
+from enforcer.drafts import expired, lifted
 from enforcer.plan import PlanConfig, Planner
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Alert, Answer, EntityKind, Status
@@ -203,6 +203,49 @@ def test_a_persons_lift_holds_for_the_whole_incident() -> None:
     planner.observe(lifted(consider(planner, told), NOW + 100, "cli:ann", "our scanner"), NOW + 100)
     assert planner.consider(update(told, NOW + 9000), NOW + 9000) is None
     assert planner.consider(alert(uid="another incident", at_ms=NOW + 9000), NOW + 9000) is not None
+
+
+def test_what_a_person_lets_go_is_left_alone_by_every_alert_that_had_begun_by_then() -> None:
+    planner = Planner(CONFIG)
+    told, sibling, throttled = alert(), alert(uid="probe"), alert(uid="limit", answer=Answer.THROTTLE)
+    denied = consider(planner, told)
+    for each in (sibling, throttled):
+        assert planner.consider(each, NOW) is None, "one answer serves all"
+    planner.observe(lifted(denied, NOW + 100, "api:ann", "our scanner"), NOW + 100)
+    for each in (told, sibling, throttled):
+        assert planner.consider(update(each, NOW + 9000), NOW + 9000) is None
+    assert planner.consider(alert("203.0.113.8", at_ms=NOW + 9000), NOW + 9000) is not None
+    begun_since = alert(uid="again", at_ms=NOW + 9000)
+    assert consider(planner, begun_since, NOW + 9000).status is ActionStatus.ACTIVE
+
+
+def test_what_is_made_to_last_longer_or_lifted_by_a_list_is_let_go_by_nobody() -> None:
+    told, sibling = alert(), alert(uid="probe")
+    for by, in_its_place in (("cli:ann", True), ("import:drop", False)):
+        planner = Planner(CONFIG)
+        denied = consider(planner, told)
+        if in_its_place:
+            longer = denied.model_copy(update={"uid": "longer", "owner": by, "created_ms": NOW + 50})
+            planner.observe(longer, NOW + 50)
+        planner.observe(lifted(denied, NOW + 50, by, "x"), NOW + 50)
+        if in_its_place:
+            planner.observe(expired(longer), longer.expires_ms)
+        at_ms = NOW + 700_000
+        assert consider(planner, update(sibling, at_ms), at_ms).status is ActionStatus.ACTIVE
+
+
+def test_an_allowed_address_leaves_what_restricts_the_network_around_it_to_the_others() -> None:
+    planner = Planner(CONFIG)
+    denied = consider(planner, alert("203.0.113.0/24"))
+    allow = Action(
+        uid="allow", kind=ActionKind.ALLOW, status=ActionStatus.ACTIVE, reason="office", owner="cli:ann",
+        target=Target(kind=TargetKind.IP, value="203.0.113.7"), created_ms=NOW, expires_ms=NOW + MINUTE,
+    )  # fmt: skip
+    assert planner.observe(allow, NOW) == ()
+    assert planner.lifts(NOW) == ()
+    assert consider(planner, alert("203.0.113.0/25")).guard == "allowlisted", "automation begins nothing there"
+    wider = allow.model_copy(update={"uid": "all", "target": denied.target})
+    assert [lift.uid for lift in planner.observe(wider, NOW)] == [denied.uid]
 
 
 def test_a_closed_alert_changes_nothing() -> None:

@@ -178,6 +178,18 @@ async def test_a_gateway_releases_the_slots_it_was_given(api: httpx.AsyncClient)
     assert [answer["allowed"] for answer in answers] == [True, False]
 
 
+async def test_a_slot_of_a_limit_that_does_not_exist_is_named_and_the_others_are_released(
+    api: httpx.AsyncClient,
+) -> None:
+    question = {"path": "/slots", "ip": "192.0.2.3"}
+    held = [(await api.post("/v1/check", json=question)).json()["slots"][0] for _ in range(2)]
+    done = await api.post("/v1/release", json={"slots": [held[0], held[0] | {"limit": "slot"}, held[1]]})
+    problem = done.json()
+    assert (done.status_code, done.headers["content-type"]) == (404, "application/problem+json")
+    assert (problem["field"], problem["released"], bool(problem["fix"])) == ("slots[1].limit", 2, True)
+    assert (await api.post("/v1/check", json=question)).json()["allowed"]
+
+
 async def test_a_request_that_costs_nothing_holds_no_slot(api: httpx.AsyncClient) -> None:
     answer = (await api.post("/v1/check", json={"path": "/slots", "ip": "192.0.2.9", "cost": 0})).json()
     assert answer["allowed"]

@@ -194,10 +194,17 @@ def test_addresses_in_bulk_are_of_the_networks_they_are_of_one_by_one(addresses:
     assert [names[c].as_py() if c >= 0 else None for c in codes.tolist()] == [network(a) for a in addresses]
     assert len(set(names.to_pylist())) == len(names)
     hashes = network_hashes(pa.array(addresses, pa.utf8()), np.ones(len(addresses), np.bool_))
-    for address, told in zip(addresses, hashes.tolist(), strict=True):
-        name = network(address)
-        if name is None or name.endswith("/64") or ":" in address:
+    by_name: dict[str | None, int] = {}
+    for name, told in zip(map(network, addresses), hashes.tolist(), strict=True):
+        assert by_name.setdefault(name, told) == told, "however an address is written"
+        if name is None or name.endswith("/64"):
             assert told == codec.text_hash(name)
+
+
+def test_ipv4_written_as_ipv6_has_the_network_hash_of_its_ipv4() -> None:
+    written = pa.array(["203.0.113.7", "::ffff:203.0.113.9", "::ffff:cb00:710a", "::ffff:203.0.114.7"], pa.utf8())
+    first, *same, other = network_hashes(written, np.ones(4, np.bool_)).tolist()
+    assert (same, other != first) == ([first, first], True)
 
 
 def test_many_entities_over_many_panes_are_counted_like_few() -> None:

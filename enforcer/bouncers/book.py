@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from enforcer.bouncers.decisions import SCOPES, Decision, Network, Span, decision_of
-from schemas.action import Action
+from enforcer.bouncers.decisions import RANGE, SCOPES, Decision, Network, Span, decision_of, span_of
+from schemas.action import Action, ActionKind, Target
 
 LOG_MAX: Final = 200_000
 GONE_MS: Final = 24 * 3_600_000  # what ended longer ago is not told any more
@@ -29,10 +30,13 @@ class Book:
 
     The log is bounded: who was away for more than `log_max` changes is told all that stands and all that the log still
     knows to have ended.
+
+    A bouncer cannot leave one address of a network alone, so a network is not told while somebody in it is allowed.
     """
 
-    def __init__(self, *, scoped: bool = False, log_max: int = LOG_MAX) -> None:
+    def __init__(self, *, scoped: bool = False, log_max: int = LOG_MAX, allowed: Iterable[Target] = ()) -> None:
         self._scoped = scoped
+        self._allowed = sorted(span[::2] for target in allowed if (span := span_of(target)) is not None)
         self._on: dict[Place, dict[str, Decision]] = {}
         self._stands: dict[Place, Decision] = {}
         self._networks: dict[Span, Decision] = {}
@@ -53,6 +57,9 @@ class Book:
 
     def put(self, action: Action) -> None:
         """`action` is in force."""
+        if action.kind is ActionKind.ALLOW and (span := span_of(action.target)) is not None:
+            insort(self._allowed, span[::2])
+            self._settle_around(span)
         decision = decision_of(action, scoped=self._scoped)
         if decision is not None:
             self._on.setdefault(decision.place, {})[decision.uid] = decision
@@ -60,6 +67,9 @@ class Book:
 
     def remove(self, action: Action) -> None:
         """`action` is no longer in force."""
+        if action.kind is ActionKind.ALLOW and (span := span_of(action.target)) is not None:
+            self._allowed.remove(span[::2])
+            self._settle_around(span)
         decision = decision_of(action, scoped=self._scoped)
         if decision is not None and self._on.get(decision.place, {}).pop(decision.uid, None) is not None:
             self._settle(decision.place)
@@ -105,12 +115,25 @@ class Book:
         named = (self._stands.get((name, value)) for name in SCOPES if name.lower() == scope.lower())
         return [decision for decision in named if decision is not None]
 
+    def _settle_around(self, span: Span) -> None:
+        """Somebody at `span` is allowed from now on, or no longer."""
+        for place, decisions in list(self._on.items()):
+            if place[0] == RANGE and any(_has(each.span, span[::2]) for each in decisions.values()):
+                self._settle(place)
+
+    def _spares(self, span: Span | None) -> bool:
+        """Whether somebody in a network of `span` is allowed."""
+        after = bisect_left(self._allowed, span[::2]) if span is not None else 0
+        return after < len(self._allowed) and _has(span, self._allowed[after])
+
     def _settle(self, place: Place) -> None:
         """What stands on `place` now; noted where it is another than before."""
         before = self._stands.get(place)
         now = max(self._on[place].values(), key=lambda decision: decision.rank, default=None)
         if not self._on[place]:
             del self._on[place]
+        if now is not None and now.scope == RANGE and self._spares(now.span):
+            now = None
         if now is before:
             return
         if before is not None:
@@ -143,3 +166,11 @@ class Book:
         """What of `changes` ended, and does not stand again."""
         ended = {(*d.place, d.type): d for gone, d in changes if gone}
         return tuple(d for d in ended.values() if (at := self._stands.get(d.place)) is None or at.type != d.type)
+
+
+def _has(span: Span | None, address: tuple[int, int]) -> bool:
+    """Whether an address (IP version, number) is in a network of `span`."""
+    if span is None or span[0] != address[0]:
+        return False
+    version, length, first = span
+    return first <= address[1] < first + (1 << ((32 if version == 4 else 128) - length))

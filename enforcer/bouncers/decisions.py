@@ -116,11 +116,21 @@ def _scope(target: Target) -> tuple[str, str, Span | None] | None:
     if target.kind is not TargetKind.IP:
         scope = _SCOPES.get(target.kind)
         return None if scope is None else (scope, target.value, None)
+    span = span_of(target)
+    if span is None:
+        return None
+    addresses = network(target.value)
+    if addresses.prefixlen == addresses.max_prefixlen:
+        return IP, str(addresses.network_address), span
+    return RANGE, str(addresses), span
+
+
+def span_of(target: Target) -> Span | None:
+    """The addresses a target is; None: it is none."""
+    if target.kind is not TargetKind.IP:
+        return None
     try:
         addresses = network(target.value)
     except ValueError:
         return None
-    span = (addresses.version, addresses.prefixlen, int(addresses.network_address))
-    if addresses.prefixlen == addresses.max_prefixlen:
-        return IP, str(addresses.network_address), span
-    return RANGE, str(addresses), span
+    return addresses.version, addresses.prefixlen, int(addresses.network_address)

@@ -20,6 +20,7 @@ from enforcer.bouncers.decisions import DEFAULT_SCOPES, RANGE, Decision, Network
 from enforcer.bouncers.pulls import Puller, Pulls
 from enforcer.ledger import Change, Ledger, Op
 from enforcer.metrics import BOUNCER_PULLS
+from schemas.action import Target
 from schemas.networks import network
 
 BREATH: Final = 500  # lines written between two turns of whoever else shares the loop
@@ -34,8 +35,10 @@ _Handler = Callable[[Request, Puller], Awaitable[Response]]
 class Lapi:
     """Serves bouncers that show a known key; each is told what changed since it last asked."""
 
-    def __init__(self, admission: Admission, clock_ms: Callable[[], int], *, scoped: bool) -> None:
-        self.book = Book(scoped=scoped)
+    def __init__(
+        self, admission: Admission, clock_ms: Callable[[], int], *, scoped: bool, allowed: Iterable[Target] = ()
+    ) -> None:
+        self.book = Book(scoped=scoped, allowed=allowed)
         self._admission = admission
         self._clock_ms = clock_ms
         self._pulls = Pulls()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from enforcer import metrics
 from enforcer.writer import Written
@@ -18,6 +21,9 @@ from schemas.keys import Keys
 LIVE_MS: Final = 5_000
 WAIT_MS: Final = 10_000
 KEPT: Final = 1_000
+LOOK_S: Final = 0.005
+IDLE_S: Final = 1.0
+AWAY_S: Final = 0.1
 PENDING_MAX: Final = 10_000
 _log = structlog.get_logger()
 
@@ -124,6 +130,19 @@ class Watch:
     def add(self, action: Action, written: Written) -> None:
         """Follow `action` from here."""
         self._waiting.append(_Waiting(action, written))
+
+    async def run(self, over: Callable[[], bool]) -> None:
+        """Look until it is `over`: at once while something is waited for, else now and then for the count of nodes."""
+        looked_s = 0.0
+        while not over():
+            if not self.idle or time.monotonic() - looked_s >= IDLE_S:
+                looked_s = time.monotonic()
+                try:
+                    await self.look()
+                except RedisError:
+                    metrics.REDIS_ERRORS.inc()
+                    await asyncio.sleep(AWAY_S)
+            await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
         """Ask Redis once, and settle what is complete or too old. Raises `redis.RedisError`."""

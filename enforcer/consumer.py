@@ -40,7 +40,6 @@ from schemas.settings import PORTS, Settings
 PORT: Final = PORTS["enforcer"]
 TICK_S: Final = 0.1
 VERIFY_S: Final = 1.0
-LOOK_S: Final = 0.005
 BATCH_MAX: Final = 500
 REDIS_TIMEOUT_S: Final = 2.0
 _log = structlog.get_logger()
@@ -152,7 +151,7 @@ class _Shell:
                 group.create_task(self._follow(follower, partitions, projector, publisher))
                 group.create_task(projector.write())
                 group.create_task(self._tick(projector, publisher))
-                group.create_task(self._watch_acks())
+                group.create_task(self.watch.run(lambda: self._stopping))
                 group.create_task(self._shed(projector, publisher))
                 group.create_task(self._answer(alerts, follower, partitions, projector, publisher))
                 if self._settings.playbooks is not None:
@@ -243,19 +242,6 @@ class _Shell:
             clock_ms=clock_ms, acts=not self._settings.dry_run,
         )  # fmt: skip
         await shedder.run(lambda: self._stopping)
-
-    async def _watch_acks(self) -> None:
-        """See who acknowledged: at once while something is waited for, else now and then for the count of nodes."""
-        looked = 0.0
-        while not self._stopping:
-            if not self.watch.idle or time.monotonic() - looked >= VERIFY_S:
-                looked = time.monotonic()
-                try:
-                    await self.watch.look()
-                except RedisError:
-                    metrics.REDIS_ERRORS.inc()
-                    await asyncio.sleep(TICK_S)
-            await asyncio.sleep(LOOK_S)
 
     async def _answer(
         self, alerts: Any, follower: Any, partitions: list[TopicPartition], projector: Projector, publisher: Publisher

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.artifact import Model
+from detectors.drift import Drift
 from detectors.entities import Entities
 from detectors.errors import ArtifactError
 from detectors.learn import set_nulls
@@ -31,13 +32,15 @@ def check(kept: Arrays, model: Model) -> None:
         raise ArtifactError(f"this evidence is of families {was}, the model is for {_families(model)}; start it anew")
 
 
-def adopt(entities: Entities, kept: Arrays, model: Model) -> None:
+def adopt(entities: Entities, drift: Drift, kept: Arrays, model: Model) -> None:
     """Have evidence `kept_under` another model stand as near to the thresholds of `model` as it did (mutates).
 
-    The nulls are the new model's at once, with own histories as last committed. The same model changes nothing.
+    The nulls are the new model's at once, with own histories as last committed; what was held to the old one begins
+    anew. The same model changes nothing.
     """
     if kept["model"].tobytes().decode() == model.version:
         return
+    drift.restart(entities)
     c, used = entities.c, slice(entities.used)
     c.s[used] *= (model.h / kept["h"].astype(np.float64))[c.kind[used]]
     set_nulls(entities, model)

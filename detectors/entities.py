@@ -24,6 +24,7 @@ RESERVED: Final = KINDS_N  # slots below stand for one never seen, of each kind
 IDLE_MS: Final = 6 * HOUR_S * 1000
 ESTABLISHED_N: Final = 20
 ESTABLISHED_MS: Final = HOUR_S * 1000
+YOUNG: Final = ("most", "counted")  # columns that states kept before they were lack
 YOUNG_MS: Final = HOUR_S * 500  # before that nobody is established
 
 
@@ -75,6 +76,8 @@ class Columns:
     own: F32
     hour: F32
     p0: F64  # null by family (marks a second, for rates), fixed for the hour
+    most: F32  # the highest evidence of the hour
+    counted: NDArray[np.bool_]  # in the day of `drift`
 
     @staticmethod
     def blank(size: int, families: int) -> Columns:
@@ -114,6 +117,8 @@ class Columns:
             own=np.zeros((size, families, 2), np.float32),
             hour=np.zeros((size, families, 2), np.float32),
             p0=np.full((size, families), 0.5),
+            most=np.zeros((size, families), np.float32),
+            counted=np.zeros((size, families), flag),
             **one,
             **by,
         )
@@ -221,7 +226,8 @@ class Entities:
         self.used = len(arrays["entities.key"])
         self.c = Columns.blank(max(256, self.used), self.families)
         for f in fields(Columns):
-            getattr(self.c, f.name)[: self.used] = arrays[f"entities.{f.name}"]
+            if f.name not in YOUNG or f"entities.{f.name}" in arrays:
+                getattr(self.c, f.name)[: self.used] = arrays[f"entities.{f.name}"]
         self.evicted = int(arrays["entities.evicted"])
         long_ago = np.array([1, 0])  # states kept before this was
         self.born_s, self.early_s = (int(v) for v in arrays.get("entities.clock", long_ago))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import adopting, campaigns, odd, recent
+from detectors import adopting, campaigns, drift_words, odd, recent
 from detectors import families as fam
 from detectors.artifact import Model, forests_of
 from detectors.backdrop import Backdrop
@@ -15,6 +15,7 @@ from detectors.cardinality import Cardinality
 from detectors.columns import Finding, Flows
 from detectors.control import Control
 from detectors.crowd import admitted
+from detectors.drift import Drift
 from detectors.entities import RESERVED, Entities, Slots
 from detectors.eviction import ALIVE
 from detectors.explain import findings
@@ -62,6 +63,7 @@ class Engine:
         self.control = Control()
         self.groups = Groups()
         self.backdrop = Backdrop()
+        self.drift = Drift.begun(len(model.families))
         self._index = {family.name: family.index for family in model.families}
         self.closed_s = 0
         self.hour_s = 0  # the hour that has flows not yet committed; 0: none
@@ -184,6 +186,7 @@ class Engine:
         now_s = self.hour_s + fam.HOUR_S
         told = self._odd(None, np.empty(0, np.intp), now_s)
         self.hour_s = 0
+        told += drift_words.found(self.drift, self.entities, self.groups, self.model, now_s)
         settle(self.entities, self.model, now_s * 1000)
         self.groups.commit()
         self.backdrop.forget(now_s // HOP_S)
@@ -207,7 +210,7 @@ class Engine:
         """
         kept = adopting.kept_under(self.model)
         adopting.check(kept, model)
-        adopting.adopt(self.entities, kept, model)
+        adopting.adopt(self.entities, self.drift, kept, model)
         self.model, self.forests = model, forests_of(model)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -218,9 +221,10 @@ class Engine:
             out |= part.arrays(name)
         return out
 
-    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality]:
+    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift]:
         return {
-            "control": self.control, "groups": self.groups, "backdrop": self.backdrop, "cardinality": self.cardinality
+            "control": self.control, "groups": self.groups, "backdrop": self.backdrop,
+            "cardinality": self.cardinality, "drift": self.drift,
         }  # fmt: skip
 
     @classmethod
@@ -243,5 +247,5 @@ class Engine:
         engine.memories.restore(arrays)
         for name, part in engine._parts().items():
             part.restore(name, arrays)
-        adopting.adopt(engine.entities, arrays, model)
+        adopting.adopt(engine.entities, engine.drift, arrays, model)
         return engine

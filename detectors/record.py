@@ -68,6 +68,7 @@ def write_standing(
         column[slot, i] = total[ends] - (total - value)[since] + np.where(anew, 0, column[slot, i])
     c.first_ms[slot, i] = np.where(anew, t_ms[since], c.first_ms[slot, i])
     c.s[slot, i], c.t_ms[slot, i] = s[ends], t_ms[ends]
+    c.most[slot, i] = np.maximum(c.most[slot, i], np.maximum.reduceat(s, heads))
 
 
 def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:

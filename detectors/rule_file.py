@@ -42,7 +42,7 @@ _UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _MILD: Final = {"deny": "throttle", "challenge": "notice", "throttle": "throttle", "notice": "notice"}
 RULES_MAX: Final = 240
 EXPECTED: Final = "expected"
-_TAKEN: Final = frozenset({*(f.name for f in built_in()), "cardinality", "overload"})
+_TAKEN: Final = frozenset({*(f.name for f in built_in()), "cardinality", "drift", "overload"})
 
 
 @dataclass(slots=True)

@@ -187,6 +187,7 @@ class Detector:
             ends = {p: self._group.end((self._usage, p)) for p in self._held} if self._group else {}
             self._metrics.lags("detect", {p: max(0, e - self._held[p].due) for p, e in ends.items() if e is not None})
             for p, held in self._held.items():
+                self._metrics.drifts(p, held.pipeline.judges.live)
                 if held.pipeline.watermark_ms:
                     self._metrics.watermark_ms.labels(str(p)).set(held.pipeline.watermark_ms)
                     self._metrics.watermark_lag_ms.labels(str(p)).set(now_ms - held.pipeline.watermark_ms)

@@ -27,6 +27,9 @@
 | snapshot_bytes | gauge | partition | size of the last snapshot |
 | watermark_ms | gauge | partition | event time before which panes are closed |
 | model_refused | gauge | | 1 while the model that is ordered cannot be used, and another one judges |
+| drift | gauge | partition, family | how many times as high as it should evidence against good clients rises; 0: none |
+| drift_hours | gauge | partition | hours of this day that the watch for drift rests on |
+| drift_frozen | gauge | partition | 1 while an incident keeps the watch for drift from learning |
 | held | gauge | partition, what | what is held in memory, by kind of thing, and what had to go from it |
 """
 
@@ -39,6 +42,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from detectors.evidence import Engine
 from stream.intake import Taken
 from stream.sampling import weights
 
@@ -79,6 +83,9 @@ class Metrics:
         self.snapshot_seconds = self._histogram("snapshot_seconds", "one snapshot")
         self.snapshot_bytes = self._gauge("snapshot_bytes", "size of the last snapshot", "partition")
         self.watermark_ms = self._gauge("watermark_ms", "event time before which panes are closed", "partition")
+        self.drift = self._gauge("drift", "how many times as high good evidence rises", "partition", "family")
+        self.drift_hours = self._gauge("drift_hours", "hours the watch for drift rests on", "partition")
+        self.drift_frozen = self._gauge("drift_frozen", "whether the watch for drift is frozen", "partition")
         self.held = self._gauge("held", "what is held in memory", "partition", "what")
         self._nodes: set[str] = set()
         self.sampling(0)
@@ -100,6 +107,14 @@ class Metrics:
         """Messages that wait, by partition held."""
         for partition, messages in lags.items():
             self.lag.labels(stage, str(partition)).set(messages)
+
+    def drifts(self, partition: int, engine: Engine) -> None:
+        """What the watch for drift of a usage partition says."""
+        label, drift = str(partition), engine.drift
+        for family, times in drift.times(engine.model).items():
+            self.drift.labels(label, family).set(times)
+        self.drift_hours.labels(label).set(drift.day.hours)
+        self.drift_frozen.labels(label).set(engine.closed_s < drift.frozen_s)
 
     def sampling(self, level: int) -> None:
         """Blocks are taken at this level from now on."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from detectors_traffic import LOGIN_ROUTE, T0_S, flows
 
 from detectors import artifact
-from detectors.columns import AUTH_FAILED, CLIENT_ERROR, Flows
+from detectors.columns import AUTH_FAILED, CLIENT_ERROR, OK, Flows
+from detectors.drift import refit
 from detectors.evidence import Engine
 
 WEEK_S = 7 * 86_400
@@ -48,3 +50,39 @@ def test_who_trains_us_slowly_for_a_week_is_denied_as_soon_as_a_stranger(
     trained = denied_after_s(Flows.concat([slowly, burst]), family)
     assert trained is not None
     assert trained <= stranger
+
+
+def crawl(at_s: np.ndarray, entity: np.ndarray, n: int, outcome: int) -> Flows:
+    """Each of these clients asks `n` things five seconds apart, that nobody asked for before."""
+    t_ms = np.repeat(at_s, n) * 1000 + np.tile(np.arange(n), len(at_s)) * 5_000
+    path = np.repeat(at_s, n) * 1_000_000 + np.repeat(entity, n) * 100 + np.tile(np.arange(n), len(at_s))
+    return flows(n * len(at_s), entity=np.repeat(entity, n), t_ms=t_ms, path=path, outcome=outcome)
+
+
+def test_who_trains_the_watch_for_drift_for_a_week_wins_no_more_than_the_stated_thresholds() -> None:
+    """Forty addresses keep just below the threshold and never alarm; what they move is taken up every day."""
+    hours = np.arange(0, WEEK_S, 3600)
+    good, bad = 100 + np.arange(100), 9_000 + np.arange(40)
+    engine, took = Engine(artifact.load()), 0
+    shipped, stated = engine.model.h.copy(), artifact.defaults().h
+    probe = next(f.index for f in engine.model.families if f.name == "probe")
+    for day in range(7):
+        today = hours[day * 24 : (day + 1) * 24]
+        parts = [crawl(np.full(len(good), at) + good, good, 2, OK) for at in today]
+        parts += [crawl(np.full(10, at) + 600, bad[(at // 3600 % 4) * 10 :][:10], 4, CLIENT_ERROR) for at in today]
+        found = engine.close(Flows.concat(parts), T0_S + (day + 1) * 86_400)
+        assert not [f for f in found if f.family == "probe"]
+        fresh = refit(engine.model, engine.drift.day)
+        if fresh is not None:
+            engine.adopt(fresh)
+            took += 1
+    assert took, "he did move it"
+    assert shipped[0, probe] < engine.model.h[0, probe] <= stated[0, probe]
+    assert (engine.model.h <= np.maximum(shipped, stated)).all()
+    burst = missing(WEEK_S + 2 * np.arange(BURST_N))
+    patient = Engine.restore(replace(engine.model, h=stated), engine.arrays())  # it has seen the same week
+    soon, late = (
+        min(f.pane_s for f in one.close(burst, T0_S + WEEK_S + 3600) if f.family == "probe" and f.answer == "deny")
+        for one in (engine, patient)
+    )
+    assert soon <= late

@@ -90,6 +90,10 @@ class Day:
         self.who[kind, family], self.top[kind, family] = 0, 0.0
         self.who[kind, family, : len(order)], self.top[kind, family, : len(order)] = owner[order], s[order]
 
+    def copy(self) -> Day:
+        """As it stands."""
+        return replace(self, **{part: getattr(self, part).copy() for part in ("n", "counts", "top", "who")})
+
     def without(self, owners: U64) -> None:
         """Take out what owners came to who alarmed since."""
         gone = np.isin(self.who, owners) & (self.who > 0)

@@ -5,6 +5,7 @@
     orders/N.json             `Order`; the highest number holds
     trials/N.json             `Trial` of version N, the newest
     agreement/N/P.json        `Agreement` of the live model and version N in shadow, of usage partition P
+    drift/P.json              `DriftDay` of usage partition P, the newest
     workers/NODE.json         `Word`
 
 Files, versions and orders are written once and never changed: whoever makes one of two at once with the same number is
@@ -25,9 +26,9 @@ import msgspec
 
 from schemas import models
 from schemas.errors import FileError
-from schemas.models import Agreement, Order, Trial, Version, Word
+from schemas.models import Agreement, DriftDay, Order, Trial, Version, Word
 
-T = TypeVar("T", Version, Order, Word, Trial, Agreement)
+T = TypeVar("T", Version, Order, Word, Trial, Agreement, DriftDay)
 GONE_MS: Final = 24 * 3_600_000
 NONE: Final = Order(0, 0, 0, "", "", 0)
 _NUMBERED: Final = re.compile(r"([1-9]\d{0,8})\.json")
@@ -115,6 +116,14 @@ class Registry:
     def agreed(self, number: int, partition: int, agreement: Agreement) -> None:
         """What one usage partition found of it until now."""
         self._replace(self.path / "agreement" / str(number) / f"{partition}.json", msgspec.json.encode(agreement))
+
+    def days(self) -> list[DriftDay]:
+        """What partitions watch for drift, each one's newest day."""
+        return [self._read(path, DriftDay) for path in sorted((self.path / "drift").glob("*.json"))]
+
+    def watched(self, partition: int, day: DriftDay) -> None:
+        """The day of one usage partition went on."""
+        self._replace(self.path / "drift" / f"{partition}.json", msgspec.json.encode(day))
 
     def words(self) -> list[Word]:
         """What workers said last, those long gone included."""

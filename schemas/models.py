@@ -107,6 +107,21 @@ class Trial(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class DriftDay(msgspec.Struct, frozen=True):
+    """What one usage partition's good clients came to in a day, held to the model `content` (`detectors.drift.Day`).
+
+    By kind and family: clients with an opportunity, their marks and others, the highest evidence.
+    """
+
+    content: str
+    since_s: int
+    until_s: int
+    hours: int
+    n: list[list[int]]
+    counts: list[list[list[float]]]
+    top: list[list[list[float]]]
+
+
 def digest(data: bytes) -> str:
     """A name for exactly this file."""
     return hashlib.sha256(data).hexdigest()[:DIGEST_CHARS]

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import faust
@@ -35,6 +36,7 @@ from stream.driver import Group, Place, install
 from stream.metrics import Metrics
 from stream.model_watch import ModelWatch, follow
 from stream.models import configured
+from stream.proposals import propose
 from stream.sender import Sender
 from stream.warm import warm
 
@@ -193,7 +195,8 @@ async def _serve(settings: Settings) -> NoReturn:
     log.info("listening", host=settings.host, port=server.port)
     work = [asyncio.create_task(inbox.drain()) for inbox in stream.inboxes.values()]
     work += [asyncio.create_task(run(stream)) for run in (_tick, _watch)]
-    work += [asyncio.create_task(follow(watch, stream.detector)), asyncio.create_task(_host(stream.faust))]
+    work += [asyncio.create_task(run(stream.detector)) for run in (partial(follow, watch), partial(propose, settings))]
+    work += [asyncio.create_task(_host(stream.faust))]
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopping, *work], return_when=asyncio.FIRST_COMPLETED)
     crashed = [error for task in done if task is not stopping and (error := task.exception())]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 import structlog
 
 from detectors.artifact import Model
+from detectors.drift import Day
 from schemas import codec, dead_letter, topics
 from schemas.alert import Alert
 from schemas.errors import BadMessageError
@@ -175,6 +176,12 @@ class Detector:
         async with self._lock:
             each = {p: held.pipeline.judges.agreement for p, held in self._held.items()}
         return {p: found for p, found in each.items() if found is not None}
+
+    async def days(self, known: Mapping[int, int]) -> tuple[Model, dict[int, Day]]:
+        """The model in force, and by usage partition what good clients came to, where it is of later than `known`."""
+        async with self._lock:
+            found = {p: held.pipeline.judges.live.drift.day for p, held in self._held.items()}
+            return self._model, {p: day.copy() for p, day in found.items() if day.until_s > known.get(p, 0)}
 
     def refused(self, refused: bool) -> None:  # noqa: FBT001 - the one thing it says
         """Whether the model that is ordered cannot be used."""

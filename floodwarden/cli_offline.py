@@ -141,6 +141,10 @@ def evaluate(
     adapt: Annotated[
         str | None, typer.Option(help="what refused attackers do: slow, rotate, or both (slow,rotate)")
     ] = None,
+    first_seed: Annotated[int, typer.Option(min=0, help="with --seeds: the first of them")] = 21,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="traces judged at once; as many as processors and memory allow without it")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="the tables of docs/detection.md")] = False,
     html: Annotated[Path | None, typer.Option(help="write the report as one page")] = None,
@@ -158,10 +162,10 @@ def evaluate(
     from floodwarden.evaluation.material import Trials, of_files, simulated
     from floodwarden.evaluation.peers import peers_of
 
-    trials = Trials(seeds or 1, duration_s=_seconds(duration), requests_per_s=rate)
+    trials = Trials(seeds or 1, first_seed, duration_s=_seconds(duration), requests_per_s=rate)
     code = evaluation.run(
         of_files(trace, train) if trace is not None else simulated(trials),
-        evaluation.EvaluationOptions(model=model, against=peers_of(against or ""), adapt=adapt_of(adapt or "")),
+        evaluation.EvaluationOptions(model, peers_of(against or ""), adapt_of(adapt or ""), jobs),
         evaluation.Output(as_json, markdown, html),
         fail_on_denied=fail_on_denied,
     )

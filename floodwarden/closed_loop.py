@@ -34,6 +34,8 @@ from stream.rule_source import plan_of
 
 REACTION_MS: Final = 500
 LIMIT_PER_MINUTE: Final = 120  # what a throttle's factor is taken of: a trace does not say the client's limit
+_ABSENT: Final = -1  # the code of no text
+_NOWHERE: Final = -2  # of a text that is in none of the rows
 _COLUMNS: Final = {TargetKind.IP: "ip", TargetKind.KEY: "key_id", TargetKind.USER: "user"}
 Effects = NDArray[np.int8]
 
@@ -85,27 +87,37 @@ class InForce:
         """What is done to each row of `batch`."""
         done = np.zeros(batch.num_rows, np.int8)
         at_ms = batch.column("ts_ms").to_numpy()
+        routes = batch.column("route")
+        route_of = {text: code for code, text in enumerate(routes.dictionary.to_pylist())}
+        route = routes.indices.fill_null(_ABSENT).to_numpy(zero_copy_only=False)
         for kind, column in _COLUMNS.items():
-            held = self.by_target.get(kind)
-            if not held:
-                continue
-            texts = batch.column(column)
-            codes = texts.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            for code, value in enumerate(texts.dictionary.to_pylist()):
-                for action in held.get(_spelt(kind, value), ()):
-                    mine = (codes == code) & (at_ms >= action.created_ms) & (at_ms < action.expires_ms)
-                    self._mark(done, mine, at_ms, batch, action)
+            for mine, actions in self._answered(kind, batch.column(column)):
+                for action in actions:
+                    now = mine[(at_ms[mine] >= action.created_ms) & (at_ms[mine] < action.expires_ms)]
+                    if action.route is not None:
+                        now = now[route[now] == route_of.get(action.route, _NOWHERE)]
+                    if action.kind is ActionKind.THROTTLE:
+                        now = now[_beyond(at_ms[now], round(LIMIT_PER_MINUTE * (action.factor or 1)))]
+                    done[now] = np.maximum(done[now], _EFFECT_OF[action.kind])
         return done
 
-    def _mark(
-        self, done: Effects, mine: NDArray[np.bool_], at_ms: NDArray[np.int64], batch: pa.RecordBatch, action: Action
-    ) -> None:
-        if action.route is not None and mine.any():
-            routes = batch.column("route")
-            mine &= np.array([r == action.route for r in routes.to_pylist()])
-        if action.kind is ActionKind.THROTTLE:
-            mine = _beyond(mine, at_ms, round(LIMIT_PER_MINUTE * (action.factor or 1)))
-        done[mine] = np.maximum(done[mine], _EFFECT_OF[action.kind])
+    def _answered(
+        self, kind: TargetKind, texts: pa.DictionaryArray
+    ) -> Iterator[tuple[NDArray[np.int64], list[Action]]]:
+        """Rows, ascending, of each client of a kind that answers are in force on, and the answers."""
+        held = self.by_target.get(kind)
+        if not held:
+            return
+        named = [(code, held.get(_spelt(kind, value))) for code, value in enumerate(texts.dictionary.to_pylist())]
+        answered = [(code, actions) for code, actions in named if actions]
+        if not answered:
+            return
+        codes = texts.indices.fill_null(_ABSENT).to_numpy(zero_copy_only=False)
+        order = np.argsort(codes, kind="stable")
+        wanted = np.array([code for code, _ in answered])
+        begins, ends = (np.searchsorted(codes[order], wanted, side).tolist() for side in ("left", "right"))
+        for (_, actions), begin, end in zip(answered, begins, ends, strict=True):
+            yield order[begin:end], actions
 
 
 class Detector(Protocol):
@@ -232,14 +244,10 @@ def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def _beyond(mine: NDArray[np.bool_], at_ms: NDArray[np.int64], per_minute: int) -> NDArray[np.bool_]:
-    """Of the rows `mine`, those beyond `per_minute` in their minute."""
-    at = np.flatnonzero(mine)
-    minute = at_ms[at] // 60_000
-    rank = np.arange(len(at)) - np.searchsorted(minute, minute)
-    over = np.zeros(len(mine), np.bool_)
-    over[at[rank >= per_minute]] = True
-    return over
+def _beyond(at_ms: NDArray[np.int64], per_minute: int) -> NDArray[np.bool_]:
+    """Which of a client's rows, in time order, are beyond `per_minute` in their minute."""
+    minute = at_ms // 60_000
+    return np.asarray(np.arange(len(minute)) - np.searchsorted(minute, minute) >= per_minute)
 
 
 def _spelt(kind: TargetKind, value: str | None) -> str:

@@ -84,10 +84,11 @@ def _against(result: Record) -> str:
                 f"{each['flash_crowd_denied']:,}",
                 seconds(each["time_to_alert_ms"]["p50"]),
                 f"{each['false_alerts_per_day']:,.0f}",
+                f"{each['cpu_us_per_decision']:,.0f} us",
             )
         )
     headings = "detector, found, at first sight, stopped, good denied, challenged, throttled, flash crowd denied"
-    return _table((*headings.split(", "), "alert after (median)", "false alerts a day"), rows)
+    return _table((*headings.split(", "), "alert after (median)", "false alerts a day", "a decision costs"), rows)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -18,6 +18,8 @@ from floodwarden.simulate.generate import simulate
 CLEAN_SEED: int = 5
 CLEAN_S: float = 86_400.0
 BATCH_ROWS: int = 50_000
+Trace = Callable[[Rejects], Iterable[Labelled]]
+"""Gives a labelled trace anew, and counts what of it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Material:
     """Traces to judge and the clean one to learn from (None: nothing is learned), each given anew when called."""
 
     name: str
-    traces: tuple[Callable[[Rejects], Iterable[Labelled]], ...]
+    traces: tuple[Trace, ...]
     clean: Callable[[], Iterator[Labelled]] | None = None
     clean_name: str = ""
 
@@ -70,9 +72,7 @@ class Trials:
 def of_files(trace: str | Path, train: str | Path | None) -> Material:
     """A labelled trace, and one to learn from, whose attacks are left out."""
     clean = partial(_clean_of, train) if train is not None else None
-    return Material(
-        Path(trace).name, (lambda rejects: read([trace], rejects=rejects),), clean, Path(train).name if train else ""
-    )
+    return Material(Path(trace).name, (partial(_read, trace),), clean, Path(train).name if train else "")
 
 
 def simulated(trials: Trials) -> Material:
@@ -88,6 +88,10 @@ def simulated(trials: Trials) -> Material:
     # Bound here, not when called: a seed each.
     traces = tuple(partial(_made, trials.config(seed)) for seed in seeds)
     return Material(name, traces, partial(simulate, trials.clean), f"a made-up day, seed {CLEAN_SEED}")
+
+
+def _read(trace: str | Path, rejects: Rejects) -> Iterable[Labelled]:
+    return read([trace], rejects=rejects)
 
 
 def _made(config: SimulationConfig, _: Rejects) -> Iterator[Labelled]:

@@ -5,8 +5,10 @@ Each peer is set up on the same clean day as we are. The foreign ones deny whom 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -16,8 +18,9 @@ from numpy.typing import NDArray
 
 from detectors.artifact import Model
 from detectors.families import forests_family
-from floodwarden.closed_loop import Detector, Floodwarden
+from floodwarden.closed_loop import Floodwarden
 from floodwarden.errors import CommandError
+from floodwarden.evaluation.contest import Fresh
 from floodwarden.evaluation.windows import KINDS, WINDOW_MS, Minutes, Window, windows
 from floodwarden.formats_trace import Labelled
 from schemas.alert import Alert, Answer, Entity, EntityKind, Severity, Status
@@ -30,10 +33,31 @@ TREES: Final = 100
 HALF_SPACE_ROWS_MAX: Final = 60_000  # of the clean day, evenly: it learns and scores one row at a time
 _EPISODE_MS: Final = 1_200_000
 F64 = NDArray[np.float64]
-Clean = Callable[[], Iterable[Labelled]]
-"""Gives the slices of the clean day anew."""
-Fresh = Callable[[], Detector]
-"""Gives a detector that has seen nothing but the clean day."""
+
+
+class CleanDay:
+    """Minutes of the clean day, gathered once for whoever is set up on them; `slices` gives its slices anew."""
+
+    def __init__(self, slices: Callable[[], Iterable[Labelled]], globs: tuple[str, ...]) -> None:
+        self._slices = slices
+        self.globs: Final = globs
+
+    @cached_property
+    def requests(self) -> dict[str, F64]:
+        """By kind of entity, requests of each minute."""
+        return {kind: np.concatenate([w.requests for w in mine]).astype(float) for kind, mine in self._windows.items()}
+
+    @cached_property
+    def features(self) -> dict[str, F64]:
+        """By kind of entity, a row of `FEATURES` a minute."""
+        return {kind: np.concatenate([w.features for w in mine]) for kind, mine in self._windows.items()}
+
+    @cached_property
+    def _windows(self) -> dict[str, list[Window]]:
+        made: dict[str, list[Window]] = {}
+        for window in windows(self._slices(), self.globs):
+            made.setdefault(window.kind, []).append(replace(window, who=[]))
+        return made
 
 
 class Score(Protocol):
@@ -64,7 +88,7 @@ class Flags:
         self._live = max(self._live, sum(len(window.who) for window in over))
         for window in over:
             scores = self._score(window)
-            flagged = np.flatnonzero(scores > self._above[window.kind]).tolist()
+            flagged = np.flatnonzero(scores > self._above.get(window.kind, np.inf)).tolist()
             alerts += [self._alert(window, at, float(scores[at])) for at in flagged]
         return alerts
 
@@ -88,44 +112,60 @@ class Flags:
         )
 
 
-def rate(clean: Clean, _: Model, settings: Settings) -> Fresh:
+def rate(day: CleanDay, _: Model, __: Settings) -> Fresh:
     """Requests a minute beyond what 9,999 of 10,000 minutes of clean clients have."""
-    counts = {kind: [np.zeros(1)] for kind in KINDS}
-    for window in windows(clean(), settings.login_globs):
-        counts[window.kind].append(window.requests.astype(np.float64))
-    above = {kind: _quantile(np.concatenate(parts), RATE_SHARE) for kind, parts in counts.items()}
-    return lambda: Flags("rate", lambda window: window.requests.astype(np.float64), above, settings.login_globs)
+    above = {kind: _quantile(day.requests.get(kind, np.zeros(1)), RATE_SHARE) for kind in KINDS}
+    return partial(Flags, "rate", _requests, above, day.globs)
 
 
-def plain_forest(clean: Clean, _: Model, settings: Settings) -> Fresh:
+def plain_forest(day: CleanDay, _: Model, __: Settings) -> Fresh:
     """scikit-learn's isolation forest on the minutes' counts and shares, flagging one clean minute in a thousand."""
     from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - seconds to import
 
-    day = _features(clean, settings)
-    forests, above = {}, {}
-    for kind, rows in day.items():
-        forests[kind] = IsolationForest(n_estimators=TREES, random_state=1).fit(rows)
-        above[kind] = _quantile(-forests[kind].score_samples(rows), FLAGGED_SHARE)
-    score: Score = lambda window: -forests[window.kind].score_samples(window.features)  # noqa: E731 - one of three alike
-    return lambda: Flags("plain forest", score, above, settings.login_globs)
+    scores = {
+        kind: _Forest(IsolationForest(n_estimators=TREES, random_state=1).fit(rows))
+        for kind, rows in day.features.items()
+    }
+    above = {kind: _quantile(scores[kind](rows), FLAGGED_SHARE) for kind, rows in day.features.items()}
+    return partial(Flags, "plain forest", _ByKind(scores), above, day.globs)
 
 
-def half_space(clean: Clean, _: Model, settings: Settings) -> Fresh:
+def half_space(day: CleanDay, _: Model, __: Settings) -> Fresh:
     """HalfSpaceTrees of river on the same rows, learning as it goes from what it does not flag."""
     try:
         from river.anomaly import HalfSpaceTrees  # noqa: PLC0415 - optional
     except ImportError as error:
         raise CommandError("half-space needs river: pip install 'floodwarden[peers]'") from error
-    day = _features(clean, settings)
+    learned = {kind: _HalfSpace(HalfSpaceTrees(seed=1), rows) for kind, rows in day.features.items()}
+    return partial(_half_space_flags, learned, day.globs)
 
-    def fresh() -> Detector:
-        learned = {kind: _HalfSpace(HalfSpaceTrees(seed=1), rows) for kind, rows in day.items()}
-        above = {kind: one.above for kind, one in learned.items()}
-        return Flags(
-            "half-space trees", lambda window: learned[window.kind](window.features), above, settings.login_globs
-        )
 
-    return fresh
+def _half_space_flags(learned: dict[str, _HalfSpace], globs: tuple[str, ...]) -> Flags:
+    above = {kind: one.above for kind, one in learned.items()}
+    return Flags("half-space trees", _ByKind(deepcopy(learned)), above, globs)
+
+
+def _requests(window: Window) -> F64:
+    return window.requests.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _ByKind:
+    """Scores each kind of entity by its own."""
+
+    scores: Mapping[str, Callable[[F64], F64]]
+
+    def __call__(self, window: Window) -> F64:
+        mine = self.scores.get(window.kind)
+        return mine(window.features) if mine else np.zeros(len(window.who))  # none of its kind on the clean day
+
+
+@dataclass(frozen=True, slots=True)
+class _Forest:
+    forest: Any
+
+    def __call__(self, rows: F64) -> F64:
+        return np.asarray(-self.forest.score_samples(rows))
 
 
 class _HalfSpace:
@@ -149,24 +189,24 @@ class _HalfSpace:
         return out
 
 
-def families_alone(_: Clean, model: Model, settings: Settings) -> Fresh:
+def families_alone(_: CleanDay, model: Model, settings: Settings) -> Fresh:
     """Our families without the forest and without rules."""
     return _ours(_deaf(model, {forests_family(model.families).name}), settings, "none")
 
 
-def forest_alone(_: Clean, model: Model, settings: Settings) -> Fresh:
+def forest_alone(_: CleanDay, model: Model, settings: Settings) -> Fresh:
     """Our forest (`odd`) without the other families and without rules."""
     others = {family.name for family in model.families} - {forests_family(model.families).name}
     return _ours(_deaf(model, others), settings, "none")
 
 
-def crowdsec(_: Clean, model: Model, settings: Settings) -> Fresh:
+def crowdsec(_: CleanDay, model: Model, settings: Settings) -> Fresh:
     """CrowdSec's published thresholds as simple rules, and nothing else."""
     return _ours(_deaf(model, {family.name for family in model.families}), settings, "crowdsec")
 
 
 def _ours(model: Model, settings: Settings, rules: str) -> Fresh:
-    return lambda: Floodwarden(model, settings.model_copy(update={"rules": rules}))
+    return partial(Floodwarden, model, settings.model_copy(update={"rules": rules}))
 
 
 PEERS: Final = {
@@ -197,13 +237,6 @@ def _deaf(model: Model, names: set[str]) -> Model:
     h = model.h.copy()
     h[:, [family.index for family in model.families if family.name in names]] = NEVER
     return replace(model, h=h)
-
-
-def _features(clean: Clean, settings: Settings) -> dict[str, F64]:
-    parts: dict[str, list[F64]] = {kind: [] for kind in KINDS}
-    for window in windows(clean(), settings.login_globs):
-        parts[window.kind].append(window.features)
-    return {kind: np.concatenate(rows) for kind, rows in parts.items() if rows}
 
 
 def _quantile(values: F64, share: float) -> float:

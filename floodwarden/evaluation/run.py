@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,38 +15,37 @@ from rich.progress import Progress
 
 from detectors.artifact import Model
 from detectors.family_file import with_own
-from floodwarden.closed_loop import ClosedLoop, Detector, Floodwarden, sliced
+from floodwarden.closed_loop import Floodwarden, sliced
 from floodwarden.errors import CommandError
 from floodwarden.evaluation import markdown
-from floodwarden.evaluation.adaptive import Adapt, Attackers, adapted
+from floodwarden.evaluation.adaptive import Adapt
+from floodwarden.evaluation.contest import SLICE_MS, SLICE_ROWS, Contest, Fresh
 from floodwarden.evaluation.material import Material
 from floodwarden.evaluation.page import page
-from floodwarden.evaluation.peers import PEERS
+from floodwarden.evaluation.peers import PEERS, CleanDay
+from floodwarden.evaluation.processes import Judged, jobs_of, judge
 from floodwarden.evaluation.summary import summary
 from floodwarden.evaluation.text import show
-from floodwarden.evaluation.verdict import Outcome, Verdict
-from floodwarden.formats import Rejects
 from floodwarden.formats_trace import Labelled
 from floodwarden.replay import load_model, progress_bar
 from schemas.settings import Settings, load
 from stream import train as training
 
-SLICE_MS: Final = 10_000
-SLICE_ROWS: Final = 5_000
 OURS: Final = "floodwarden"
-OnRows = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
     """How to judge: with `model`, else with one learned from the clean trace, without either with the shipped one.
 
-    `against` names peers to run as well, set up on the clean trace. `adapt`: what attackers do about refusals.
+    `against` names peers to run as well, set up on the clean trace. `adapt`: what attackers do about refusals. `jobs`:
+    how many traces at once, as many as there are processors and memory for where it is not said.
     """
 
     model: Path | None = None
     against: tuple[str, ...] = ()
     adapt: Adapt = Adapt.NOTHING
+    jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +55,6 @@ class Output:
     as_json: bool = False
     as_markdown: bool = False
     html: Path | None = None
-
-
-def evaluate(
-    trace: Iterable[Labelled],
-    detector: Detector,
-    settings: Settings,
-    *,
-    adapt: Adapt = Adapt.NOTHING,
-    on_rows: OnRows = lambda _: None,
-) -> Outcome:
-    """Judge a labelled trace (in time order) in the closed loop."""
-    verdict, attackers = Verdict(), Attackers(adapt)
-    slices = sliced(trace, span_ms=SLICE_MS, rows_max=SLICE_ROWS)
-    coming = adapted(slices, attackers) if adapt else slices
-    for judged in ClosedLoop(detector, settings).run(coming):
-        verdict.take(judged)
-        if adapt:
-            attackers.told(judged)
-        on_rows(judged.slice.batch.num_rows)
-    return verdict.outcome()
 
 
 def run(
@@ -117,52 +97,44 @@ def judged(material: Material, options: EvaluationOptions, settings: Settings) -
     Raises:
         CommandError: as `run`.
     """
-    rejects = Rejects()
+    if options.against and material.clean is None:
+        raise CommandError("--against needs --train: the others are set up on the same clean traffic")
     with progress_bar() as progress:
         model = _model(material, options, settings, progress)
-        ours = _tried(OURS, lambda: Floodwarden(model, settings), material, options, (settings, progress, rejects))
-        if not ours["decisions"]:
-            raise CommandError(f"{material.name}: no decisions in it; make one with `floodwarden simulate`")
-        others = _others(material, options, model, settings, progress)
-    about = {"trace": material.name, "rejected": rejects.total, "model": model.version, "made_from": model.made_from}
-    return ours | about | {"adapt": [one.name.lower() for one in options.adapt if one.name], "against": others}
+        fresh: dict[str, Fresh] = {OURS: partial(Floodwarden, model, settings)}
+        if material.clean is not None and options.against:
+            fresh |= _set_up(material.clean, options, model, settings, progress)
+        judged = _tried(material, Contest(fresh, settings, options.adapt), options, progress)
+    told = {name: summary([one.outcomes[name] for one in judged]) for name in fresh}
+    ours = told.pop(OURS)
+    if not ours["decisions"]:
+        raise CommandError(f"{material.name}: no decisions in it; make one with `floodwarden simulate`")
+    rejected = sum(one.rejected for one in judged)
+    about = {"trace": material.name, "rejected": rejected, "model": model.version, "made_from": model.made_from}
+    return ours | about | {"adapt": [one.name.lower() for one in options.adapt if one.name], "against": told}
 
 
-def _others(
-    material: Material, options: EvaluationOptions, model: Model, settings: Settings, progress: Progress
-) -> dict[str, Any]:
-    clean = material.clean
-    if not options.against:
-        return {}
-    if clean is None:
-        raise CommandError("--against needs --train: the others are set up on the same clean traffic")
-
-    def slices() -> Iterable[Labelled]:
-        return sliced(clean(), span_ms=SLICE_MS, rows_max=SLICE_ROWS)
-
-    rest = (settings, progress, Rejects())
-    return {
-        name: _tried(name, PEERS[name](slices, model, settings), material, options, rest) for name in options.against
-    }
-
-
-def _tried(
-    name: str,
-    fresh: Callable[[], Detector],
-    material: Material,
+def _set_up(
+    clean: Callable[[], Iterable[Labelled]],
     options: EvaluationOptions,
-    rest: tuple[Settings, Progress, Rejects],
-) -> dict[str, Any]:
-    settings, progress, rejects = rest
-    bar = progress.add_task(name, total=None, note="decisions")
-    outcomes = []
-    for number, trace in enumerate(material.traces, start=1):
-        progress.update(bar, description=f"{name}, {number} of {len(material.traces)}")
-        parts = trace(rejects)
-        outcomes.append(
-            evaluate(parts, fresh(), settings, adapt=options.adapt, on_rows=lambda n: progress.advance(bar, n))
-        )
-    return summary(outcomes)
+    model: Model,
+    settings: Settings,
+    progress: Progress,
+) -> dict[str, Fresh]:
+    bar = progress.add_task("setting others up", total=len(options.against), note="others")
+    day = CleanDay(lambda: sliced(clean(), span_ms=SLICE_MS, rows_max=SLICE_ROWS), settings.login_globs)
+    fresh = {}
+    for name in options.against:
+        fresh[name] = PEERS[name](day, model, settings)
+        progress.advance(bar)
+    return fresh
+
+
+def _tried(material: Material, contest: Contest, options: EvaluationOptions, progress: Progress) -> list[Judged]:
+    jobs = jobs_of(len(material.traces), options.jobs)
+    bar = progress.add_task("judging", total=len(material.traces), note=f"traces, {jobs} at once")
+    rows = progress.add_task("of them", total=None, note="decisions, all detectors together", visible=jobs == 1)
+    return judge(material.traces, contest, jobs, lambda n: progress.advance(rows, n), lambda: progress.advance(bar))
 
 
 def _model(material: Material, options: EvaluationOptions, settings: Settings, progress: Progress) -> Model:

@@ -22,6 +22,7 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
     """One or more traces together; the timeline is the first one's."""
     attacks = [incident for outcome in outcomes for incident in outcome.incidents]
     days = sum(outcome.days for outcome in outcomes)
+    decisions = sum(outcome.decisions for outcome in outcomes)
     alerts: Counter[str] = sum((outcome.alerts for outcome in outcomes), Counter())
     false: Counter[str] = sum((outcome.false_alerts for outcome in outcomes), Counter())
     incidents: Counter[str] = sum((outcome.false_incidents for outcome in outcomes), Counter())
@@ -48,7 +49,8 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
             "tuned": _set(attacks, cases, first_sight=False),
             "first_sight": _set(attacks, cases, first_sight=True),
         },
-        "decisions": sum(outcome.decisions for outcome in outcomes),
+        "decisions": decisions,
+        "cpu_us_per_decision": round(sum(outcome.cpu_ns for outcome in outcomes) / 1000 / max(1, decisions), 2),
         "days": round(days, 4),
         "traces": len(outcomes),
         "timeline": {"bin_ms": BIN_MS, "first_ms": outcomes[0].first_ms, "bins": outcomes[0].timeline},

@@ -132,6 +132,7 @@ def _against(result: Record) -> Table:
         "throttled",
         "alert after",
         "false a day",
+        "us a decision",
     )
     for name in headings:
         made.add_column(name, justify="right")
@@ -145,6 +146,7 @@ def _against(result: Record) -> Table:
             *(share(each[f"benign_{effect}_share"]) for effect in _EFFECTS),
             seconds(each["time_to_alert_ms"]["p50"]),
             f"{each['false_alerts_per_day']:,.0f}",
+            f"{each['cpu_us_per_decision']:,.0f}",
         )
     return made
 

@@ -15,6 +15,7 @@ from servers import ROOT
 from limiter.errors import PolicyError
 from limiter.ingest import mapping_file
 from limiter.ingest.fields import RECORD_BYTES_MAX, Fields
+from limiter.ingest.located import Located
 from limiter.ingest.mapping import Path as FieldPath
 from limiter.ingest.mapping import Source
 from limiter.ingest.metrics import Metrics
@@ -22,7 +23,7 @@ from limiter.ingest.reader import Read, reader
 from limiter.ingest.seen import Seen, marks
 from limiter.ingest.taken import TakenIds
 from schemas import codec
-from schemas.decision import Decision
+from schemas.decision import SCHEMA, Decision
 from schemas.errors import BadMessageError
 
 NOW_MS = 1_760_000_000_123
@@ -317,6 +318,26 @@ def test_lines_of_a_log_are_read_as_replay_reads_them_with_constants_beside(tmp_
     (row,) = rows(found)
     assert (row.ip, row.user, row.status, row.node, row.tenant) == ("192.0.2.7", "ann", 401, "web-1", "shop")
     assert refused(found) == [(2, "bad_line", "line"), (3, "too_large", "line")]
+
+
+def test_where_a_client_is_is_filled_in_where_its_source_does_not_say(tmp_path: Path) -> None:
+    made = source(tmp_path, MINIMAL + ", ip: addr, country: land, asn: net")
+    known = {"203.0.113.7": {"country": "DE", "asn": "64500"}, "203.0.113.8": {"country": "FR"}}
+    events = [
+        {"addr": "203.0.113.7"},
+        {"addr": "203.0.113.7", "land": "AT", "net": 64_501},
+        {"addr": "203.0.113.8"},
+        {"addr": "192.0.2.1"},
+        {},
+    ]
+    inner = reader(made, lambda key: key)
+    found = Located(inner, lambda ip: known.get(ip or "", {})).read(
+        [json.dumps({"at": NOW_MS} | event).encode() for event in events]
+    )
+    assert [(row.country, row.asn) for row in rows(found)] == [
+        ("DE", 64_500), ("AT", 64_501), ("FR", None), (None, None), (None, None),
+    ]  # fmt: skip
+    assert [batch.schema for batch in found.batches] == [SCHEMA]
 
 
 def test_a_table_is_read_by_the_header_that_the_mapping_says(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from confluent_kafka import KafkaException
 
 from limiter.identity import Identifier
 from limiter.ingest.files import FilesSource
+from limiter.ingest.located import Located
 from limiter.ingest.mapping import Source
 from limiter.ingest.mapping_file import load
 from limiter.ingest.metrics import Metrics
@@ -29,6 +30,7 @@ from limiter.ingest.source import Intake
 from limiter.ingest.taken import TakenIds
 from limiter.ingest.topic import TopicSource
 from limiter.ingest.web import PostSource, create_app
+from limiter.places import Places
 from schemas.errors import SettingsError
 from schemas.settings import PORTS, PREFIX, Settings
 
@@ -45,6 +47,7 @@ class Ingest:
         self._settings = settings
         self._outlet = Outlet(settings, self.metrics)
         self._identifier = Identifier(settings)
+        self._places = Places(settings.geoip)
         self._stopping = threading.Event()
         self.posts: dict[str, PostSource] = {}
         self._followed: dict[str, Source] = {}
@@ -103,11 +106,13 @@ class Ingest:
             self._running[source.name] = FilesSource(self._settings, source, intake)
 
     def _intake(self, source: Source) -> Intake:
-        key_id = self._identifier.key_id
-        if not source.mapping.event_id:
-            return Intake(source, reader(source, key_id), self._outlet, self.metrics)
-        taken = TakenIds(self._settings.data_dir, source.name, source.ids_kept, self.metrics)
-        return Intake(source, reader(source, key_id, taken.known()), self._outlet, self.metrics, taken)
+        taken = None
+        if source.mapping.event_id:
+            taken = TakenIds(self._settings.data_dir, source.name, source.ids_kept, self.metrics)
+        reads = reader(source, self._identifier.key_id, taken.known() if taken is not None else ((), ()))
+        if self._settings.geoip:
+            reads = Located(reads, self._places.of)
+        return Intake(source, reads, self._outlet, self.metrics, taken)
 
 
 def with_secrets(source: Source) -> Source:

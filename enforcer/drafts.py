@@ -46,6 +46,7 @@ def origin(alert: Alert, play: Play, seconds: int, step: int, now_ms: int) -> di
         "alert_uid": alert.uid,
         "campaign": alert.campaign,
         "tenant": alert.tenant,
+        "established": alert.established,
         "owner": AUTO,
         "step": step,
         "created_ms": now_ms,

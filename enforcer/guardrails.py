@@ -42,6 +42,7 @@ class Caps:
     floor: int
     campaign_share: float = 0.5
     tenant_share: float = 0.5  # of the answers a minute that one tenant's clients may take
+    good_share: float = 0.02  # of the live clients: with a good history and under action, in campaigns or not
 
     @property
     def tenant_per_minute(self) -> int:
@@ -184,6 +185,16 @@ def over_cap(caps: Caps, minute: int, under_action: int, live: int, *, campaign:
         known = f"{live} live clients" if live else "an unknown number of live clients"
         return Refusal("live_share", f"{under_action} clients of {known} are under action, at most {limit}")
     return None
+
+
+def over_cap_of_good(caps: Caps, under_action: int, live: int) -> Refusal | None:
+    """The same for clients with a good history: many of them at once are a fault of the site, or of ours."""
+    limit = max(caps.floor, int(caps.good_share * live))
+    if under_action < limit:
+        return None
+    known = f"of {live} live clients" if live else "of an unknown number of live clients"
+    why = f"{under_action} with a good history, {known}, are under action, at most {limit}"
+    return Refusal("good_share", why)
 
 
 def over_cap_of_tenant(

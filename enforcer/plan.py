@@ -63,6 +63,7 @@ class PlanConfig:
                 settings.live_floor,
                 settings.campaign_share_max,
                 settings.tenant_actions_share_max,
+                settings.good_share_max,
             ),
             allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),

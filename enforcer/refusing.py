@@ -54,7 +54,8 @@ class Guard:
         minute = standing.minute.count(now_ms)
         if refusal := guardrails.over_cap(self._caps, minute, under, self.live, campaign=not alone):
             return refusal
-        if refusal := self._of_tenant(action, now_ms):
+        good = standing.good_under_action if action.established and under >= 0 else -1
+        if refusal := guardrails.over_cap_of_good(self._caps, good, self.live) or self._of_tenant(action, now_ms):
             return refusal
         return Refusal("dry_run", "dry run") if self._dry_run else None
 

@@ -35,6 +35,7 @@ class Standing:
         self._by_target: dict[str, set[str]] = {}
         self._under: dict[str, int] = {}
         self._alone: dict[str, int] = {}  # of these, answers to what they did by themselves
+        self._good: dict[str, int] = {}  # of these, clients with a good history
         self._of_tenant: dict[tuple[str, bool], dict[str, int]] = {}  # the same two by tenant, alone or not
         self._expiry: list[tuple[int, str]] = []
         self._last: OrderedDict[str, Action] = OrderedDict()
@@ -59,6 +60,11 @@ class Standing:
     def clients_found_alone(self) -> int:
         """Of them, those that some answer restricts for what they did by themselves, in no campaign."""
         return len(self._alone)
+
+    @property
+    def good_under_action(self) -> int:
+        """Of them, those with a good history."""
+        return len(self._good)
 
     def under_action_of(self, tenant: str, *, alone: bool) -> int:
         """Of one tenant's clients, those under action; or those that are for what they did by themselves."""
@@ -174,6 +180,8 @@ class Standing:
         """Where a client that `action` restricts is counted."""
         kinds = (False,) if action.campaign else (False, True)
         held = [self._alone if alone else self._under for alone in kinds]
+        if action.established:
+            held.append(self._good)
         if action.tenant is not None:
             held += [self._of_tenant.setdefault((action.tenant, alone), {}) for alone in kinds]
         return held

@@ -129,6 +129,7 @@ class Action(Frozen):
     alert_uid: str | None = None
     campaign: str | None = Field(default=None, max_length=640, description="the attack of many it is an answer to")
     tenant: str | None = Field(default=None, max_length=TENANT_CHARS_MAX, description="whose client it is aimed at")
+    established: bool = Field(default=False, description="its target has a good history of its own")
     owner: str = Field(description="`auto`, or who asked: `cli:NAME`, `api:NAME`")
     step: int = 1
     created_ms: int

@@ -54,6 +54,12 @@ class Settings(ProgramSettings):
     tenant_actions_share_max: float = Field(
         0.5, gt=0, le=1, description="most of the actions a minute that clients of one tenant may take"
     )
+    good_share_max: float = Field(
+        0.02,
+        gt=0,
+        le=1,
+        description="most of the live clients that may be under action although they have a good history of their own",
+    )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
     shared_accounts: int = Field(
         10,

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from enforcer_world import alert as make_alert
 
+from enforcer.asking import Ask
+from enforcer.drafts import lifted
+from enforcer.guardrails import Caps
 from enforcer.plan import PlanConfig, Planner
 from enforcer.playbook import Play, Playbook, When
-from schemas.action import Action, ActionKind, ActionStatus
+from enforcer.waiting import PENDING_MAX
+from schemas.action import Action, ActionKind, ActionStatus, Otherwise
 from schemas.alert import Alert, Answer, EntityKind
 from schemas.errors import FileError
 from schemas.settings import Settings
@@ -54,6 +58,34 @@ def test_a_client_with_a_good_history_gets_nothing_harsher_than_its_family_asks_
 def test_loopback_is_never_touched_though_it_is_no_trusted_proxy(value: str) -> None:
     action = done(alert(value), PlanConfig.of(Settings(trusted_proxies="198.51.100.1/32")))
     assert (action.status, action.guard) == (ActionStatus.REFUSED, "loopback")
+
+
+def test_our_own_proxies_are_never_touched() -> None:
+    action = done(alert("198.51.100.1"), PlanConfig.of(Settings(trusted_proxies="198.51.100.0/30")))
+    assert (action.status, action.guard) == (ActionStatus.REFUSED, "own_proxy")
+
+
+@pytest.mark.parametrize("campaign", [None, "/login"])
+def test_of_clients_with_a_good_history_only_a_small_share_is_acted_on_at_once(campaign: str | None) -> None:
+    planner = Planner(replace(CONFIG, caps=Caps(10_000, 0.5, 3, good_share=0.02)))
+    given = {"live_clients": 500, "campaign": campaign}
+    good = [alert(f"198.51.100.{n}", established=True, **given) for n in range(12)]
+    actions = [planner.plan(each, NOW)[0] for each in good]
+    assert [each.guard for each in actions] == [None] * 10 + ["good_share"] * 2
+    assert actions[-1].reason.startswith("Not denied: 10 with a good history, of 500 live clients, are under action")
+    assert planner.plan(alert("203.0.113.9", **given), NOW)[0].status is ActionStatus.ACTIVE, "others have their own"
+    planner.observe(lifted(actions[0], NOW + 1, "cli:ann", "a customer"), NOW + 1)
+    late = good[-1].model_copy(update={"uid": "late"})
+    assert planner.plan(late, NOW + 1)[0].status is ActionStatus.ACTIVE
+
+
+def test_when_too_much_waits_for_a_word_no_more_is_asked_for() -> None:
+    asking = Play("p", When(), ActionKind.DENY, ask=Ask(0, 60_000, Otherwise.LET_GO))
+    planner = Planner(replace(CONFIG, playbook=Playbook((asking,)), caps=Caps(10_000, 1.0, 10_000)))
+    told = [alert(f"198.51.{n >> 8}.{n & 255}", accounts=1) for n in range(PENDING_MAX + 1)]
+    *waits, last = [planner.plan(each, NOW)[0] for each in told]
+    assert {each.status for each in waits} == {ActionStatus.PENDING}
+    assert (last.status, last.guard) == (ActionStatus.REFUSED, "too_many_pending")
 
 
 def test_published_addresses_of_crawlers_are_never_touched(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ ALERT_1 = (
 ACTION_1 = (
     "v uid version kind status target route tier exempt limit factor rate level reason guard play page approval "
     "rule model evidence alert_uid campaign owner step created_ms expires_ms crossed_ms ended_ms ended_by ended_reason "
-    "tenant"
+    "tenant established"
 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from enforcer_world import World, alert, eventually, local_redis, now_ms
 
 from floodwarden.embedded import free_port
@@ -91,6 +92,23 @@ def test_an_emptied_redis_is_whole_again_within_five_seconds(world: World) -> No
         assert world.redis.hget(world.keys.enforcement, "epoch") != epoch
         assert before.keys() < world.snapshot().keys()
         assert world.redis.pttl(world.keys.target("ip", "198.51.100.3")) > 0
+
+
+def test_a_replica_that_takes_over_without_the_last_words_is_told_them(world: World, redis_url: str) -> None:
+    with world.enforcer(), redis.Redis.from_url(redis_url) as raw:
+        world.send(alert("198.51.100.1"))
+        world.wait_for("198.51.100.1")
+        replica = {key: raw.dump(key) for key in raw.scan_iter(f"{world.settings.redis_prefix}*")}
+        world.send(alert("198.51.100.2"))
+        world.wait_for("198.51.100.2")
+        with raw.pipeline() as takes_over:
+            takes_over.flushall()
+            for key, value in replica.items():
+                takes_over.restore(key, 0, value)
+            takes_over.execute()
+        world.wait_for("198.51.100.2", within_s=60)
+        assert {action["target"]["value"] for action in world.snapshot().values()} == {"198.51.100.1", "198.51.100.2"}
+        assert world.redis.exists(world.keys.target("ip", "198.51.100.2"))
 
 
 def test_an_enforcer_killed_in_the_middle_leaves_each_action_once(world: World) -> None:

@@ -42,7 +42,7 @@ class Caps:
     floor: int
     campaign_share: float = 0.5
     tenant_share: float = 0.5  # of the answers a minute that one tenant's clients may take
-    good_share: float = 0.02  # of the live clients: with a good history and under action, in campaigns or not
+    good_share: float = 0.05  # of the live clients: with a good history and under action, in campaigns or not
 
     @property
     def tenant_per_minute(self) -> int:

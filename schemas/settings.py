@@ -55,7 +55,7 @@ class Settings(ProgramSettings):
         0.5, gt=0, le=1, description="most of the actions a minute that clients of one tenant may take"
     )
     good_share_max: float = Field(
-        0.02,
+        0.05,
         gt=0,
         le=1,
         description="most of the live clients that may be under action although they have a good history of their own",

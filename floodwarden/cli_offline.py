@@ -141,6 +141,9 @@ def evaluate(
     adapt: Annotated[
         str | None, typer.Option(help="what refused attackers do: slow, rotate, or both (slow,rotate)")
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="what people said of clients, one JSON object a line; reported apart")
+    ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="with --seeds: the first of them")] = 21,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="traces judged at once; as many as processors and memory allow without it")
@@ -165,7 +168,7 @@ def evaluate(
     trials = Trials(seeds or 1, first_seed, duration_s=_seconds(duration), requests_per_s=rate)
     code = evaluation.run(
         of_files(trace, train) if trace is not None else simulated(trials),
-        evaluation.EvaluationOptions(model, peers_of(against or ""), adapt_of(adapt or ""), jobs),
+        evaluation.EvaluationOptions(model, peers_of(against or ""), adapt_of(adapt or ""), jobs, labels),
         evaluation.Output(as_json, markdown, html),
         fail_on_denied=fail_on_denied,
     )

@@ -20,6 +20,7 @@ from floodwarden.evaluation.bounds import Share
 from floodwarden.evaluation.markdown import tables
 from floodwarden.evaluation.page import page
 from floodwarden.evaluation.peers import PEERS, Flags, peers_of
+from floodwarden.evaluation.said import Said, read
 from floodwarden.evaluation.summary import summary
 from floodwarden.evaluation.text import show
 from floodwarden.evaluation.verdict import Verdict
@@ -157,6 +158,51 @@ def test_what_is_of_first_sight_is_told_apart_its_attacks_and_the_good_it_hit(mo
     assert "all: first sight" in page(result | {"trace": "t"})
 
 
+def test_what_people_said_of_clients_is_held_to_what_was_found_and_done_and_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    lines = [
+        ("203.0.113.1", "true_positive", ""),
+        ("203.0.113.2", "false_positive", ""),
+        ("203.0.113.3", "false_positive", "guess"),
+        ("203.0.113.4", "false_positive", ""),
+        ("203.0.113.4", "true_positive", ""),
+        ("203.0.113.99", "true_positive", ""),
+    ]
+    told = [{"subject": f"ip:{ip}", "label": word} | ({"family": name} if name else {}) for ip, word, name in lines]
+    file.write_text("\n".join(map(json.dumps, told)) + "\n")
+    part = slice_of(*((ms, f"203.0.113.{n}", "") for ms, n in ((0, 1), (1, 2), (2, 2), (3, 3), (4, 4))))
+    effects = [Effect.NONE, Effect.DENIED, Effect.NONE, Effect.CHALLENGED, Effect.NONE]
+    alerts = [alert(EntityKind.IP, f"203.0.113.{n}", 1) for n in (1, 2, 3)]
+    verdict = Verdict(Said(read(file)))
+    verdict.take(judged(part, effects, *alerts, denial("203.0.113.2", 1)))
+    result = summary([verdict.outcome()])
+    harms = {"denied": 0, "challenged": 0, "throttled": 0}
+    true = {"labels": 3, "seen": 2, "found": 1, "answered": 0, "decisions": 2}
+    assert result["said"]["true_positives"] == true | harms
+    false = {"labels": 2, "seen": 2, "found": 1, "answered": 1, "decisions": 3}
+    assert result["said"]["false_positives"] == false | harms | {"denied": 1, "challenged": 1}
+    assert result["benign_decisions"] == 5, "figures of the trace go by its own labels"
+    without = Verdict()
+    without.take(judged(part, effects))
+    assert summary([without.outcome()])["said"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("nonsense", "labels.jsonl:1: no label"),
+        ('{"subject": "alert:17", "label": "true_positive"}', "labels.jsonl:1: no label"),
+        ('{"subject": "route:/login", "label": "true_positive"}', "no client; write ip:"),
+        ('{"subject": "ip:192.0.2.1", "label": "perhaps"}', "write true_positive or false_positive"),
+    ],
+)
+def test_a_line_that_is_no_label_of_a_client_is_refused_by_its_number(tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "labels.jsonl"
+    file.write_text(line)
+    with pytest.raises(CommandError, match=told):
+        read(file)
+
+
 def test_an_attacker_who_rotates_comes_from_elsewhere_once_refused_and_tries_again() -> None:
     attackers = Attackers(Adapt.ROTATE)
     refused = slice_of(*((n * 1000, "203.0.113.1", ATTACK) for n in range(REFUSALS_TO_ROTATE)))
@@ -244,7 +290,8 @@ def test_who_is_not_there_to_compare_with_is_said() -> None:
 
 
 def test_one_command_judges_compares_and_writes_the_page(tmp_path: Path) -> None:
-    clean, trace, html = (tmp_path / name for name in ("clean.arrow", "trace.arrow", "report.html"))
+    clean, trace, html, said = (tmp_path / name for name in ("clean.arrow", "trace.arrow", "report.html", "said"))
+    said.write_text('{"subject": "key:key-poll-00", "label": "false_positive"}')
     usual = SimulationConfig(seed=4, duration_s=900, requests_per_s=2, clients=200, cases=frozenset({"poller"}))
     write(usual, str(clean))
     attacks = (Attack("hammer", "strong", 300.0),)
@@ -256,6 +303,8 @@ def test_one_command_judges_compares_and_writes_the_page(tmp_path: Path) -> None
         "rate,plain-forest",
         "--adapt",
         "rotate",
+        "--labels",
+        str(said),
         "--html",
         str(html),
         "--json",
@@ -266,6 +315,7 @@ def test_one_command_judges_compares_and_writes_the_page(tmp_path: Path) -> None
     assert result["found"] == result["incidents"] == 1
     assert set(result["against"]) == {"rate", "plain-forest"}
     assert result["adapt"] == ["rotate"]
+    assert result["said"]["false_positives"]["found"] == result["said"]["false_positives"]["denied"] == 0
     assert "plain-forest" in html.read_text()
     refused = CliRunner().invoke(app, ["evaluate", str(trace), "--against", "rate"])
     assert isinstance(refused.exception, CommandError)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import tee
 from typing import Final
 
 from floodwarden.closed_loop import ClosedLoop, Detector, sliced
 from floodwarden.evaluation.adaptive import Adapt, Attackers, adapted
+from floodwarden.evaluation.said import Said, Words
 from floodwarden.evaluation.verdict import Outcome, Verdict
 from floodwarden.formats_trace import Labelled
 from schemas.settings import Settings
@@ -29,19 +30,17 @@ Fresh = Callable[[], Detector]
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Who judges, by name, and what attackers do about refusals."""
+    """Who judges, by name, what attackers do about refusals, and what people said of clients."""
 
     fresh: Mapping[str, Fresh]
     settings: Settings
     adapt: Adapt = Adapt.NOTHING
+    said: Words = field(default_factory=dict)
 
     def judge(self, trace: Iterable[Labelled], on_rows: Callable[[int], None] = lambda _: None) -> dict[str, Outcome]:
         """What each made of `trace` (in time order)."""
         ahead, *copies = tee(sliced(trace, span_ms=SLICE_MS, rows_max=SLICE_ROWS), len(self.fresh) + 1)
-        runs = {
-            name: _Run(fresh(), self.settings, copy, self.adapt)
-            for (name, fresh), copy in zip(self.fresh.items(), copies, strict=True)
-        }
+        runs = {name: _Run(fresh(), self, copy) for (name, fresh), copy in zip(self.fresh.items(), copies, strict=True)}
         going = list(runs.values())
         next(ahead, None)  # made before any detector asks for it, so that none is charged with it
         while going:
@@ -58,11 +57,11 @@ class Contest:
 class _Run:
     """One detector's way through the trace, and the processor time of it: detecting, planning, enforcing."""
 
-    def __init__(self, detector: Detector, settings: Settings, slices: Iterator[Labelled], adapt: Adapt) -> None:
-        self._verdict, self._cpu_ns = Verdict(), 0
-        self._attackers = Attackers(adapt) if adapt else None
+    def __init__(self, detector: Detector, contest: Contest, slices: Iterator[Labelled]) -> None:
+        self._verdict, self._cpu_ns = Verdict(Said(contest.said)), 0
+        self._attackers = Attackers(contest.adapt) if contest.adapt else None
         coming = adapted(slices, self._attackers) if self._attackers else slices
-        self._judged = ClosedLoop(detector, settings).run(coming)
+        self._judged = ClosedLoop(detector, contest.settings).run(coming)
 
     def take(self) -> int | None:
         """Judge the next slice; how many rows it had, None when there are no more."""

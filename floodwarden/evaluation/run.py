@@ -24,6 +24,7 @@ from floodwarden.evaluation.material import Material
 from floodwarden.evaluation.page import page
 from floodwarden.evaluation.peers import PEERS, CleanDay
 from floodwarden.evaluation.processes import Judged, jobs_of, judge
+from floodwarden.evaluation.said import read
 from floodwarden.evaluation.summary import summary
 from floodwarden.evaluation.text import show
 from floodwarden.formats_trace import Labelled
@@ -39,13 +40,15 @@ class EvaluationOptions:
     """How to judge: with `model`, else with one learned from the clean trace, without either with the shipped one.
 
     `against` names peers to run as well, set up on the clean trace. `adapt`: what attackers do about refusals. `jobs`:
-    how many traces at once, as many as there are processors and memory for where it is not said.
+    how many traces at once, as many as there are processors and memory for where it is not said. `labels`: a file of
+    what people said of clients (`said`).
     """
 
     model: Path | None = None
     against: tuple[str, ...] = ()
     adapt: Adapt = Adapt.NOTHING
     jobs: int | None = None
+    labels: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def run(
     `fail_on_denied`: 1 when any good request was denied.
 
     Raises:
-        CommandError: a trace cannot be read, the model not used, the page not written, or a peer not be run.
+        CommandError: a trace or labels cannot be read, the model not used, the page not written, a peer not be run.
     """
     output = output or Output()
     result = judged(material, options or EvaluationOptions(), settings or load())
@@ -99,12 +102,13 @@ def judged(material: Material, options: EvaluationOptions, settings: Settings) -
     """
     if options.against and material.clean is None:
         raise CommandError("--against needs --train: the others are set up on the same clean traffic")
+    words = read(options.labels) if options.labels is not None else {}
     with progress_bar() as progress:
         model = _model(material, options, settings, progress)
         fresh: dict[str, Fresh] = {OURS: partial(Floodwarden, model, settings)}
         if material.clean is not None and options.against:
             fresh |= _set_up(material.clean, options, model, settings, progress)
-        judged = _tried(material, Contest(fresh, settings, options.adapt), options, progress)
+        judged = _tried(material, Contest(fresh, settings, options.adapt, words), options, progress)
     told = {name: summary([one.outcomes[name] for one in judged]) for name in fresh}
     ours = told.pop(OURS)
     if not ours["decisions"]:

@@ -11,6 +11,7 @@ import numpy as np
 from floodwarden.closed_loop import Effect
 from floodwarden.evaluation.good import ORDINARY, POPULATIONS, Fate
 from floodwarden.evaluation.incidents import Incident
+from floodwarden.evaluation.said import summed
 from floodwarden.evaluation.verdict import BIN_MS, Outcome
 from floodwarden.simulate import catalogue
 
@@ -53,6 +54,7 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
         "cpu_us_per_decision": round(sum(outcome.cpu_ns for outcome in outcomes) / 1000 / max(1, decisions), 2),
         "days": round(days, 4),
         "traces": len(outcomes),
+        "said": summed([outcome.said for outcome in outcomes]) if outcomes[0].said else None,
         "timeline": {"bin_ms": BIN_MS, "first_ms": outcomes[0].first_ms, "bins": outcomes[0].timeline},
     }
 

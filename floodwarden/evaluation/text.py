@@ -27,8 +27,19 @@ def show(result: Record, console: Console) -> None:
     console.print(_good(result))
     if result["alerts_by_kind"]:
         console.print(_kinds(result["alerts_by_kind"]))
+    if result.get("said"):
+        console.print(_said(result["said"]))
     if result.get("against"):
         console.print(_against(result))
+
+
+def _said(said: Record) -> Table:
+    made = Table("what people said", title="Clients that people labelled", title_justify="left")
+    for name in ("labels", "seen", "found", "answered", "decisions", *_EFFECTS):
+        made.add_column(name, justify="right")
+    for name, told in said.items():
+        made.add_row(name.replace("_", " "), *(f"{count:,}" for count in told.values()))
+    return made
 
 
 def seconds(ms: int | None) -> str:

@@ -12,6 +12,7 @@ from enforcer.incidents import GAP_MS, topic
 from floodwarden.closed_loop import Effect, Judged
 from floodwarden.evaluation.good import Good
 from floodwarden.evaluation.incidents import Incident, Incidents
+from floodwarden.evaluation.said import Said
 from schemas.action import Action, ActionStatus
 from schemas.alert import Alert, Status
 
@@ -38,12 +39,14 @@ class Outcome:
     days: float
     timeline: list[list[int]]
     cpu_ns: int = 0
+    said: dict[str, dict[str, int]] = field(default_factory=dict)  # empty where nobody said anything
 
 
 @dataclass(slots=True)
 class Verdict:
     """Counts of one evaluation; `take` each judged slice (of one minute at the most), then `outcome`."""
 
+    said: Said = field(default_factory=Said)
     _incidents: Incidents = field(default_factory=Incidents)
     _good: Good = field(default_factory=Good)
     _decisions: int = 0
@@ -73,6 +76,8 @@ class Verdict:
         listed = names.tolist()
         self._incidents.take(judged, codes, listed)
         self._good.take(batch, judged.effects, codes, listed)
+        if self.said.words:
+            self.said.take(batch, judged.effects)
         attack = np.array([name.startswith("attack/") for name in listed])[codes]
         hit = judged.effects != Effect.NONE
         cells = np.bincount(attack * 2 + hit, minlength=4).tolist()
@@ -95,6 +100,7 @@ class Verdict:
             first_ms=self._first_ms,
             days=max((self._last_ms - self._first_ms) / _DAY_MS, 1 / 24),
             timeline=self._timeline(),
+            said=self.said.record(alerts, self._actions) if self.said.words else {},
         )
 
     def _false_incidents(self, astray: set[str]) -> Counter[str]:

@@ -52,6 +52,7 @@ def run() -> dict[str, Any]:
         "limit": "at most 1.3 times the cost at 1,000",
         "ratios": {f"at_{size}": round(ns / least, 2) for size, ns in cost.items()},
         "stages": {size: {stage: round(told[stage]) for stage in STAGES} for size, told in sizes.items()},
+        "detect_ns_per_entity_row": {size: round(told["row_ns"]) for size, told in sizes.items()},
         "bytes_per_active_address": {size: round(told["bytes_each"]) for size, told in sizes.items() if size > 10_000},
         "decisions": ROWS * MESSAGES,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -77,7 +78,7 @@ def _one(size: int) -> dict[str, float]:
     pipeline = Pipeline(model, Config(entities_max=2 * size + 1000))
     chance = np.random.default_rng(1)
     spent_s = dict.fromkeys(STAGES, 0.0)
-    rests_bytes = 0
+    rests_bytes, flow_rows = 0, 0
     for start in range(0, MESSAGES, PER_BLOCK):
         values = [(codec.encode(batch), topics.ARROW) for batch in _batches(chance, size, start)]
         rests_bytes = rests_bytes or _resident_bytes()
@@ -88,11 +89,13 @@ def _one(size: int) -> dict[str, float]:
                 batch, partition=0, start=start, end=start + PER_BLOCK, ts_ms_max=0, usage_partitions=1, login_globs=()
             )
             sent = [codec.encode_block(block) for block in made]
+        flow_rows += sum(block.flows.num_rows for block in made)
         with _timed(spent_s, "detect"):
             peek = start // PER_BLOCK % PEEK_EVERY == PEEK_EVERY - 1
             pipeline.step([codec.decode_block(value) for value in sent], START_MS, peek=peek)
     each = (_resident_bytes() - rests_bytes) / pipeline.sizes()["ip"]
-    return {stage: s * 1e9 / (ROWS * MESSAGES) for stage, s in spent_s.items()} | {"bytes_each": each}
+    told = {stage: s * 1e9 / (ROWS * MESSAGES) for stage, s in spent_s.items()}
+    return told | {"bytes_each": each, "row_ns": spent_s["detect"] * 1e9 / flow_rows}
 
 
 @contextmanager

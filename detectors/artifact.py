@@ -44,6 +44,7 @@ class Model:
     `regulars` (sorted owner hashes) and `regulars_p0` (owner, family): crawlers, batches, fleets known from the
     training, and the least null they are held to; near 1 where their ways are no evidence.
     `forest`: arrays of `detectors.forest` by `POPULATION.NAME` (empty: no forest, `odd` stays silent).
+    `influx`: shares of newcomers by route (`detectors.influx`; empty: learned as it goes).
     `span_s`: how long the traffic was that it learned from; 0 for stated defaults.
     """
 
@@ -58,6 +59,7 @@ class Model:
     regulars: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     regulars_p0: F64 = field(default_factory=lambda: np.zeros((0, len(built_in()))))
     forest: Mapping[str, Array] = field(default_factory=dict)
+    influx: Mapping[str, Array] = field(default_factory=dict)
     families: Families = field(default_factory=built_in)
 
     @property
@@ -84,7 +86,8 @@ class Model:
             "families": np.frombuffer(",".join(f.signature for f in self.families).encode(), np.uint8),
             "made_from": np.frombuffer(self.made_from.encode(), np.uint8),
         }
-        return named | {f"forest.{name}": array for name, array in self.forest.items()}
+        named |= {f"forest.{name}": array for name, array in self.forest.items()}
+        return named | {f"influx.{name}": array for name, array in self.influx.items()}
 
 
 def save(model: Model, path: Path) -> None:
@@ -124,7 +127,7 @@ def parse(data: bytes, name: str, families: Families) -> Model:
         made_for = named.pop("signature").tobytes().decode()
         if made_for != signature():
             raise ArtifactError(f"{name}: made for {made_for!r}, this version needs {signature()!r}; train it anew")
-        forest = {key.removeprefix("forest."): value for key, value in named.items() if key.startswith("forest.")}
+        forest, influx = (_under(f"{part}.", named) for part in ("forest", "influx"))
         model = Model(
             prior=np.asarray(named["prior"], np.float64),
             position=np.asarray(named["position"], np.float64),
@@ -137,8 +140,10 @@ def parse(data: bytes, name: str, families: Families) -> Model:
             regulars_p0=np.asarray(named["regulars_p0"], np.float64),
             made_from=named["made_from"].tobytes().decode(),
             forest=forest,
+            influx=influx,
         )
         forests_of(model)
+        _check_influx(model, name)
         made_of = named["families"].tobytes().decode().split(",")
         _check(model, name, len(made_of))
     except (KeyError, ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
@@ -146,6 +151,20 @@ def parse(data: bytes, name: str, families: Families) -> Model:
             raise
         raise ArtifactError(f"{name}: not a Floodwarden model ({error}); train one with `floodwarden train`") from error
     return _fitted(model, name, made_of, families)
+
+
+def _check_influx(model: Model, name: str) -> None:
+    n = len(model.influx.get("route", ()))
+    for part in ("share", "past") if model.influx else ():
+        have = model.influx[part]
+        if have.shape != (n, 3) or not np.isfinite(have).all():
+            raise ArtifactError(
+                f"{name}: influx.{part} is damaged (shape {have.shape}, expected ({n}, 3)); train it anew"
+            )
+
+
+def _under(prefix: str, named: Mapping[str, Array]) -> dict[str, Array]:
+    return {key.removeprefix(prefix): value for key, value in named.items() if key.startswith(prefix)}
 
 
 def _check(model: Model, name: str, families: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +42,7 @@ class Witness:
     asked: list[Asked] = field(default_factory=list)
     odd: int = -1  # index of the forest's family
     lives: list[tuple[U64, F64]] = field(default_factory=list)  # owner; first, last, good
+    influx: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)  # what newcomers came for, when all is in
 
     def take(self, judged: Judged) -> None:
         """Keep one run."""

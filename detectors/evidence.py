@@ -21,6 +21,7 @@ from detectors.eviction import ALIVE
 from detectors.explain import findings
 from detectors.features import HOP_S
 from detectors.groups import Groups
+from detectors.influx import Influx
 from detectors.judge import Judged, judge
 from detectors.learn import Watch, early, establish, refresh, settle
 from detectors.outlook import Outlook
@@ -60,6 +61,7 @@ class Engine:
         self.entities = Entities(entities_max, len(model.families))
         self.memories = Memories(pairs_max)
         self.cardinality = Cardinality(entities_max)
+        self.influx = Influx()
         self.control = Control()
         self.groups = Groups()
         self.backdrop = Backdrop()
@@ -68,6 +70,7 @@ class Engine:
         self.closed_s = 0
         self.hour_s = 0  # the hour that has flows not yet committed; 0: none
         self.seen_n = 0  # samples ever, for the warmth of `novel`
+        self.influx.begin(model.influx)
         refresh(self.entities, model)
 
     def close(self, flows: Flows, until_s: int) -> list[Finding]:
@@ -84,7 +87,7 @@ class Engine:
             self.hour_s = first_s // fam.HOUR_S * fam.HOUR_S
         out += self._odd(None, np.empty(0, np.intp), until_s)
         out += self._commit_before(until_s)
-        out += self.cardinality.close(until_s)
+        out += self.cardinality.close(until_s) + self.influx.close(until_s)
         self.closed_s = max(self.closed_s, until_s)
         return out
 
@@ -129,6 +132,7 @@ class Engine:
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
+        self.influx.take(rows, self.entities.c.established[slots], self.memories.visits)
         write_requests(self.entities.c, rows, slots)
         for series in judged.series:
             write_series(self.entities.c, series, rows, slots, followed.teaches.get(series.family.index))
@@ -221,10 +225,10 @@ class Engine:
             out |= part.arrays(name)
         return out
 
-    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift]:
+    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift | Influx]:
         return {
             "control": self.control, "groups": self.groups, "backdrop": self.backdrop,
-            "cardinality": self.cardinality, "drift": self.drift,
+            "cardinality": self.cardinality, "drift": self.drift, "influx": self.influx,
         }  # fmt: skip
 
     @classmethod

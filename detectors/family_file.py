@@ -47,7 +47,11 @@ _OWASP: Final = re.compile(r"OAT-0(0[1-9]|1\d|2[01])")
 _ATTACK: Final = re.compile(r"T\d{4}(\.\d{3})?")
 _UNREAD: Final = frozenset({"rule", "tier", "node"})
 _BUILT_IN: Final = ("logins", "reading", "shop", "keys", "limits", "unknown")
-_NEW_OF: Final = {Each.LOGIN: (New.USER, New.IP), Each.REQUEST: (New.PATH, New.AGENT), Each.ADDRESS: (New.ASN,)}
+_NEW_OF: Final = {
+    Each.LOGIN: (New.USER, New.IP),
+    Each.REQUEST: (New.PATH, New.AGENT, New.USER),
+    Each.ADDRESS: (New.ASN,),
+}
 
 
 @cache

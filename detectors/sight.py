@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import AUTH_FAILED, LIMITED, OK, USER
+from detectors.columns import AUTH_FAILED, IP, LIMITED, OK, USER
 from detectors.entities import Columns, Slots
 from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS, Each, Families, New
 from detectors.pairs import Memory, PairSet, firsts, mix
@@ -22,7 +22,7 @@ SIZE_MAX: Final = 1 << 18
 
 
 class Memories:
-    """The pairs one engine remembers, each set bounded and ageing; 288 * `size_max` bytes when all are full."""
+    """The pairs one engine remembers, each set bounded and ageing; 320 * `size_max` bytes when all are full."""
 
     def __init__(self, size_max: int = SIZE_MAX) -> None:
         self.paths = Memory(4 * size_max, 12 * HOUR_S)  # owner, path
@@ -35,6 +35,7 @@ class Memories:
         self.address = Memory(few, 7 * 24 * HOUR_S)  # owner, address
         self.user = Memory(few, 7 * 24 * HOUR_S)  # owner, account it tried
         self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
+        self.visits = PairSet(size_max, HOUR_S)  # owner, route, hour; and path, route, ten minutes: `influx`
 
     def by_owner(self, name: str) -> Memory:
         """What of one sort owners brought: `agent`, `asn`, `address` or `user`."""
@@ -65,6 +66,7 @@ class Memories:
             "address": self.address,
             "user": self.user,
             "sampled": self.sampled,
+            "visits": self.visits,
         }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -156,7 +158,8 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
     seen: dict[str, tuple[U64, NDArray[np.intp]]] = {}
     for thing, memory in MEMORY.items():
         values: U64 = getattr(f, thing)  # a column has the name of what it holds
-        shown = {New.AGENT: plain, New.USER: results}.get(thing, f.outcome != LIMITED)
+        tried = results | (plain & (f.outcome == AUTH_FAILED))  # a login, or a credential that was refused
+        shown = {New.AGENT: plain, New.USER: tried}.get(thing, f.outcome != LIMITED)
         table = np.zeros(256, np.bool_)
         table[kinds_of(families, memory)] = True
         at = np.flatnonzero(table[f.kind] & shown & (values != 0))
@@ -188,7 +191,9 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
 
 def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
     f = rows.flows
-    at = np.flatnonzero(f.login & (f.kind != USER) & ((f.outcome == OK) | (f.outcome == AUTH_FAILED)))
+    results = f.login & (f.kind != USER) & ((f.outcome == OK) | (f.outcome == AUTH_FAILED))
+    results[_healed(rows, results, memories)] = True
+    at = np.flatnonzero(results)
     n = f.n[at]
     failed = f.outcome[at] == AUTH_FAILED
     pair = mix(f.ip[at], f.user[at])
@@ -218,6 +223,20 @@ def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
         good_pairs=np.concatenate([pair[~failed & named], hourly[ok_named]]),
         good_at=np.concatenate([at[~failed & named], at[ok_named]]),
     )
+
+
+def _healed(rows: Rows, results: Flag, memories: Memories) -> NDArray[np.intp]:
+    """Requests that accounts which failed at an address make there signed in: as good as a login that succeeds."""
+    f = rows.flows
+    signed_in = np.flatnonzero(~f.login & (f.kind == IP) & (f.outcome == OK) & (f.user != 0))
+    pair = mix(f.ip[signed_in], f.user[signed_in])
+    failed = np.flatnonzero(results & (f.kind == IP) & (f.outcome == AUTH_FAILED) & (f.user != 0))
+    here, first = np.unique(mix(f.ip[failed], f.user[failed]), return_index=True)
+    found = memories.failed.contains(pair)
+    if len(here):
+        place = np.minimum(np.searchsorted(here, pair), len(here) - 1)
+        found |= (here[place] == pair) & (failed[first][place] < signed_in)
+    return signed_in[found]
 
 
 def _first_ok(pair: U64, ok: Flag) -> I64:

@@ -8,7 +8,7 @@ wherever they are cut. A row of a sample counts as often as its weight says; wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -115,7 +115,7 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
     """Flows; per kind of owner those that were cut: (a row of each, its requests); and rows."""
     ips = len(rows.ip.values)
     of = compiled.owners(rows.ip.codes, rows.key.codes, rows.classes, rows.status, ips)
-    owned = _owned(rows, tags, of, ips + len(rows.key.values))
+    owned = _owned(replace(rows, user=_accounts(rows)), tags, of, ips + len(rows.key.values))
     by_key = owned.owner >= ips
     owned.columns["kind"] = np.where(by_key, Kind.KEY, Kind.IP).astype(np.uint8)
     owned.columns["hash"] = np.where(by_key, rows.key.hashed(owned.row), rows.ip.hashed(owned.row))
@@ -143,6 +143,16 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
         "tenant_name": rows.tenant.values,
     }
     return Named(columns, names), dropped, owned.seen
+
+
+def _accounts(rows: Requests) -> Text:
+    """Whose each request says it is: its user, else the key it came with where that was refused."""
+    user, key = rows.user, rows.key
+    refused = ((rows.status == 401) | (rows.status == 403)) & (user.codes < 0) & (key.codes >= 0)
+    if not refused.any():
+        return user
+    codes = np.where(refused, key.codes + np.int32(len(user.values)), user.codes)
+    return Text(codes, user.values, np.concatenate([user.table[:-1], key.table]))
 
 
 @dataclass(frozen=True, slots=True)

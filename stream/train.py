@@ -76,9 +76,11 @@ def learn(
     model = with_forests(_with_nulls(start, first.learned(start)), plant(first.asked, seed))
     odd = forests_family(model.families).index
     model.prior[:, :, odd] = watched(model, flows).learned(model).prior[:, :, odd]
-    learned = watched(model, flows).learned(model)
+    last = watched(model, flows)
+    learned = last.learned(model)
     entities = learned.entities()
     model = replace(model, entities=entities, h=thresholds(start.beta, entities), span_s=span_s, made_from=made_from)
+    model = replace(model, influx=last.influx)
     if span_s < SPAN_S_MIN:
         return model
     regulars, null = learned.regulars(thresholds(np.ones_like(start.beta), entities))
@@ -114,6 +116,7 @@ def watched(model: Model, flows: Flows) -> Witness:
     engine.entities.born_s = 1  # as if long at work: what is learned is how those differ who had their hour
     if len(flows):
         engine.close(flows, int(flows.pane_s.max()) + 1)
+        witness.influx = engine.influx.learned()
     return witness
 
 
@@ -130,10 +133,10 @@ def rebuild_default(
 ) -> Model:
     """Make the shipped model anew from a clean simulated day of seed `DEFAULT_SEED`: same seed, same file.
 
-    It knows no regulars: those of the simulated site are nobody elsewhere.
+    It knows no regulars and no routes: those of the simulated site are nobody's elsewhere.
     """
     model = train(batches, login_globs=login_globs, clean=True, made_from=f"simulated day, seed {DEFAULT_SEED}")
-    shipped = replace(model, regulars=model.regulars[:0], regulars_p0=model.regulars_p0[:0])
+    shipped = replace(model, regulars=model.regulars[:0], regulars_p0=model.regulars_p0[:0], influx={})
     path.parent.mkdir(exist_ok=True)
     save(shipped, path)
     return shipped

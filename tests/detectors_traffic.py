@@ -121,3 +121,24 @@ def shop(seed: int, owners: int = 300, span_s: int = 10_800, requests: int = 18_
         outcome=np.where(refused, CLIENT_ERROR, OK),
         tags=np.where(submits, tags, 0),
     )
+
+
+def keys_tried(at_s: float, keys: int, n: int = 60, entity: int = 9_005) -> Flows:
+    """One address whose keys are refused, so many different ones by turns."""
+    return flows(
+        n,
+        entity=entity,
+        t_ms=int(at_s * 1000) + np.arange(n) * 1000,
+        user=60_000 + np.arange(n) % keys,
+        outcome=AUTH_FAILED,
+        tags=tags_of("key-guess", marked=True),
+    )
+
+
+def thrown_out(at_s: float, accounts: int = 20, entity: int = 9_006, *, back: bool) -> Flows:
+    """Accounts that each fail once at one new address, and go on there signed in where they are let `back`."""
+    t_ms = int(at_s * 1000) + np.arange(accounts) * 20_000
+    login = {"route": LOGIN_ROUTE, "path": LOGIN_ROUTE, "outcome": AUTH_FAILED, "login": True}
+    failed = flows(accounts, entity=entity, t_ms=t_ms, user=70_000 + np.arange(accounts), **login)
+    on = flows(accounts, entity=entity, t_ms=t_ms + 3000, user=70_000 + np.arange(accounts), path=5)
+    return Flows.concat([failed, on]) if back else failed

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from detectors_traffic import T0_S, attacked, brute_force, flows, hammer, probe, scraper, site
+from detectors_traffic import T0_S, attacked, brute_force, flows, hammer, keys_tried, probe, scraper, site, thrown_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +60,26 @@ def test_a_brute_force_is_found_before_its_eighth_failed_login(model: Model) -> 
 def test_a_hammer_is_found_within_two_seconds(model: Model) -> None:
     found = crossings(Engine(model).close(hammer(1000), END_S))[9_002, "hammer"]
     assert found.crossed_ms - (T0_S + 1000) * 1000 <= 2_000
+
+
+def test_keys_tried_one_after_the_other_are_challenged_and_one_that_has_expired_is_not(model: Model) -> None:
+    guessed, expired = (
+        Engine(model).close(Flows.concat([site(1), keys_tried(3000, keys)]), T0_S + 5400) for keys in (60, 1)
+    )
+    assert crossings(guessed)[9_005, "key-guess"].answer == "challenge"
+    assert not any(finding.family == "key-guess" for finding in expired)
+
+
+@pytest.mark.parametrize("step_s", [7, 600])
+def test_who_was_thrown_out_and_is_back_is_no_evidence_against_the_address_that_many_share(
+    model: Model, step_s: int
+) -> None:
+    def told_of(*, back: bool) -> set[str]:
+        traffic = Flows.concat([site(1), thrown_out(3000, back=back)])
+        return {f.family for f in in_pieces(Engine(model), traffic, step_s) if f.entity == 9_006}
+
+    assert "guess" in told_of(back=False)
+    assert "guess" not in told_of(back=True)
 
 
 def test_a_job_that_ignores_refusals_at_four_a_second_is_never_denied(model: Model) -> None:

@@ -99,6 +99,18 @@ def test_a_flow_belongs_to_the_accepted_key_else_to_the_address_and_our_denials_
     assert [(Kind(f["kind"]), f["entity"]) for f in flows] == ([owner] if owner else [])
 
 
+def test_a_refused_key_is_the_account_that_its_request_says_it_is_and_an_accepted_one_or_a_user_is_not() -> None:
+    rows = [row(key_id=f"guess-{n}", user=None, ip="198.51.100.7", status=401) for n in range(3)]
+    rows += [
+        row(key_id="guess-0", user="anna", ip="198.51.100.7", status=403),
+        row(key_id="good", user=None, status=200),
+    ]
+    flows = blocks(rows)[0].flows.to_pylist()
+    told = {(Kind(flow["kind"]), flow["user"]) for flow in flows}
+    texts = ("guess-0", "guess-1", "guess-2", "anna")
+    assert told == {(Kind.IP, codec.text_hash(text)) for text in texts} | {(Kind.KEY, 0)}
+
+
 def test_like_requests_of_a_pane_are_one_flow_with_its_first_and_last_time() -> None:
     [flow] = blocks([row(5), row(900), row(30)])[0].flows.to_pylist()
     assert (flow["n"], flow["first_ms"] - NOW_MS, flow["last_ms"] - NOW_MS) == (3, 5, 900)

@@ -1,0 +1,247 @@
+"""What newcomers come for: a route that takes a share of them it never had, whatever each of them does there.
+
+    hop of 10 s   newcomers by route     login 2   items 9   orders 0   ...     each once an hour and route
+    usually                              .03       .24       .004               shares of ten minutes, and their spread
+    an attack     thousands of homes, a request or two each, all answered well: the share of what they come for grows
+
+An attack that is spread thin enough has no bad client and no failure; it comes for one thing, though. A crowd comes as
+people do: the shares stay, however many they are. On routes with many paths only a path's first request in ten minutes
+counts, so that a link that goes round is one visit; what established clients come for more often as well (a release, a
+sale) makes it usual. Nobody is answered for it: people are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from math import exp
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import LIMITED, USER, Finding
+from detectors.families import HOUR_S, OVER, QUIET_MS
+from detectors.influx_routes import HOP_S, TIMES, H, Routes, gain, told, upper
+from detectors.pairs import PairSet, firsts, mix
+from detectors.rows import Rows
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+Flag = NDArray[np.bool_]
+Arrays = Mapping[str, NDArray[np.generic]]
+WINDOW_S: Final = 600
+ROUTES_MAX: Final = 1_024
+WARM: Final = 3  # windows, before what is usual is known
+WINDOW_N: Final = 100  # visits in one that teaches
+PRIOR_WINDOWS: Final = 18.0  # what the model learned counts as three hours
+EARLY: Final = 12  # windows in which nearly everybody is a newcomer: the model's shares alone say too little
+OFF_MAX: Final = 3.0  # standard deviations that one window may teach
+TAU_HOPS: Final = 180  # half an hour
+ALPHA_MIN: Final = 1 - exp(-WINDOW_S / (24 * HOUR_S))
+P_MIN: Final = 0.004
+P_MAX: Final = 0.9
+STEP_MAX: Final = 6.0  # nats a hop: three of them at least
+VARIED: Final = 0.3  # of its visits ask for a path of their own: a route with many paths
+VARIED_N: Final = 20
+VISITS_MIN: Final = 8
+TELL_S: Final = 60
+TOGETHER_S: Final = 900
+_PATHS: Final = np.uint64(11)
+
+
+class Influx:
+    """Shares of newcomers by route, what is usual of them, and the evidence that one is not."""
+
+    def __init__(self, routes_max: int = ROUTES_MAX) -> None:
+        self.routes_max = routes_max
+        self.hop = 0
+        self.windows = 0  # that taught
+        self.trained = False
+        self.weight = 0.0  # visits that what was seen here rests on
+        self.all = Routes.blank(0)
+        self._out: list[Finding] = []
+
+    def learned(self) -> dict[str, NDArray[np.generic]]:
+        """What a model keeps: routes, their shares, whether they have many paths; nothing of too short a time."""
+        enough = (self.all.past.sum(axis=1) > 0) & (self.windows >= EARLY)
+        a = self.all.take(np.flatnonzero(enough))
+        return {"route": a.route, "share": a.share, "past": a.past / np.maximum(a.past[:, :1], 1.0)}
+
+    def begin(self, learned: Arrays) -> None:
+        """Begin with what a model has `learned`, if anything."""
+        self.trained = bool(len(learned.get("route", ())))
+        if self.trained:
+            self.all = Routes.blank(len(learned["route"]))
+            self.all.route, self.all.prior = learned["route"].astype(np.uint64), learned["share"].astype(np.float64)
+            self.all.past = VARIED_N * learned["past"].astype(np.float64)
+
+    def take(self, rows: Rows, established: Flag, seen: PairSet) -> None:
+        """A run of rows, which owners are established, and the visits that were (mutated)."""
+        f = rows.flows
+        at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED))
+        key = mix(rows.owner[rows.seg[at]], f.route[at], (f.pane_s[at] // HOUR_S).astype(np.uint64))
+        new = ~seen.contains(key)
+        at, key = at[new], key[new]
+        one = firsts(key)
+        at, key = at[one], key[one]
+        if not len(at):
+            return
+        order = np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))
+        at, key = at[order], key[order]
+        newcomer = ~established[rows.seg[at]]
+        here = at[newcomer]
+        path = mix(f.path[here], f.route[here], (f.pane_s[here] // WINDOW_S).astype(np.uint64) ^ _PATHS)
+        own = ~seen.contains(path) & firsts(path)
+        seen.add(np.concatenate([key, path[own]]))
+        visits = np.zeros((len(at), 3))
+        visits[newcomer, 0], visits[~newcomer, 2] = 1, 1
+        visits[np.flatnonzero(newcomer)[own], 1] = 1
+        self._count(f.route[at], f.pane_s[at] // HOP_S, visits)
+
+    def close(self, until_s: int) -> list[Finding]:
+        """What there is to tell of the hops that are complete at `until_s`."""
+        if self.hop and until_s // HOP_S > self.hop:
+            self._to(until_s // HOP_S)
+        out, self._out = self._out, []
+        return out
+
+    def _count(self, route: U64, hop: I64, visits: F64) -> None:
+        self._to(int(hop[0]))
+        place = self._places(route)  # holds for the run: windows end with runs
+        edges = np.flatnonzero(np.diff(hop, prepend=-1))
+        for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(hop)], strict=True):
+            self._to(int(hop[begin]))
+            some = place[begin:end] >= 0
+            np.add.at(self.all.now, place[begin:end][some], visits[begin:end][some])
+
+    def _places(self, route: U64) -> NDArray[np.intp]:
+        """Where routes stand, made where there is room."""
+        new = np.setdiff1d(route, self.all.route)[: self.routes_max - len(self.all.route)]
+        if len(new):
+            self.all = self.all.with_new(new)
+        a = self.all
+        at = np.minimum(np.searchsorted(a.route, route), len(a.route) - 1)
+        return np.where(a.route[at] == route, at, -1)
+
+    def _to(self, hop: int) -> None:
+        """Every hop before `hop` is complete."""
+        if not self.hop:
+            self.hop = hop
+        if hop <= self.hop:
+            return
+        self._step()
+        idle = hop - self.hop - 1
+        self.all.s *= exp(-idle / TAU_HOPS)
+        self.all.known *= exp(-idle / TAU_HOPS)
+        per = WINDOW_S // HOP_S
+        if hop // per != self.hop // per:
+            self._learn()
+        self.hop = hop
+
+    def _step(self) -> None:
+        """The hop that is complete as evidence."""
+        a = self.all
+        k = np.where(self._varied(), a.now[:, 1], a.now[:, 0])
+        fade = exp(-1 / TAU_HOPS)
+        a.known = a.known * fade + a.now[:, 2]
+        a.window += a.now
+        a.now[:] = 0
+        if self.windows < WARM or not k.any():
+            a.s *= fade
+            return
+        alarmed = a.crossed_s > 0
+        n = k[~alarmed].sum() + np.where(alarmed, k, 0.0)  # visits to routes in alarm make no other one's share less
+        p0 = self._usual()
+        x = np.stack([gain(k, n, p0, np.minimum(p0 * times, (1 + p0) / 2)) for times in TIMES], axis=1)
+        begins = a.evidence < 1e-6
+        a.s = np.clip(a.s * fade + np.minimum(x, STEP_MAX), 0.0, H + OVER)
+        at_s = self.hop * HOP_S
+        a.first_s[begins], a.visits[begins] = at_s, 0
+        a.visits += k.astype(np.int64)
+        for i in self._crossing(a, k, at_s):
+            a.told_s[i] = at_s
+            self._out.append(told(a, i, at_s, float(k[i] / n[i]), float(p0[i])))
+
+    @staticmethod
+    def _crossing(a: Routes, k: F64, at_s: int) -> list[int]:
+        """Routes to tell of: that cross, or stand in alarm and were not told of for a while (mutates alarms)."""
+        enough = (a.evidence >= H) & (k > 0)
+        a.last_s[enough] = at_s
+        over = (a.crossed_s > 0) & ((a.evidence < H / 2) | (at_s - a.last_s > QUIET_MS // 1000))
+        a.crossed_s[over] = 0
+        a.s[over] = np.minimum(a.s[over], H / 2)
+        crosses = enough & (a.visits >= VISITS_MIN) & (a.crossed_s == 0) & ~over
+        a.crossed_s[crosses] = at_s
+        for i in np.flatnonzero(crosses).tolist():
+            near = np.flatnonzero((a.crossed_s > 0) & (at_s - a.crossed_s <= TOGETHER_S))
+            a.leader[i] = a.route[near[np.argmin(a.crossed_s[near])]]
+        again = enough & (a.crossed_s > 0) & (at_s - a.told_s >= TELL_S)
+        found: list[int] = np.flatnonzero(crosses | again).tolist()
+        return found
+
+    def _varied(self) -> Flag:
+        past = self.all.past + self.all.window
+        return np.asarray((past[:, 0] >= VARIED_N) & (past[:, 1] > VARIED * past[:, 0]))
+
+    def _usual(self) -> F64:
+        """Upper end of newcomers' share of each route; what the established come for more often now is usual."""
+        a = self.all
+        shares = self._blended()
+        p0 = upper(shares, self.windows + (PRIOR_WINDOWS if self.trained else 0))
+        if self.windows < EARLY:
+            p0 = np.maximum(p0, upper(a.share, self.windows))
+        more = (a.known + 1) / (a.known.sum() * shares[:, 2] + 1)
+        return np.clip(p0 * np.maximum(1.0, more), P_MIN, P_MAX)
+
+    def _blended(self) -> F64:
+        """Shares as the model has them and as they were seen here."""
+        if not self.trained:
+            return self.all.share
+        return (PRIOR_WINDOWS * self.all.prior + self.windows * self.all.share) / (PRIOR_WINDOWS + self.windows)
+
+    def _learn(self) -> None:
+        """A window is over: what it taught, but of routes under suspicion."""
+        a = self.all
+        k = np.where(self._varied(), a.window[:, 1], a.window[:, 0])
+        calm = a.evidence < H / 2
+        n = k[calm].sum() + np.where(calm, 0.0, k)
+        if k[calm].sum() >= WINDOW_N:
+            self._teach(a, np.where(calm, k / np.maximum(n, 1.0), 0.0), n, calm)
+        a.past = a.past * (1 - ALPHA_MIN) + a.window
+        a.window[:] = 0
+        keep = (a.past.sum(axis=1) > 0.5) | (a.crossed_s > 0)
+        if not keep.all():
+            self.all = a.take(np.flatnonzero(keep))
+
+    def _teach(self, a: Routes, share: F64, n: F64, calm: Flag) -> None:
+        """One window's shares of `n` visits each; the spread is what chance does not account for."""
+        self.windows += 1
+        mine = float(n.min())
+        self.weight = min(self.weight * (1 - ALPHA_MIN) + mine, mine / ALPHA_MIN)
+        alpha = mine / self.weight
+        chance = np.maximum(share, P_MIN) / np.maximum(n, 1.0)
+        off = share - a.share[:, 0]
+        if self.windows > WARM:
+            most = OFF_MAX * np.sqrt(a.share[:, 1] + chance)
+            off = np.clip(off, -most, most)
+        off[~calm] = 0.0
+        spread = (1 - alpha) * (a.share[:, 1] + alpha * np.maximum(off**2 - chance, 0.0))
+        a.share[:, 1] = np.where(calm, spread, a.share[:, 1])
+        a.share[:, 0] += alpha * off
+        known = a.window[:, 2] / max(1.0, a.window[:, 2].sum())
+        a.share[:, 2] += np.where(calm, alpha * (known - a.share[:, 2]), 0.0)
+
+    def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
+        """State under names that begin with `name`."""
+        clock = np.array([self.hop, self.windows, self.trained], np.int64)
+        return {f"{name}.clock": clock, f"{name}.weight": np.array(self.weight)} | {
+            f"{name}.{f.name}": getattr(self.all, f.name).copy() for f in fields(Routes)
+        }
+
+    def restore(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take up what `arrays` gave."""
+        self.hop, self.windows, trained = (int(v) for v in arrays[f"{name}.clock"])
+        self.trained, self.weight = bool(trained), float(arrays[f"{name}.weight"])
+        self.all = Routes(*(arrays[f"{name}.{f.name}"].copy() for f in fields(Routes)))

@@ -1,0 +1,114 @@
+"""What is kept about the routes that newcomers come for, and what is told of one that too many come for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import log
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import ROUTE, Fact, Finding, Share
+from detectors.explain import score, span
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+HOP_S: Final = 10
+H: Final = 1.5 * log(1_000 / 0.02)  # as groups have it
+TIMES: Final = (1.5, 3.0, 10.0)  # alternatives: so many times what is usual at its upper end
+Z: Final = 2.0
+SPREAD_MIN: Final = 0.2  # of a share, at least
+
+
+@dataclass(slots=True)
+class Routes:
+    """A row a route, sorted by its hash. Visits: of newcomers, of these for paths of their own, of the established."""
+
+    route: U64
+    now: F64  # (route, 3) visits of this hop
+    window: F64  # of this window
+    past: F64  # of ever, fading with what is learned
+    known: F64  # visits of established clients, fading over half an hour
+    share: F64  # newcomers' share, its spread beyond chance, the established clients' share: (route, 3)
+    prior: F64  # the same, as the model has it
+    s: F64  # evidence, by alternative
+    visits: I64  # since evidence left 0
+    first_s: I64
+    last_s: I64
+    crossed_s: I64  # 0: no alarm
+    told_s: I64
+    leader: U64  # of those that newcomers began to come for within a quarter of an hour the first
+
+    @staticmethod
+    def blank(n: int) -> Routes:
+        """`n` routes of which nothing is known."""
+        three = [np.zeros((n, 3)) for _ in range(5)]
+        whole = [np.zeros(n, np.int64) for _ in range(5)]
+        none = np.zeros(n, np.uint64)
+        return Routes(none, *three[:3], np.zeros(n), *three[3:], np.zeros((n, len(TIMES))), *whole, none.copy())
+
+    def take(self, rows: NDArray[np.intp]) -> Routes:
+        """The given rows."""
+        return Routes(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def with_new(self, route: U64) -> Routes:
+        """With routes that are not there yet."""
+        fresh = Routes.blank(len(route))
+        fresh.route = route
+        both = Routes(*(np.concatenate([getattr(self, f.name), getattr(fresh, f.name)]) for f in fields(self)))
+        return both.take(np.argsort(both.route))
+
+    @property
+    def evidence(self) -> F64:
+        """Of the alternative that explains each best."""
+        best: F64 = self.s.max(axis=1, initial=0.0)
+        return best
+
+
+def upper(shares: F64, windows: float) -> F64:
+    """Upper end of what is usual, given shares that rest on so many windows."""
+    spread = np.maximum(shares[:, 1], (SPREAD_MIN * shares[:, 0]) ** 2)
+    return np.asarray(shares[:, 0] + Z * np.sqrt(spread * (1 + 2 / max(1.0, windows))))
+
+
+def gain(k: F64, n: F64, p0: F64, q: F64) -> F64:
+    """Log likelihood of `k` visits among `n`, were their share `q` and not `p0`."""
+    return np.asarray(k * np.log(q / p0) + (n - k) * np.log((1 - q) / (1 - p0)))
+
+
+def told(a: Routes, i: int, at_s: int, share: float, p0: float) -> Finding:
+    """What people are told of route `i` when the hop of `at_s` is over. Nobody is answered for it."""
+    route, s, last_ms = int(a.route[i]), float(a.s[i].max()), (at_s + HOP_S) * 1000 - 1
+    visits, first_ms = int(a.visits[i]), int(a.first_s[i]) * 1000
+    what = (
+        f"{visits} newcomers came for this within {span(first_ms, last_ms)}: {100 * share:.0f} % of what newcomers "
+        f"come for just now, up to {100 * p0:.1f} % usually"
+    )
+    control = "established clients do not come for it more often than usual, nor is it one page that all ask for"
+    facts = (
+        Fact("newcomers", float(visits), None, what),
+        Fact("share", share, p0, control),
+        Fact("evidence", s, H, f"evidence {s:.1f} nats against a threshold of {H:.1f}"),
+    )
+    return Finding(
+        kind=ROUTE,
+        entity=route,
+        family="influx",
+        version=1,
+        pane_s=int(a.crossed_s[i]),
+        at_s=at_s,
+        crossed_ms=int(a.crossed_s[i] + HOP_S) * 1000 - 1,
+        crossed_after=0,
+        first_ms=first_ms,
+        last_ms=last_ms,
+        score=score(s, H),
+        answer="notice",
+        severity="low",
+        route=route,
+        facts=facts,
+        contributions=(Share("influx", s, 1.0, f"influx: {s:.1f} of {H:.1f} nats"),),
+        campaign=(ROUTE, int(a.leader[i])),
+        avoid="coming for what newcomers come for usually, or when established clients come for it as well",
+    )

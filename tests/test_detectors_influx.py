@@ -1,0 +1,95 @@
+"""A route that newcomers begin to come for is told of; a crowd that comes for what people come for is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from detectors_traffic import T0_S, flows
+
+from detectors.artifact import NEVER, Model, defaults
+from detectors.columns import ROUTE, Finding, Flows
+from detectors.evidence import Engine
+
+MANY, ONE, RARE = 11, 12, 13  # a route with many paths, one with one, and one that hardly anybody comes for
+WARM_S = 3 * 3600
+
+
+def quiet_families() -> Model:
+    """Nobody but the influx speaks."""
+    model = defaults()
+    return replace(model, h=np.full_like(model.h, NEVER))
+
+
+def people(
+    seed: int, begin_s: int, span_s: int, n: int, mix: tuple[float, ...] = (0.55, 0.43, 0.02), *, one_path: bool = False
+) -> Flows:
+    """`n` newcomers, three visits each, by the shares of the three routes."""
+    g = np.random.default_rng(seed)
+    entity = np.repeat(g.integers(1 << 40, 1 << 60, n), 3)
+    t_ms = np.sort(g.integers(begin_s * 1000, (begin_s + span_s) * 1000, n)).repeat(3) + np.tile([0, 4000, 9000], n)
+    route = g.choice([MANY, ONE, RARE], 3 * n, p=mix)
+    path = np.where((route == MANY) & ~one_path, route * 10_000 + g.integers(0, 3000, 3 * n), route * 10_000)
+    return flows(3 * n, entity=entity, t_ms=t_ms, route=route, path=path)
+
+
+def regulars(begin_s: int, span_s: int, routes: tuple[int, ...], every_s: int = 60) -> Flows:
+    """Forty clients that come all the time."""
+    at_s = np.arange(begin_s, begin_s + span_s, every_s)
+    n = len(at_s) * 40
+    number = np.arange(n)
+    route = np.array(routes)[(number // 40 + number % 40) % len(routes)]
+    return flows(n, entity=1 + number % 40, t_ms=at_s.repeat(40) * 1000 + number % 40 * 20, route=route, path=route)
+
+
+def usual_hours() -> list[Flows]:
+    return [people(1, 0, WARM_S + 1800, 3000), regulars(0, WARM_S + 1800, (MANY, ONE))]
+
+
+def told(parts: list[Flows], step_s: int = 600, model: Model | None = None, restart_s: int = 0) -> list[Finding]:
+    engine, found = Engine(model or quiet_families()), []
+    traffic = Flows.concat(parts)
+    for begin_s in range(T0_S, int(traffic.pane_s.max()) + 1, step_s):
+        if restart_s and begin_s >= T0_S + restart_s:
+            engine, restart_s = Engine.restore(engine.model, engine.arrays()), 0
+        here = (traffic.pane_s >= begin_s) & (traffic.pane_s < begin_s + step_s)
+        found += engine.close(traffic.take(here), begin_s + step_s)
+    return [finding for finding in found if finding.family == "influx"]
+
+
+def test_newcomers_who_come_for_what_hardly_anybody_came_for_are_told_of_once_and_nobody_is_answered() -> None:
+    found = told([*usual_hours(), people(2, WARM_S, 600, 200, (0.0, 0.0, 1.0))])
+    assert {(f.kind, f.entity, f.answer, f.pane_s) for f in found} == {(ROUTE, RARE, "notice", found[0].pane_s)}
+    assert 0 <= found[0].crossed_ms - (T0_S + WARM_S) * 1000 < 90_000
+    assert "newcomers came for this" in found[0].facts[0].sentence
+
+
+def test_a_crowd_that_comes_for_what_people_come_for_is_not_told_of_whether_by_many_pages_or_by_one() -> None:
+    assert told([*usual_hours(), people(3, WARM_S, 600, 3000)]) == []
+    link = people(4, WARM_S, 600, 3000, (0.9, 0.1, 0.0), one_path=True)
+    assert MANY not in {finding.entity for finding in told([*usual_hours(), link])}
+
+
+def test_what_established_clients_come_for_more_often_as_well_is_usual() -> None:
+    newcomers = people(5, WARM_S, 1200, 400, (0.2, 0.2, 0.6))
+    assert RARE in {finding.entity for finding in told([*usual_hours(), newcomers])}
+    assert told([*usual_hours(), newcomers, regulars(WARM_S - 300, 1500, (RARE,), 5)]) == []
+
+
+def test_what_is_told_hangs_neither_on_batches_nor_on_a_restart() -> None:
+    parts = [*usual_hours(), people(2, WARM_S, 600, 200, (0.0, 0.0, 1.0))]
+    whole = told(parts)
+    assert len(whole) > 1
+    assert told(parts, step_s=37) == whole
+    assert told(parts, step_s=200, restart_s=WARM_S + 200) == whole
+
+
+def test_with_what_a_model_learned_a_route_is_known_that_nobody_came_for_yet() -> None:
+    engine = Engine(quiet_families())
+    learned = Flows.concat(usual_hours())
+    engine.close(learned, int(learned.pane_s.max()) + 1)
+    model = replace(quiet_families(), influx=engine.influx.learned())
+    begins = [people(6, 0, 3600, 700), people(7, 2400, 600, 200, (0.0, 0.0, 1.0))]
+    assert {finding.entity for finding in told(begins, model=model)} == {RARE}
+    assert len(engine.influx.learned()["route"]) == 3
+    assert not len(Engine(quiet_families()).influx.learned()["route"])

@@ -257,4 +257,4 @@ def test_oat_by_oat_there_is_a_family_or_a_sentence_why_not() -> None:
     rows = re.findall(r"^\| OAT-(\d{3}) [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
     assert [number for number, _ in rows] == [f"{n:03}" for n in range(1, 22)]
     named = {word for _, told in rows for word in re.findall(r"`([a-z-]+)`", told)}
-    assert named <= {family.name for family in built_in()} | {"cardinality"} | {"mark"}
+    assert named <= {family.name for family in built_in()} | {"cardinality", "influx", "mark"}

@@ -230,10 +230,10 @@ def _healed(rows: Rows, results: Flag, memories: Memories) -> NDArray[np.intp]:
     f = rows.flows
     signed_in = np.flatnonzero(~f.login & (f.kind == IP) & (f.outcome == OK) & (f.user != 0))
     pair = mix(f.ip[signed_in], f.user[signed_in])
-    failed = np.flatnonzero(results & (f.kind == IP) & (f.outcome == AUTH_FAILED) & (f.user != 0))
-    here, first = np.unique(mix(f.ip[failed], f.user[failed]), return_index=True)
     found = memories.failed.contains(pair)
-    if len(here):
+    failed = np.flatnonzero(results & (f.kind == IP) & (f.outcome == AUTH_FAILED) & (f.user != 0))
+    if len(failed):
+        here, first = np.unique(mix(f.ip[failed], f.user[failed]), return_index=True)
         place = np.minimum(np.searchsorted(here, pair), len(here) - 1)
         found |= (here[place] == pair) & (failed[first][place] < signed_in)
     return signed_in[found]

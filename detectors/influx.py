@@ -5,9 +5,9 @@
     an attack     thousands of homes, a request or two each, all answered well: the share of what they come for grows
 
 An attack that is spread thin enough has no bad client and no failure; it comes for one thing, though. A crowd comes as
-people do: the shares stay, however many they are. On routes with many paths only a path's first request in ten minutes
-counts, so that a link that goes round is one visit; what established clients come for more often as well (a release, a
-sale) makes it usual. Nobody is answered for it: people are told.
+people do: the shares stay, however many they are. On routes with more than one path only a path's first request in ten
+minutes counts, so that a link that goes round is one visit; what established clients come for more often as well (a
+release, a sale) makes it usual. Nobody is answered for it: people are told.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ ALPHA_MIN: Final = 1 - exp(-WINDOW_S / (24 * HOUR_S))
 P_MIN: Final = 0.004
 P_MAX: Final = 0.9
 STEP_MAX: Final = 6.0  # nats a hop: three of them at least
-VARIED: Final = 0.3  # of its visits ask for a path of their own: a route with many paths
-VARIED_N: Final = 20
+VARIED: Final = 1.5  # paths in a window that has visits: a route with more than one
 VISITS_MIN: Final = 8
 TELL_S: Final = 60
 TOGETHER_S: Final = 900
@@ -67,7 +66,7 @@ class Influx:
         """What a model keeps: routes, their shares, whether they have many paths; nothing of too short a time."""
         enough = (self.all.past.sum(axis=1) > 0) & (self.windows >= EARLY)
         a = self.all.take(np.flatnonzero(enough))
-        return {"route": a.route, "share": a.share, "past": a.past / np.maximum(a.past[:, :1], 1.0)}
+        return {"route": a.route, "share": a.share, "past": a.past / np.maximum(a.past[:, 2:], 1.0)}
 
     def begin(self, learned: Arrays) -> None:
         """Begin with what a model has `learned`, if anything."""
@@ -75,7 +74,7 @@ class Influx:
         if self.trained:
             self.all = Routes.blank(len(learned["route"]))
             self.all.route, self.all.prior = learned["route"].astype(np.uint64), learned["share"].astype(np.float64)
-            self.all.past = VARIED_N * learned["past"].astype(np.float64)
+            self.all.past = WARM * learned["past"].astype(np.float64)
 
     def take(self, rows: Rows, established: Flag, seen: PairSet) -> None:
         """A run of rows, which owners are established, and the visits that were (mutated)."""
@@ -182,8 +181,9 @@ class Influx:
         return found
 
     def _varied(self) -> Flag:
-        past = self.all.past + self.all.window
-        return np.asarray((past[:, 0] >= VARIED_N) & (past[:, 1] > VARIED * past[:, 0]))
+        past = self.all.past
+        paths = np.where(past[:, 2] > 0, past[:, 1] / np.maximum(past[:, 2], 1e-9), self.all.window[:, 1])
+        return np.asarray(paths > VARIED)
 
     def _usual(self) -> F64:
         """Upper end of newcomers' share of each route; what the established come for more often now is usual."""
@@ -209,9 +209,10 @@ class Influx:
         n = k[calm].sum() + np.where(calm, 0.0, k)
         if k[calm].sum() >= WINDOW_N:
             self._teach(a, np.where(calm, k / np.maximum(n, 1.0), 0.0), n, calm)
-        a.past = a.past * (1 - ALPHA_MIN) + a.window
+        came = np.stack([a.window[:, 0], a.window[:, 1], (a.window[:, 0] > 0).astype(np.float64)], axis=1)
+        a.past = a.past * (1 - ALPHA_MIN) + came
         a.window[:] = 0
-        keep = (a.past.sum(axis=1) > 0.5) | (a.crossed_s > 0)
+        keep = (a.past[:, 0] > 0.5) | (a.crossed_s > 0) | (a.prior[:, 0] > 0)
         if not keep.all():
             self.all = a.take(np.flatnonzero(keep))
 

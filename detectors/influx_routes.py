@@ -29,7 +29,7 @@ class Routes:
     route: U64
     now: F64  # (route, 3) visits of this hop
     window: F64  # of this window
-    past: F64  # of ever, fading with what is learned
+    past: F64  # of ever, fading over a day: newcomers' visits, paths, windows that had some
     known: F64  # visits of established clients, fading over half an hour
     share: F64  # newcomers' share, its spread beyond chance, the established clients' share: (route, 3)
     prior: F64  # the same, as the model has it

@@ -199,7 +199,8 @@ class Influx:
         """Shares as the model has them and as they were seen here."""
         if not self.trained:
             return self.all.share
-        return (PRIOR_WINDOWS * self.all.prior + self.windows * self.all.share) / (PRIOR_WINDOWS + self.windows)
+        both = PRIOR_WINDOWS * self.all.prior + self.windows * self.all.share
+        return np.asarray(both / (PRIOR_WINDOWS + self.windows))
 
     def _learn(self) -> None:
         """A window is over: what it taught, but of routes under suspicion."""
@@ -245,4 +246,6 @@ class Influx:
         """Take up what `arrays` gave."""
         self.hop, self.windows, trained = (int(v) for v in arrays[f"{name}.clock"])
         self.trained, self.weight = bool(trained), float(arrays[f"{name}.weight"])
-        self.all = Routes(*(arrays[f"{name}.{f.name}"].copy() for f in fields(Routes)))
+        self.all = Routes.blank(len(arrays[f"{name}.route"]))
+        for f in fields(Routes):
+            getattr(self.all, f.name)[:] = arrays[f"{name}.{f.name}"]

@@ -44,10 +44,10 @@ class Routes:
     @staticmethod
     def blank(n: int) -> Routes:
         """`n` routes of which nothing is known."""
-        three = [np.zeros((n, 3)) for _ in range(5)]
-        whole = [np.zeros(n, np.int64) for _ in range(5)]
-        none = np.zeros(n, np.uint64)
-        return Routes(none, *three[:3], np.zeros(n), *three[3:], np.zeros((n, len(TIMES))), *whole, none.copy())
+        hashes = {name: np.zeros(n, np.uint64) for name in ("route", "leader")}
+        shares = {name: np.zeros((n, 3)) for name in ("now", "window", "past", "share", "prior")}
+        whole = {name: np.zeros(n, np.int64) for name in ("visits", "first_s", "last_s", "crossed_s", "told_s")}
+        return Routes(known=np.zeros(n), s=np.zeros((n, len(TIMES))), **hashes, **shares, **whole)
 
     def take(self, rows: NDArray[np.intp]) -> Routes:
         """The given rows."""

@@ -193,7 +193,7 @@ class Influx:
         if self.windows < EARLY:
             p0 = np.maximum(p0, upper(a.share, self.windows))
         more = (a.known + 1) / (a.known.sum() * shares[:, 2] + 1)
-        return np.clip(p0 * np.maximum(1.0, more), P_MIN, P_MAX)
+        return np.asarray(np.clip(p0 * np.maximum(1.0, more), P_MIN, P_MAX))
 
     def _blended(self) -> F64:
         """Shares as the model has them and as they were seen here."""

@@ -44,10 +44,22 @@ class Routes:
     @staticmethod
     def blank(n: int) -> Routes:
         """`n` routes of which nothing is known."""
-        hashes = {name: np.zeros(n, np.uint64) for name in ("route", "leader")}
-        shares = {name: np.zeros((n, 3)) for name in ("now", "window", "past", "share", "prior")}
-        whole = {name: np.zeros(n, np.int64) for name in ("visits", "first_s", "last_s", "crossed_s", "told_s")}
-        return Routes(known=np.zeros(n), s=np.zeros((n, len(TIMES))), **hashes, **shares, **whole)
+        return Routes(
+            route=np.zeros(n, np.uint64),
+            now=np.zeros((n, 3)),
+            window=np.zeros((n, 3)),
+            past=np.zeros((n, 3)),
+            known=np.zeros(n),
+            share=np.zeros((n, 3)),
+            prior=np.zeros((n, 3)),
+            s=np.zeros((n, len(TIMES))),
+            visits=np.zeros(n, np.int64),
+            first_s=np.zeros(n, np.int64),
+            last_s=np.zeros(n, np.int64),
+            crossed_s=np.zeros(n, np.int64),
+            told_s=np.zeros(n, np.int64),
+            leader=np.zeros(n, np.uint64),
+        )
 
     def take(self, rows: NDArray[np.intp]) -> Routes:
         """The given rows."""

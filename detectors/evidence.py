@@ -146,7 +146,7 @@ class Engine:
         self.seen_n += int((samples[0] == WARM_KEY).sum())
         if self.watch is not None:
             self.watch.take(judged)
-        told += self._odd(judged, slots, until_s)
+        told += self._odd(judged, slots, until_s) + self.influx.close(until_s)
         if self.entities.used > self.entities.size_max:
             self.entities.purge(standing(self.entities.c, np.arange(self.entities.used), self.model, until_s * 1000))
         return sorted(told, key=lambda f: (f.at_s, f.crossed_ms, f.kind, f.entity, f.family))

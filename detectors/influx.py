@@ -156,8 +156,8 @@ class Influx:
         x = np.stack([gain(k, n, p0, np.minimum(p0 * times, (1 + p0) / 2)) for times in TIMES], axis=1)
         begins = a.evidence < 1e-6
         a.s = np.clip(a.s * fade + np.minimum(x, STEP_MAX), 0.0, H + OVER)
-        at_s = self.hop * HOP_S
-        a.first_s[begins], a.visits[begins] = at_s, 0
+        at_s = (self.hop + 1) * HOP_S - 1  # the pane that completes it
+        a.first_s[begins], a.visits[begins] = self.hop * HOP_S, 0
         a.visits += k.astype(np.int64)
         for i in self._crossing(a, k, at_s):
             a.told_s[i] = at_s

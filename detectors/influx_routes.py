@@ -91,8 +91,8 @@ def gain(k: F64, n: F64, p0: F64, q: F64) -> F64:
 
 
 def told(a: Routes, i: int, at_s: int, share: float, p0: float) -> Finding:
-    """What people are told of route `i` when the hop of `at_s` is over. Nobody is answered for it."""
-    route, s, last_ms = int(a.route[i]), float(a.s[i].max()), (at_s + HOP_S) * 1000 - 1
+    """What people are told of route `i` when the hop that ends with `at_s` is over. Nobody is answered for it."""
+    route, s, last_ms = int(a.route[i]), float(a.s[i].max()), at_s * 1000 + 999
     visits, first_ms = int(a.visits[i]), int(a.first_s[i]) * 1000
     what = (
         f"{visits} newcomers came for this within {span(first_ms, last_ms)}: {100 * share:.0f} % of what newcomers "
@@ -111,7 +111,7 @@ def told(a: Routes, i: int, at_s: int, share: float, p0: float) -> Finding:
         version=1,
         pane_s=int(a.crossed_s[i]),
         at_s=at_s,
-        crossed_ms=int(a.crossed_s[i] + HOP_S) * 1000 - 1,
+        crossed_ms=int(a.crossed_s[i]) * 1000 + 999,
         crossed_after=0,
         first_ms=first_ms,
         last_ms=last_ms,

@@ -239,6 +239,19 @@ def summed(place: I64, slots: I64, rows: I64, out: I64) -> None:
 
 
 @compiled
+def looked_up(asked: I64, slots: I64, rows: I64, out: I64) -> None:
+    """As `summed`, of rows with ascending slots, one each: `out` stands by `asked` slots, of which -1 is nobody."""
+    sums = rows.shape[1] - 2
+    for p in range(len(asked)):
+        i = np.searchsorted(slots, asked[p])
+        if i == len(slots) or slots[i] != asked[p]:
+            continue
+        for column in range(sums):
+            out[p, column] += rows[i, column]
+        out[p, sums], out[p, sums + 1] = min(out[p, sums], rows[i, sums]), max(out[p, sums + 1], rows[i, sums + 1])
+
+
+@compiled
 def paced(place: I64, slots: I64, rows: I64, last_ms: I64, out: F64) -> None:
     """Gaps between requests, from rows pane by pane: number, sum, sum of squares (mutates `out` and `last_ms`).
 

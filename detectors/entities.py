@@ -123,10 +123,6 @@ class Columns:
             **by,
         )
 
-    def take(self, rows: Slots) -> Columns:
-        """The given slots, copied."""
-        return Columns(*(getattr(self, f.name)[rows] for f in fields(self)))
-
 
 class Entities:
     """Slots by owner hash: a sorted index beside the columns. More than `size_max` only until `purge`, after a pane."""
@@ -191,11 +187,13 @@ class Entities:
         self._keep(np.concatenate([np.arange(RESERVED), np.sort(stay) + RESERVED]))
 
     def _keep(self, rows: Slots) -> None:
-        kept = self.c.take(rows)
-        self.c = Columns.blank(max(256, len(rows)), self.families)
+        """Only these slots, ascending. Memory that has been touched once is used again."""
+        none, n = Columns.blank(1, self.families), len(rows)
         for f in fields(Columns):
-            getattr(self.c, f.name)[: len(rows)] = getattr(kept, f.name)
-        self.used = len(rows)
+            column = getattr(self.c, f.name)
+            column[:n] = column[rows]
+            column[n : self.used] = getattr(none, f.name)
+        self.used = n
         self._index()
 
     def _reserve(self, size: int) -> None:
@@ -204,7 +202,7 @@ class Entities:
             return
         grown = Columns.blank(max(size, min(2 * have, self.size_max * 3 // 2)), self.families)
         for f in fields(Columns):
-            getattr(grown, f.name)[:have] = getattr(self.c, f.name)
+            getattr(grown, f.name)[: self.used] = getattr(self.c, f.name)[: self.used]
         self.c = grown
 
     def _index(self) -> None:

@@ -158,6 +158,11 @@ class Engine:
         evidence[known] = self._standing(slots[known])
         return evidence, self.entities.c.established[slots]
 
+    def regular(self, owners: NDArray[np.uint64], kinds: NDArray[np.uint8]) -> Flag:
+        """Which owners have a good history."""
+        out: Flag = self.entities.c.established[self.entities.find(owners, kinds)]
+        return out
+
     def held(self) -> NDArray[np.uint64]:
         """Entities of whom something is held."""
         return self.entities.c.entity[RESERVED : self.entities.used]

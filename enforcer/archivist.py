@@ -26,6 +26,7 @@ from schemas.action import Action
 from schemas.alert import Alert
 from schemas.errors import BadMessageError, SettingsError
 from schemas.settings import Settings
+from schemas.topic_ends import reaches
 
 BATCH_MAX: Final = 500
 POLL_S: Final = 0.1
@@ -91,11 +92,15 @@ class Archivist:
     def _place(self, consumer: Consumer, name: str, partition: int, stored: int | None) -> TopicPartition:
         place = TopicPartition(name, partition, OFFSET_BEGINNING if stored is None else stored)
         _, end = consumer.get_watermark_offsets(place, timeout=_KAFKA_WAIT_S)
-        if stored is not None and stored > end:
+        if stored is not None and stored > end and not self._reaches(name, partition, stored):
             log.warning("topic_is_another", topic=name, partition=partition, stored=stored, end=end)
             self._archive.begin_anew(name, partition)
             place.offset = OFFSET_BEGINNING
         return place
+
+    def _reaches(self, name: str, partition: int, mark: int) -> bool:
+        client = {"bootstrap.servers": self._settings.kafka, "group.id": f"{self._settings.topic_prefix}look"}
+        return reaches(client | {"log_level": 0}, name, partition, mark, _KAFKA_WAIT_S)
 
     def _read(self, consumer: Consumer) -> None:
         forgot_s = -FORGET_EVERY_S

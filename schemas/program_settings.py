@@ -132,6 +132,13 @@ class ProgramSettings(BaseSettings):
     skew_ms: int = Field(
         2000, ge=100, description="a node's clock may be off from the broker's by so much; beyond it its rows are moved"
     )
+    session_s: int = Field(
+        6,
+        ge=6,
+        le=300,
+        description="a stream worker that is silent for so long loses its partitions; one with a name that is back by "
+        "then moves nothing, so where a restart takes longer, make it longer",
+    )
     shed_behind_ms: int = Field(
         60_000,
         ge=0,

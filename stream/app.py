@@ -145,7 +145,7 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
         stream_wait_empty=False,
         stream_buffer_maxsize=FAUST_MESSAGES_MAX,
         broker_request_timeout=10,
-        broker_session_timeout=6,
+        broker_session_timeout=settings.session_s,
         broker_heartbeat_interval=1,
     )
     metrics = Metrics()

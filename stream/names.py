@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.columns import EVERYBODY
+from detectors.compiled import within
 from schemas.usage import Block, Kind
 from stream.grouping import I64, U64, first_rows
 from stream.kinds import EVERYTHING
@@ -70,9 +71,9 @@ class Names:
     def __call__(self, wanted: Iterable[int]) -> Mapping[int, str]:
         """Texts of those that are known."""
         open_ = np.array(sorted(wanted), np.uint64)
-        found = {EVERYBODY: EVERYTHING} if np.isin(EVERYBODY, open_) else {}
+        found = {EVERYBODY: EVERYTHING} if EVERYBODY in open_ else {}
         for hashes, texts in reversed(self._segments):
-            at = np.flatnonzero(np.isin(hashes, open_))
+            at = np.flatnonzero(within(hashes, open_))
             for h, text in zip(hashes[at].tolist(), texts.take(pa.array(at)).to_pylist(), strict=True):
                 found.setdefault(h, text)
             if len(found) == len(open_):
@@ -88,7 +89,7 @@ class Names:
         _, last = np.unique(hashes[::-1], return_index=True)
         keep = np.sort(len(hashes) - 1 - last)
         if len(keep) > self._names_max:
-            stays = np.isin(hashes[keep], watched())
+            stays = within(hashes[keep], watched())
             stays[-self._names_max :] = True
             keep = keep[stays]
         return hashes[keep], texts.take(pa.array(keep))

@@ -67,6 +67,12 @@ class Panes:
             self._whole(pane)
             yield self.parts[pane][0]
 
+    def parts_since(self, from_s: int) -> Iterator[tuple[bool, Part]]:
+        """As `since`, as they came: whether slots are ascending with a row each, and the rows."""
+        for pane, parts in self.parts.items():
+            if pane * self.pane_s >= from_s:
+                yield from ((pane in self.whole, part) for part in parts)
+
     def each(self, count: int) -> I64:
         """Rows of each of `count` slots, merged to one a slot and pane."""
         out = np.zeros(count, np.int64)

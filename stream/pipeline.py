@@ -24,10 +24,10 @@ from detectors.columns import Finding, Flows
 from detectors.evidence import Engine
 from detectors.outlook import Outlook
 from schemas import codec
-from schemas.alert import Alert, Status
+from schemas.alert import Alert
 from schemas.usage import MEASURES, Block, Kind
+from stream import circumstances, snapshot
 from stream import flows as flow_rows
-from stream import snapshot
 from stream.bounds import Config
 from stream.episodes import Episodes
 from stream.errors import LostBlockError, SnapshotError
@@ -187,7 +187,7 @@ class Pipeline:
 
     def _known(self, owners: U64, kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Who of these owners has a history."""
-        return self._engine.worth(owners, kinds)[1]
+        return self._engine.regular(owners, kinds)
 
     def snapshot(self) -> memoryview:
         """A copy of everything, from which `restore` goes on as if nothing had happened."""
@@ -292,17 +292,7 @@ class Pipeline:
         return self._tallies.names(wanted)
 
     def _counted(self, alerts: list[Alert]) -> list[Alert]:
-        if not alerts:
-            return alerts
-        live = self._tallies.windows.live()
-        return [a if a.status is Status.CLOSED else self._among(a, live) for a in alerts]
-
-    def _among(self, alert: Alert, live: int) -> Alert:
-        kind, entity = Kind[alert.entity.kind.upper()], codec.text_hash(alert.entity.value)
-        accounts, addresses = self._tallies.crowd(kind, entity)
-        known = bool(self._known(np.array([entity], np.uint64), np.array([kind], np.uint8))[0])
-        more = {"live_clients": live, "accounts": accounts, "addresses": addresses, "established": known}
-        return alert.model_copy(update=more | self._tenants.told(kind, entity, self._named))
+        return circumstances.told(alerts, self._tallies, self._tenants, self._known)
 
 
 __all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

@@ -17,13 +17,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.compiled import paced, summed
+from detectors.compiled import looked_up, paced, summed
 from stream.grouping import I64
 from stream.panes import NOTHING, Panes, Part
 
 WINDOWS_S: Final = (10, 60, 600, 3600)
 PANE_S: Final = (1, 1, 10, 60)  # with which each window begins
 _HELD: Final = ((60, 1), (600, 10), (3600, 60))  # (until so old, pane)
+SEARCH_STEPS: Final = 32  # what to look one slot up in a pane costs, in rows gone over
 HELD_S: Final = WINDOWS_S[-1] + PANE_S[-1]  # nothing older is in any window
 F64 = NDArray[np.float64]
 
@@ -61,8 +62,12 @@ class Rings:
     def sums(self, slots: I64, count: int, window_s: int, end_s: int) -> I64:
         """Rows of a window added up for each of some slots (-1: nobody) of `count`."""
         place, out = _places(slots, count), np.tile(NOTHING, (len(slots), 1))
-        for some, rows in self._since(begins_s(window_s, end_s)):
-            summed(place, some, rows, out)
+        for ring in self._rings:
+            for whole, (some, rows) in ring.parts_since(begins_s(window_s, end_s)):
+                if whole and len(slots) * SEARCH_STEPS < len(some):
+                    looked_up(slots, some, rows, out)
+                else:
+                    summed(place, some, rows, out)
         return out
 
     def paces(self, slots: I64, count: int, window_s: int, end_s: int) -> F64:

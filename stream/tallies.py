@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.usage import MEASURES, Block, Kind, What
 from stream import distinct, flows
@@ -55,12 +56,15 @@ class Tallies:
         if held > ROWS_MAX or not self._windows.fits(self._rows, self._marks):
             self._settle()
 
-    def crowd(self, kind: Kind, entity: int) -> tuple[int, int]:
-        """Of the last hour: accounts that were seen at an entity and did not fail, at least; addresses it came from."""
-        one, hour_s = np.array([entity], np.uint64), WINDOWS_S[-1]
-        failed = int(self.windows.counts(kind, one, hour_s)[0, MEASURES.index("auth_failed")])
-        accounts, addresses = (self.windows.distinct(kind, one, what, hour_s)[0] for what in (What.USER, What.ADDRESS))
-        return max(0, round(accounts) - failed), round(addresses)
+    def crowds(self, kind: Kind, entities: U64) -> NDArray[np.int64]:
+        """Of the last hour: accounts that were seen at each and did not fail, at least; addresses each came from."""
+        hour_s = WINDOWS_S[-1]
+        failed = self.windows.counts(kind, entities, hour_s)[:, MEASURES.index("auth_failed")]
+        accounts, addresses = (
+            np.rint(self.windows.distinct(kind, entities, what, hour_s)).astype(np.int64)
+            for what in (What.USER, What.ADDRESS)
+        )
+        return np.stack([np.maximum(0, accounts - failed), addresses])
 
     def _settle(self) -> None:
         if not self._blocks:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.columns import Flows
+from detectors.compiled import within
 from schemas.alert import TENANT_CHARS_MAX
 from schemas.usage import Kind
 from stream.grouping import U64
@@ -44,28 +46,31 @@ class Tenants:
         self._put(flows.kind, flows.entity, flows.tenant, at_s)
         self._put(np.full(len(flows), Kind.ROUTE, np.uint8), flows.route, flows.tenant, at_s)
 
-    def of(self, kind: Kind, entity: int) -> int:
-        """The hash of the only tenant of an entity; 0: there is none such."""
-        if not len(self._held["key"]):
-            return 0
-        key = _keys(np.array([kind], np.uint8), np.array([entity], np.uint64))
-        at = int(key[0] % np.uint64(self._places))
-        known = self._held["key"][at] == key[0] and self._newest_s - self._held["at_s"][at] < FORGET_S
-        return int(self._held["tenant"][at]) if known else 0
-
-    def clients(self, tenant: int) -> int:
-        """Clients of that tenant alone with a request in the last ten minutes; fewer where places were shared."""
+    def of(self, kinds: NDArray[np.uint8], entities: U64) -> U64:
+        """The hash of the only tenant of each entity; 0: there is none such."""
         held = self._held
-        live = held["at_s"] > self._newest_s - LIVE_S
-        return int(np.count_nonzero(live & (held["tenant"] == tenant) & np.isin(held["kind"], _CLIENTS)))
+        if not len(held["key"]):
+            return np.zeros(len(entities), np.uint64)
+        keys = _keys(kinds, entities)
+        at = (keys % np.uint64(self._places)).astype(np.int64)
+        known = (held["key"][at] == keys) & (self._newest_s - held["at_s"][at] < FORGET_S)
+        return np.where(known, held["tenant"][at], np.uint64(0))
 
-    def told(self, kind: Kind, entity: int, named: Named) -> dict[str, str | int]:
-        """What an alert about an entity says of its tenant; `named` has the texts of hashes."""
-        tenant = self.of(kind, entity)
-        name = named([tenant]).get(tenant) if tenant else None
-        if name is None or len(name) > TENANT_CHARS_MAX:
-            return {}
-        return {"tenant": name, "tenant_clients": self.clients(tenant)}
+    def clients(self, tenants: U64) -> dict[int, int]:
+        """By tenant its own clients with a request in the last ten minutes; fewer where places were shared."""
+        held = self._held
+        live = np.flatnonzero((held["at_s"] > self._newest_s - LIVE_S) & within(held["tenant"], tenants))
+        own = held["tenant"][live[np.isin(held["kind"][live], _CLIENTS)]]
+        counted = dict(zip(*(part.tolist() for part in np.unique(own, return_counts=True)), strict=True))
+        return {tenant: counted.get(tenant, 0) for tenant in tenants.tolist()}
+
+    def told(self, kinds: NDArray[np.uint8], entities: U64, named: Named) -> list[dict[str, str | int]]:
+        """What an alert about each entity says of its tenant; `named` has the texts of hashes."""
+        of = self.of(kinds, entities)
+        some = np.unique(of[of != 0])
+        names, clients = (named(some.tolist()), self.clients(some)) if len(some) else ({}, {})
+        short = {tenant: name for tenant, name in names.items() if len(name) <= TENANT_CHARS_MAX}
+        return [{"tenant": short[t], "tenant_clients": clients[t]} if t in short else {} for t in of.tolist()]
 
     def arrays(self) -> Arrays:
         """What `restore` needs."""

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from detectors.artifact import Model
+from detectors.compiled import looked_up
 from detectors.outlook import Outlook
 from detectors.rows import canonical
 from schemas import codec
@@ -56,4 +57,6 @@ def warm(model: Model) -> None:
     open_ = Outlook()
     open_.add(held)
     open_.on_routes(np.unique(held.route))
-    merged([(np.zeros(2, np.int64), np.zeros((2, COLUMNS), np.int64))])  # else only of many rows
+    none, empty = np.zeros(2, np.int64), np.zeros((2, COLUMNS), np.int64)
+    merged([(none, empty)])  # else only of many rows
+    looked_up(none, none, empty, empty)

@@ -17,6 +17,7 @@ import stream.ways
 from detectors.artifact import load
 from detectors.compiled import U64, firsts, numbered, ordered, searched, unique_rows, within
 from stream.lowest import beyond
+from stream.panes import COLUMNS, NOTHING
 from stream.pipeline import Pipeline
 from stream.slots import Slots
 from stream.warm import warm
@@ -63,6 +64,19 @@ def test_a_place_among_ascending_words_is_found(values: list[int], others: list[
     among = np.linspace(1, 1.8e19, 500).astype(np.uint64) if even else np.sort(column(others))
     keys = np.concatenate([column(values), among[:3]])
     assert searched(among, keys).tolist() == np.searchsorted(among, keys).tolist()
+
+
+@given(st.sets(st.integers(0, 60), max_size=40), st.sets(st.integers(-1, 60), min_size=1, max_size=9), st.integers(0))
+def test_looking_slots_up_adds_what_going_over_all_rows_adds(held: set[int], asked: set[int], seed: int) -> None:
+    slots, wanted = np.array(sorted(held), np.int64), np.array(sorted(asked), np.int64)
+    rows = np.random.default_rng(seed).integers(0, 1000, (len(slots), COLUMNS))
+    place = np.full(62, -1)
+    place[wanted] = np.arange(len(wanted))
+    place[-1] = -1
+    gone_over, found = np.tile(NOTHING, (len(wanted), 1)), np.tile(NOTHING, (len(wanted), 1))
+    detectors.compiled.summed(place, slots, rows, gone_over)
+    detectors.compiled.looked_up(wanted, slots, rows, found)
+    np.testing.assert_array_equal(gone_over, found)
 
 
 def test_rows_of_nobody_have_no_group() -> None:

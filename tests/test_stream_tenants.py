@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,6 +18,14 @@ from stream.pipeline import Config, Pipeline
 from stream.tenants import FORGET_S, PLACES, Tenants
 
 START_S = NOW_MS // 1000
+
+
+def of(tenants: Tenants, kind: Kind, entity: int) -> int:
+    return int(tenants.of(np.array([kind], np.uint8), np.array([entity], np.uint64))[0])
+
+
+def clients(tenants: Tenants, tenant: int) -> int:
+    return tenants.clients(np.array([tenant], np.uint64))[tenant]
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +56,21 @@ def test_an_owner_is_a_tenants_only_if_all_its_requests_are(batches: list[list[t
     again.restore(tenants.arrays())
     for owner in range(1, 7):
         one = next(iter(seen.get(owner, {0}))) if len(seen.get(owner, {0})) == 1 else 0
-        assert tenants.of(Kind.IP, owner) == again.of(Kind.IP, owner) == one
-        assert tenants.of(Kind.ROUTE, owner + 50) == one
-        assert tenants.of(Kind.KEY, owner) == 0
+        assert of(tenants, Kind.IP, owner) == of(again, Kind.IP, owner) == one
+        assert of(tenants, Kind.ROUTE, owner + 50) == one
+        assert of(tenants, Kind.KEY, owner) == 0
     for tenant in range(1, 4):
-        assert tenants.clients(tenant) == sum(all_of == {tenant} for all_of in seen.values())
+        assert clients(tenants, tenant) == sum(all_of == {tenant} for all_of in seen.values())
 
 
 def test_who_was_silent_for_long_may_come_back_as_anothers_and_counts_as_live_no_more() -> None:
     tenants = Tenants()
     tenants.add(flows((1, 7)), START_S)
     tenants.add(flows((2, 7), at_s=START_S + 700), START_S + 700)
-    assert tenants.clients(7) == 1
+    assert clients(tenants, 7) == 1
     late_s = START_S + FORGET_S + 1
     tenants.add(flows((1, 9), at_s=late_s), late_s)
-    assert tenants.of(Kind.IP, 1) == 9
+    assert of(tenants, Kind.IP, 1) == 9
 
 
 def test_however_many_clients_are_made_up_no_more_are_held_than_there_are_places() -> None:
@@ -69,7 +78,7 @@ def test_however_many_clients_are_made_up_no_more_are_held_than_there_are_places
     for begin in range(1, 3000, 100):
         tenants.add(flows(*((begin + n, 5) for n in range(100))), START_S)
     assert len(tenants.arrays()["key"]) <= 64
-    assert tenants.clients(5) <= 64
+    assert clients(tenants, 5) <= 64
     assert PLACES == 1 << 17
 
 
@@ -96,3 +105,12 @@ def test_an_alert_says_whose_the_client_is_where_it_is_one_tenants(model: Model,
     of_two = told(model, guesser(3, tenant="acme"), guesser(9, 3, tenant="other"), restart=restart)
     assert {(one.tenant, one.tenant_clients) for one in of_two} == {(None, 0)}
     assert {one.tenant for one in told(model, guesser(12))} == {None}
+
+
+def test_an_alert_says_whether_its_client_has_a_good_history(model: Model) -> None:
+    regular = [row(at_ms, ip="203.0.113.7") for at_ms in range(0, 3 * 3_600_000, 120_000)]
+    later_ms = 3 * 3_600_000 + 60_000
+    guesses = [msgspec.structs.replace(one, ts_ms=one.ts_ms + later_ms) for one in guesser(40)]
+    strange = [msgspec.structs.replace(one, ip="203.0.113.9") for one in guesses]
+    alerts = told(model, [*regular, row(later_ms, ip="198.51.100.1")], guesses + strange)
+    assert {(one.entity.value, one.established) for one in alerts} == {("203.0.113.7", True), ("203.0.113.9", False)}

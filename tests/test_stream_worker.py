@@ -20,7 +20,7 @@ from schemas.decision import Decision
 from stream.app import EXIT_CRASHED
 
 pytestmark = pytest.mark.integration
-SESSION_S = 6  # of a worker with the broker
+SESSION_S = 150  # longer than a worker takes to start again, however busy the machine
 
 
 def traffic(count: int, seed: int) -> list[Decision]:
@@ -134,23 +134,21 @@ def test_of_more_workers_than_partitions_each_partition_has_one_and_all_are_read
         assert any(not each["decisions"] and not each["usage"] for each in holds)
 
 
+@pytest.mark.kafka
 def test_a_named_worker_that_was_killed_gets_its_partitions_back_without_a_rebalance(
-    broker: str, topic_prefix: str, tmp_path: Path
+    kafka_address: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    settings = make_settings(broker, topic_prefix, tmp_path, snapshot_every_ms=200, node="worker-a")
+    named = {"node": "worker-a", "session_s": SESSION_S}
+    settings = make_settings(kafka_address, topic_prefix, tmp_path, snapshot_every_ms=200, **named)
     with worker(settings, tmp_path) as one:
         send(settings, [batch(traffic(200, seed)) for seed in range(20)])
         one.answers("/v1/totals", lambda t: t["kinds"]["global"]["n"] == 20 * 200)
         before = leased(one)
         one.kill()
-        killed_s = time.monotonic()
         one.start()
         one.ready()
-        took_s = time.monotonic() - killed_s
         send(settings, [batch(traffic(200, seed)) for seed in range(20, 40)])
         _counts_settle_at(one, 40 * 200)
-        if took_s >= SESSION_S:
-            pytest.skip(f"a worker took {took_s:.0f} s to start again, longer than a session lasts")
         assert leased(one) == before
 
 

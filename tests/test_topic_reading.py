@@ -12,7 +12,7 @@ from floodwarden.errors import UnreachableError
 from floodwarden.formats import Rejects
 from floodwarden.topics import ensure_topics
 from floodwarden.traffic import Recorded, names
-from schemas import codec, topics
+from schemas import codec, topic_ends, topics
 from schemas.settings import Settings
 from schemas.topics import Topic
 from stream import train
@@ -32,6 +32,22 @@ def test_the_last_batch_is_read_whole_though_a_broker_counts_only_its_first(brok
     messages = topic_reading.read(settings, topics.DECISIONS)
     found = sorted((m.partition() or 0, m.offset() or 0, m.value()) for m in messages)
     assert found == [(p, n, f"{p}/{n}".encode()) for p, count in ((0, 15), (1, 3)) for n in range(count)]
+
+
+def test_a_mark_behind_the_end_a_broker_names_is_told_from_one_of_another_topic(broker: str, topic_prefix: str) -> None:
+    settings = Settings(kafka=broker, topic_prefix=topic_prefix, decisions_partitions=1)
+    ensure_topics(settings)
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 50})
+    for number in range(15):
+        producer.produce(settings.topic(topics.DECISIONS), str(number), partition=0)
+    assert producer.flush(30) == 0
+    client, topic = {"bootstrap.servers": broker, "group.id": topic_prefix + "look"}, settings.topic(topics.DECISIONS)
+    assert [topic_ends.reaches(client, topic, 0, mark, 60.0) for mark in (1, 15, 16, 5000)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_only_the_newest_of_each_partition(broker: str, topic_prefix: str) -> None:

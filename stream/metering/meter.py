@@ -22,6 +22,7 @@ from sqlalchemy.exc import OperationalError
 from schemas import codec, topics
 from schemas.errors import BadMessageError
 from schemas.settings import Settings
+from schemas.topic_ends import reaches
 from stream.metering.errors import TakenOverError
 from stream.metering.metrics import Metrics
 from stream.metering.minutes import Message, Minutes
@@ -166,13 +167,17 @@ class Meter:
         kept = self._store.load(partition)
         earliest, end = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=_ANSWER_S)
         progress = kept.progress
-        if progress is not None and progress.mark > end:
+        if progress is not None and progress.mark > end and not self._reaches(partition, progress.mark):
             log.warning("the usage topic is a new one", partition=partition, stored=progress.mark, end=end)
             progress = msgspec.structs.replace(progress, mark=earliest, written=0, sources={})
         elif progress is not None and progress.mark < earliest:
             log.warning("usage blocks were removed before they were counted", partition=partition, from_=progress.mark)
         held = self._held[partition] = Held(Minutes(self._settings.usage_heaviest, progress), kept.turn)
         return max(held.minutes.next, int(earliest))
+
+    def _reaches(self, partition: int, mark: int) -> bool:
+        client = {"bootstrap.servers": self._settings.kafka, "group.id": f"{self._settings.topic_prefix}look"}
+        return reaches(client | {"log_level": 0}, self._topic, partition, mark, _ANSWER_S)
 
     def _again(self, consumer: Consumer, partition: int) -> None:
         """Somebody else has stored this partition: forget ours and go on from theirs, unless it is no longer ours."""

@@ -1,8 +1,9 @@
 """Nanoseconds of processor a decision costs the stream from 1,000 to 1,000,000 active addresses, and memory of each.
 
 Decode, combine, detect in one process without Kafka, a process for each size; half of the requests go round all
-addresses, half are of few. All kinds of entity, all families of evidence and the forest. The peer is the cost at the
-smallest size: cost should not grow with how many there are. `floodwarden bench entities` calls `run()`.
+addresses, half are of few; a key is used at seven addresses, with one program. All kinds of entity, all families of
+evidence and the forest. The peer is the cost at the smallest size: cost should not grow with how many there are.
+`floodwarden bench entities` calls `run()`.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def _batches(chance: np.random.Generator, size: int, first: int) -> Iterator[pa.
             "cost": pa.array(np.ones(ROWS, np.int32)),
             "status": pa.array(np.where(chance.random(ROWS) < 0.01, 404, 200).astype(np.int16)),
             "latency_ms": pa.array(chance.gamma(2, 20, ROWS).astype(np.float32)),
-            "ua": _text(ip % 300, lambda v: f"Mozilla/5.0 (agent {v})"),
+            "ua": _text(key % 300, lambda v: f"Mozilla/5.0 (agent {v})"),
             "asn": pa.array((ip % 500 + 64_500).astype(np.uint32)),
         }
         columns = [given.get(f.name, pa.nulls(ROWS, f.type)) for f in d.SCHEMA]

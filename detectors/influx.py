@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from detectors.columns import LIMITED, USER, Finding
 from detectors.families import HOUR_S, OVER, QUIET_MS
-from detectors.influx_routes import HOP_S, TIMES, H, Routes, gain, told, upper
+from detectors.groups import H
+from detectors.influx_routes import HOP_S, TIMES, Routes, gain, told, upper
 from detectors.pairs import PairSet, firsts, mix
 from detectors.rows import Rows
 

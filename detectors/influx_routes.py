@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import log
 from typing import Final
 
 import numpy as np
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 
 from detectors.columns import ROUTE, Fact, Finding, Share
 from detectors.explain import score, span
+from detectors.groups import H
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 HOP_S: Final = 10
-H: Final = 1.5 * log(1_000 / 0.02)  # as groups have it
 TIMES: Final = (1.5, 3.0, 10.0)  # alternatives: so many times what is usual at its upper end
 Z: Final = 2.0
 SPREAD_MIN: Final = 0.2  # of a share, at least

@@ -22,7 +22,8 @@ from enforcer.bouncers.admission import Admission
 from enforcer.bouncers.lapi import Lapi
 from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Playbook
 from enforcer.playbook_watch import PlaybookWatch
 from enforcer.projector import Projector, Record

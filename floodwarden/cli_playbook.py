@@ -41,7 +41,7 @@ def lint(
 ) -> None:
     """Everything wrong with a playbook, and what it hardly means: file, line, field, fix. Exit code 1 on errors."""
     from enforcer.brownout_file import rules_of
-    from enforcer.plan import ladder_of
+    from enforcer.plan_config import ladder_of
     from enforcer.playbook_file import examine
 
     settings = settings_of.load()
@@ -82,7 +82,8 @@ def try_on(
 
     floodwarden alerts --json | floodwarden playbook test -
     """
-    from enforcer.plan import PlanConfig, Planner
+    from enforcer.plan import Planner
+    from enforcer.plan_config import PlanConfig
 
     settings = settings_of.load(playbooks=where) if where else settings_of.load()
     config = PlanConfig.of(settings)
@@ -140,7 +141,7 @@ def _told(alert: Alert, tried: list[tuple[Play, str]], actions: tuple[Action, ..
 
 
 def _loaded(where: Path | None) -> Playbook:
-    from enforcer.plan import ladder_of
+    from enforcer.plan_config import ladder_of
     from enforcer.playbook_file import load
 
     settings = settings_of.load()

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from detectors.artifact import Model
 from detectors.family_file import conditions
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from floodwarden.formats_trace import Labelled
 from schemas.action import Action, ActionKind, ActionStatus, TargetKind
 from schemas.alert import Alert, Status

@@ -8,7 +8,7 @@ from enforcer import command
 from enforcer.brownout import Rules
 from enforcer.brownout_file import rules_of
 from enforcer.errors import CommandError
-from enforcer.plan import ladder_of
+from enforcer.plan_config import ladder_of
 from enforcer.playbook_file import examine
 from floodwarden.diagnosis import Check, Level
 from schemas.errors import SettingsError

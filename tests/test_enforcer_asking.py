@@ -17,7 +17,8 @@ from enforcer.asking import Ask
 from enforcer.errors import CommandError
 from enforcer.ladder import Ladder
 from enforcer.ledger import Ledger
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Play, Playbook, When
 from schemas.action import Action, ActionKind, ActionStatus, Otherwise, Target, TargetKind
 from schemas.alert import Alert, EntityKind, Status

@@ -16,7 +16,8 @@ from enforcer import command, judging
 from enforcer.canary import CODE, REST_MS, Canary, Sample
 from enforcer.drafts import lifted
 from enforcer.guardrails import Caps
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Play, Playbook, When
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert, Status

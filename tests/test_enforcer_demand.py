@@ -19,7 +19,8 @@ from enforcer.brownout import LEVELS, Health, Load, Rules, State
 from enforcer.drafts import lifted
 from enforcer.ladder import Ladder
 from enforcer.ledger import Ledger
-from enforcer.plan import PlanConfig, Planner, ladder_of
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig, ladder_of
 from enforcer.playbook_file import Reading, examine, load
 from floodwarden.doctor_brownout import brownout as doctor
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind

@@ -12,7 +12,8 @@ from enforcer_world import alert as make_alert
 from enforcer.asking import Ask
 from enforcer.drafts import lifted
 from enforcer.guardrails import Caps
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Play, Playbook, When
 from enforcer.waiting import PENDING_MAX
 from schemas.action import Action, ActionKind, ActionStatus, Otherwise

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from enforcer import guardrails, ladder
 from enforcer.drafts import expired, lifted
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 from schemas.alert import Alert, Answer, EntityKind, Status
 from schemas.errors import SettingsError

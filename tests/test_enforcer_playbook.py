@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforcer.ladder import Ladder, Rung
-from enforcer.plan import PlanConfig, Planner, ladder_of
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig, ladder_of
 from enforcer.playbook import OBSERVE, Playbook
 from enforcer.playbook_file import Reading, built_in, examine, load
 from enforcer.playbook_watch import PlaybookWatch

@@ -10,7 +10,8 @@ from enforcer_world import alert as make_alert
 from enforcer import records
 from enforcer.drafts import lifted
 from enforcer.guardrails import Caps
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from schemas.action import Action, ActionStatus
 from schemas.alert import Alert
 from schemas.settings import Settings

@@ -11,7 +11,8 @@ import pytest
 from stream_traffic import GLOBS, NOW_MS
 
 from detectors.artifact import load
-from enforcer.plan import PlanConfig, Planner
+from enforcer.plan import Planner
+from enforcer.plan_config import PlanConfig
 from schemas import codec
 from schemas import decision as d
 from schemas.action import ActionKind

@@ -83,7 +83,8 @@ def limiters(world: World, directory: Path, count: int, first: int = 0) -> Itera
             process.terminate()
         for process in started:
             process.wait(20)
-        world.redis.hdel(world.keys.nodes, *names)
+        for told in (world.keys.nodes, world.keys.acks):  # the next of that name has acknowledged nothing
+            world.redis.hdel(told, *names)
 
 
 def _at(world: World, network: str, count: int, per_s: int) -> dict[str, Any]:

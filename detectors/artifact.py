@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -22,9 +23,15 @@ from detectors.features import FEATURES
 from detectors.forest import Forest, from_arrays
 
 FORMAT: Final = 3
+UNPACKED_MAX: Final = 256 << 20
 POSITIONS: Final = 24  # buckets of an entity's life, two an octave of requests
 Array = NDArray[np.generic]
 F64 = NDArray[np.float64]
+# What reading a damaged archive can raise; a RuntimeError where it is said to be encrypted or packed in another way.
+_DAMAGED: Final = (
+    KeyError, ValueError, TypeError, OverflowError, MemoryError, RuntimeError, EOFError, OSError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 
 
 def signature() -> str:
@@ -122,8 +129,7 @@ def load(path: Path | None = None, families: Families | None = None) -> Model:
 def parse(data: bytes, name: str, families: Families) -> Model:
     """The model that `data` is, called `name` in errors. Raises `ArtifactError` as `load`."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            named: dict[str, Array] = {key: file[key] for key in file.files}
+        named = _unpacked(data)
         made_for = named.pop("signature").tobytes().decode()
         if made_for != signature():
             raise ArtifactError(f"{name}: made for {made_for!r}, this version needs {signature()!r}; train it anew")
@@ -146,11 +152,19 @@ def parse(data: bytes, name: str, families: Families) -> Model:
         _check_influx(model, name)
         made_of = named["families"].tobytes().decode().split(",")
         _check(model, name, len(made_of))
-    except (KeyError, ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except _DAMAGED as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"{name}: not a Floodwarden model ({error}); train one with `floodwarden train`") from error
     return _fitted(model, name, made_of, families)
+
+
+def _unpacked(data: bytes) -> dict[str, Array]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(one.file_size for one in archive.infolist()) > UNPACKED_MAX:
+            raise ValueError(f"more than {UNPACKED_MAX >> 20} MiB unpacked")
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
 
 
 def _check_influx(model: Model, name: str) -> None:

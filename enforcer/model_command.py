@@ -29,6 +29,8 @@ Told = dict[str, Any]
 Thresholds = Mapping[str, Mapping[str, float]]
 Judge = Callable[[Settings, int], Thresholds]
 """A version's thresholds by family and kind of client. Raises `CommandError` where stream workers could not use it."""
+Inspect = Callable[[Settings, bytes], Version]
+"""What a model's file is, as a version without number. Raises `CommandError` where stream workers could not use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,25 @@ def unjudged(_: Settings, number: int) -> Thresholds:
     """The judgement where no worker's is at hand: nothing is ordered that way."""
     fix = "start the enforcer by `floodwarden enforcer`"
     raise CommandError("unusable", "version", f"nobody here can say whether workers could use version {number}", fix)
+
+
+def uninspected(_: Settings, data: bytes) -> Version:
+    """The same for a file."""
+    fix = "start the enforcer by `floodwarden enforcer`"
+    raise CommandError("unusable", "file", f"nobody here can say whether workers could use its {len(data)} bytes", fix)
+
+
+def register(settings: Settings, data: bytes, by: By, inspect: Inspect) -> Version:
+    """Register a model's file: the same file keeps the version it has. Nothing judges by it yet.
+
+    Raises:
+        CommandError: workers could not use it (made for other features, families, or damaged), it is too large, or
+            another was registered at the same moment.
+    """
+    checked(by)
+    made = msgspec.structs.replace(inspect(settings, data), author=by.author, reason=by.reason, at_ms=_now_ms())
+    with _reading():
+        return Registry(settings.registry).add(data, made)
 
 
 def promote(settings: Settings, number: int, by: By, judge: Judge, *, force: bool = False) -> Order:
@@ -172,26 +193,31 @@ def listed(settings: Settings) -> list[Told]:
     with _reading():
         registry = Registry(settings.registry)
         order = registry.order()
-        rows = [(one, registry.trial(one.version)) for one in registry.versions()]
-    return [plain(one) | {"state": state(one, order, trial), "tried": trial is not None} for one, trial in rows]
+        return [_row(one, order, registry.trial(one.version)) for one in registry.versions()]
+
+
+def row(settings: Settings, version: Version) -> Told:
+    """One version as the list has it."""
+    with _reading():
+        registry = Registry(settings.registry)
+        return _row(version, registry.order(), registry.trial(version.version))
 
 
 def shown(settings: Settings, number: int, judge: Judge) -> Told:
     """One version: how it stands, its thresholds, what its replay said. Raises `CommandError`."""
     with _reading():
         registry = Registry(settings.registry)
-        version = _there(registry, number)
-        trial = registry.trial(number)
-        told = {"state": state(version, registry.order(), trial), "tried": trial is not None}
+        version, trial = _there(registry, number), registry.trial(number)
+        told = _row(version, registry.order(), trial)
     thresholds = {"thresholds": {family: dict(of) for family, of in judge(settings, number).items()}}
-    return plain(version) | told | thresholds | {"trial": None if trial is None else plain(trial)}
+    return told | thresholds | {"trial": None if trial is None else plain(trial)}
 
 
 def compared(settings: Settings, number: int | None) -> Told:
     """How the live model and a version in shadow (without `number` the one that is) agree.
 
     Raises:
-        CommandError: none is in shadow, or nothing is known of it yet.
+        CommandError: none is in shadow, there is no such version, or nothing is known of it yet.
     """
     with _reading():
         registry = Registry(settings.registry)
@@ -199,6 +225,7 @@ def compared(settings: Settings, number: int | None) -> Told:
         if not number:
             fix = "set one there with `floodwarden model shadow VERSION`"
             raise CommandError("not_found", "version", "no version is in shadow", fix)
+        _there(registry, number)
         found = registry.agreement(number)
     if found is None:
         why, fix = f"no worker has said anything of version {number} yet", "they do every ten seconds while it is there"
@@ -210,6 +237,10 @@ def plain(value: msgspec.Struct) -> Told:
     """A struct for JSON."""
     out: Told = msgspec.to_builtins(value)
     return out
+
+
+def _row(version: Version, order: Order, trial: Trial | None) -> Told:
+    return plain(version) | {"state": state(version, order, trial), "tried": trial is not None}
 
 
 @contextmanager

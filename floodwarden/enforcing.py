@@ -15,6 +15,7 @@ from enforcer.api.app import Around, beside
 from enforcer.model_command import Thresholds
 from floodwarden.policy_examined import examine
 from limiter.limiter import AsyncLimiter
+from schemas.models import Version
 from schemas.settings import Settings
 
 POLICY: Final = Path(__file__).with_name("api_policy.yaml")
@@ -28,13 +29,19 @@ def run(settings: Settings) -> None:
         SettingsError: a setting nobody can take.
         PolicyError: the API's policy cannot be taken.
     """
-    app.run(settings, beside(settings, limited(settings), examine, _judge))
+    app.run(settings, beside(settings, limited(settings), examine, _judge, _inspect))
 
 
 def _judge(settings: Settings, number: int) -> Thresholds:
     from floodwarden.model_orders import judge  # noqa: PLC0415 - detection is loaded by who asks for a model, or never
 
     return judge(settings, number)
+
+
+def _inspect(settings: Settings, data: bytes) -> Version:
+    from floodwarden.model_orders import inspect  # noqa: PLC0415 - as above
+
+    return inspect(settings, data)
 
 
 def limited(settings: Settings) -> Around:

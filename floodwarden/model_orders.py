@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Final
 
 from detectors import artifact
 from detectors.errors import ArtifactError
 from detectors.family_file import with_own
+from enforcer import model_command
 from enforcer.errors import CommandError
-from enforcer.model_command import By, Thresholds, checked
-from schemas.model_registry import Registry
+from enforcer.model_command import By, Thresholds
 from schemas.models import Version
 from schemas.settings import Settings
 from stream.models import registered
@@ -24,14 +23,24 @@ def register(settings: Settings, path: Path, by: By) -> Version:
     """Register the model at `path`: the same file keeps the version it has.
 
     Raises:
-        ArtifactError: this program's workers could not use it.
-        CommandError: a word cannot be taken.
-        FileError: it cannot be written.
+        CommandError: it cannot be read, or as `model_command.register`.
     """
-    checked(by)
-    model = artifact.load(path, with_own(settings.families))
-    made = Version(0, "", model.version, model.made_from, model.span_s, by.author, by.reason, _now_ms())
-    return Registry(settings.registry).add(path.read_bytes(), made)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        fix = "name what `train` or `calibrate` wrote"
+        raise CommandError("bad_value", "file", f"{path}: {error.strerror or error}", fix) from error
+    return model_command.register(settings, data, by, inspect)
+
+
+def inspect(settings: Settings, data: bytes) -> Version:
+    """What a model's file is, not yet numbered. Raises `CommandError` where this program's workers could not use it."""
+    try:
+        model = artifact.parse(data, "the file", with_own(settings.families))
+    except ArtifactError as error:
+        fix = "send what `train` or `calibrate` wrote; see docs/models.md"
+        raise CommandError("bad_value", "file", str(error), fix) from error
+    return Version(0, "", model.version, model.made_from, model.span_s, "", "", 0)
 
 
 def judge(settings: Settings, number: int) -> Thresholds:
@@ -45,7 +54,3 @@ def judge(settings: Settings, number: int) -> Thresholds:
         family.name: {kind: round(float(model.h[k, family.index]), 3) for k, kind in enumerate(KINDS)}
         for family in model.families
     }
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

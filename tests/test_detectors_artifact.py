@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ from detectors_traffic import site
 from detectors import artifact
 from detectors.artifact import Model
 from detectors.errors import ArtifactError
+from detectors.family_file import built_in
 from stream import train
 
 
@@ -40,6 +44,31 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
     (tmp_path / "m.npz").write_bytes(content)
     with pytest.raises(ArtifactError, match="floodwarden train"):
         artifact.load(tmp_path / "m.npz")
+
+
+def test_however_a_file_is_damaged_it_is_a_model_or_refused(tmp_path: Path) -> None:
+    artifact.save(artifact.defaults(), tmp_path / "m.npz")
+    whole, at = (tmp_path / "m.npz").read_bytes(), random.Random(1)
+    refused = 0
+    for _ in range(400):
+        data = bytearray(whole)
+        data[at.randrange(len(data))] = at.randrange(256)
+        if at.random() < 0.1:
+            del data[at.randrange(len(data)) :]
+        with suppress(ArtifactError):
+            artifact.parse(bytes(data), "m", built_in())
+            continue
+        refused += 1
+    assert refused > 300
+
+
+def test_a_file_that_unpacks_to_more_than_memory_may_hold_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = io.BytesIO()
+    np.savez_compressed(packed, h=np.zeros(1 << 17))
+    assert len(packed.getvalue()) < 2_000
+    monkeypatch.setattr(artifact, "UNPACKED_MAX", 1 << 20)
+    with pytest.raises(ArtifactError, match="more than 1 MiB unpacked"):
+        artifact.parse(packed.getvalue(), "m", built_in())
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -10,15 +10,18 @@ from api_world import ApiWorld, clock_ms
 from starlette.testclient import TestClient
 from test_model_registry import agreement, registered, tried
 
+from detectors import artifact
 from enforcer.api.app import create_app
+from enforcer.api.bounded import BYTES_MAX, FILE_BYTES_MAX
 from enforcer.callers import Role
 from enforcer.store import reading
 from enforcer.store.access import Access
-from floodwarden.model_orders import judge
+from floodwarden.model_orders import inspect, judge
 from schemas.model_registry import Registry
 from schemas.settings import Settings
 from stream.model_watch import ModelWatch
 
+FILE = {"content-type": "application/octet-stream"}
 SOON = {"reason": "quieter", "wait_seconds": 0}
 
 
@@ -26,7 +29,7 @@ def asking(path: Path) -> tuple[Settings, Any]:
     """Settings with two versions registered, and somebody with a role who asks."""
     settings = Settings(data_dir=path)
     registered(settings, 1.0, 2.0)
-    parts = replace(ApiWorld.parts(f"sqlite:///{path}/store.db", settings), judge=judge)
+    parts = replace(ApiWorld.parts(f"sqlite:///{path}/store.db", settings), judge=judge, inspect=inspect)
     app = create_app(parts)
 
     def who(role: Role, tenant: str | None = None) -> TestClient:
@@ -77,6 +80,33 @@ def test_an_order_sent_twice_with_its_key_is_given_once_and_the_audit_has_who(tm
     )  # fmt: skip
 
 
+def test_a_model_is_registered_by_sending_its_file_and_the_same_file_keeps_its_version(tmp_path: Path) -> None:
+    settings, who = asking(tmp_path)
+    bob, shipped = who(Role.OPERATOR), Path(artifact.__file__).with_name("data") / "default.npz"
+    assert shipped.stat().st_size > BYTES_MAX, "a model is more than other bodies may be"
+    made, again = (bob.post("/models?reason=spring", content=shipped.read_bytes(), headers=FILE) for _ in range(2))
+    assert (made.status_code, made.json(), made.json()["state"]) == (201, again.json(), "registered")
+    assert (made.json()["version"], made.json()["author"], made.json()["reason"]) == (
+        3, "api:operator-None", "spring",
+    )  # fmt: skip
+    assert made.json()["content"] == artifact.load().version == bob.get("/models/3").json()["content"]
+    assert Registry(settings.registry).data(3) == shipped.read_bytes()
+    entry = reading.audit_tail(who.engine, 1)[0]
+    assert (entry["verb"], entry["detail"]["bytes"]) == ("api.model.register", shipped.stat().st_size)
+
+
+def test_what_is_no_model_is_not_registered_and_why_is_said(tmp_path: Path) -> None:
+    settings, who = asking(tmp_path)
+    bob = who(Role.OPERATOR)
+    for wrong in (b"", b"PK\x05\x06" + bytes(18), b'{"a": 1}', Path(__file__).read_bytes()):
+        told = bob.post("/models", content=wrong, headers=FILE)
+        assert told.status_code == 422, told.text
+    assert (told.json()["field"], "not a Floodwarden model" in told.json()["detail"]) == ("file", True)
+    assert bob.post("/models", content=bytes(FILE_BYTES_MAX + 1), headers=FILE).status_code == 413
+    assert who(Role.ANALYST).post("/models", content=b"x", headers=FILE).status_code == 403
+    assert len(Registry(settings.registry).versions()) == 2
+
+
 def test_only_who_may_orders_models_and_no_tenant_sees_them(tmp_path: Path) -> None:
     _, who = asking(tmp_path)
     for role, tenant, status in ((Role.ANALYST, None, 403), (Role.OPERATOR, "acme", 403), (Role.OPERATOR, None, 404)):
@@ -85,3 +115,4 @@ def test_only_who_may_orders_models_and_no_tenant_sees_them(tmp_path: Path) -> N
     for wrong in ("/models/9", "/models/1/agreement"):
         found = who(Role.VIEWER).get(wrong)
         assert (found.status_code, found.json()["field"]) == (404, "version")
+    assert who(Role.VIEWER).get("/models/9/agreement").json()["detail"] == "there is no version 9"

@@ -23,7 +23,7 @@ from enforcer.api.door import Parts, verifier
 from enforcer.api.live import Live
 from enforcer.app import Beside
 from enforcer.consumer import clock_ms
-from enforcer.model_command import Judge
+from enforcer.model_command import Inspect, Judge
 from enforcer.policy_plan import Examine
 from schemas.settings import Settings
 
@@ -59,7 +59,7 @@ def create_app(parts: Parts, routers: Sequence[APIRouter] = ROUTERS) -> FastAPI:
     )  # fmt: skip
     app.state.parts = parts
     problems.install(app)
-    app.add_middleware(Bounded)
+    app.add_middleware(Bounded, files=[f"{BASE}/models"])
     for router in routers:
         app.include_router(router, prefix=BASE)
     app.add_route("/healthz", lambda _: PlainTextResponse("ok\n"))
@@ -98,9 +98,12 @@ def beside(
     around: Around = nothing_around,
     examine: Examine = policy_plan.unjudged,
     judge: Judge = model_command.unjudged,
+    inspect: Inspect = model_command.uninspected,
     routers: Sequence[APIRouter] = ROUTERS,
 ) -> Beside:
-    """The API, to be served beside an enforcer, with `around` before it; `examine` judges policies, `judge` models.
+    """The API, to be served beside an enforcer, with `around` before it.
+
+    `examine` judges policies, `judge` models that are registered, `inspect` files of models.
 
     Raises:
         SettingsError: a setting nobody can take.
@@ -109,7 +112,7 @@ def beside(
 
     @contextmanager
     def serving(engine: sa.Engine) -> Iterator[Callable[[], None]]:
-        parts = Parts(settings, engine, Live(), verified, clock_ms, examine, judge)
+        parts = Parts(settings, engine, Live(), verified, clock_ms, examine, judge, inspect)
         with socket.create_server((settings.host, settings.api_port)) as at:
             served = _Served(parts, around, at, routers)
             served.start()

@@ -15,7 +15,7 @@ from enforcer.api.live import Live
 from enforcer.api.problems import ProblemError
 from enforcer.callers import Caller, Role, Scope
 from enforcer.errors import CommandError
-from enforcer.model_command import Judge
+from enforcer.model_command import Inspect, Judge
 from enforcer.policy_plan import Examine
 from enforcer.store.access import MARK, Access
 from schemas.action import Target
@@ -51,6 +51,7 @@ class Parts:
     clock_ms: Callable[[], int]
     examine: Examine = policy_plan.unjudged
     judge: Judge = model_command.unjudged
+    inspect: Inspect = model_command.uninspected
 
 
 def parts_of(request: Request) -> Parts:

@@ -1,10 +1,10 @@
-"""Routes of detection's models: versions, what holds, two of them compared; tried beside, promoted, taken back."""
+"""Routes of detection's models: registered, what holds, two of them compared; tried beside, promoted, taken back."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Body, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
@@ -15,7 +15,7 @@ from enforcer.api.shapes import Page, Reason, Shape, listed, single
 from enforcer.api.writes import Write, asked, write
 from enforcer.callers import Caller, Scope
 from enforcer.model_command import By
-from schemas.models import Order
+from schemas.models import Order, digest
 
 router = APIRouter(tags=["models"])
 _READ = may(Scope.MODELS_READ)
@@ -149,6 +149,21 @@ class ModelBack(ModelWanted):
 def models(parts: PartsOf, _: Annotated[Caller, _READ]) -> Response:
     """Every version, the newest first."""
     return listed(model_command.listed(parts.settings))
+
+
+@router.post("/models", response_model=ModelShown, status_code=201)
+def register(
+    file: Annotated[bytes, Body(media_type="application/octet-stream", description="what `floodwarden train` wrote")],
+    by: Annotated[Write, _WRITE],
+    reason: Annotated[str, Query(max_length=500)] = "",
+) -> Response:
+    """Register a model as a version; the same file keeps its version. Nothing judges by it yet."""
+
+    def act() -> dict[str, Any]:
+        settings, who = by.parts.settings, By(by.caller.owner, reason)
+        return model_command.row(settings, model_command.register(settings, file, who, by.parts.inspect))
+
+    return by.run("model.register", digest(file), {"reason": reason, "bytes": len(file)}, act, status=201)
 
 
 @router.get("/models/order", response_model=ModelOrdered)

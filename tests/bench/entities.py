@@ -16,25 +16,24 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from entity_traffic import ROWS, batches
 
 from detectors.artifact import load
 from schemas import codec, topics
-from schemas import decision as d
 from stream.combine import COLUMNS, combine
 from stream.pipeline import Config, Pipeline
 from stream.warm import warm
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-ROWS, MESSAGES, PER_BLOCK = 2_000, 1_000, 100
-ROWS_PER_EVENT_S = 200_000
+MESSAGES, PER_BLOCK = 1_000, 100
 START_MS = 1_760_000_000_000
 PEEK_EVERY = 5  # as a worker that is behind looks at open panes
 STAGES = ("decode", "combine", "detect")
@@ -61,13 +60,14 @@ def run() -> dict[str, Any]:
 
 
 def _measured(size: int) -> dict[str, float]:
+    tests = Path(__file__).resolve().parent.parent
     done = subprocess.run(
         [sys.executable, "-P", __file__, str(size)],
         capture_output=True,
         text=True,
         check=True,
         timeout=600,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(tests.parent), str(tests)))},
     )
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return told
@@ -81,7 +81,10 @@ def _one(size: int) -> dict[str, float]:
     spent_s = dict.fromkeys(STAGES, 0.0)
     rests_bytes, flow_rows = 0, 0
     for start in range(0, MESSAGES, PER_BLOCK):
-        values = [(codec.encode(batch), topics.ARROW) for batch in _batches(chance, size, start)]
+        values = [
+            (codec.encode(batch), topics.ARROW)
+            for batch in batches(chance, size, range(start, start + PER_BLOCK), START_MS)
+        ]
         rests_bytes = rests_bytes or _resident_bytes()
         with _timed(spent_s, "decode"):
             batch = codec.decode_many(values, COLUMNS)
@@ -110,41 +113,6 @@ def _timed(spent_s: dict[str, float], stage: str) -> Iterator[None]:
 def _resident_bytes() -> int:
     gc.collect()
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-
-
-def _batches(chance: np.random.Generator, size: int, first: int) -> Iterator[pa.RecordBatch]:
-    for message in range(first, first + PER_BLOCK):
-        at = np.arange(message * ROWS, (message + 1) * ROWS)
-        around = at * 7919 % size if size % 7919 else at % size
-        ip = np.where(chance.random(ROWS) < 0.5, chance.zipf(1.3, ROWS) % size, around)
-        key, keyless = ip // 7, chance.random(ROWS) < 0.5
-        route, page = chance.integers(0, 40, ROWS), chance.zipf(1.3, ROWS) % 500
-        none = np.zeros(ROWS, np.int64)
-        given = {
-            "ts_ms": pa.array(START_MS + at * 1000 // ROWS_PER_EVENT_S),
-            "verdict": _text(none, lambda _: "allow"),
-            "tenant": _text(key % 50, lambda v: f"tenant-{v}"),
-            "ip": _text(ip, lambda v: f"{11 + (v >> 24)}.{v >> 16 & 255}.{v >> 8 & 255}.{v & 255}"),
-            "key_id": _text(key, lambda v: f"key-{v}", keyless),
-            "user": _text(key, lambda v: f"user-{v}", keyless),
-            "method": _text(none, lambda _: "GET"),
-            "route": _text(route, lambda v: f"/v1/things-{v}/{{id}}"),
-            "path": _text(route * 1000 + page, lambda v: f"/v1/things/{v}"),
-            "cost": pa.array(np.ones(ROWS, np.int32)),
-            "status": pa.array(np.where(chance.random(ROWS) < 0.01, 404, 200).astype(np.int16)),
-            "latency_ms": pa.array(chance.gamma(2, 20, ROWS).astype(np.float32)),
-            "ua": _text(key % 300, lambda v: f"Mozilla/5.0 (agent {v})"),
-            "asn": pa.array((ip % 500 + 64_500).astype(np.uint32)),
-        }
-        columns = [given.get(f.name, pa.nulls(ROWS, f.type)) for f in d.SCHEMA]
-        yield pa.RecordBatch.from_arrays(columns, schema=d.SCHEMA)
-
-
-def _text(codes: NDArray[np.int64], name: Callable[[int], str], absent: NDArray[np.bool_] | None = None) -> pa.Array:
-    distinct, at = np.unique(codes, return_inverse=True)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(at.astype(np.int32), mask=absent), pa.array([name(v) for v in distinct.tolist()])
-    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 a textbook Faust app (one JSON record a decision, counted into a windowed Table), the same with Quix Streams, and
 reading and decoding alone. `floodwarden bench stream` calls `run()`. Real Kafka where it is found, else the embedded
 broker; both are started here. Quix Streams is held to older libraries than ours: set FW_BENCH_QUIX_PYTHON to an
-interpreter that has it; without one it is left out.
+interpreter that has it; without one it is left out, and on the embedded broker, which does not say how long it keeps a
+topic. Then ours anew by the number of active addresses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import entity_traffic
 from servers import kafka, why_no_kafka
 from stream_worker import Worker, make_settings, next_alert, reading
 
@@ -36,6 +39,7 @@ from schemas.settings import Settings
 from stream.combine import COLUMNS
 
 MESSAGES, ROWS = 3600, 2000
+ACTIVE = (100_000, 1_000_000)
 ROWS_PER_EVENT_S = 200_000
 TEXTBOOK_ROWS = 30_000
 GUESSER = "203.0.113.7"
@@ -97,7 +101,8 @@ def run() -> dict[str, Any]:
         decode_rate = _decode_only(settings)
         ours, crossing_ms = _ours(settings, directory)
         textbook = {f"faust_table_{w}": _textbook(settings, directory, w) for w in ("tumbling", "hopping")}
-        textbook |= _quix(settings, directory)
+        textbook |= {} if reason else _quix(settings, directory)
+        sizes = {active: _of(active, broker, directory) for active in ACTIVE}
     peers = {**textbook, "consume_and_decode": decode_rate}
     return {
         "name": "stream",
@@ -107,6 +112,7 @@ def run() -> dict[str, Any]:
         "limit": "one worker process: 4 decisions partitions, combine and detect, windows of 10 s to an hour for ip, "
         "key, user, route and global, families of evidence; a backlog of batches of 2,000",
         "ratios": {name: round(ours / rate, 2) for name, rate in peers.items()},
+        "active_addresses": sizes,
         "decisions": MESSAGES * ROWS,
         "drained_to_alert_ms": round(crossing_ms),
         "broker": "embedded" if reason else "Apache Kafka",
@@ -114,17 +120,23 @@ def run() -> dict[str, Any]:
     }
 
 
-def _fill(settings: Settings) -> None:
-    """Ordinary traffic of 20,000 addresses, 3,000 keys and 40 routes, its event time moving on evenly."""
+def _of(active: int, broker: str, directory: Path) -> dict[str, int]:
+    """The same with so many addresses, each of them active, and with all that clients have."""
+    settings = make_settings(broker, f"bench-{active}.", directory / f"data-{active}")
+    _fill(settings, active)
+    decode_rate = _decode_only(settings)
+    ours, crossing_ms = _ours(settings, directory)
+    return {"ours": round(ours), "consume_and_decode": round(decode_rate), "drained_to_alert_ms": round(crossing_ms)}
+
+
+def _fill(settings: Settings, active: int | None = None) -> None:
+    """Ordinary traffic of 20,000 addresses, or of `active` ones, its event time moving on evenly up to now."""
     chance = np.random.default_rng(1)
-    now_ms = int(time.time() * 1000) - MESSAGES * ROWS * 1000 // ROWS_PER_EVENT_S
-    shapes = [_columns(chance) for _ in range(60)]
+    start_ms = int(time.time() * 1000) - MESSAGES * ROWS * 1000 // ROWS_PER_EVENT_S
+    made = entity_traffic.batches(chance, active, range(MESSAGES), start_ms) if active else _usual(chance, start_ms)
     producer = Producer({"bootstrap.servers": settings.kafka, "queue.buffering.max.kbytes": 1 << 20, "linger.ms": 5})
     headers = [(topics.CONTENT_TYPE, topics.ARROW.encode())]
-    for i in range(MESSAGES):
-        begin_ms = now_ms + i * ROWS * 1000 // ROWS_PER_EVENT_S
-        ts_ms = begin_ms + np.arange(ROWS) * 1000 // ROWS_PER_EVENT_S
-        batch = pa.RecordBatch.from_arrays([pa.array(ts_ms), *shapes[i % len(shapes)]], schema=d.SCHEMA)
+    for i, batch in enumerate(made):
         producer.produce(
             settings.topic(topics.DECISIONS), codec.encode(batch), partition=i % settings.decisions_partitions,
             headers=headers,
@@ -132,6 +144,14 @@ def _fill(settings: Settings) -> None:
         producer.poll(0)
     if producer.flush(60):
         raise RuntimeError("the broker did not take the decisions")
+
+
+def _usual(chance: np.random.Generator, start_ms: int) -> Iterator[pa.RecordBatch]:
+    shapes = [_columns(chance) for _ in range(60)]
+    for i in range(MESSAGES):
+        begin_ms = start_ms + i * ROWS * 1000 // ROWS_PER_EVENT_S
+        ts_ms = begin_ms + np.arange(ROWS) * 1000 // ROWS_PER_EVENT_S
+        yield pa.RecordBatch.from_arrays([pa.array(ts_ms), *shapes[i % len(shapes)]], schema=d.SCHEMA)
 
 
 def _columns(chance: np.random.Generator) -> list[pa.Array]:

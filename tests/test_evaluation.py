@@ -181,6 +181,7 @@ def test_what_people_said_of_clients_is_held_to_what_was_found_and_done_and_told
     assert result["said"]["true_positives"] == true | harms
     false = {"labels": 2, "seen": 2, "found": 1, "answered": 1, "decisions": 3}
     assert result["said"]["false_positives"] == false | harms | {"denied": 1, "challenged": 1}
+    assert "| false positives | 2 | 2 | 1 | 1 | 3 | 1 | 1 | 0 |" in tables(result | {"traces": 1})
     assert result["benign_decisions"] == 5, "figures of the trace go by its own labels"
     without = Verdict()
     without.take(judged(part, effects))
@@ -315,6 +316,7 @@ def test_one_command_judges_compares_and_writes_the_page(tmp_path: Path) -> None
     assert result["found"] == result["incidents"] == 1
     assert set(result["against"]) == {"rate", "plain-forest"}
     assert result["adapt"] == ["rotate"]
+    assert "<tr><td>false positives</td><td class='n'>1</td>" in html.read_text(encoding="utf-8")
     assert result["said"]["false_positives"]["found"] == result["said"]["false_positives"]["denied"] == 0
     assert "plain-forest" in html.read_text()
     refused = CliRunner().invoke(app, ["evaluate", str(trace), "--against", "rate"])

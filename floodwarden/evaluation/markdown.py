@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, seconds, share
+from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, labelled, seconds, share
 
 Record = Mapping[str, Any]
 
 
 def tables(result: Record) -> str:
-    """Attacks, good traffic and, where others judged too, how they compare."""
+    """Attacks, good traffic, clients people labelled and, where others judged too, how they compare."""
     kept = result["sets"]["first_sight"]
     parts = [
         f"{result['decisions']:,} decisions, {result['incidents']} attacks, {result['traces']} traces.",
@@ -21,6 +21,8 @@ def tables(result: Record) -> str:
         sight = {name: told for name, told in result["by_family"].items() if told["first_sight"]}
         parts.append(_attacks(sight, "attacks at first sight"))
     parts.append(_good(result))
+    if result.get("said"):
+        parts.append(_table(*labelled(result["said"])))
     if result.get("against"):
         parts.append(_against(result))
     return "\n\n".join(parts) + "\n"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from floodwarden.evaluation import plots
-from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, seconds, share
+from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, labelled, seconds, share
 from floodwarden.html_page import document, shown
 
 Record = Mapping[str, Any]
@@ -44,6 +44,7 @@ def page(result: Record) -> str:
         _attacks("Attacks", _TUNED, tuned),
         _attacks("Attacks at first sight", _KEPT, kept),
         _good(result),
+        _said(result),
         _against(result),
         _alerts(result),
         _READING,
@@ -166,6 +167,22 @@ def _good(result: Record) -> str:
     return (
         "<h2>Good traffic</h2><p class='lead'>Who was hit by mistake, by population and by hard case. To the right, "
         f"how many decisions.</p><div class='card'>{plots.harm(every)}{_HARM_KEYS}</div>"
+    )
+
+
+def _said(result: Record) -> str:
+    if not result.get("said"):
+        return ""
+    names, rows = labelled(result["said"])
+    head = "".join(f"<th class='n'>{name}</th>" for name in names[1:])
+    lines = ""
+    for word, *counts in rows:
+        cells = "".join(f"<td class='n'>{count}</td>" for count in counts)
+        lines += f"<tr><td>{word}</td>{cells}</tr>"
+    return (
+        "<h2>What people said</h2><p class='lead'>Clients whom somebody labelled. True positives ought to be found and "
+        "answered, false positives not; of the decisions, how many an answer touched.</p>"
+        f"<div class='card scroll'><table><tr><th>{names[0]}</th>{head}</tr>{lines}</table></div>"
     )
 
 

@@ -34,12 +34,19 @@ def show(result: Record, console: Console) -> None:
 
 
 def _said(said: Record) -> Table:
-    made = Table("what people said", title="Clients that people labelled", title_justify="left")
-    for name in ("labels", "seen", "found", "answered", "decisions", *_EFFECTS):
+    names, rows = labelled(said)
+    made = Table(names[0], title="Clients that people labelled", title_justify="left")
+    for name in names[1:]:
         made.add_column(name, justify="right")
-    for name, told in said.items():
-        made.add_row(name.replace("_", " "), *(f"{count:,}" for count in told.values()))
+    for row in rows:
+        made.add_row(*row)
     return made
+
+
+def labelled(said: Record) -> tuple[list[str], list[list[str]]]:
+    """What befell the clients that people labelled: headings, and a row for each word."""
+    rows = [[name.replace("_", " "), *(f"{count:,}" for count in told.values())] for name, told in said.items()]
+    return ["what people said", *next(iter(said.values()))], rows
 
 
 def seconds(ms: int | None) -> str:

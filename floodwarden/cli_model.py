@@ -85,7 +85,7 @@ def tried(
 
     settings = load()
     of = model_trial.Candidate.of(settings, candidate)
-    traffic = Sources(tuple(files), form) if files else Recorded.last(settings, seconds_of(over))
+    traffic = Sources(tuple(files), form, settings.geoip) if files else Recorded.last(settings, seconds_of(over))
     trial = model_trial.run(settings, of, traffic, who(by))
     write_json(plain(trial)) if as_json else tell_trial(trial)
 

@@ -232,7 +232,7 @@ def calibrate(
 def _traffic(files: list[str] | None, form: str | None, *, topic: bool, over: str) -> Traffic:
     from floodwarden.traffic import Recorded, Sources
 
-    return Recorded.last(load(), int(_seconds(over))) if topic else Sources(tuple(files or ()), form)
+    return Recorded.last(load(), int(_seconds(over))) if topic else Sources(tuple(files or ()), form, load().geoip)
 
 
 def _known(form: str | None) -> None:

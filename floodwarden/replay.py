@@ -25,6 +25,7 @@ from floodwarden.formats_trace import Labelled
 from floodwarden.report import Findings, action_records, incident_record, summary_record
 from floodwarden.report_html import page
 from floodwarden.report_text import show
+from floodwarden.traffic import at_places
 from schemas.settings import Settings, load
 from stream import train
 from stream.models import budgeted
@@ -62,7 +63,7 @@ def replay(
         if progress and bar is not None:
             progress.advance(bar, n)
 
-    parts = read(files, form=options.form, rejects=rejects, on_bytes=on_bytes)
+    parts = at_places(read(files, form=options.form, rejects=rejects, on_bytes=on_bytes), settings.geoip)
     model, parts, findings.adapted = _fitted(load_model(options.model, settings), parts, options, settings)
     findings.model = model.version
     judging = progress.add_task("judging", total=None, note="") if progress else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,9 @@ import pyarrow as pa
 from floodwarden import topic_reading
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
+from floodwarden.formats_trace import Labelled
+from limiter.located import located
+from limiter.places import Places
 from schemas import codec, topics
 from schemas.errors import BadMessageError
 from schemas.settings import Settings
@@ -28,6 +31,7 @@ class Sources:
 
     files: tuple[str, ...]
     form: str | None = None
+    geoip: str = ""
 
     @property
     def name(self) -> str:
@@ -46,7 +50,7 @@ class Sources:
 
     def batches(self, rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """Their decisions. Raises `CommandError` where they cannot be read."""
-        return (part.batch for part in read(self.files, form=self.form, rejects=rejects))
+        return (part.batch for part in at_places(read(self.files, form=self.form, rejects=rejects), self.geoip))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,17 @@ class Recorded:
                     f"{self.name} has more than {ROWS_MAX:,} decisions of that time; give a shorter --over"
                 )
             yield batch
+
+
+def at_places(parts: Iterable[Labelled], geoip: str) -> Iterator[Labelled]:
+    """`parts` with the clients' countries and networks where they do not say, as a limiter's rows have them.
+
+    Raises:
+        SettingsError: `geoip` names a database that cannot be read.
+    """
+    known = Places(geoip).of
+    for part in parts:
+        yield Labelled(located(part.batch, known), part.labels) if geoip else part
 
 
 Traffic = Sources | Recorded

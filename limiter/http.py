@@ -39,6 +39,7 @@ from starlette.routing import Route
 from limiter import answers, wire
 from limiter.auth import Auth
 from limiter.identity import VALUE_BYTES_MAX, Identifier
+from limiter.located import located_row
 from limiter.node import wall_clock_ms
 from limiter.question import PATH_CHARS_TAKEN
 from limiter.rows import cleaned, row
@@ -149,7 +150,7 @@ class Api:
 
     def _publish(self, good: list[Decision]) -> int:
         for at, decision in enumerate(good):
-            if not self._publisher.offer(cleaned(decision)):
+            if not self._publisher.offer(located_row(cleaned(decision), self._identifier.places.of)):
                 return at
         return len(good)
 

@@ -60,7 +60,7 @@ class Identifier:
         self._service = settings.service or None
         self._jwt_header = settings.jwt_header.lower()
         self._tokens = _verifier(settings)
-        self._places = Places(settings.geoip)
+        self.places = Places(settings.geoip)
 
     def identify(self, peer: str | None, header: Header) -> Who:
         """Who asks, when the connection comes from `peer` (None: a Unix socket)."""
@@ -96,7 +96,7 @@ class Identifier:
         Country and ASN are those of the client's `ip`, unless a trusted proxy says them. `wanted` are the headers, in
         lower case; a client may have made up what they say.
         """
-        found = dict(self._places.of(ip))
+        found = dict(self.places.of(ip))
         if self._service:
             found["service"] = self._service
         if self._proxies.trust(peer):
@@ -116,7 +116,7 @@ class Identifier:
 
         Raises `BadMessageError` naming the attribute that is wrong.
         """
-        found = dict(self._places.of(ip))
+        found = dict(self.places.of(ip))
         if self._service:
             found["service"] = self._service
         if attributes:

@@ -82,7 +82,7 @@ class ProgramSettings(BaseSettings):
     geoip: str = Field(
         "",
         description="databases in MaxMind's format, comma separated: a client's country and network where no trusted "
-        "proxy, and no source of `ingest`, names them. Read again when they change. Needs floodwarden[geoip]",
+        "proxy, and no row made elsewhere, names them. Read again when they change. Needs floodwarden[geoip]",
     )
     service: str = Field(
         "", max_length=64, description="the service this node stands before, for policies that tell them apart"

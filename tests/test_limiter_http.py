@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from test_limiter_places import database
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -51,7 +52,8 @@ RELEASE = json.dumps({"slots": [SLOT] * 2}).encode()  # freed one by one: Redis 
 @pytest.fixture
 async def service(redis_url: str, tmp_path: Path) -> AsyncIterator[Service]:
     (tmp_path / "p.yaml").write_text(POLICY)
-    async with Service(settings(redis_url, policies=tmp_path / "p.yaml")) as made:
+    places = database(tmp_path / "geo.mmdb", {"198.18.0.0/24": {"country": "DE", "asn": 64500}})
+    async with Service(settings(redis_url, policies=tmp_path / "p.yaml", geoip=str(places))) as made:
         kept: list[Decision] = []
         dead: list[tuple[bytes, str, int]] = []
         made.publisher.offer = lambda row: kept.append(row) or True  # type: ignore[method-assign,func-returns-value]
@@ -222,6 +224,20 @@ async def test_good_decisions_are_published_and_bad_ones_named_and_put_aside(
     assert [row.path for row in service.kept] == ["/a?password=***"] * 2
     assert [(field, offset) for _, field, offset in service.dead] == [("verdict", 1), ("ts_ms", 3)]
     assert json.loads(service.dead[0][0]) == body[1]
+
+
+async def test_where_the_client_of_a_decision_made_elsewhere_is_is_filled_in_where_it_does_not_say(
+    api: httpx.AsyncClient, service: Any
+) -> None:
+    row = {"ts_ms": NOW_MS, "verdict": "allow"}
+    said = [{"ip": "198.18.0.7"}, {"ip": "198.18.0.7", "country": "AT"}, {"ip": "192.0.2.1"}, {}]
+    assert (await api.post("/v1/decisions", json=[row | each for each in said])).status_code == 202
+    batch = codec.from_rows([Decision(ts_ms=NOW_MS, verdict="limit", ip="198.18.0.7", asn=64501)])
+    headers = {"content-type": "application/vnd.apache.arrow.stream"}
+    assert (await api.post("/v1/decisions", content=codec.encode(batch), headers=headers)).status_code == 202
+    assert [(kept.country, kept.asn) for kept in service.kept] == [
+        ("DE", 64500), ("AT", 64500), (None, None), (None, None), ("DE", 64501),
+    ]  # fmt: skip
 
 
 async def test_decisions_may_come_as_arrow(api: httpx.AsyncClient, service: Any) -> None:

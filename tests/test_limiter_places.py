@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from floodwarden.formats import Rejects
+from floodwarden.traffic import Sources
 from limiter.identity import Identifier
 from limiter.places import KEPT_MAX, LOOK_EVERY_S, Places
 from limiter.wire import Check, request
+from schemas import codec
 from schemas.errors import SettingsError
 from schemas.settings import Settings
 
@@ -97,3 +101,14 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.mmdb").write_text("no", "utf-8")
     with pytest.raises(SettingsError, match=r"FLOODWARDEN_GEOIP: .*text.mmdb"):
         Places(str(tmp_path / "text.mmdb"))
+
+
+def test_recorded_traffic_is_located_as_a_limiters_is(country: Path, asn: Path, tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    rows = [{"ip": "203.0.113.7"}, {"ip": "203.0.113.7", "country": "AT"}, {"ip": "192.0.2.1"}]
+    log.write_text("".join(json.dumps({"ts_ms": 1_760_000_000_000, "verdict": "allow"} | row) + "\n" for row in rows))
+    sources = Sources((str(log),), geoip=f"{country},{asn}")
+    found = [row for batch in sources.batches(Rejects()) for row in codec.to_rows(batch)]
+    assert [(row.country, row.asn) for row in found] == [("DE", 64500), ("AT", 64500), (None, None)]
+    unlocated = [row for batch in Sources((str(log),)).batches(Rejects()) for row in codec.to_rows(batch)]
+    assert [row.country for row in unlocated] == [None, "AT", None]

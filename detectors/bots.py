@@ -1,17 +1,17 @@
 """Crawlers that say who they are: whether a request comes from where their operator says they come from. Pure.
 
-verified    its address is in a published range           never answered by a rule
-spoofed     ranges are known, and it is in none of them    the rules that ask for `spoofed`
-unknown     no ranges of it are known                      like anybody
+verified    its address is in a published range, or was looked up      never answered by a rule
+spoofed     its ranges are published, and it is in none of them        the rules that ask for `spoofed`
+unknown     nobody published where it comes from                       like anybody
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from schemas.crawlers import Origins
 from schemas.documents import documents
-from schemas.ranges import Interval, holds, number
+from schemas.ranges import holds, number
 from schemas.reading import At
 
 
@@ -27,10 +27,10 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Bots:
-    """Crawlers and their ranges, of those whose ranges are known."""
+    """Crawlers, and where they come from as far as it is known."""
 
     bots: tuple[Bot, ...] = ()
-    ranges: Mapping[str, tuple[Interval, ...]] | None = None
+    origins: Origins = field(default_factory=Origins)
 
     def claimed(self, agent: str) -> Bot | None:
         """The crawler that a user agent says it is."""
@@ -39,14 +39,19 @@ class Bots:
 
     def comes_from(self, bot: Bot, ip: str) -> bool | None:
         """Whether `ip` is one of the crawler's; None: nobody said where it comes from, or that is no address."""
-        ranges = (self.ranges or {}).get(bot.name)
-        if ranges is None:
-            return None
+        published = self.origins.published.get(bot.name)
         try:
             at = number(ip)
         except ValueError:
             return None
-        return holds(ranges, at, at)
+        if any(holds(ranges, at, at) for ranges in (published, self.origins.verified.get(bot.name)) if ranges):
+            return True
+        return None if published is None else False
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing is known of where any crawler comes from."""
+        return not (self.origins.published or self.origins.verified)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from enforcer import crawlers
 from enforcer.crawlers import Crawlers
 from enforcer.guardrails import Caps
 from enforcer.ladder import Ladder
 from enforcer.playbook import Playbook
 from enforcer.playbook_file import built_in, load
+from schemas import crawlers
 from schemas.action import Target
 from schemas.settings import PREFIX, Settings
 from schemas.targets import parse_targets
@@ -56,7 +56,7 @@ class PlanConfig:
             ),
             allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
-            crawlers=crawlers.load(settings.bots),
+            crawlers=Crawlers(crawlers.load(settings.bots).all),
             shared_accounts=settings.shared_accounts,
             partitions=settings.usage_partitions,
             dry_run=settings.dry_run,

@@ -20,31 +20,43 @@ import pyarrow as pa
 from detectors.bots import Bot, Bots
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
+from schemas.crawlers import VERIFIED
 from schemas.networks import address
 from stream import rule_source
 
 ADDRESSES_MAX: Final = 10_000
 _AT_ONCE: Final = 16
+_HEAD: Final = "# looked up by name and back (floodwarden rules verify-bots)\n"
 NameOf = Callable[[str], str]
 AddressesOf = Callable[[str], Sequence[str]]
 
 
-def run(logs: Sequence[Path], out: Path) -> list[tuple[str, int, int]]:
-    """Write `NAME.txt` of each crawler that has verified addresses; name, how many, of how many.
+def _name_of(ip: str) -> str:
+    return socket.gethostbyaddr(ip)[0]
+
+
+def _addresses_of(name: str) -> list[str]:
+    return [str(found[4][0]) for found in socket.getaddrinfo(name, None)]
+
+
+def run(
+    logs: Sequence[Path], out: Path, name_of: NameOf = _name_of, addresses_of: AddressesOf = _addresses_of
+) -> list[tuple[str, int, int]]:
+    """Add each crawler's verified addresses to its `NAME.verified.txt` in `out`; name, how many, of how many.
 
     Raises:
         CommandError: a log cannot be read, or the directory not written.
+        FileError: a crawler that the directory declares cannot be taken.
     """
-    known = Bots(tuple(bot for bot in rule_source.known_bots() if bot.names))
+    known = Bots(tuple(bot for bot in rule_source.known_bots(out) if bot.names))
     claims = claimed(logs, known)
     told = []
     try:
         out.mkdir(parents=True, exist_ok=True)
         for bot, ips in claims.items():
-            own = verified(bot, sorted(ips), _name_of, _addresses_of)
+            own = verified(bot, sorted(ips), name_of, addresses_of)
             if own:
-                text = "# verified by DNS and back, floodwarden rules verify-bots\n" + "\n".join(own) + "\n"
-                (out / f"{bot.name}.txt").write_text(text)
+                _add(out / f"{bot.name}{VERIFIED}.txt", own)
             told.append((bot.name, len(own), len(ips)))
     except OSError as error:
         raise CommandError(f"{out}: cannot be written ({error.strerror or error})") from error
@@ -80,9 +92,8 @@ def verified(bot: Bot, ips: Sequence[str], name_of: NameOf, addresses_of: Addres
         return [ip for ip, holds in zip(ips, pool.map(own, ips), strict=True) if holds]
 
 
-def _name_of(ip: str) -> str:
-    return socket.gethostbyaddr(ip)[0]
-
-
-def _addresses_of(name: str) -> list[str]:
-    return [str(found[4][0]) for found in socket.getaddrinfo(name, None)]
+def _add(path: Path, addresses: Sequence[str]) -> None:
+    """What stands there stays: the addresses of another day's log are the crawler's, too."""
+    text = path.read_text(encoding="utf-8") if path.exists() else _HEAD
+    there = set(text.splitlines())
+    path.write_text(text + "".join(f"{one}\n" for one in addresses if one not in there), encoding="utf-8")

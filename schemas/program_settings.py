@@ -176,7 +176,9 @@ class ProgramSettings(BaseSettings):
         "yours (docs/rules.md), or `none`",
     )
     bots: Path | None = Field(
-        None, description="directory of crawlers' published ranges (googlebot.json, ...): these are verified by them"
+        None,
+        description="directory of what is known of where crawlers come from: published ranges (googlebot.json, ...), "
+        "addresses looked up (docs/rules.md)",
     )
     snapshot_every_ms: int = Field(2000, ge=100, description="how often a worker keeps its state, and commits")
     supervised_restart_ms: int = Field(500, ge=0, description="`up` starts a program that fell over after so long")

@@ -44,7 +44,7 @@ def ranges(data: bytes, file: str) -> tuple[Interval, ...]:
         found.append((base + int(net.network_address), base + int(net.broadcast_address)))
     if not 1 <= len(found) <= RANGES_MAX:
         raise FileError(file, 0, "ranges", f"holds {len(found)} networks", f"1 to {RANGES_MAX}")
-    return _joined(found)
+    return joined(found)
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
@@ -60,8 +60,8 @@ def _prefixes(tree: object) -> list[tuple[int, str]]:
     return [(0, one if isinstance(one, str) else one.get("ipv4Prefix") or one["ipv6Prefix"]) for one in entries]
 
 
-def _joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """In order, those that touch made one."""
+def joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """Intervals in order, those that touch made one."""
     out: list[Interval] = []
     for low, high in sorted(intervals):
         if out and low <= out[-1][1] + 1:

@@ -42,7 +42,7 @@ def _whose(rows: Requests, plan: Plan, *, comes_from: bool) -> I64:
 def _claiming(rows: Requests, plan: Plan) -> I64:
     """Rows whose user agent says it is a crawler; none while nobody said where crawlers come from."""
     values = pl.Series(rows.agent.values.cast(pa.utf8()))
-    if not plan.bots.ranges or not len(values):
+    if plan.bots.is_blind or not len(values):
         return np.empty(0, np.int64)
     claims = values.str.contains_any(list(plan.bots.words), ascii_case_insensitive=True).fill_null(value=False)
     found: I64 = np.flatnonzero(np.append(claims.to_numpy(), np.False_)[rows.agent.codes])

@@ -11,8 +11,8 @@ from detectors import bots as crawlers
 from detectors.bots import Bots
 from detectors.rule_file import gathered
 from detectors.rules import Ruleset
+from schemas.crawlers import load as origins_of_crawlers
 from schemas.errors import FileError
-from schemas.ranges import Interval, ranges
 from schemas.settings import PREFIX, Settings
 from stream.plan import Plan
 
@@ -32,7 +32,7 @@ def plan_of(settings: Settings) -> Plan:
     ours = settings.bots is None and {name.strip() for name in settings.rules.split(",")} <= {*SHIPPED, "none", ""}
     if ours:
         return _plan(settings.rules)
-    return Plan.of(rules(settings.rules), Bots(known_bots(), published(settings.bots) if settings.bots else None))
+    return Plan.of(rules(settings.rules), bots(settings.bots))
 
 
 def shipped() -> Plan:
@@ -62,23 +62,24 @@ def rules(names: str) -> Ruleset:
     return gathered(files)
 
 
-def known_bots() -> tuple[crawlers.Bot, ...]:
-    """The crawlers we know by name."""
-    return crawlers.declared(_ours(_BOTS), _BOTS)
+def known_bots(folder: Path | None = None) -> tuple[crawlers.Bot, ...]:
+    """The crawlers we know by name, and those declared in `folder`, which go before ours. Raises `FileError`."""
+    own: list[crawlers.Bot] = []
+    for path in _yaml(folder) if folder is not None else ():
+        own += crawlers.declared(_read(path), str(path))
+    names = {bot.name for bot in own}
+    return (*own, *(bot for bot in crawlers.declared(_ours(_BOTS), _BOTS) if bot.name not in names))
 
 
-def published(folder: Path) -> dict[str, tuple[Interval, ...]]:
-    """Ranges in `folder`, a file a crawler, named as it is. Raises `FileError`."""
-    known = {bot.name for bot in known_bots()}
-    found: dict[str, tuple[Interval, ...]] = {}
-    for path in sorted(folder.glob("*")):
-        if path.suffix not in (".json", ".txt") or path.stem not in known:
-            fix = f"NAME.json or NAME.txt, NAME one of {', '.join(sorted(known))}"
-            raise FileError(str(path), 0, "file", "is of no crawler we know", fix)
-        found[path.stem] = ranges(_read(path), str(path))
-    if not found:
-        raise FileError(str(folder), 0, "directory", "holds no ranges", f"googlebot.json; check {PREFIX}BOTS")
-    return found
+def bots(folder: Path | None) -> Bots:
+    """The crawlers, and where they come from as `folder` says. Raises `FileError`."""
+    known, origins = known_bots(folder), origins_of_crawlers(folder)
+    names = {bot.name for bot in known}
+    for name in origins.all:
+        if name not in names:
+            fix = f"one of {', '.join(sorted(names))}; or declare it in a *.yaml beside it (docs/rules.md)"
+            raise FileError(f"{folder}", 0, "file", f"{name!r} is no crawler we know", fix)
+    return Bots(known, origins)
 
 
 def _ours(name: str) -> bytes:
@@ -88,10 +89,14 @@ def _ours(name: str) -> bytes:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(each for each in path.iterdir() if each.suffix in (".yaml", ".yml"))
+    found = _yaml(path)
     if not found:
         raise FileError(str(path), 0, "directory", "holds no rules", _FIX)
     return found
+
+
+def _yaml(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.glob("*") if each.suffix in (".yaml", ".yml"))
 
 
 def _read(path: Path) -> bytes:

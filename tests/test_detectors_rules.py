@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from detectors.hits import Hits
 from detectors.rule_file import gathered
 from detectors.rules import Ruleset
 from detectors.signatures import joined
+from schemas.crawlers import Origins
 from schemas.errors import FileError
 from schemas.ranges import ranges
 from stream import rule_source
@@ -275,7 +277,7 @@ def test_a_crawler_is_known_by_its_published_ranges_in_either_form() -> None:
     published = b'{"creationTime": "x", "prefixes": [{"ipv4Prefix": "192.0.2.0/25"}, {"ipv6Prefix": "2001:db8::/32"}]}'
     declared = rule_source.known_bots()
     for data in (published, b"# ours\n192.0.2.0/25\n2001:db8::/32 # six\n"):
-        known = bots.Bots(declared, {"googlebot": ranges(data, "googlebot.json")})
+        known = bots.Bots(declared, Origins({"googlebot": ranges(data, "googlebot.json")}))
         bot = known.claimed("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
         assert bot is not None
         asked = ("192.0.2.1", "192.0.2.200", "2001:db8::9", "::ffff:192.0.2.1", "x")
@@ -284,6 +286,35 @@ def test_a_crawler_is_known_by_its_published_ranges_in_either_form() -> None:
         assert other is not None
         assert known.comes_from(other, "192.0.2.1") is None, "of whom nobody said where he comes from"
     assert bots.Bots(declared).claimed("Mozilla/5.0 Firefox/130.0") is None
+
+
+def test_an_address_that_was_looked_up_is_verified_and_says_nothing_of_others(tmp_path: Path) -> None:
+    (tmp_path / "googlebot.verified.txt").write_text("192.0.2.1\n")
+    (tmp_path / "bingbot.verified.txt").write_text("192.0.2.7\n")
+    (tmp_path / "bingbot.json").write_text('{"prefixes": [{"ipv4Prefix": "198.51.100.0/24"}]}')
+    (tmp_path / "bingbot.txt").write_text("203.0.113.0/24\n")
+    known = rule_source.bots(tmp_path)
+
+    def comes(agent: str, *ips: str) -> list[bool | None]:
+        bot = known.claimed(agent)
+        assert bot is not None
+        return [known.comes_from(bot, ip) for ip in ips]
+
+    assert comes("Googlebot/2.1", "192.0.2.1", "192.0.2.2") == [True, None]
+    ranges_of_bing = ("198.51.100.9", "203.0.113.9", "192.0.2.7", "192.0.2.8")
+    assert comes("bingbot/2.0", *ranges_of_bing) == [True, True, True, False], "two files of one name are one"
+
+
+def test_a_crawler_of_ones_own_is_declared_beside_its_ranges(tmp_path: Path) -> None:
+    (tmp_path / "ahrefsbot.txt").write_text("192.0.2.0/24\n")
+    with pytest.raises(FileError, match=r"'ahrefsbot' is no crawler we know.*declare it"):
+        rule_source.bots(tmp_path)
+    (tmp_path / "ours.yaml").write_text("bots:\n  - {name: ahrefsbot, agent: [AhrefsBot], names: [ahrefs.com]}\n")
+    known = rule_source.bots(tmp_path)
+    bot = known.claimed("Mozilla/5.0 (compatible; AhrefsBot/7.0)")
+    assert bot is not None
+    assert [known.comes_from(bot, ip) for ip in ("192.0.2.1", "198.51.100.1")] == [True, False]
+    assert known.claimed("Googlebot/2.1") is not None
 
 
 @pytest.mark.parametrize("data", [b"{}", b"", b"300.0.0.0/8", b"\xff\xfe", b'{"prefixes": [{}]}', b"[1]"])

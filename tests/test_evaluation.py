@@ -319,5 +319,8 @@ def test_one_command_judges_compares_and_writes_the_page(tmp_path: Path) -> None
     assert "<tr><td>false positives</td><td class='n'>1</td>" in html.read_text(encoding="utf-8")
     assert result["said"]["false_positives"]["found"] == result["said"]["false_positives"]["denied"] == 0
     assert "plain-forest" in html.read_text()
+    often = {"FLOODWARDEN_FALSE_ALARMS": "100"}
+    again = CliRunner().invoke(app, ["evaluate", str(trace), "--train", str(clean), "--json"], env=often)
+    assert json.loads(again.stdout)["model"] != result["model"], "false alarms are what the operator asked for"
     refused = CliRunner().invoke(app, ["evaluate", str(trace), "--against", "rate"])
     assert isinstance(refused.exception, CommandError)

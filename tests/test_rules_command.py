@@ -9,11 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from detectors.bots import Bot
+from floodwarden import bot_names
 from floodwarden.bot_names import verified
 from floodwarden.cli import app
 from floodwarden.rules_trial import stretches
 from schemas.access_log import AccessLog, LineError
 from schemas.decision import Decision
+from stream import rule_source
 
 AT = "[17/May/2015:10:05:{:02d} +0000]"
 AT_MS = 1_431_857_103_000
@@ -93,6 +95,20 @@ def test_crawlers_of_a_log_are_written_down_for_who_has_dns(tmp_path: Path) -> N
     code, said = run("verify-bots", str(log), "--out", str(out))
     assert (code, said) == (0, "googlebot: 0 of 1 addresses are its own\n")
     assert list(out.iterdir()) == []
+
+
+def test_addresses_verified_in_one_log_are_added_to_those_of_another(tmp_path: Path) -> None:
+    out = tmp_path / "bots"
+    for ip in ("192.0.2.2", "192.0.2.1", "192.0.2.2", "192.0.2.9"):
+        log = tmp_path / "access.log"
+        log.write_text(f'{ip} - - {AT.format(3)} "GET / HTTP/1.1" 200 1 "-" "Googlebot/2.1"\n')
+        host = "crawl.googlebot.com" if ip != "192.0.2.9" else "example.com"
+        told = bot_names.run([log], out, lambda _, host=host: host, lambda _, ip=ip: [ip])
+        assert told == [("googlebot", int(ip != "192.0.2.9"), 1)]
+    assert [path.name for path in out.iterdir()] == ["googlebot.verified.txt"]
+    lines = (out / "googlebot.verified.txt").read_text().splitlines()
+    assert lines[1:] == ["192.0.2.2", "192.0.2.1"]
+    assert rule_source.bots(out).origins.published == {}
 
 
 NGINX = '2015/05/17 10:05:03 [error] 19#19: *4 {}, client: 203.0.113.7, server: _, request: "{}", host: "a"'

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from detectors.artifact import Model
+from detectors.errors import ArtifactError
 from detectors.family_file import with_own
 from floodwarden.closed_loop import Floodwarden, sliced
 from floodwarden.errors import CommandError
@@ -31,6 +32,7 @@ from floodwarden.formats_trace import Labelled
 from floodwarden.replay import load_model, progress_bar
 from schemas.settings import Settings, load
 from stream import train as training
+from stream.models import budgeted
 
 OURS: Final = "floodwarden"
 
@@ -151,10 +153,14 @@ def _model(material: Material, options: EvaluationOptions, settings: Settings, p
             progress.advance(bar, part.batch.num_rows)
             yield part.batch
 
-    return training.train(
+    learned = training.train(
         counted(),
         login_globs=settings.login_globs,
         clean=True,
         made_from=material.clean_name,
         families=with_own(settings.families),
     )
+    try:
+        return budgeted(learned, settings)
+    except ArtifactError as error:
+        raise CommandError(str(error)) from error

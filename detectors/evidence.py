@@ -12,7 +12,7 @@ from detectors import families as fam
 from detectors.artifact import Model, forests_of
 from detectors.backdrop import Backdrop
 from detectors.cardinality import Cardinality
-from detectors.columns import Finding, Flows
+from detectors.columns import IP, KEY, Finding, Flows
 from detectors.control import Control
 from detectors.crowd import admitted
 from detectors.drift import Drift
@@ -162,6 +162,12 @@ class Engine:
         """Which owners have a good history."""
         out: Flag = self.entities.c.established[self.entities.find(owners, kinds)]
         return out
+
+    def regulars(self, within_ms: int) -> int:
+        """How many addresses and keys with a good history had a request so lately."""
+        c, used, since_ms = self.entities.c, slice(self.entities.used), self.closed_s * 1000 - within_ms
+        clients = (c.kind[used] == IP) | (c.kind[used] == KEY)
+        return int((c.established[used] & clients & (c.last_ms[used] >= since_ms)).sum())
 
     def held(self) -> NDArray[np.uint64]:
         """Entities of whom something is held."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -15,6 +16,7 @@ from schemas.targets import plain
 
 Network = IPv4Network | IPv6Network
 RESTRICTIVE: Final = frozenset({ActionKind.DENY, ActionKind.CHALLENGE, ActionKind.THROTTLE})
+SHARES: Final = frozenset({"live_share", "tenant_live_share"})
 CLIENTS: Final = frozenset({TargetKind.IP, TargetKind.KEY, TargetKind.USER})
 MINUTE_MS: Final = 60_000
 STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
@@ -26,6 +28,13 @@ ANSWERS: Final = {
 }
 
 
+class Harm(Enum):
+    """What an answer would do to a client who is good: shut him out, or ask him something that he gets past."""
+
+    SHUTS_OUT = "denied or throttled"
+    ASKS = "challenged"
+
+
 @dataclass(frozen=True, slots=True)
 class Caps:
     """Bounds on automation: answers a minute, and the clients under action at once.
@@ -33,8 +42,10 @@ class Caps:
     At most `max(floor, share * live)` clients are under action: on a small site the share of thirty clients would be
     one, so `floor` lets a handful of attackers be answered however few clients are live, or known to be.
 
-    Clients found one by one and those of campaigns are counted apart: five hundred bots are most of who is live, and
-    good clients that fare well meanwhile vouch for it that no fault of the site is answered.
+    They bound an outage of our own making, and a challenge makes none: it is counted apart, and does not use up what
+    denials may take. Clients found one by one and those of campaigns are counted apart: five hundred bots are most of
+    who is live, and good clients that fare well meanwhile vouch for it that no fault of the site is answered. So the
+    challenges of a campaign have no share at all: that there are many of them must not protect attackers.
     """
 
     per_minute: int
@@ -42,15 +53,18 @@ class Caps:
     floor: int
     campaign_share: float = 0.5
     tenant_share: float = 0.5  # of the answers a minute that one tenant's clients may take
-    good_share: float = 0.05  # of the live clients: with a good history and under action, in campaigns or not
+    good_share: float = 0.05  # of those live with a good history: under action, in campaigns or not
+    challenge_share: float = 0.25
 
     @property
     def tenant_per_minute(self) -> int:
         """Answers a minute to clients of one tenant."""
         return max(1, int(self.tenant_share * self.per_minute))
 
-    def clients(self, live: int, *, campaign: bool = False) -> int:
-        """How many clients may be under action while `live` (0: unknown) are live."""
+    def clients(self, live: int, harm: Harm, *, campaign: bool = False) -> int | None:
+        """How many clients may be under action while `live` (0: unknown) are live; None: all of them."""
+        if harm is Harm.ASKS:
+            return None if campaign else max(self.floor, int(self.challenge_share * live))
         return max(self.floor, int((self.campaign_share if campaign else self.share) * live))
 
 
@@ -173,42 +187,59 @@ def milder(kind: ActionKind, alert: Alert, shared: int) -> Milder | None:
     return None
 
 
-def over_cap(caps: Caps, minute: int, under_action: int, live: int, *, campaign: bool = False) -> Refusal | None:
+def harm(kind: ActionKind) -> Harm:
+    """What an answer of that kind would do to a client who is good."""
+    return Harm.ASKS if kind is ActionKind.CHALLENGE else Harm.SHUTS_OUT
+
+
+def in_its_place(kind: ActionKind, refusal: Refusal) -> Milder | None:
+    """What is done where `refusal` holds an answer of that kind back; None: nothing is.
+
+    Where too many are denied already for one more, he is asked: had he been good, nothing is lost.
+    """
+    if kind is not ActionKind.DENY or refusal.code not in SHARES:
+        return None
+    return Milder(refusal.code, refusal.reason, ActionKind.CHALLENGE)
+
+
+def over_cap(caps: Caps, minute: int, under: int, live: int, of: Harm, *, campaign: bool = False) -> Refusal | None:
     """Whether one more answer on one more client would pass a cap.
 
-    `under_action`: in a `campaign` all clients that are, else those found one by one.
+    `under`: clients that an answer does this harm to, in a `campaign` all of them, else those found one by one.
     """
     if minute >= caps.per_minute:
         return Refusal("actions_per_minute", f"{minute} answers in the last minute, at most {caps.per_minute}")
-    limit = caps.clients(live, campaign=campaign)
-    if under_action >= limit:
+    limit = caps.clients(live, of, campaign=campaign)
+    if limit is not None and under >= limit:
         known = f"{live} live clients" if live else "an unknown number of live clients"
-        return Refusal("live_share", f"{under_action} clients of {known} are under action, at most {limit}")
+        return Refusal("live_share", f"{under} of {known} are {of.value}, at most {limit}")
     return None
 
 
-def over_cap_of_good(caps: Caps, under_action: int, live: int) -> Refusal | None:
-    """The same for clients with a good history: many of them at once are a fault of the site, or of ours."""
-    limit = max(caps.floor, int(caps.good_share * live))
+def over_cap_of_good(caps: Caps, under_action: int, good: int) -> Refusal | None:
+    """The same for clients with a good history: many of them at once are a fault of the site, or of ours.
+
+    `good`: how many of them are live, 0: unknown.
+    """
+    limit = max(caps.floor, int(caps.good_share * good))
     if under_action < limit:
         return None
-    known = f"of {live} live clients" if live else "of an unknown number of live clients"
-    why = f"{under_action} with a good history, {known}, are under action, at most {limit}"
-    return Refusal("good_share", why)
+    known = f"{good} live clients" if good else "an unknown number of live clients"
+    return Refusal("good_share", f"{under_action} of {known} with a good history are under action, at most {limit}")
 
 
 def over_cap_of_tenant(
-    caps: Caps, tenant: str, minute: int, under_action: int, live: int, *, campaign: bool = False
+    caps: Caps, tenant: str, minute: int, under: int, live: int, of: Harm, *, campaign: bool = False
 ) -> Refusal | None:
     """The same for one tenant: its answers a minute leave room for others', and its clients are not shut out."""
     most = caps.tenant_per_minute
     if minute >= most:
         why = f"{minute} answers in the last minute to clients of {tenant}, at most {most} to one tenant's"
         return Refusal("tenant_actions_per_minute", why)
-    limit = caps.clients(live, campaign=campaign)
-    if under_action >= limit:
+    limit = caps.clients(live, of, campaign=campaign)
+    if limit is not None and under >= limit:
         known = f"{live} live clients" if live else "an unknown number of live clients"
-        return Refusal("tenant_live_share", f"{under_action} of {tenant}'s {known} are under action, at most {limit}")
+        return Refusal("tenant_live_share", f"{under} of {tenant}'s {known} are {of.value}, at most {limit}")
     return None
 
 

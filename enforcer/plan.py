@@ -10,7 +10,7 @@ from enforcer.asking import Ask
 from enforcer.canary import CODE, Sample, Waves
 from enforcer.covered import Covered, serves
 from enforcer.drafts import expired, lifted, runs_out
-from enforcer.guardrails import STRENGTH, Refusal
+from enforcer.guardrails import STRENGTH, Milder, Refusal
 from enforcer.names import AUTO
 from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Play, Playbook
@@ -156,8 +156,14 @@ class Planner:
         milder = guardrails.milder(play.kind, alert, self._config.shared_accounts)
         if milder is not None:
             play = replace(play, kind=milder.kind)
-        let_go = play.kind is not ActionKind.NOTICE and alert.first_ms <= self._standing.let_go_ms(target)
-        if let_go or (last is not None and settled(last, alert, play.kind)):
+        if play.kind is not ActionKind.NOTICE and alert.first_ms <= self._standing.let_go_ms(target):
+            return None
+        return self._given(alert, target, play, milder, now_ms)
+
+    def _given(self, alert: Alert, target: Target, play: Play, milder: Milder | None, now_ms: int) -> Action | None:
+        """What `play` asks for, no more than `milder`; held back, what there is in its place, or that it is."""
+        last = self._standing.last(alert.uid)
+        if last is not None and settled(last, alert, play.kind):
             return None
         step, seconds = self._length(alert, play, target, now_ms)
         factor = self._config.throttle_factor if play.factor is None else play.factor
@@ -168,6 +174,10 @@ class Planner:
             return None
         why = play.ask.why(alert) if play.ask is not None else ""
         refusal = self._guard.of_alert(alert, action, now_ms)
+        if refusal is not None and (instead := guardrails.in_its_place(play.kind, refusal)) is not None:
+            given = self._given(alert, target, replace(play, kind=instead.kind), instead, now_ms)
+            if given is None or given.status is not ActionStatus.REFUSED:
+                return given
         if refusal is None and why and len(self._waiting) >= PENDING_MAX:
             refusal = Refusal("too_many_pending", f"{len(self._waiting)} answers wait for somebody's word already")
         if refusal is None and play.ask is not None and why:

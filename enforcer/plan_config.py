@@ -53,6 +53,7 @@ class PlanConfig:
                 settings.campaign_share_max,
                 settings.tenant_actions_share_max,
                 settings.good_share_max,
+                settings.challenge_share_max,
             ),
             allowed=parse_targets(settings.allowlist, PREFIX + "ALLOWLIST"),
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),

@@ -28,6 +28,7 @@ class Guard:
         self._crawlers = crawlers
         self._dry_run = dry_run
         self.live = 0
+        self.good = 0  # of them, those with a good history
         self._live_of: OrderedDict[str, int] = OrderedDict()
 
     def of_alert(self, alert: Alert, action: Action, now_ms: int) -> Refusal | None:
@@ -48,21 +49,19 @@ class Guard:
             return None
         if refusal := self._forbidden(action):
             return refusal
-        standing, alone = self._standing, action.campaign is None
-        under = standing.clients_found_alone if alone else standing.clients_under_action
-        under = -1 if standing.is_under_action(action.target) else under
-        minute = standing.minute.count(now_ms)
-        if refusal := guardrails.over_cap(self._caps, minute, under, self.live, campaign=not alone):
+        standing, minute = self._standing, self._standing.minute.count(now_ms)
+        under, harm, campaign = self._under(action, None), guardrails.harm(action.kind), action.campaign is not None
+        if refusal := guardrails.over_cap(self._caps, minute, under, self.live, harm, campaign=campaign):
             return refusal
-        good = standing.good_under_action if action.established and under >= 0 else -1
-        if refusal := guardrails.over_cap_of_good(self._caps, good, self.live) or self._of_tenant(action, now_ms):
+        good = standing.good_under(action.target) if action.established else -1
+        if refusal := guardrails.over_cap_of_good(self._caps, good, self.good) or self._of_tenant(action, now_ms):
             return refusal
         return Refusal("dry_run", "dry run") if self._dry_run else None
 
     def hear(self, alert: Alert, partitions: int) -> None:
         """Know how many clients are alive, as `alert` says of one of so many partitions."""
         if alert.live_clients:
-            self.live = alert.live_clients * partitions
+            self.live, self.good = alert.live_clients * partitions, alert.good_clients * partitions
         if alert.tenant is not None and alert.tenant_clients:
             self._live_of[alert.tenant] = alert.tenant_clients * partitions
             self._live_of.move_to_end(alert.tenant)
@@ -70,12 +69,18 @@ class Guard:
                 self._live_of.popitem(last=False)
 
     def _of_tenant(self, action: Action, now_ms: int) -> Refusal | None:
-        tenant, alone, standing = action.tenant, action.campaign is None, self._standing
+        tenant, harm, campaign = action.tenant, guardrails.harm(action.kind), action.campaign is not None
         if tenant is None:
             return None
-        under = -1 if standing.is_under_action(action.target) else standing.under_action_of(tenant, alone=alone)
-        minute, live = standing.minute.count(now_ms, tenant), self._live_of.get(tenant, 0)
-        return guardrails.over_cap_of_tenant(self._caps, tenant, minute, under, live, campaign=not alone)
+        minute, live = self._standing.minute.count(now_ms, tenant), self._live_of.get(tenant, 0)
+        under = self._under(action, tenant)
+        return guardrails.over_cap_of_tenant(self._caps, tenant, minute, under, live, harm, campaign=campaign)
+
+    def _under(self, action: Action, tenant: str | None) -> int:
+        """How many suffer already what `action` does; -1: its target is one of them."""
+        harm, alone = guardrails.harm(action.kind), action.campaign is None
+        one_of_them = self._standing.suffers(action.target, harm, alone=alone)
+        return -1 if one_of_them else self._standing.under(harm, alone=alone, tenant=tenant)
 
     def _forbidden(self, action: Action) -> Refusal | None:
         standing = self._standing

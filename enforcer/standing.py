@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final, TypeVar
 
 from enforcer import guardrails, ladder
+from enforcer.guardrails import Harm
 from enforcer.names import PEOPLE
 from schemas.action import Action, ActionKind, ActionStatus, Target
 
@@ -19,6 +20,7 @@ RUNGS_MAX: Final = 200_000
 ENDED_MAX: Final = 100_000
 _CLIMBING: Final = frozenset({ActionKind.DENY, ActionKind.CHALLENGE})
 _T = TypeVar("_T")
+_Book = tuple[Harm, bool, str | None]  # clients to whom that is done, found alone or all, of a tenant or of all
 
 
 def automatic(action: Action) -> bool:
@@ -33,10 +35,8 @@ class Standing:
         self._static = tuple(allowed)
         self._active: dict[str, Action] = {}
         self._by_target: dict[str, set[str]] = {}
-        self._under: dict[str, int] = {}
-        self._alone: dict[str, int] = {}  # of these, answers to what they did by themselves
-        self._good: dict[str, int] = {}  # of these, clients with a good history
-        self._of_tenant: dict[tuple[str, bool], dict[str, int]] = {}  # the same two by tenant, alone or not
+        self._under: dict[_Book, dict[str, int]] = {}
+        self._good: dict[str, int] = {}  # clients with a good history, whatever is done
         self._expiry: list[tuple[int, str]] = []
         self._last: OrderedDict[str, Action] = OrderedDict()
         self._ended: OrderedDict[str, int] = OrderedDict()
@@ -51,28 +51,20 @@ class Standing:
         """What stops automation, the longest of several; None: nothing does."""
         return max(self._holds.values(), key=lambda action: (action.expires_ms, action.uid), default=None)
 
-    @property
-    def clients_under_action(self) -> int:
-        """Distinct clients that an automatic answer restricts now."""
-        return len(self._under)
+    def under(self, harm: Harm, *, alone: bool, tenant: str | None = None) -> int:
+        """Distinct clients that automatic answers do `harm` to; of one tenant's.
 
-    @property
-    def clients_found_alone(self) -> int:
-        """Of them, those that some answer restricts for what they did by themselves, in no campaign."""
-        return len(self._alone)
+        With `alone` those of them that are answered for what they did by themselves, in no campaign.
+        """
+        return len(self._under.get((harm, alone, tenant), ()))
 
-    @property
-    def good_under_action(self) -> int:
-        """Of them, those with a good history."""
-        return len(self._good)
+    def good_under(self, besides: Target) -> int:
+        """Clients with a good history that automatic answers restrict, without `besides`."""
+        return len(self._good) - (besides.key in self._good)
 
-    def under_action_of(self, tenant: str, *, alone: bool) -> int:
-        """Of one tenant's clients, those under action; or those that are for what they did by themselves."""
-        return len(self._of_tenant.get((tenant, alone), ()))
-
-    def is_under_action(self, target: Target) -> bool:
-        """Whether an automatic answer already restricts `target`."""
-        return target.key in self._under
+    def suffers(self, target: Target, harm: Harm, *, alone: bool) -> bool:
+        """Whether `target` is one of those that `under` counts."""
+        return target.key in self._under.get((harm, alone, None), ())
 
     def last(self, alert_uid: str) -> Action | None:
         """The newest action on that alert's account, as it stands."""
@@ -169,22 +161,17 @@ class Standing:
                 held[key] -= 1
                 if not held[key]:
                     del held[key]
-            for alone in (False, True):
-                if action.tenant is not None and not self._of_tenant.get((action.tenant, alone)):
-                    self._of_tenant.pop((action.tenant, alone), None)
+            for book in _books(action):
+                if not self._under[book]:
+                    del self._under[book]
         if action.kind is ActionKind.ALLOW:
             standing = [a.target for a in self._active.values() if a.kind is ActionKind.ALLOW]
             self.allowed = guardrails.Allowlist((*self._static, *standing))
 
     def _counted_in(self, action: Action) -> list[dict[str, int]]:
         """Where a client that `action` restricts is counted."""
-        kinds = (False,) if action.campaign else (False, True)
-        held = [self._alone if alone else self._under for alone in kinds]
-        if action.established:
-            held.append(self._good)
-        if action.tenant is not None:
-            held += [self._of_tenant.setdefault((action.tenant, alone), {}) for alone in kinds]
-        return held
+        held = [self._under.setdefault(book, {}) for book in _books(action)]
+        return [*held, self._good] if action.established else held
 
     def _take_back(self, action: Action) -> None:
         key = action.target.key
@@ -207,6 +194,11 @@ class Standing:
         known = self._last.get(action.alert_uid)
         if known is None or known.uid == action.uid or known.created_ms <= action.created_ms:
             _put(self._last, action.alert_uid, action, ALERTS_MAX)
+
+
+def _books(action: Action) -> list[_Book]:
+    harm, alone = guardrails.harm(action.kind), (False,) if action.campaign else (False, True)
+    return [(harm, each, tenant) for each in alone for tenant in {None, action.tenant}]
 
 
 def _burdens(action: Action) -> bool:

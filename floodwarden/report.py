@@ -160,7 +160,7 @@ def printable(text: str) -> str:
 def incident_record(incident: Incident) -> dict[str, object]:
     """An incident as its line of `--json`."""
     record = incident.alert.model_dump(
-        mode="json", exclude={"v", "live_clients", "accounts", "addresses", "established"}
+        mode="json", exclude={"v", "live_clients", "good_clients", "accounts", "addresses", "established"}
     )
     answer = incident.answer
     done = None

@@ -113,6 +113,9 @@ class Alert(Frozen):
         "partition the alert comes from (the stream fills it from its windows); 0 = unknown. The enforcer's cap on "
         "the share of clients under action reckons with this times `usage_partitions`.",
     )
+    good_clients: int = Field(
+        default=0, ge=0, description="of `live_clients` those with a good history of their own; 0 = unknown"
+    )
     accounts: int = Field(
         default=0,
         ge=0,

@@ -42,14 +42,18 @@ class Settings(ProgramSettings):
     )
     actions_per_minute_max: int = Field(600, ge=1, description="most that automation may do in a minute")
     live_share_max: float = Field(
-        0.05, gt=0, le=1, description="most of the live clients that may be under action at once"
+        0.05, gt=0, le=1, description="most of the live clients that may be denied or throttled at once"
+    )
+    challenge_share_max: float = Field(
+        0.25, gt=0, le=1, description="most of the live clients that may be challenged at once, each for its own doings"
     )
     campaign_share_max: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="the same where an attack of many is answered: most of those live are then its own, and "
-        "where established clients do not show that it is no fault of the site, its members are challenged at the most",
+        description="most that may be denied or throttled where an attack of many is answered: most of those live are "
+        "then its own; more of them are challenged, and so are all where established clients do not show that it is no "
+        "fault of the site",
     )
     tenant_actions_share_max: float = Field(
         0.5, gt=0, le=1, description="most of the actions a minute that clients of one tenant may take"
@@ -58,7 +62,7 @@ class Settings(ProgramSettings):
         0.05,
         gt=0,
         le=1,
-        description="most of the live clients that may be under action although they have a good history of their own",
+        description="most of the live clients with a good history of their own that may be under action at once",
     )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
     shared_accounts: int = Field(

@@ -5,11 +5,13 @@ Asked about all alerts of a step at once, so that a thousand of them go over wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evidence import Engine
 from detectors.pairs import mix
 from schemas import codec
 from schemas.alert import Alert, Status
@@ -18,24 +20,25 @@ from stream.grouping import U64
 from stream.tallies import Tallies
 from stream.tenants import Tenants
 
-Known = Callable[[U64, NDArray[np.uint8]], NDArray[np.bool_]]
-"""Who of some owners, given with their kinds, has a good history."""
+LIVE_MS: Final = 600_000
 
 
-def told(alerts: list[Alert], tallies: Tallies, tenants: Tenants, known: Known) -> list[Alert]:
+def told(alerts: list[Alert], tallies: Tallies, tenants: Tenants, engine: Engine) -> list[Alert]:
     """The alerts with their circumstances; one that is over tells of none."""
     at = [i for i, alert in enumerate(alerts) if alert.status is not Status.CLOSED]
     if not at:
         return alerts
     kinds, entities = _entities([alerts[i] for i in at])
     live = tallies.windows.live()
+    good = min(live, engine.regulars(LIVE_MS))
     accounts, addresses = _crowds(kinds, entities, tallies)
-    regular = known(mix(entities, kinds.astype(np.uint64)), kinds)
+    regular = engine.regular(mix(entities, kinds.astype(np.uint64)), kinds)
     owned = tenants.told(kinds, entities, tallies.names)
     out = list(alerts)
     for n, i in enumerate(at):
         more = {
             "live_clients": live,
+            "good_clients": good,
             "accounts": int(accounts[n]),
             "addresses": int(addresses[n]),
             "established": bool(regular[n]),

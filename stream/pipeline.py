@@ -292,7 +292,7 @@ class Pipeline:
         return self._tallies.names(wanted)
 
     def _counted(self, alerts: list[Alert]) -> list[Alert]:
-        return circumstances.told(alerts, self._tallies, self._tenants, self._known)
+        return circumstances.told(alerts, self._tallies, self._tenants, self._engine)
 
 
 __all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

@@ -85,7 +85,7 @@ def _pending(client: httpx.Client) -> list[dict[str, Any]]:
 
 
 def test_a_day_of_an_analyst(world: ApiWorld) -> None:
-    world.send(alert("203.0.113.1"), alert("203.0.113.2"))
+    world.send(alert("203.0.113.1"), alert("203.0.113.2"), alert("203.0.113.3"))
     with world.client(world.key(Role.ANALYST)) as ann, world.client(world.key(Role.OPERATOR, name="bob")) as bob:
         held = eventually(lambda: [a for a in ann.get("/actions?status=refused").json()["items"] if a["guard"]])[0]
         assert "at most 1" in held["reason"]
@@ -110,7 +110,7 @@ def test_a_day_of_an_analyst(world: ApiWorld) -> None:
 
         incident = only(ann.get("/incidents"))["items"][0]
         words = only(ann.get(f"/incidents/{incident['uid']}/timeline?limit=200"))["items"]
-        assert [w["kind"] for w in words].count("alert") == 2
+        assert [w["kind"] for w in words].count("alert") == 3
         assert [
             w["action"]["status"] for w in words if w["kind"] == "action" and w["action"]["uid"] == longer["uid"]
         ] == [

@@ -17,7 +17,7 @@ from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Play, Playbook, When
 from enforcer.waiting import PENDING_MAX
 from schemas.action import Action, ActionKind, ActionStatus, Otherwise
-from schemas.alert import Alert, Answer, EntityKind
+from schemas.alert import Alert, Answer, EntityKind, Status
 from schemas.errors import FileError
 from schemas.settings import Settings
 
@@ -69,15 +69,62 @@ def test_our_own_proxies_are_never_touched() -> None:
 @pytest.mark.parametrize("campaign", [None, "/login"])
 def test_of_clients_with_a_good_history_only_a_small_share_is_acted_on_at_once(campaign: str | None) -> None:
     planner = Planner(replace(CONFIG, caps=Caps(10_000, 0.5, 3, good_share=0.02)))
-    given = {"live_clients": 500, "campaign": campaign}
+    given = {"live_clients": 5000, "good_clients": 500, "campaign": campaign}
     good = [alert(f"198.51.100.{n}", established=True, **given) for n in range(12)]
     actions = [planner.plan(each, NOW)[0] for each in good]
     assert [each.guard for each in actions] == [None] * 10 + ["good_share"] * 2
-    assert actions[-1].reason.startswith("Not denied: 10 with a good history, of 500 live clients, are under action")
+    assert actions[-1].reason.startswith("Not denied: 10 of 500 live clients with a good history are under action")
     assert planner.plan(alert("203.0.113.9", **given), NOW)[0].status is ActionStatus.ACTIVE, "others have their own"
     planner.observe(lifted(actions[0], NOW + 1, "cli:ann", "a customer"), NOW + 1)
     late = good[-1].model_copy(update={"uid": "late"})
     assert planner.plan(late, NOW + 1)[0].status is ActionStatus.ACTIVE
+
+
+def test_challenges_take_nothing_of_what_may_be_denied_and_have_a_share_of_their_own() -> None:
+    planner = Planner(replace(CONFIG, caps=Caps(10_000, 0.05, 3)))
+    asked = [
+        planner.plan(alert(f"198.51.100.{n}", answer=Answer.CHALLENGE, live_clients=100), NOW)[0] for n in range(27)
+    ]
+    assert [each.guard for each in asked] == [None] * 25 + ["live_share"] * 2
+    assert asked[-1].reason.startswith("Not challenged: 25 of 100 live clients are challenged, at most 25.")
+    assert planner.plan(alert(live_clients=100), NOW)[0].kind is ActionKind.DENY
+
+
+def test_however_many_take_part_in_an_attack_they_are_challenged() -> None:
+    planner = Planner(replace(CONFIG, caps=Caps(10_000, 0.05, 3, campaign_share=0.5)))
+    given = {"live_clients": 100, "campaign": "/login"}
+    asked = [planner.plan(alert(f"198.51.100.{n}", answer=Answer.CHALLENGE, **given), NOW)[0] for n in range(90)]
+    assert {(each.status, each.kind) for each in asked} == {(ActionStatus.ACTIVE, ActionKind.CHALLENGE)}
+
+
+def test_who_is_challenged_for_want_of_room_is_denied_once_there_is_some() -> None:
+    planner = Planner(replace(CONFIG, caps=Caps(10_000, 0.05, 1)))
+    (denied,), told = planner.plan(alert(live_clients=20), NOW), alert("198.51.100.1", live_clients=20)
+    (asked,) = planner.plan(told, NOW)
+    assert (asked.kind, asked.status, asked.guard) == (ActionKind.CHALLENGE, ActionStatus.ACTIVE, "live_share")
+    assert "and no more, for 1 of 20 live clients are denied or throttled, at most 1" in asked.reason
+    again = told.model_copy(update={"status": Status.UPDATE, "last_ms": NOW + 1000})
+    assert planner.plan(again, NOW + 1000) == (), "said once"
+    planner.observe(lifted(denied, NOW + 2000, "cli:ann", "a customer"), NOW + 2000)
+    (now_denied,) = planner.plan(again.model_copy(update={"last_ms": NOW + 3000}), NOW + 3000)
+    assert (now_denied.kind, now_denied.guard) == (ActionKind.DENY, None)
+
+
+def test_where_nobody_more_may_be_asked_either_the_denial_is_what_is_held_back() -> None:
+    planner = Planner(replace(CONFIG, caps=Caps(10_000, 0.05, 1)))
+    told = [alert(f"198.51.100.{n}", live_clients=4) for n in range(3)]
+    *_, held = [planner.plan(each, NOW)[0] for each in told]
+    assert (held.status, held.kind, held.guard) == (ActionStatus.REFUSED, ActionKind.DENY, "live_share")
+    again = told[-1].model_copy(update={"status": Status.UPDATE, "last_ms": NOW + 1000})
+    assert planner.plan(again, NOW + 1000) == (), "said once"
+
+
+def test_a_throttle_that_there_is_no_room_for_is_held_back() -> None:
+    planner = Planner(replace(CONFIG, caps=Caps(10_000, 0.05, 1)))
+    given = {"answer": Answer.THROTTLE, "live_clients": 20}
+    planner.plan(alert(**given), NOW)
+    (held,) = planner.plan(alert("198.51.100.1", **given), NOW)
+    assert (held.status, held.guard) == (ActionStatus.REFUSED, "live_share")
 
 
 def test_when_too_much_waits_for_a_word_no_more_is_asked_for() -> None:

@@ -290,10 +290,10 @@ def test_a_small_site_may_answer_a_handful_and_a_large_one_its_share() -> None:
     caps = guardrails.Caps(per_minute=1000, share=0.05, floor=3)
     small, large = Planner(open_caps(caps=caps)), Planner(open_caps(caps=caps))
     told = [alert(f"203.0.113.{n}") for n in range(8)]
-    in_small = [consider(small, a.model_copy(update={"live_clients": 30})).status for a in told]
-    assert in_small.count(ActionStatus.ACTIVE) == 3
-    in_large = [consider(large, a.model_copy(update={"live_clients": 120})).status for a in told]
-    assert in_large.count(ActionStatus.ACTIVE) == 6
+    in_small = [consider(small, a.model_copy(update={"live_clients": 30})).kind for a in told]
+    assert in_small == [ActionKind.DENY] * 3 + [ActionKind.CHALLENGE] * 5
+    in_large = [consider(large, a.model_copy(update={"live_clients": 120})).kind for a in told]
+    assert in_large == [ActionKind.DENY] * 6 + [ActionKind.CHALLENGE] * 2
 
 
 def test_an_attack_of_many_is_answered_up_to_half_of_who_is_live_and_leaves_the_others_their_share() -> None:
@@ -301,10 +301,10 @@ def test_an_attack_of_many_is_answered_up_to_half_of_who_is_live_and_leaves_the_
     planner = Planner(open_caps(caps=caps))
     many = [alert(f"198.51.100.{n}", campaign="/api/login", live_clients=100) for n in range(60)]
     answered = [consider(planner, one) for one in many]
-    assert [one.status for one in answered] == [ActionStatus.ACTIVE] * 50 + [ActionStatus.REFUSED] * 10
-    assert {one.campaign for one in answered} == {"/api/login"}
-    alone = [consider(planner, alert(f"203.0.113.{n}", live_clients=100)).status for n in range(6)]
-    assert alone == [ActionStatus.ACTIVE] * 5 + [ActionStatus.REFUSED]
+    assert [one.kind for one in answered] == [ActionKind.DENY] * 50 + [ActionKind.CHALLENGE] * 10
+    assert {(one.status, one.campaign) for one in answered} == {(ActionStatus.ACTIVE, "/api/login")}
+    alone = [consider(planner, alert(f"203.0.113.{n}", live_clients=100)).kind for n in range(6)]
+    assert alone == [ActionKind.DENY] * 5 + [ActionKind.CHALLENGE]
 
 
 def test_a_refusal_by_a_cap_is_said_once_and_tried_again_when_there_is_room() -> None:
@@ -379,7 +379,10 @@ def test_whatever_comes_the_guardrails_hold(steps: list[Any], per_minute: int, f
                 given_at.append(now_ms)
         standing = {uid: a for uid, a in standing.items() if a.expires_ms > now_ms}
         assert sum(at > now_ms - MINUTE for at in given_at) <= per_minute
-        assert len({a.target.key for a in standing.values()}) <= max(floor, int(0.05 * live))
+        asked = {a.target.key for a in standing.values() if a.kind is ActionKind.CHALLENGE}
+        shut_out = {a.target.key for a in standing.values() if a.kind is not ActionKind.CHALLENGE}
+        assert len(shut_out) <= max(floor, int(0.05 * live))
+        assert len(asked) <= max(floor, int(0.25 * live))
 
 
 @given(STEPS, st.data())

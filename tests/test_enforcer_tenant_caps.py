@@ -12,7 +12,7 @@ from enforcer.drafts import lifted
 from enforcer.guardrails import Caps
 from enforcer.plan import Planner
 from enforcer.plan_config import PlanConfig
-from schemas.action import Action, ActionStatus
+from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert
 from schemas.settings import Settings
 
@@ -34,38 +34,39 @@ def answers(at: Planner, alerts: list[Alert], now_ms: int = NOW) -> list[Action]
     return [action for one in alerts for action in at.plan(one, now_ms)]
 
 
-def active(actions: list[Action]) -> int:
-    return sum(action.status is ActionStatus.ACTIVE for action in actions)
+def denied(actions: list[Action]) -> int:
+    return sum((each.status, each.kind) == (ActionStatus.ACTIVE, ActionKind.DENY) for each in actions)
 
 
 def test_of_one_tenants_clients_a_share_may_be_under_action_and_the_others_have_theirs() -> None:
     at = planner()
     acme = answers(at, told(8, "acme"))
-    assert active(acme) == 5, "a tenth of its fifty"
+    assert denied(acme) == 5, "a tenth of its fifty"
     assert {a.guard for a in acme[5:]} == {"tenant_live_share"}
-    assert acme[-1].reason.startswith("Not denied: 5 of acme's 50 live clients are under action, at most 5.")
-    assert active(answers(at, told(8, "other", 100))) == 5
-    assert active(answers(at, told(8, None, 200))) == 8, "who is nobody's alone counts in the whole"
+    assert {a.kind for a in acme[5:]} == {ActionKind.CHALLENGE}
+    assert ", and no more, for 5 of acme's 50 live clients are denied or throttled, at most 5:" in acme[-1].reason
+    assert denied(answers(at, told(8, "other", 100))) == 5
+    assert denied(answers(at, told(8, None, 200))) == 8, "who is nobody's alone counts in the whole"
     at.observe(lifted(acme[0], NOW + 1, "cli:ann", "a customer"), NOW + 1)
-    assert active(answers(at, told(2, "acme", 50), NOW + 1)) == 1
+    assert denied(answers(at, told(2, "acme", 50), NOW + 1)) == 1
 
 
 def test_an_attack_of_many_on_a_tenant_is_answered_up_to_half_of_its_clients() -> None:
-    assert active(answers(planner(), told(40, "acme", campaign="/login"))) == 25
+    assert denied(answers(planner(), told(40, "acme", campaign="/login"))) == 25
 
 
 def test_a_tenant_of_unknown_size_gets_what_a_small_site_gets() -> None:
-    assert active(answers(planner(), told(8, "acme", tenant_clients=0))) == 2
+    assert denied(answers(planner(), told(8, "acme", tenant_clients=0))) == 2
 
 
 def test_one_tenants_answers_a_minute_leave_the_others_theirs() -> None:
     at = planner(per_minute=10, tenant_share=0.5, share=1.0)
     acme = answers(at, told(8, "acme"))
-    assert active(acme) == 5
+    assert denied(acme) == 5
     assert {a.guard for a in acme[5:]} == {"tenant_actions_per_minute"}
-    assert active(answers(at, told(8, "other", 100))) == 5, "and then the whole is used up"
+    assert denied(answers(at, told(8, "other", 100))) == 5, "and then the whole is used up"
     later = told(8, "acme", 50, at_ms=NOW + MINUTE + 1)
-    assert active(answers(at, later, NOW + MINUTE + 1)) == 5
+    assert denied(answers(at, later, NOW + MINUTE + 1)) == 5
 
 
 def test_who_takes_over_knows_what_each_tenant_has() -> None:

@@ -130,7 +130,7 @@ def traffic() -> list[Decision]:
 
 def said(found: Sequence[Alert]) -> list[str]:
     return [
-        a.model_dump_json(exclude={"live_clients", "accounts", "addresses", "established"})
+        a.model_dump_json(exclude={"live_clients", "good_clients", "accounts", "addresses", "established"})
         for a in found
         if a.status.value in ("open", "closed")
     ]

@@ -156,11 +156,11 @@ def _evidence(s: float, h: float) -> Fact:
 
 
 def _contributions(judged: Judged, crossing: Crossing, event: Event, model: Model, kind: int) -> tuple[Share, ...]:
-    """Evidence standing in each family when the pane ended, and its share of the sum."""
+    """Evidence standing in each family when the pane ended, and its share of the sum; of those that alarm alone."""
     values: list[tuple[fam.Family, float]] = [(crossing.family, event.track.s)]
     first, _ = judged.rows.places(crossing.seg)
     for series in judged.series:
-        if series.family is crossing.family:
+        if series.family is crossing.family or not series.family.alone:
             continue
         begin, end = np.searchsorted(series.at, [first, event.index + 1]).tolist()
         if begin < end:
@@ -169,5 +169,9 @@ def _contributions(judged: Judged, crossing: Crossing, event: Event, model: Mode
     ordered = sorted(((f, v) for f, v in values if v > 0.01), key=lambda fv: -fv[1])
     total = sum(v for _, v in ordered)
     return tuple(
-        Share(f.name, v, v / total, f"{f.name}: {v:.1f} of {model.h[kind, f.index]:.1f} nats") for f, v in ordered
+        Share(f.name, v, v / total, _share(f.name, v, total, float(model.h[kind, f.index]))) for f, v in ordered
     )
+
+
+def _share(name: str, v: float, total: float, h: float) -> str:
+    return f"{name}: {v:.1f} of the {h:.1f} nats that suffice, {v / total:.0%} of all evidence"

@@ -119,7 +119,8 @@ def _model(settings: Settings) -> Check:
         return Check("model", Level.FAIL, str(error), fix)
     live = Registry(settings.registry).order().live
     which = f"version {live}" if live else settings.model or "the shipped one"
-    return Check("model", Level.OK, f"{which}, model {model.version}")
+    learned = "" if live or settings.model else "; it learned from simulated traffic: train one on a day of yours"
+    return Check("model", Level.OK, f"{which}, model {model.version}{learned}")
 
 
 def _kafka(settings: Settings) -> Check:

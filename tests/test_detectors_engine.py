@@ -199,11 +199,14 @@ def test_a_look_at_open_panes_changes_nothing_and_says_what_closing_would(model:
 
 
 def test_every_finding_says_in_words_and_numbers_what_and_against_what(model: Model) -> None:
+    together = {family.name for family in model.families if not family.alone}
     for finding in Engine(model).close(attacked(10), END_S):
         assert 0.5 <= finding.score < 1
         assert all(fact.sentence for fact in finding.facts)
         assert any(fact.baseline is not None for fact in finding.facts)
         assert sum(share.share for share in finding.contributions) == pytest.approx(1)
+        assert all("nats that suffice" in share.sentence for share in finding.contributions)
+        assert not together & {share.feature for share in finding.contributions}, "what alarms nobody by himself"
 
 
 def test_an_entity_flood_is_bounded_and_the_attack_in_it_still_found(model: Model) -> None:

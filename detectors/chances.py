@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.columns import LIMITED
 from detectors.families import Each, Families, Family
 from detectors.rows import Rows
 from detectors.sight import Sight
@@ -42,9 +43,9 @@ def base(family: Family, rows: Rows, sight: Sight) -> Flag:
 
 
 def marked(family: Family, rows: Rows, sight: Sight) -> Flag:
-    """Of these, those that all words of its mark hold for (look at `base` beside)."""
+    """Of these, those its `where` means and all words of its mark hold for (look at `base` beside)."""
     f, mark = rows.flows, family.mark
-    found = within_outcomes(f.outcome, mark.outcomes) & tagged(f.tags, mark.tag)
+    found = within_outcomes(f.outcome, mark.outcomes) & tagged(f.tags, mark.tag) & tagged(f.tags, family.tag)
     if mark.new is not None:
         found &= sight.anyone if mark.to_anyone else sight.new[mark.new]
     return found & sight.same_route if mark.same_route else found
@@ -89,7 +90,7 @@ def _of(family: Family, rows: Rows, sight: Sight) -> Chances | None:
             return _penalties(family, rows, sight)
         case Each.REFUSAL:
             f = rows.flows
-            at = np.flatnonzero(marked(family, rows, sight) & of_kinds(family, f.kind))
+            at = np.flatnonzero((f.outcome == LIMITED) & marked(family, rows, sight) & of_kinds(family, f.kind))
             return Chances(family, at, f.n[at], np.zeros(len(at), np.int64))
         case Each.MINUTE:
             return None

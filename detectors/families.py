@@ -106,10 +106,11 @@ class Words:
 class Family:
     """One kind of abuse.
 
-    `outcomes` and `tag` narrow opportunities that are no mark (a mark is always one). `usual`: p0, or marks a second,
-    of newcomers and established until learned. `control`: p0 is at least what established clients do on the route
-    right now. `answers` by kind, of newcomers and established; in `shadow` people are told what would have been asked.
-    `alone`: evidence of one entity may suffice; else it only counts where a group is in alarm that has a history.
+    `tag` narrows opportunities, `outcomes` those that are no mark (a mark is always one). `usual`: p0, or marks a
+    second, of newcomers and established until learned. `control`: p0 is at least what established clients do on the
+    route right now. `answers` by kind, of newcomers and established; in `shadow` people are told what would have been
+    asked. `alone`: evidence of one entity may suffice; else it only counts where a group is in alarm that has a
+    history.
     """
 
     index: int

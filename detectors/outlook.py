@@ -226,7 +226,8 @@ def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDA
         if not family.alone:
             continue
         could = looks_at[family.each] & of_kind(flows.kind, sorted(family.about))
-        could &= within_outcomes(flows.outcome, mark.outcomes) & tagged(flows.tags, mark.tag)
+        could &= within_outcomes(flows.outcome, mark.outcomes)
+        could &= tagged(flows.tags, mark.tag) & tagged(flows.tags, family.tag)
         if mark.new is not None:
             could &= novel if mark.to_anyone else new[mark.new]
         once = mark.new is not None or family.each is Each.PENALTY

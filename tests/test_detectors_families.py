@@ -161,22 +161,20 @@ def test_every_built_in_family_tells_what_it_is_and_what_would_have_avoided_it()
         assert {*family.answers} == family.about
 
 
-def shopper(n: int, agent: str) -> list[Decision]:
+def shopper(n: int, agent: str, route: str = "/cart/items") -> list[Decision]:
     ts_ms = (T0_S + 1800) * 1000
     return [
-        Decision(
-            ts_ms=ts_ms + i * 1000, verdict="allow", ip="203.0.113.9", method="POST", route="/cart/items", ua=agent
-        )
+        Decision(ts_ms=ts_ms + i * 1000, verdict="allow", ip="203.0.113.9", method="POST", route=route, ua=agent)
         for i in range(n)
     ]
 
 
-def judged_with_own(tmp_path: Path, text: str, agent: str) -> list[Finding]:
+def judged_with_own(tmp_path: Path, text: str, agent: str, route: str = "/cart/items") -> list[Finding]:
     file = tmp_path / "own.yml"
     file.write_text(text)
     model = artifact.load(families=with_own(file))
     [block] = combine(
-        codec.from_rows(shopper(30, agent)),
+        codec.from_rows(shopper(30, agent, route)),
         partition=0,
         start=0,
         end=30,
@@ -242,19 +240,31 @@ def test_what_is_wrong_with_a_family_is_named(tmp_path: Path, old: str, new: str
         load(file)
 
 
-def test_the_example_of_the_page_is_a_family_and_every_word_stands_on_the_page(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "families.md").read_text("utf-8")
-    example = page.partition("## Your own\n")[2].partition("\n`FLOODWARDEN_FAMILIES")[0]
-    file = tmp_path / "baskets.yml"
-    file.write_text(dedent(example))
-    assert [family.name for family in load(file)] == ["scalping"]
-    words = set(re.findall(r"`([a-z_0-9]+)", page.partition("## Words")[2])) | {"enforce", "repeated", "usual_per_hour"}
+PAGE = (ROOT / "docs" / "families.md").read_text("utf-8")
+EXAMPLE = dedent(PAGE.partition("## Your own\n")[2].partition("\n`FLOODWARDEN_FAMILIES")[0])
+
+
+@pytest.mark.parametrize(
+    ("agent", "route", "told"),
+    [
+        ("curl/8", "/cart/items", {"scalping"}),
+        ("Mozilla/5.0", "/cart/items", set()),
+        ("curl/8", "/api/metrics", set()),  # a mark elsewhere is no mark: `opportunity.where` narrows both
+    ],
+)
+def test_the_example_of_the_page_tells_of_baskets_filled_by_a_tool_and_of_nothing_else(
+    tmp_path: Path, agent: str, route: str, told: set[str]
+) -> None:
+    assert {one.family for one in judged_with_own(tmp_path, EXAMPLE, agent, route)} == told
+
+
+def test_every_word_of_a_family_stands_on_the_page() -> None:
+    words = set(re.findall(r"`([a-z_0-9]+)", PAGE.partition("## Words")[2])) | {"enforce", "repeated", "usual_per_hour"}
     assert not set(WORDS) - words - {"what"}
 
 
 def test_oat_by_oat_there_is_a_family_or_a_sentence_why_not() -> None:
-    page = (ROOT / "docs" / "families.md").read_text("utf-8")
-    rows = re.findall(r"^\| OAT-(\d{3}) [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| OAT-(\d{3}) [^|]+ \| ([^|]+) \|", PAGE, re.MULTILINE)
     assert [number for number, _ in rows] == [f"{n:03}" for n in range(1, 22)]
     named = {word for _, told in rows for word in re.findall(r"`([a-z-]+)`", told)}
     assert named <= {family.name for family in built_in()} | {"cardinality", "influx", "mark"}

@@ -31,8 +31,8 @@ class Flows:
     """Flows of owners (`schemas.usage.FLOWS` without its text): arrays of one length, a row per distinct combination.
 
     A row says that `entity` made `n` like requests within the one-second pane `pane_s`, the first at `first_ms`.
-    `tags` has a bit for each condition of a family that holds (`family_file.conditions`). `network` is the /24 or /64
-    of an owner that is an address.
+    `tags` has a bit for each condition of a family that holds (`family_file.conditions`). `network` is the /24 or /48
+    of an owner that is an address, or the /64 of an IPv6 client.
     """
 
     kind: NDArray[np.uint8]

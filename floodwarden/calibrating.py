@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from floodwarden.traffic import Traffic
 from floodwarden.traffic import names as names_of
 from floodwarden.training import counted
 from schemas import codec
+from schemas.networks import client
 from schemas.settings import Settings
 from stream.calibrate import Calibrated, calibrate
 from stream.errors import SpanError
@@ -80,7 +81,7 @@ def labels_of(judged: Sequence[Judged]) -> Labels:
     for one in judged:
         kind, _, value = one.entity.partition(":")
         if kind in KINDS:
-            each.append(Label(KINDS.index(kind), codec.text_hash(value), one.family, one.true))
+            each.append(Label(KINDS.index(kind), codec.text_hash(_named(kind, value) or ""), one.family, one.true))
     return Labels(tuple(each))
 
 
@@ -88,7 +89,10 @@ def _watched(
     batches: Iterator[pa.RecordBatch], stopped: list[int], labels: Sequence[Judged]
 ) -> Iterator[pa.RecordBatch]:
     """`batches`; those of their decisions that an answer stopped, but for clients of whom people judged, add up."""
-    of = {kind: {one.entity[len(kind) + 1 :] for one in labels if one.entity.startswith(f"{kind}:")} for kind in KINDS}
+    of: dict[str, set[str | None]] = {kind: set() for kind in KINDS}
+    for one in labels:
+        kind, _, value = one.entity.partition(":")
+        of.get(kind, set()).add(_named(kind, value))
     for batch in batches:
         hit = _among(batch, "verdict", set(STOPPED))
         for kind, column in zip(KINDS, _COLUMNS, strict=True):
@@ -98,10 +102,15 @@ def _watched(
         yield batch
 
 
-def _among(batch: pa.RecordBatch, column: str, texts: set[str]) -> NDArray[np.bool_]:
+def _named(column: str, text: str | None) -> str | None:
+    """Who is meant in the words of an alert: an address's client."""
+    return client(text) if column == "ip" and text else text
+
+
+def _among(batch: pa.RecordBatch, column: str, texts: Container[str | None]) -> NDArray[np.bool_]:
     """Which rows have one of these texts."""
     values = batch.column(column)
-    of = [code for code, text in enumerate(values.dictionary.to_pylist()) if text in texts]
+    of = [code for code, text in enumerate(values.dictionary.to_pylist()) if _named(column, text) in texts]
     return np.isin(values.indices.fill_null(-1).to_numpy(zero_copy_only=False), of)
 
 

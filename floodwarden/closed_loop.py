@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import islice
 from typing import Final, Protocol
 
 import numpy as np
@@ -27,7 +28,7 @@ from floodwarden.formats_trace import Labelled
 from schemas.action import Action, ActionKind, ActionStatus, TargetKind
 from schemas.alert import Alert, Status
 from schemas.decision import VERDICTS
-from schemas.networks import address
+from schemas.networks import address, client
 from schemas.settings import Settings
 from stream.combine import combine
 from stream.pipeline import Config, Pipeline
@@ -109,16 +110,21 @@ class InForce:
         held = self.by_target.get(kind)
         if not held:
             return
-        named = [(code, held.get(_spelt(kind, value))) for code, value in enumerate(texts.dictionary.to_pylist())]
-        answered = [(code, actions) for code, actions in named if actions]
+        answered: dict[str, list[int]] = defaultdict(list)
+        for code, value in enumerate(texts.dictionary.to_pylist()):
+            for name in _names(kind, value):
+                if name in held:
+                    answered[name].append(code)
         if not answered:
             return
         codes = texts.indices.fill_null(_ABSENT).to_numpy(zero_copy_only=False)
         order = np.argsort(codes, kind="stable")
-        wanted = np.array([code for code, _ in answered])
+        wanted = np.array([code for some in answered.values() for code in some])
         begins, ends = (np.searchsorted(codes[order], wanted, side).tolist() for side in ("left", "right"))
-        for (_, actions), begin, end in zip(answered, begins, ends, strict=True):
-            yield order[begin:end], actions
+        spans = iter(zip(begins, ends, strict=True))
+        for name, some in answered.items():
+            mine = [order[begin:end] for begin, end in islice(spans, len(some))]
+            yield mine[0] if len(mine) == 1 else np.sort(np.concatenate(mine)), held[name]
 
 
 class Detector(Protocol):
@@ -251,10 +257,11 @@ def _beyond(at_ms: NDArray[np.int64], per_minute: int) -> NDArray[np.bool_]:
     return np.asarray(np.arange(len(minute)) - np.searchsorted(minute, minute) >= per_minute)
 
 
-def _spelt(kind: TargetKind, value: str | None) -> str:
-    if kind is TargetKind.IP and value and ":" in value:
-        try:
-            return str(address(value))
-        except ValueError:
-            return value
-    return value or ""
+def _names(kind: TargetKind, value: str | None) -> set[str]:
+    """As what a target names a client: an IPv6 address as itself, and as the /64 that it is one of."""
+    if kind is not TargetKind.IP or not value or ":" not in value:
+        return {value or ""}
+    try:
+        return {str(address(value)), client(value)}
+    except ValueError:
+        return {value}

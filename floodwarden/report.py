@@ -12,7 +12,7 @@ import numpy as np
 from floodwarden.closed_loop import Effect, Judged
 from floodwarden.formats import Rejects
 from schemas.action import Action, ActionKind, ActionStatus
-from schemas.alert import Alert, Severity, Status
+from schemas.alert import SEEN_AT, Alert, Severity, Status
 
 CLIENTS_MAX: Final = 100_000
 _STATE_ORDER: Final = {severity: rank for rank, severity in enumerate(reversed(Severity))}
@@ -79,7 +79,7 @@ class Findings:
             if alert.status is Status.WITHDRAWN:
                 self._alerts.pop(alert.uid, None)
             elif known is None or alert.last_ms >= known.last_ms:
-                self._alerts[alert.uid] = alert
+                self._alerts[alert.uid] = alert if known is None else _seen_at(alert, known)
         self.actions += judged.actions
         if judged.slice.batch.num_rows:
             self._count(judged)
@@ -150,6 +150,13 @@ class Findings:
 def sentences(alert: Alert) -> list[str]:
     """The sentences of an alert's evidence that its summary does not already say."""
     return [fact.sentence for fact in alert.evidence if fact.sentence not in alert.summary]
+
+
+def _seen_at(alert: Alert, known: Alert) -> Alert:
+    """`alert` with the addresses that were told of before: one that is over tells of none."""
+    names = {each.name for each in alert.evidence}
+    more = tuple(each for each in known.evidence if each.name == SEEN_AT and each.name not in names)
+    return alert.model_copy(update={"evidence": alert.evidence[:1] + more + alert.evidence[1:]}) if more else alert
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,7 @@ from limiter.located import located
 from limiter.places import Places
 from schemas import codec, topics
 from schemas.errors import BadMessageError
+from schemas.networks import client
 from schemas.settings import Settings
 
 ROWS_MAX: Final = 20_000_000
@@ -122,6 +123,7 @@ def names(wanted: set[int], traffic: Traffic) -> dict[int, str]:
     for batch in traffic.batches(Rejects()):
         for column in _COLUMNS:
             for text in batch.column(column).dictionary.to_pylist():
-                if text and (number := codec.text_hash(text)) in wanted:
-                    out[number] = text
+                name = client(text) if text and column == "ip" else text
+                if name and (number := codec.text_hash(name)) in wanted:
+                    out[number] = name
     return out

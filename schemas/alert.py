@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 VERSION: Final = 1
 TENANT_CHARS_MAX: Final = 512
+SEEN_AT: Final = "addresses"  # the evidence that says at which of its addresses an IPv6 client was
 
 
 class Frozen(BaseModel):
@@ -33,7 +34,7 @@ class EntityKind(StrEnum):
 class Entity(Frozen):
     """One entity: an address, a key id, a user, a route template, or everything (`global`, value `*`).
 
-    A network is an address's /24, or /64.
+    An IPv6 client is his /64, as a network is written (`2001:db8:1:2::/64`). A network is a /24, or a /48.
     """
 
     kind: EntityKind = Field(strict=False)

@@ -26,14 +26,14 @@ FLOWS_PER_PANE_MAX: Final = 64  # of one owner; the rest are counted in `flows_d
 class Kind(IntEnum):
     """Entity kinds as they stand in columns."""
 
-    IP = 0
+    IP = 0  # a client by its address: of IPv6 a /64 (`schemas.networks.client`)
     KEY = 1
     USER = 2
     ROUTE = 3
     GLOBAL = 4
     TENANT = 5
     COUNTRY = 6
-    NETWORK = 7  # an address's /24, or /64
+    NETWORK = 7  # an address's /24, or /48
     ASN = 8
     AGENT = 9  # a user agent, as it was sent
     TENANT_ROUTE = 10  # "tenant route"
@@ -103,7 +103,7 @@ FLOWS: Final = pa.schema(
         ("path", pa.uint64()),
         ("path_name", _TEXT),  # for evidence; at most 128 bytes
         ("user", pa.uint64()),
-        ("ip", pa.uint64()),  # the address, also where the owner is a key
+        ("ip", pa.uint64()),  # the client by its address, also where the owner is a key
         ("outcome", pa.uint8()),
         ("login", pa.bool_()),  # a credential was presented on a login route
         ("n", pa.int64()),
@@ -113,6 +113,7 @@ FLOWS: Final = pa.schema(
         ("asn_name", _TEXT),
         ("tenant", pa.uint64()),
         ("tenant_name", _TEXT),
+        ("host", pa.uint64()),  # lower half of an address the requests came from, where its client has many
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )

@@ -25,7 +25,7 @@ from stream import compiled, hits
 from stream.compiled import I32
 from stream.decisions import decisions
 from stream.grouping import I64, U64, Bool, grouped, mixed
-from stream.kinds import kinds
+from stream.kinds import entity, kinds
 from stream.lowest import beyond
 from stream.plan import Plan
 from stream.requests import CLASSES, OUTCOMES, Requests, Text
@@ -44,7 +44,7 @@ _SALTS: Final = mixed(np.arange(1, len(Kind) + 1, dtype=np.uint64))
 
 def entity_hash(kind: int, value: str) -> int:
     """What places an entity: it lives in usage partition `entity_hash % usage_partitions`."""
-    return int(placement(np.array([kind]), np.array([codec.text_hash(value)], np.uint64))[0])
+    return int(placement(np.array([kind]), np.array([codec.text_hash(entity(Kind(kind), value))], np.uint64))[0])
 
 
 def placement(kinds: NDArray[np.integer], hashes: U64) -> U64:
@@ -200,6 +200,7 @@ def _owned(rows: Requests, tags: U64, of: I32, owners: int) -> _Owned:
         "asn_name": rows.asn.codes[row],
         "tenant": rows.tenant.hashed(row),
         "tenant_name": rows.tenant.codes[row],
+        "host": rows.hosted(row),
     }
     return _Owned(row, place[kept] // panes, columns, lost, looked_at)
 

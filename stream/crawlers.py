@@ -30,8 +30,9 @@ def _whose(rows: Requests, plan: Plan, *, comes_from: bool) -> I64:
     row = _claiming(rows, plan)
     if not len(row):
         return row
-    pairs, at = np.unique(np.stack([rows.agent.codes[row], rows.ip.codes[row]]), axis=1, return_inverse=True)
-    agents, ips = (_texts(text, codes) for text, codes in zip((rows.agent.values, rows.ip.values), pairs, strict=True))
+    pairs, at = np.unique(np.stack([rows.agent.codes[row], rows.address.codes[row]]), axis=1, return_inverse=True)
+    columns = rows.agent.values, rows.address.values
+    agents, ips = (_texts(text, codes) for text, codes in zip(columns, pairs, strict=True))
     comes = np.zeros(len(agents), np.bool_)
     for place, (agent, ip) in enumerate(zip(agents, ips, strict=True)):
         bot = plan.bots.claimed(agent or "")

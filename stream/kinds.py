@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.networks import client
 from schemas.usage import Kind
 from stream import compiled
 from stream.networks import networks
@@ -36,6 +37,11 @@ def kinds(rows: Requests) -> dict[Kind, Text]:
         Kind.TENANT_ROUTE: _tenant_routes(rows.tenant, rows.route),
     }
     return {kind: text for kind, text in every.items() if len(text.values)}
+
+
+def entity(kind: Kind, value: str) -> str:
+    """As whom `value` is counted: an address as its client."""
+    return client(value) if kind is Kind.IP else value
 
 
 def _networks(ip: Text) -> Text:

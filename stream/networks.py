@@ -1,21 +1,61 @@
-"""The network an address is judged with: its /24, or for IPv6 its /64, which is what one customer is given."""
+"""Which client an address is, IPv6 by /64 as one customer is given it; and the network it is judged with: /24, /48."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from detectors.compiled import compiled, numbered
-from schemas.codec import text_hash
+from schemas.networks import address, client
 from stream.compiled import I32, I64, U8, U64
 from stream.grouping import Bool, mixed
-from stream.text_hashes import hashes
 
-_HOST_BITS: Final = 64
+SITE_BITS: Final = 48  # what a provider gives a site at the most: 65,536 clients
+_COLON: Final = 58
 _GROUP_BITS, _TOP_GROUP = np.uint64(16), np.uint64(48)
+_SIX: Final = np.uint64(1 << 48)  # no number of an IPv4 network is as large
+_NONE: Final = ~np.uint64(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """By address the client it is (`codes` into `names`), and the lower half of one that is not a client by itself."""
+
+    codes: I32
+    names: pa.Array
+    hosts: U64
+
+
+def clients(addresses: pa.StringArray) -> Clients | None:
+    """`schemas.networks.client` of each distinct address; None where each is a client by itself, as all IPv4 is."""
+    data, offsets = _lying(addresses)
+    if not (data[offsets[0] : offsets[-1]] == _COLON).any():
+        return None
+    six = np.flatnonzero(_v4(data, offsets) < 0)
+    upper, lower = _v6(data, offsets, six)
+    of_64 = _is_shared(upper)
+    groups, number = _numbered(upper[of_64])
+    hosts = np.zeros(len(addresses), np.uint64)
+    hosts[six[of_64]] = lower[of_64]
+    alone = np.ones(len(addresses), np.bool_)
+    alone[six[of_64]] = False
+    codes = np.empty(len(addresses), np.int32)
+    codes[alone] = np.arange(int(alone.sum()), dtype=np.int32)
+    codes[six[of_64]] = groups + int(alone.sum())
+    own = addresses.filter(pa.array(alone))
+    odd = np.flatnonzero((upper == 0) | (upper == _NONE))
+    if not len(odd):
+        return Clients(codes, pa.concat_arrays([own, _names(number, 64)]), hosts)
+    named = own.to_pylist()
+    for at in codes[six[odd]].tolist():
+        named[at] = client(named[at])
+    place: dict[str, int] = {}
+    again = [place.setdefault(name, len(place)) for name in (*named, *_names(number, 64).to_pylist())]
+    return Clients(np.array(again, np.int32)[codes], pa.array(list(place), pa.utf8()), hosts)
 
 
 def networks(addresses: pa.StringArray) -> tuple[I32, pa.Array]:
@@ -27,56 +67,60 @@ def networks(addresses: pa.StringArray) -> tuple[I32, pa.Array]:
     groups, number = _numbered(v4[plain].astype(np.uint64))
     codes[plain] = groups
     names = _slash_24(number.astype(np.int64))
-    places, groups, slash_64, odd = _sixes(data, offsets, np.flatnonzero(v4 < 0))
-    codes[places] = groups + len(names)
-    names = pa.concat_arrays([names, slash_64])
+    six = np.flatnonzero(v4 < 0)
+    upper, _ = _v6(data, offsets, six)
+    plain, odd = six[_is_known(upper)], six[~_is_known(upper)]
+    groups, number = _numbered(upper[_is_known(upper)] >> _GROUP_BITS)
+    codes[plain] = groups + len(names)
+    names = pa.concat_arrays([names, _names(number << _GROUP_BITS, SITE_BITS)])
     if not len(odd):
         return codes, names
     place = {name: code for code, name in enumerate(names.to_pylist())}
-    for at, address in zip(odd.tolist(), addresses.take(pa.array(odd)).to_pylist(), strict=True):
-        name = network(address)
+    for at, text in zip(odd.tolist(), addresses.take(pa.array(odd)).to_pylist(), strict=True):
+        name = network(text)
         if name is not None:
             codes[at] = place.setdefault(name, len(place))
     return codes, pa.array(list(place), pa.utf8())
 
 
 def network_hashes(addresses: pa.Array, asked: Bool) -> U64:
-    """A hash of the network of each distinct address that is `asked` for, 0 for what is no address.
+    """A hash of the network of each distinct address or client that is `asked` for, 0 for what is none.
 
     IPv4 written as IPv6 has that of its IPv4.
     """
     data, offsets = _lying(addresses)
     v4 = _v4(data, offsets)
-    out = mixed(v4.astype(np.uint64) + np.uint64(1))
-    places, groups, names, odd = _sixes(data, offsets, np.flatnonzero((v4 < 0) & asked))
-    out[places] = hashes(names)[groups]
-    for at, address in zip(odd.tolist(), addresses.take(pa.array(odd)).to_pylist(), strict=True):
-        name = network(address)
-        mapped = None if name is None else _mapped(address)
-        if mapped is not None:
-            out[at] = mixed(np.array([(int(mapped) >> 8) + 1], np.uint64))[0]
-        else:
-            out[at] = 0 if name is None else text_hash(name)
+    numbers = v4.astype(np.uint64) + np.uint64(1)
+    six = np.flatnonzero((v4 < 0) & asked)
+    upper, _ = _v6(data, offsets, six)
+    numbers[six] = (upper >> _GROUP_BITS) + _SIX
+    out = mixed(numbers)
+    odd = six[~_is_known(upper)]
+    for at, text in zip(odd.tolist(), addresses.take(pa.array(odd)).to_pylist(), strict=True):
+        ip = _address(text)
+        known = isinstance(ip, IPv4Address)
+        number = 0 if ip is None else (int(ip) >> 8) + 1 if known else (int(ip) >> 128 - SITE_BITS) + int(_SIX)
+        out[at] = mixed(np.array([number], np.uint64))[0] if number else 0
     return out
 
 
-def _mapped(address: str) -> IPv4Address | None:
-    """The IPv4 address that one is written for, None where it is another."""
-    ip = ip_address(address)
-    return ip if isinstance(ip, IPv4Address) else ip.ipv4_mapped
+def network(text: str) -> str | None:
+    """The network of one address or client, None for what is none. IPv4 written as IPv6 is IPv4."""
+    ip = _address(text)
+    if ip is None:
+        return None
+    if isinstance(ip, IPv4Address):
+        return f"{IPv4Address(int(ip) >> 8 << 8)}/24"
+    spare = 128 - SITE_BITS
+    return f"{IPv6Address(int(ip) >> spare << spare)}/{SITE_BITS}"
 
 
-def network(address: str) -> str | None:
-    """The network of one address, None for what is none. IPv4 written as IPv6 is IPv4."""
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """One address, of a client that has a /64 its first."""
     try:
-        ip = ip_address(address)
+        return address(text.removesuffix("/64") if ":" in text else text)
     except ValueError:
         return None
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is None:
-            return f"{IPv6Address(int(ip) >> _HOST_BITS << _HOST_BITS)}/64"
-        ip = ip.ipv4_mapped
-    return f"{IPv4Address(int(ip) >> 8 << 8)}/24"
 
 
 def _lying(addresses: pa.StringArray) -> tuple[U8, I32]:
@@ -94,12 +138,18 @@ def _numbered(networks: U64) -> tuple[I32, U64]:
     return groups, number
 
 
-def _sixes(data: U8, offsets: I32, rows: I64) -> tuple[I64, I32, pa.StringArray, I64]:
-    """Which of the texts are plain IPv6, the group of each, the groups' names; and which are something else."""
-    upper = _v6(data, offsets, rows)
-    plain = (upper != 0) & (upper != ~np.uint64(0))  # what maps IPv4 begins with 0; the last one is nobody's key
-    groups, number = _numbered(upper[plain])
-    return rows[plain], groups, _texts(*_as_slash_64(number)), rows[~plain]
+def _is_known(upper: U64) -> Bool:
+    """Which are upper halves of IPv6: what maps IPv4 begins with 0; the last one is nobody's key."""
+    return np.asarray((upper >> _GROUP_BITS != 0) & (upper != _NONE))
+
+
+def _is_shared(upper: U64) -> Bool:
+    """Which are upper halves of addresses that are one customer's together (`schemas.networks.client`)."""
+    return np.asarray((upper >> np.uint64(61) == 1) & (upper >> np.uint64(32) != 0x2001_0000))
+
+
+def _names(uppers: U64, bits: int) -> pa.StringArray:
+    return _texts(*_as_network(uppers, np.frombuffer(f":/{bits}".encode(), np.uint8)))
 
 
 def _slash_24(numbers: I64) -> pa.StringArray:
@@ -132,14 +182,17 @@ def _v4(data: U8, offsets: I32) -> I64:
 
 
 @compiled
-def _v6(data: U8, offsets: I32, rows: I64) -> U64:
-    """The upper half of addresses written as IPv6 in groups alone; 0 for other text, and where the half is 0."""
-    out, groups = np.zeros(len(rows), np.uint64), np.zeros(8, np.uint64)
+def _v6(data: U8, offsets: I32, rows: I64) -> tuple[U64, U64]:
+    """Both halves of addresses written as IPv6 in groups alone, or of a /64; upper 0 for other text, or as it is 0."""
+    upper, lower, groups = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64), np.zeros(8, np.uint64)
     for i in range(len(rows)):
-        count, gap = _groups(data, offsets[rows[i]], offsets[rows[i] + 1], groups)
+        begin, end = offsets[rows[i]], offsets[rows[i] + 1]
+        if end - begin > 3 and data[end - 3] == 47 and data[end - 2] == 54 and data[end - 1] == 52:
+            end -= 3
+        count, gap = _groups(data, begin, end, groups)
         if count >= 0 and (gap < 0) == (count == 8):
-            out[i] = _upper(groups, count, gap)
-    return out
+            upper[i], lower[i] = _half(groups, count, gap, 0), _half(groups, count, gap, 4)
+    return upper, lower
 
 
 @compiled
@@ -181,10 +234,10 @@ def _digit(c: int) -> int:
 
 
 @compiled
-def _upper(groups: U64, count: int, gap: int) -> np.uint64:
-    """The first four of eight groups, of which those at `gap` are left out where it is not -1."""
+def _half(groups: U64, count: int, gap: int, first: int) -> np.uint64:
+    """Four of eight groups, from the `first` on; those at `gap` are left out where it is not -1."""
     out, skipped = np.uint64(0), 8 - count
-    for place in range(4):
+    for place in range(first, first + 4):
         out <<= _GROUP_BITS
         if gap < 0 or place < gap:
             out |= groups[place]
@@ -214,8 +267,11 @@ def _as_slash_24(numbers: I64) -> tuple[U8, I32]:
 
 
 @compiled
-def _as_slash_64(numbers: U64) -> tuple[U8, I32]:
-    """Upper 64 bits of IPv6 addresses, none of them 0, as text like `2001:db8::/64`, one behind the other, and ends."""
+def _as_network(numbers: U64, ending: U8) -> tuple[U8, I32]:
+    """Upper 64 bits of IPv6 networks, none of them 0, as text like `2001:db8::/64`, one behind the other, and ends.
+
+    `ending`: what stands behind the last group of digits, `:/64`.
+    """
     text, ends, at = np.empty(24 * len(numbers), np.uint8), np.zeros(len(numbers) + 1, np.int32), 0
     for i in range(len(numbers)):
         left = numbers[i]
@@ -229,7 +285,7 @@ def _as_slash_64(numbers: U64) -> tuple[U8, I32]:
                     at += 1
             text[at] = 58
             at += 1
-        for c in (58, 47, 54, 52):
+        for c in ending:
             text[at] = c
             at += 1
         ends[i + 1] = at

@@ -26,20 +26,21 @@ from detectors.outlook import Outlook
 from schemas import codec
 from schemas.alert import Alert
 from schemas.usage import MEASURES, Block, Kind
-from stream import circumstances, snapshot
 from stream import flows as flow_rows
+from stream import snapshot
 from stream.bounds import Config
+from stream.circumstances import Circumstances
 from stream.episodes import Episodes
 from stream.errors import LostBlockError, SnapshotError
 from stream.grouping import U64
 from stream.kind_windows import Usage, measured
+from stream.kinds import entity
 from stream.names import Names
 from stream.progress import VERSION, Progress, Source, watermark_ms
 from stream.rings import WINDOWS_S
 from stream.rule_book import RuleBook
 from stream.shadow import Judges
 from stream.tallies import Tallies
-from stream.tenants import Tenants
 from stream.windows import Windows
 
 
@@ -55,7 +56,7 @@ class Pipeline:
         self._tallies = self._tallied(windows, Names(self._bounds.names))
         self._open = Outlook(model.families)
         self._rules = RuleBook(self._config.rules, self._bounds)
-        self._tenants = Tenants()
+        self._circumstances = Circumstances()
         self._at = Progress(model=model.version)
 
     def step(self, blocks: Sequence[Block], now_ms: int, *, peek: bool = True) -> list[Alert]:
@@ -85,7 +86,7 @@ class Pipeline:
             self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms, now_ms)
         for block in blocks:
             flows = flow_rows.read(block.flows)
-            self._tenants.add(flows, block.ts_ms_max // 1000 + 1)
+            self._circumstances.add(flows, block.flows, block.ts_ms_max // 1000 + 1)
             self._open.add(self._in_time(flows))
             self._at.unheld_rows += self._rules.add(block.hits, self._at.closed_s)
         if len(self._open) > self._bounds.flows:
@@ -142,7 +143,7 @@ class Pipeline:
 
     def usage(self, kind: Kind, value: str, window_s: int) -> Usage:
         """What the entity did in the last `window_s` seconds (10, 60, 600 or 3600) of event time."""
-        return self._tallies.windows.usage(kind, codec.text_hash(value), window_s)
+        return self._tallies.windows.usage(kind, codec.text_hash(entity(kind, value)), window_s)
 
     def rest(self, kind: Kind, window_s: int) -> Usage:
         """What all entities of a kind did that had to go, before they went: with those held it adds up."""
@@ -198,7 +199,7 @@ class Pipeline:
         held = Flows.concat(self._open.parts)
         arrays |= {f"open.{f.name}": getattr(held, f.name) for f in fields(Flows)}
         arrays |= {f"rules.{name}": array for name, array in self._rules.arrays().items()}
-        arrays |= {f"tenants.{name}": array for name, array in self._tenants.arrays().items()}
+        arrays |= self._circumstances.arrays()
         words = {
             "progress": msgspec.msgpack.encode(self._at),
             "episodes": self._episodes.dump(),
@@ -230,7 +231,7 @@ class Pipeline:
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
             made._rules.restore(snapshot.under(arrays, "rules."))
-            made._tenants.restore(snapshot.under(arrays, "tenants."))
+            made._circumstances.restore(arrays)
             with pa.ipc.open_stream(words["texts"]) as reader:
                 names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
         except (KeyError, ValueError, msgspec.MsgspecError, pa.ArrowException) as error:
@@ -292,7 +293,7 @@ class Pipeline:
         return self._tallies.names(wanted)
 
     def _counted(self, alerts: list[Alert]) -> list[Alert]:
-        return circumstances.told(alerts, self._tallies, self._tenants, self._engine)
+        return self._circumstances.told(alerts, self._tallies, self._engine)
 
 
 __all__ = ["WINDOWS_S", "Config", "Pipeline", "Progress", "Source", "Usage"]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas import codec
-from schemas.usage import MEASURES, Kind
+from schemas.usage import MEASURES, Kind, What
 from stream.kind_windows import Usage
+from stream.kinds import entity
 from stream.uniques import COUNTED
 from stream.windows import Windows
 
@@ -45,13 +46,14 @@ class Profile:
 
 def profile(windows: Windows, kind: Kind, value: str, window_s: int) -> Profile:
     """What the entity did in the last `window_s` (one of `rings.WINDOWS_S`) seconds of event time."""
-    entity = codec.text_hash(value)
-    alone = np.array([entity], np.uint64)
+    asked = codec.text_hash(entity(kind, value))
+    alone = np.array([asked], np.uint64)
     pace = windows.pace(kind, alone, window_s)
     variation = float(pace.variation[0])
-    counted = {what: float(windows.distinct(kind, alone, what, window_s)[0]) for what in COUNTED.get(kind, ())}
+    counted = {what: float(windows.distinct(kind, alone, what, window_s)[0]) for what in What}
+    counted = {what: n for what, n in counted.items() if n or what in COUNTED.get(kind, ())}
     return Profile(
-        usage=windows.usage(kind, entity, window_s),
+        usage=windows.usage(kind, asked, window_s),
         first_seen_ms=int(windows.first_seen_ms(kind, alone)[0]),
         distinct={what.name.lower(): round(n) for what, n in counted.items()},
         gaps=int(pace.gaps[0]),

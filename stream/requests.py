@@ -14,6 +14,7 @@ from schemas.decision import VERDICTS
 from schemas.usage import Outcome
 from stream import compiled
 from stream.compiled import F64, I32, I64, U8, U64
+from stream.networks import clients
 from stream.text_hashes import hashes
 
 NO_ROUTE: Final = "?"
@@ -21,6 +22,7 @@ OUTCOMES: Final = len(Outcome)
 CLASSES: Final = len(VERDICTS) * OUTCOMES * 2
 _STATUSES: Final = 600
 _LATENCY_STEPS: Final = 1024.0
+_TABLES: Final = ("present", "hosts")  # not by row
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Text:
 class Requests:
     """A batch of decisions; `pane` counts from its first pane, of `panes`, and so does `judged`, where it is evidence.
 
-    `weight` is empty where every row is one.
+    `weight` is empty where every row is one. `ip` is the client by its address: of IPv6 a /64. `address` is the address
+    as it came, and `hosts` the lower half of each of its values that is one of a /64, else 0; empty where none is.
     """
 
     ts_ms: I64
@@ -69,6 +72,8 @@ class Requests:
     panes: int
     pane_first_s: int
     ip: Text
+    address: Text
+    hosts: U64
     key: Text
     user: Text
     route: Text
@@ -92,9 +97,15 @@ class Requests:
         for name, column in taken.items():
             if isinstance(column, Text):
                 taken[name] = Text(column.codes[rows], column.values, column.table)
-            elif isinstance(column, np.ndarray) and name != "present" and len(column):
+            elif isinstance(column, np.ndarray) and name not in _TABLES and len(column):
                 taken[name] = column[rows]
         return Requests(**taken)
+
+    def hosted(self, rows: I64) -> U64:
+        """The lower half of the address of some rows, 0 where that is a client by itself, or absent."""
+        if not len(self.hosts):
+            return np.zeros(len(rows), np.uint64)
+        return compiled.taken(self.hosts, self.address.codes, rows)
 
     @staticmethod
     def read(batch: pa.RecordBatch, login_globs: tuple[str, ...], judged_s: I64 | None = None) -> Requests:
@@ -106,6 +117,8 @@ class Requests:
         pane = (pane_s - first_s).astype(np.int32)
         status = batch.column("status").to_numpy(zero_copy_only=False)
         path = Text.read(batch.column("path"))
+        address = Text.read(batch.column("ip"))
+        ip, hosts = _clients(address)
         verdict = batch.column("verdict")
         classes = compiled.told(
             verdict.indices.to_numpy(zero_copy_only=False),
@@ -125,7 +138,9 @@ class Requests:
             judged=pane if judged_s is None else (judged_s - first_s).astype(np.int32),
             panes=last_s - first_s + 1,
             pane_first_s=first_s,
-            ip=Text.read(batch.column("ip")),
+            ip=ip,
+            address=address,
+            hosts=hosts,
             key=Text.read(batch.column("key_id")),
             user=Text.read(batch.column("user")),
             route=Text.read(batch.column("route"), NO_ROUTE),
@@ -155,6 +170,15 @@ def _as_the_site_says(classes: U8, route: pa.DictionaryArray, status: NDArray[np
         if failed:
             out[plain & (codes == code) & np.isin(status, list(failed))] += 2 * Outcome.AUTH_FAILED
     return out
+
+
+def _clients(address: Text) -> tuple[Text, U64]:
+    """The client of each row, and `hosts`."""
+    found = clients(address.values) if len(address.values) else None
+    if found is None:
+        return address, np.empty(0, np.uint64)
+    codes = np.append(found.codes, np.int32(-1))[address.codes]
+    return Text.of(codes, found.names), np.append(found.hosts, np.uint64(0)) if found.hosts.any() else found.hosts[:0]
 
 
 def _filled(indices: pa.Array) -> pa.Array:

@@ -36,7 +36,10 @@ COUNTED: Final[Mapping[Kind, tuple[What, ...]]] = {
     Kind.AGENT: (What.ADDRESS, What.USER),
     Kind.COUNTRY: (What.ADDRESS,),
 }
-"""What is counted of each kind. What is not stated is not counted: 0."""
+"""What is counted of each kind. What is not stated is not counted: 0.
+
+Addresses are clients, of IPv6 the /64; of such a client they are counted by themselves: 0 of any other.
+"""
 _CROWD: Final = 64  # rows of a group, on average, from which on it is quicker to set cells first
 _ALIKE: Final = (Kind.USER, Kind.ROUTE, Kind.NETWORK, Kind.GLOBAL, Kind.ASN, Kind.AGENT)
 """Kinds whose entity all requests of a flow share, so that one of them is enough."""
@@ -65,6 +68,8 @@ class Uniques:
 
     def __init__(self, rows: Requests, seen: Seen) -> None:
         self._seen = seen
+        self._hosts = _hosts(rows, seen)
+        self._of_hosts = _of(rows.address.table, rows.address.codes) if len(self._hosts) else np.empty(0, np.uint32)
         self._marks = {
             What.ADDRESS: _of(rows.ip.table, rows.ip.codes),
             What.USER: _of(rows.user.table, rows.user.codes),
@@ -89,6 +94,8 @@ class Uniques:
                 rows = self._tell_crowds(what, groups, marks, rows, count, first)
             if len(rows):
                 self._tell(what, *cells.distinct(groups, marks, rows), count, first)
+        if kind is Kind.IP and len(self._hosts):
+            self._tell(What.ADDRESS, *cells.distinct(groups, self._of_hosts, self._hosts), count, first)
 
     def items(self) -> dict[str, NDArray[np.generic]]:
         """Columns of `schemas.usage.ITEMS`, `row` among the counts of all partitions."""
@@ -126,6 +133,11 @@ class Uniques:
 
     def _part(self, row: I64, what: NDArray[np.integer], item: U32) -> None:
         self._parts.append((row.astype(np.uint32), what.astype(np.uint8), item))
+
+
+def _hosts(rows: Requests, seen: Seen) -> I64:
+    """Owned rows that came from one of many addresses of their client."""
+    return seen.owned[rows.hosted(seen.owned) > 0] if len(rows.hosts) else np.empty(0, np.int64)
 
 
 def _of(table: U64, codes: I32) -> U32:

@@ -72,7 +72,7 @@ def _column(
     """Codes of rows, and the values they are codes of; None of `status` and `login`, which are their own."""
     if column in NUMBERS:
         return (rows.status if column == "status" else rows.classes % 2).astype(np.int32), None
-    held = {"url": rows.path, "agent": rows.agent, "user": rows.user, "key": rows.key, "ip": rows.ip}.get(column)
+    held = {"url": rows.path, "agent": rows.agent, "user": rows.user, "key": rows.key, "ip": rows.address}.get(column)
     if held is not None:
         return held.codes, held.values
     if column in _DECODED and column in asked.texts:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import IPv6Address
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from stream_traffic import NOW_MS, blocks, crowd, row
 
 from schemas import codec
+from schemas.networks import client
 from schemas.usage import FLOWS_PER_PANE_MAX, MEASURES, Block, Kind, Outcome
 from stream.combine import combine, entity_hash
-from stream.networks import network, network_hashes, networks
+from stream.networks import clients, network, network_hashes, networks
 
 LATER = (Kind.NETWORK, Kind.ASN, Kind.AGENT, Kind.TENANT_ROUTE)
 
@@ -174,7 +176,7 @@ def test_a_request_counts_for_its_network_its_asn_its_user_agent_and_its_tenants
     counted = {(kind, value): c["n"] for (kind, value, _), c in counts_of(blocks(rows)[0]).items()}
     assert {who: n for who, n in counted.items() if who[0] in LATER} == {
         (Kind.NETWORK, "192.0.2.0/24"): 2,
-        (Kind.NETWORK, "2001:db8::/64"): 1,
+        (Kind.NETWORK, "2001:db8::/48"): 1,
         (Kind.ASN, "64500"): 2,
         (Kind.ASN, "64501"): 1,
         (Kind.AGENT, "curl/8"): 2,
@@ -189,6 +191,7 @@ def test_a_request_counts_for_its_network_its_asn_its_user_agent_and_its_tenants
         st.one_of(
             st.ip_addresses(v=4).map(str),
             st.ip_addresses(v=6).map(str),
+            st.integers(0, 1 << 64).map(lambda host: str(IPv6Address((0x20010DB8_00000000 << 64) + host))),
             st.ip_addresses(v=6).map(lambda ip: ip.exploded.upper()),
             st.integers(0, 7)
             .flatmap(lambda n: st.lists(st.sampled_from("01f"), min_size=n, max_size=n))
@@ -205,12 +208,17 @@ def test_addresses_in_bulk_are_of_the_networks_they_are_of_one_by_one(addresses:
     codes, names = networks(pa.array(addresses, pa.utf8()))
     assert [names[c].as_py() if c >= 0 else None for c in codes.tolist()] == [network(a) for a in addresses]
     assert len(set(names.to_pylist())) == len(names)
+    found = clients(pa.array(addresses, pa.utf8()))
+    told: list[str] = addresses if found is None else found.names.take(pa.array(found.codes)).to_pylist()
+    assert told == [client(a) if ":" in a else a for a in addresses]
+    assert found is None or len(set(found.names.to_pylist())) == len(found.names)
+    whose = network_hashes(pa.array(told, pa.utf8()), np.ones(len(told), np.bool_))
     hashes = network_hashes(pa.array(addresses, pa.utf8()), np.ones(len(addresses), np.bool_))
     by_name: dict[str | None, int] = {}
     for name, told in zip(map(network, addresses), hashes.tolist(), strict=True):
         assert by_name.setdefault(name, told) == told, "however an address is written"
-        if name is None or name.endswith("/64"):
-            assert told == codec.text_hash(name)
+        assert (told == 0) == (name is None)
+    assert whose.tolist() == hashes.tolist(), "a client is in the network of its addresses"
 
 
 def test_ipv4_written_as_ipv6_has_the_network_hash_of_its_ipv4() -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from floodwarden.closed_loop import Effect, Judged
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert
+from schemas.networks import client
 
 AFTER_MS: Final = 60_000
 GROUP_SHARE: Final = 0.1
@@ -96,7 +97,10 @@ class Incidents:
                 incident = self.by_label[label] = Incident(*family_of(label), int(at_ms[at[0]]))
             incident.take(at_ms[at], int((judged.effects[at] != Effect.NONE).sum()))
             for kind, (values, of_row) in whom.items():
-                incident.members |= {(kind, values[code]) for code in np.unique(of_row[at]).tolist() if code >= 0}
+                mine = [values[code] for code in np.unique(of_row[at]).tolist() if code >= 0]
+                incident.members |= {(kind, value) for value in mine}
+                if kind == "ip":
+                    incident.members |= {(kind, client(value)) for value in mine if ":" in value}
             theirs = self._theirs[label]
             for kind, (values, of_row) in groups.items():
                 theirs.update(_counted(kind, values, of_row[at], minute))

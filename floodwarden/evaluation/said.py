@@ -22,6 +22,7 @@ from floodwarden.errors import CommandError
 from floodwarden.evaluation.good import HARMS, Fate
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert
+from schemas.networks import client
 from schemas.targets import parse_target
 
 COLUMNS: Final = {"ip": "ip", "key": "key_id", "user": "user"}
@@ -50,8 +51,9 @@ class Said:
             texts = batch.column(column)
             codes = texts.indices.fill_null(-1).to_numpy(zero_copy_only=False)
             for code, value in enumerate(texts.dictionary.to_pylist()):
-                if (kind, value) in who:
-                    self._fates[kind, value].take(effects[codes == code])
+                for name in {value, client(value)} if kind == "ip" and value else (value,):
+                    if (kind, name) in who:
+                        self._fates[kind, name].take(effects[codes == code])
 
     def record(self, alerts: Iterable[Alert], actions: Iterable[Action]) -> dict[str, dict[str, int]]:
         """By word: labels, those of clients who came, of these found and answered, and what befell their decisions."""

@@ -28,7 +28,7 @@ def stuffing(scene: Scene, how: Strength) -> Rows:
     """A leaked list tried from hundreds of addresses, a few attempts each; one pair in eighty fits."""
     n = max(how.sources, int(how.sources * how.per_s * how.lasts_s))
     ip = scene.by_turns(scene.addresses(how.sources, "bot"), n)
-    return _leaked(scene, scene.scattered(n, how.lasts_s), ip, scene.browser(ip))
+    return leaked(scene, scene.scattered(n, how.lasts_s), ip, scene.browser(ip))
 
 
 @family(oat="OAT-008", weak=Strength(1, 5, 1800), medium=Strength(1, 40, 600), strong=Strength(1, 400, 240))
@@ -36,7 +36,7 @@ def stuffing_single(scene: Scene, how: Strength) -> Rows:
     """One address with a leaked list: another account at every attempt, never the same twice."""
     at_s = scene.steady(how.per_s, how.lasts_s)
     ip = np.full(len(at_s), scene.addresses(1, "hosting")[0])
-    return _leaked(scene, at_s, ip, np.full(len(at_s), scene.tool("Java/17.0.2")))
+    return leaked(scene, at_s, ip, np.full(len(at_s), scene.tool("Java/17.0.2")))
 
 
 @family(
@@ -46,7 +46,7 @@ def slow(scene: Scene, how: Strength) -> Rows:
     """Thousands of addresses, each with one or two attempts an hour: no address ever stands out."""
     n = max(10, int(how.sources * how.per_s * how.lasts_s))
     ip = scene.by_turns(scene.addresses(how.sources, "bot"), n)
-    return _leaked(scene, scene.scattered(n, how.lasts_s), ip, scene.browser(ip))
+    return leaked(scene, scene.scattered(n, how.lasts_s), ip, scene.browser(ip))
 
 
 @family(oat="OAT-007", weak=Strength(20, 1, 2400), medium=Strength(40, 3, 1200), strong=Strength(40, 12, 600))
@@ -74,7 +74,7 @@ def takeover(scene: Scene, how: Strength) -> Rows:
     return np.asarray(made[login | ~stale])
 
 
-def _leaked(scene: Scene, at_s: np.ndarray, ip: np.ndarray, ua: np.ndarray) -> Rows:
+def leaked(scene: Scene, at_s: np.ndarray, ip: np.ndarray, ua: np.ndarray) -> Rows:
     """Attempts with a leaked list: most accounts are not even ours, one in eighty fits."""
     n = len(at_s)
     hit = scene.rng.random(n) < 0.0125

@@ -15,7 +15,7 @@ from floodwarden.simulate.declare import Case, Family
 
 _MODULES: Final = (
     "people", "machines", "incidents", "incidents_people", "incidents_machines", "attacks_login", "attacks_access",
-    "attacks_shop", "attacks_accounts", "attacks_reading", "attacks_costs",
+    "attacks_shop", "attacks_accounts", "attacks_reading", "attacks_costs", "subscribers",
 )  # fmt: skip
 _PACKAGE: Final = __name__.rpartition(".")[0]
 

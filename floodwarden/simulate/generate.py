@@ -49,7 +49,11 @@ def _decided(world: World, config: SimulationConfig) -> tuple[Rows, Ints, Ints]:
     end_ms = config.start_ms + int(config.duration_s * 1000)
     made = made[(made["ts_ms"] >= config.start_ms) & (made["ts_ms"] < end_ms)]
     made = made[np.argsort(made["ts_ms"], kind="stable")]
-    rules = _refusals(made, _partners(world)) if config.limits else np.full(len(made), ABSENT, np.int64)
+    rules = (
+        _refusals(made, _partners(world), np.array(world.clients, np.int64))
+        if config.limits
+        else np.full(len(made), ABSENT, np.int64)
+    )
     verdicts = np.where(rules != ABSENT, VERDICTS.index("limit"), VERDICTS.index("allow"))
     made["status"][rules != ABSENT] = 429
     return made, verdicts, rules
@@ -106,13 +110,17 @@ def _partners(world: World) -> Ints:
     return np.array([code for text, code in world.keys.codes.items() if text.startswith(PARTNERS)], np.int64)
 
 
-def _refusals(made: Rows, partners: Ints) -> Ints:
-    """The rule (a position in `_RULES`) that refused each row, ABSENT where none did; counted by the full minute."""
+def _refusals(made: Rows, partners: Ints, clients: Ints) -> Ints:
+    """The rule (a position in `_RULES`) that refused each row, ABSENT where none did; counted by the full minute.
+
+    `clients`: whose each address is, for a limit counts all of an IPv6 /64 together.
+    """
     minute = made["ts_ms"] // 60_000
     keyed = made["key"] != ABSENT
     login = made["endpoint"] == ENDPOINT_CODES["login"]
-    rank_ip, rank_key = _rank(made["ip"], minute, ~keyed), _rank(made["key"], minute, keyed)
-    rank_login = _rank(made["ip"], minute, login)
+    client = clients[made["ip"]]
+    rank_ip, rank_key = _rank(client, minute, ~keyed), _rank(made["key"], minute, keyed)
+    rank_login = _rank(client, minute, login)
     key_limit = np.where(np.isin(made["key"], partners), _PARTNER_PER_MINUTE, _PER_MINUTE["per-key"])
     refused = np.full(len(made), ABSENT, np.int64)
     refused[~keyed & (rank_ip >= _PER_MINUTE["per-ip"])] = _RULES.index("per-ip")

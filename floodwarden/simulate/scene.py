@@ -65,6 +65,10 @@ class Scene:
         """`n` addresses nobody else in the run has (documentation ranges: until they are used up)."""
         return self.world.addresses(network, n)
 
+    def subscriber(self, n: int, kind: str = "attacker6") -> Ints:
+        """`n` addresses by chance, all in one IPv6 /64 that nobody else in the run has: `attacker6` or `office6`."""
+        return self.world.subscriber(kind, self.rng.integers(1, 1 << 62, n))
+
     def accounts(self, n: int, *, distinct: bool = False) -> Ints:
         """Accounts of the site's people, by chance; `distinct`: each once, as far as there are so many."""
         who = self.rng.permutation(self.clients)[:n] if distinct else self.rng.integers(0, self.clients, n)

@@ -154,6 +154,7 @@ class World:
         self.browsers = self.agents.all(BROWSERS)
         self.asns: list[int] = []  # by address code
         self.countries: list[str] = []
+        self.clients: list[int] = []  # whose it is: the code of the first address of its /64, else its own
         self._addresses: dict[str, int] = {}
 
     def addresses(self, network: str, n: int) -> Ints:
@@ -162,12 +163,28 @@ class World:
         self._addresses[network] = first + n
         codes = np.empty(n, np.int64)
         for number in range(n):
-            text, asn, country = _address(network, first + number)
-            codes[number] = self.ips.code(text)
-            if codes[number] == len(self.asns):
-                self.asns.append(asn)
-                self.countries.append(country)
+            codes[number] = self._coded(*_address(network, first + number))
         return codes
+
+    def subscriber(self, kind: str, hosts: Ints) -> Ints:
+        """Codes of the addresses with these lower halves in the next /64 of `attacker6` or `office6`."""
+        first = self._addresses.get(kind, 0)
+        self._addresses[kind] = first + 1
+        site, asn = _SUBSCRIBERS[kind]
+        prefix, client = f"2001:db8:{site + first:x}:{first * 7919 & 0xFFFF:x}", len(self.asns)
+        codes = np.empty(len(hosts), np.int64)
+        for number, host in enumerate(hosts.astype(np.uint64).tolist()):
+            groups = ":".join(f"{host >> shift & 0xFFFF:x}" for shift in (48, 32, 16, 0))
+            codes[number] = self._coded(f"{prefix}:{groups}", asn, "DE", client)
+        return codes
+
+    def _coded(self, text: str, asn: int, country: str, client: int | None = None) -> int:
+        code = self.ips.code(text)
+        if code == len(self.asns):
+            self.asns.append(asn)
+            self.countries.append(country)
+            self.clients.append(code if client is None else client)
+        return code
 
     def fixed(self, endpoint: str) -> int:
         """Path code of an endpoint whose path is its route."""
@@ -200,6 +217,7 @@ _DOCUMENTATION: Final = {  # 254 addresses each, then they come again
     "attacker": ("203.0.113", 65551, "US"),
     "engine": ("192.0.2", 64509, "US"),
 }
+_SUBSCRIBERS: Final = {"attacker6": (0xF000, 64497), "office6": (0xE000, 64504)}  # the first site, whose it is
 
 
 def _address(network: str, number: int) -> tuple[str, int, str]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from schemas.usage import Kind
+from stream.kinds import entity as counted_as
 from stream.metering.minutes import MEASURES, MINUTE_S, Hole
 from stream.metering.store import HOUR_S
 from stream.metering.tables import HOLES, HOURS, MINUTES
@@ -55,6 +56,7 @@ class Questions:
 
     def timeline(self, kind: Kind, entity: str, from_s: int, until_s: int) -> dict[str, Any]:
         """What one entity used, by minutes, or by hours where the time is long or only those are kept; zeros too."""
+        name = counted_as(kind, entity)
         with self._engine.connect() as at:
             span = _span(at, kind, from_s, until_s)
             step_s = HOUR_S if span.coarse or span.until_s - span.from_s > 2 * HOUR_S else MINUTE_S
@@ -65,7 +67,7 @@ class Questions:
                     table.c.kind == int(kind),
                     table.c.start_s.in_(starts),
                     table.c.other.is_(False),
-                    table.c.entity == entity,
+                    table.c.entity == name,
                 )
                 for row in at.execute(found):
                     step = row.start_s // step_s * step_s
@@ -74,7 +76,7 @@ class Questions:
         rows = [{"start_s": start_s, **dict(zip(MEASURES, sums, strict=True))} for start_s, sums in steps.items()]
         return {
             "kind": kind.name.lower(),
-            "entity": entity,
+            "entity": name,
             "from_s": span.from_s,
             "until_s": span.until_s,
             "step_s": step_s,

@@ -15,6 +15,7 @@ from string import Formatter
 from typing import Final
 
 from detectors.families import KINDS, OUTCOMES, Each, Families, Family, GroupBy, Mark, New, Null, Words
+from detectors.family_checks import check
 from detectors.filter_file import where
 from detectors.filters import Filter, columns
 from schemas.documents import Map, documents, files_of, read
@@ -146,7 +147,7 @@ def _family(at: At, *, ours: bool) -> Family:
         raise f["alone"].wrong("says that groups alone find it, and there is no `group`", "write `group: {by: route}`")
     if (null is Null.BY_AGE) and (each is not Each.REQUEST or mark.new is not New.PATH or mark.to_anyone):
         raise f["null"].wrong("is only known of paths new to the entity", "write `null: learned`")
-    return Family(
+    family = Family(
         index=-1,
         name=f["name"].name(),
         version=f["revision"].whole(1, 9999) if "revision" in f else 1,
@@ -168,6 +169,8 @@ def _family(at: At, *, ours: bool) -> Family:
         newcomers_only=newcomers_only,
         alone=alone,
     )
+    check(family, f)
+    return family
 
 
 def _opportunity(at: At) -> tuple[Each, frozenset[int], Filter | None]:

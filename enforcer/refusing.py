@@ -87,7 +87,9 @@ class Guard:
         if refusal := guardrails.stopped(standing.hold) or protected(action.target, standing.allowed, self._proxies):
             return refusal
         crawler = self._crawlers.covering(action.target)
-        return Refusal("verified_bot", f"{action.target.key} is {crawler}'s, as it publishes") if crawler else None
+        return (
+            Refusal("verified_bot", f"{crawler} comes from {action.target.key}, as it publishes") if crawler else None
+        )
 
 
 def _stale(alert: Alert, action: Action, now_ms: int) -> Refusal | None:

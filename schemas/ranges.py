@@ -23,6 +23,12 @@ def holds(ranges: Sequence[Interval], low: int, high: int) -> bool:
     return at >= 0 and high <= ranges[at][1]
 
 
+def meets(ranges: Sequence[Interval], low: int, high: int) -> bool:
+    """Whether any address from `low` to `high` is in one of `ranges`, which are in order and apart."""
+    at = bisect_right(ranges, (high, 2 * V6)) - 1
+    return at >= 0 and low <= ranges[at][1]
+
+
 def ranges(data: bytes, file: str) -> tuple[Interval, ...]:
     """Networks of a file, as their operators publish them (JSON) or one a line, as intervals in order.
 

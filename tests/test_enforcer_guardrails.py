@@ -140,10 +140,10 @@ def test_published_addresses_of_crawlers_are_never_touched(tmp_path: Path) -> No
     (tmp_path / "googlebot.json").write_text('{"prefixes": [{"ipv4Prefix": "66.249.64.0/27"}]}')
     (tmp_path / "bingbot.txt").write_text("2001:db8:77::/48\n# theirs\n157.55.39.0/24\n")
     config = PlanConfig.of(Settings(bots=tmp_path))
-    for value in ("66.249.64.9", "66.249.64.0/28", "157.55.39.200", "2001:db8:77::1"):
+    for value in ("66.249.64.9", "66.249.64.0/28", "66.249.64.0/24", "157.55.39.200", "2001:db8:77::1"):
         assert done(alert(value), config).guard == "verified_bot"
     assert "bingbot" in done(alert("157.55.39.200"), config).reason
-    for value in ("66.249.64.32", "66.249.64.0/26", "157.55.40.0"):
+    for value in ("66.249.64.32", "66.249.64.64/26", "157.55.40.0"):
         assert done(alert(value), config).status is ActionStatus.ACTIVE
 
 

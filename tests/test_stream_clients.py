@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from stream_traffic import NOW_MS, blocks, row
@@ -140,6 +142,17 @@ def test_a_64_is_answered_as_an_address_is_and_left_alone_where_one_in_it_is(
     assert (action.target.kind, action.target.value) == ("ip", f"{HIS}::/64")
 
 
+@pytest.mark.parametrize(("known", "status"), [(f"{HIS}::5", "refused"), ("2001:db8:1:3::5", "active")])
+def test_a_64_is_left_alone_where_a_crawler_has_an_address_in_it(
+    model: Model, tmp_path: Path, known: str, status: str
+) -> None:
+    (tmp_path / "examplebot.txt").write_text(f"2001:db8:1:1::1\n{known}\n", "utf-8")
+    alert = next(a for a in told(model, rotating())[0] if a.kind == "guess" and a.entity.kind == "ip")
+    action = Planner(PlanConfig.of(Settings(usage_partitions=1, bots=tmp_path))).consider(alert, alert.crossed_ms)
+    assert action is not None
+    assert (action.status, action.guard) == (status, "verified_bot" if status == "refused" else None)
+
+
 def test_an_answer_on_a_64_befalls_all_its_addresses_together_and_no_neighbour(model: Model) -> None:
     alert = next(a for a in told(model, rotating())[0] if a.kind == "guess" and a.entity.kind == "ip")
     denial = Planner(PlanConfig.of(Settings(usage_partitions=1))).consider(alert, NOW_MS)
@@ -154,3 +167,21 @@ def test_an_answer_on_a_64_befalls_all_its_addresses_together_and_no_neighbour(m
     alone = InForce()
     alone.apply(single)
     assert np.flatnonzero(alone.effects(batch)).tolist() == [0, 31]
+
+
+def test_closed_alerts_about_a_64_are_the_same_bytes_however_its_addresses_came_in_batches(model: Model) -> None:
+    rows = rotating()
+    closed = []
+    for size in (len(rows), 7, 1):
+        pipeline, alerts = Pipeline(model, Config(source_partitions=1)), []
+        for number, at in enumerate(range(0, len(rows), size)):
+            alerts += pipeline.step(blocks(rows[at : at + size], start=number), NOW_MS)
+        closed.append([a.model_dump_json() for a in alerts + pipeline.finish() if a.status is Status.CLOSED])
+    assert closed[0] == closed[1] == closed[2] != []
+
+
+def test_more_addresses_than_are_counted_one_by_one_are_estimated(model: Model) -> None:
+    rows = [row(number, ip=f"{HIS}:{number:x}::1", path=f"/{number}") for number in range(400)]
+    pipeline = Pipeline(model, Config(source_partitions=1))
+    pipeline.step(blocks(rows), NOW_MS)
+    assert 300 <= profile(pipeline.windows, Kind.IP, f"{HIS}::/64", 60).distinct["address"] <= 500

@@ -31,12 +31,14 @@ from schemas.decision import VERDICTS
 from schemas.networks import address, client
 from schemas.settings import Settings
 from stream.combine import combine
+from stream.networks import network
 from stream.pipeline import Config, Pipeline
 from stream.rule_source import plan_of
 
 REACTION_MS: Final = 500
 LIMIT_PER_MINUTE: Final = 120  # what a throttle's factor is taken of: a trace does not say the client's limit
 _ABSENT: Final = -1  # the code of no text
+_NETWORKS: Final = ("/24", "/48")  # of which a share of bad clients may be answered as one
 _NOWHERE: Final = -2  # of a text that is in none of the rows
 _COLUMNS: Final = {TargetKind.IP: "ip", TargetKind.KEY: "key_id", TargetKind.USER: "user"}
 Effects = NDArray[np.int8]
@@ -111,8 +113,9 @@ class InForce:
         if not held:
             return
         answered: dict[str, list[int]] = defaultdict(list)
+        whole = any(name.endswith(_NETWORKS) for name in held)
         for code, value in enumerate(texts.dictionary.to_pylist()):
-            for name in _names(kind, value):
+            for name in _names(kind, value, whole=whole):
                 if name in held:
                     answered[name].append(code)
         if not answered:
@@ -257,11 +260,14 @@ def _beyond(at_ms: NDArray[np.int64], per_minute: int) -> NDArray[np.bool_]:
     return np.asarray(np.arange(len(minute)) - np.searchsorted(minute, minute) >= per_minute)
 
 
-def _names(kind: TargetKind, value: str | None) -> set[str]:
-    """As what a target names a client: an IPv6 address as itself, and as the /64 that it is one of."""
-    if kind is not TargetKind.IP or not value or ":" not in value:
+def _names(kind: TargetKind, value: str | None, *, whole: bool) -> set[str]:
+    """As what a target names a client: its address, its /64, and its network where `whole` ones are targets."""
+    if kind is not TargetKind.IP or not value:
         return {value or ""}
+    around = {network(value) or value} if whole else set()
+    if ":" not in value:
+        return {value} | around
     try:
-        return {str(address(value)), client(value)}
+        return {str(address(value)), client(value)} | around
     except ValueError:
         return {value}

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from floodwarden.cli import app
-from floodwarden.closed_loop import ClosedLoop, Effect, Judged
+from floodwarden.closed_loop import ClosedLoop, Effect, InForce, Judged
 from floodwarden.errors import CommandError
 from floodwarden.evaluation.adaptive import REFUSALS_TO_ROTATE, REFUSALS_TO_SLOW, Adapt, Attackers, adapt_of
 from floodwarden.evaluation.bounds import Share
@@ -86,6 +86,17 @@ def test_an_attack_is_found_and_answered_when_one_of_its_addresses_is_and_its_re
     assert told["by_family"]["scraper"]["by_strength"]["weak"]["found"] == 1
 
 
+def test_a_denied_network_stops_who_is_in_it_and_answers_their_attack() -> None:
+    rows = slice_of((0, "203.0.113.1", ATTACK), (1, "2001:db8:7:8::1", ATTACK), (2, "198.51.100.1", ""))
+    for network, stopped in (("203.0.113.0/24", [1, 0, 0]), ("2001:db8:7::/48", [0, 1, 0])):
+        in_force, verdict, action = InForce(), Verdict(), denial(network, 0)
+        in_force.apply(action)
+        effects = in_force.effects(rows.batch)
+        assert (effects == Effect.DENIED).tolist() == [bool(each) for each in stopped]
+        verdict.take(judged(rows, effects.tolist(), action))
+        assert summary([verdict.outcome()])["answered"] == 1
+
+
 @pytest.mark.parametrize(
     ("about", "belongs"),
     [
@@ -94,6 +105,8 @@ def test_an_attack_is_found_and_answered_when_one_of_its_addresses_is_and_its_re
         (alert(EntityKind.ROUTE, "/items/{id}", 2000), True),
         (alert(EntityKind.ROUTE, "/cart", 2000), False),
         (alert(EntityKind.GLOBAL, "*", 2000), True),
+        (alert(EntityKind.NETWORK, "203.0.113.0/24", 2000), True),
+        (alert(EntityKind.NETWORK, "198.51.100.0/24", 2000), False),
     ],
 )
 def test_an_alert_belongs_to_an_attack_it_can_be_about(about: Alert, *, belongs: bool) -> None:

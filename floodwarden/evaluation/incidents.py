@@ -20,6 +20,7 @@ from floodwarden.closed_loop import Effect, Judged
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert
 from schemas.networks import client
+from stream.networks import networks
 
 AFTER_MS: Final = 60_000
 GROUP_SHARE: Final = 0.1
@@ -84,6 +85,7 @@ class Incidents:
         minute = int(at_ms[0]) // 60_000
         attacks = [(n, label) for n, label in enumerate(labels) if label.startswith("attack/")]
         groups = {kind: _texts(batch.column(column)) for kind, column in _GROUPS.items()}
+        groups["network"] = _networks(*_texts(batch.column("ip")))
         for kind, (values, of_row) in groups.items():
             self._groups.update(_counted(kind, values, of_row, minute))
         self._groups[(*EVERYBODY, minute)] += len(at_ms)
@@ -101,6 +103,8 @@ class Incidents:
                 incident.members |= {(kind, value) for value in mine}
                 if kind == "ip":
                     incident.members |= {(kind, client(value)) for value in mine if ":" in value}
+            names, of_row = groups["network"]  # whose denial is that of all in it
+            incident.members |= {("ip", names[code]) for code in np.unique(of_row[at]).tolist() if code >= 0}
             theirs = self._theirs[label]
             for kind, (values, of_row) in groups.items():
                 theirs.update(_counted(kind, values, of_row[at], minute))
@@ -152,6 +156,12 @@ def _texts(column: pa.Array) -> tuple[list[str], NDArray[np.intp]]:
     encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
     return [str(value) for value in encoded.dictionary.to_pylist()], codes
+
+
+def _networks(addresses: list[str], of_row: NDArray[np.intp]) -> tuple[list[str], NDArray[np.intp]]:
+    """The same of the networks that addresses are in."""
+    codes, names = networks(pa.array(addresses, pa.utf8()))
+    return names.to_pylist(), np.append(codes, -1)[of_row].astype(np.intp)
 
 
 def _counted(kind: str, values: list[str], of_row: NDArray[np.intp], minute: int) -> dict[Cell, int]:

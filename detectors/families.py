@@ -26,6 +26,7 @@ REPEAT_P0: Final = 0.4
 REPEAT_GAP_MS: Final = 30_000  # slower repeats are a stale credential, no evidence
 PENALTY_S: Final = 10  # a refusal stands so long: refused again within it is a mark of `limit`
 
+BUILT_IN: Final = "built in"
 KINDS: Final = {"ip": IP, "key": KEY, "user": USER}
 OUTCOMES: Final = {
     "ok": OK,
@@ -99,7 +100,7 @@ class Words:
     behaviour: str = ""  # in CrowdSec's words
     owasp: tuple[str, ...] = ()
     attack: tuple[str, ...] = ()
-    source: str = "built in"
+    source: str = BUILT_IN
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ docs/families.md has every word; the built-in families (data/families) are writt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Final
 
-from detectors.families import KINDS, OUTCOMES, Each, Families, Family, GroupBy, Mark, New, Null, Words
+from detectors.families import BUILT_IN, KINDS, OUTCOMES, Each, Families, Family, GroupBy, Mark, New, Null, Words
 from detectors.family_checks import check
 from detectors.filter_file import where
 from detectors.filters import Filter, columns
@@ -25,6 +25,7 @@ from schemas.reading import At
 FAMILIES_MAX: Final = 64
 TAGS_MAX: Final = 64
 SETTING: Final = "FLOODWARDEN_FAMILIES"
+SHADOW: Final = "-shadow"  # an operator's family that would take a built-in one's place, until it is enforced
 BEGIN: Final = "write `version: 1` and `families:`; docs/families.md has an example"
 ANSWERS: Final = ("notice", "challenge", "throttle", "deny")
 SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
@@ -77,21 +78,37 @@ def load(path: Path) -> list[Family]:
 
 
 def with_own(path: Path | None) -> Families:
-    """The built-in families, and those of an operator's file: one with a built-in name takes its place.
+    """The built-in families, and those of an operator's file. One with a built-in name takes its place when enforced.
+
+    Until then the built-in one goes on, and the other is tried beside it as `NAME-shadow`.
 
     Raises:
         FileError: the file cannot be taken.
     """
+    ours = {family.name: family for family in built_in()}
     if path is None:
         return built_in()
-    own = load(path)
+    own = [_beside(family, ours) for family in load(path)]
     names = [family.name for family in own]
-    for at, name in enumerate(names):
-        if name in names[:at]:
-            raise FileError(str(path), 0, "families", f"`{name}` stands twice", "keep one of them")
+    for at, family in enumerate(own):
+        if family.name in names[:at]:
+            raise FileError(str(path), 0, "families", f"`{family.name}` stands twice", "keep one of them")
+        there = ours.get(family.name)
+        if there and there.signature == family.signature and _means(there) != _means(family):
+            reason = f"`{family.name}/{family.version}` is the built-in one, and what was learned is of its marks"
+            raise FileError(str(path), 0, "families", reason, f"write `revision: {there.version + 1}`")
     by_name = {family.name: family for family in own}
     kept = [by_name.pop(family.name, family) for family in built_in()]
     return numbered([*kept, *by_name.values()])
+
+
+def _beside(family: Family, ours: Container[str]) -> Family:
+    shadowed = family.shadow and family.name in ours
+    return replace(family, name=f"{family.name}{SHADOW}") if shadowed else family
+
+
+def _means(family: Family) -> tuple[object, ...]:
+    return family.each, family.outcomes, family.where, family.null, replace(family.mark, tag=-1)
 
 
 def numbered(families: Iterable[Family]) -> Families:
@@ -259,7 +276,7 @@ def _words(at: At, f: dict[str, At], *, ours: bool) -> Words:
         behaviour=f["behaviour"].text() if "behaviour" in f else "",
         owasp=_ids(f.get("owasp"), _OWASP, "an OWASP automated threat: OAT-001 to OAT-021"),
         attack=_ids(f.get("attack"), _ATTACK, "a MITRE ATT&CK technique: T1110 or T1110.004"),
-        source="built in" if ours else at.file,
+        source=BUILT_IN if ours else at.file,
     )
 
 

@@ -63,12 +63,12 @@ def lint(
     path: Annotated[Path, typer.Argument(help="a file of families, or a directory of them")], *, as_json: Json = False
 ) -> None:
     """Whether families can be taken: file, line, field and fix of what is wrong. Exit code 1 on errors."""
-    from detectors.family_file import load, with_own
+    from detectors.families import BUILT_IN
+    from detectors.family_file import SHADOW, built_in, with_own
     from schemas.errors import FileError
 
     try:
-        own = load(path)
-        with_own(path)
+        own = [family for family in with_own(path) if family.words.source != BUILT_IN]
     except FileError as error:
         if as_json:
             said = {
@@ -87,6 +87,8 @@ def lint(
         return
     for family in own:
         how = "in shadow: people are told, nobody is answered" if family.shadow else "enforced"
+        if family.shadow and (beside := family.name.removesuffix(SHADOW)) in {each.name for each in built_in()}:
+            how += f"; the built-in {beside} goes on until this one says `enforce: yes`"
         console().print(f"{safe(family.name)}/{family.version}: {_about(family)}, {_asks(family)}; {how}")
 
 

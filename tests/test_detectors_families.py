@@ -202,6 +202,31 @@ def test_requests_its_condition_does_not_mean_are_no_evidence(tmp_path: Path) ->
     assert not [one for one in judged_with_own(tmp_path, OWN, "Mozilla/5.0") if one.family == "scalping"]
 
 
+def as_refused(tmp_path: Path, more: str = "") -> Path:
+    file = tmp_path / "own.yml"
+    file.write_text(OWN.replace("name: scalping", "name: refused") + more)
+    return file
+
+
+def test_a_family_of_a_built_in_name_is_tried_beside_it(tmp_path: Path) -> None:
+    found = {family.name: family for family in with_own(as_refused(tmp_path))}
+    assert set(found) == {family.name for family in built_in()} | {"refused-shadow"}
+    assert (found["refused"].shadow, found["refused"].words.source) == (False, "built in")
+    assert found["refused-shadow"].shadow
+
+
+def test_and_takes_its_place_once_it_is_enforced(tmp_path: Path) -> None:
+    found = with_own(as_refused(tmp_path, "    enforce: yes\n"))
+    assert [family.name for family in found] == [family.name for family in built_in()]
+    assert {f.words.source for f in found if f.name == "refused"} == {str(tmp_path / "own.yml")}
+
+
+def test_but_not_under_the_revision_that_models_learned_for_other_marks(tmp_path: Path) -> None:
+    file = as_refused(tmp_path, "    q1: 0.85\n    enforce: yes\n")
+    with pytest.raises(FileError, match=r"`refused/1` is the built-in one.* .write `revision: 2`"):
+        with_own(file)
+
+
 def test_a_model_takes_families_it_was_not_trained_for_as_their_file_states_them(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(OWN)
     shipped, both = artifact.load(), artifact.load(families=with_own(tmp_path / "own.yml"))

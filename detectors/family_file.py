@@ -48,7 +48,7 @@ _FIELDS: Final = frozenset({"marks", "tries", "span", "usual", "whom", "again"})
 _OWASP: Final = re.compile(r"OAT-0(0[1-9]|1\d|2[01])")
 _ATTACK: Final = re.compile(r"T\d{4}(\.\d{3})?")
 _UNREAD: Final = frozenset({"rule", "tier", "node"})
-_BUILT_IN: Final = ("logins", "reading", "shop", "keys", "limits", "unknown")
+FILES: Final = ("logins", "reading", "shop", "keys", "limits", "unknown")
 _NEW_OF: Final = {
     Each.LOGIN: (New.USER, New.IP),
     Each.REQUEST: (New.PATH, New.AGENT, New.USER),
@@ -61,9 +61,7 @@ def built_in() -> Families:
     """The families that come with the detectors."""
     at = resources.files("detectors").joinpath("data/families")
     found = [
-        family
-        for name in _BUILT_IN
-        for family in parse(at.joinpath(f"{name}.yml").read_bytes(), f"{name}.yml", ours=True)
+        family for name in FILES for family in parse(at.joinpath(f"{name}.yml").read_bytes(), f"{name}.yml", ours=True)
     ]
     return numbered(found)
 

@@ -29,7 +29,7 @@ _HOW: Final = (*By, "any_case", "absent")
 _STATUS: Final = re.compile(r"([1-5])xx|(\d{3})(?:-(\d{3}))?|unknown")
 _STATUS_FIX: Final = "401, a class 4xx, a range 500-503, or unknown"
 _PATTERN_FIX: Final = "a pattern without look-around and back-references, which take time an attacker can stretch"
-_NUMBER_MAX: Final = 1e9
+NUMBER_MAX: Final = 1e9
 
 
 def where(at: At, depth: int = 0) -> Filter:
@@ -133,8 +133,8 @@ def _amount(column: str, at: At) -> Number:
     fields = at.fields("from", "to")
     if not fields:
         raise at.wrong("says no amount", "write `{from: 500}`, `{to: 10}` or both")
-    low = fields["from"].number(0, _NUMBER_MAX) if "from" in fields else 0.0
-    high = fields["to"].number(0, _NUMBER_MAX) if "to" in fields else _NUMBER_MAX
+    low = fields["from"].number(0, NUMBER_MAX) if "from" in fields else 0.0
+    high = fields["to"].number(0, NUMBER_MAX) if "to" in fields else NUMBER_MAX
     if low > high:
         raise at.wrong("ends before it begins", "`from` at most `to`")
     return Number(column, ((low, high),))

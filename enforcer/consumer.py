@@ -20,6 +20,7 @@ from enforcer import broker, brownout_file, http, metrics, records
 from enforcer.acknowledgements import Measured, Watch
 from enforcer.bouncers.admission import Admission
 from enforcer.bouncers.lapi import Lapi
+from enforcer.history_reader import HistoryReader
 from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
 from enforcer.plan import Planner
@@ -98,7 +99,8 @@ class _Shell:
     def __init__(self, settings: Settings, config: PlanConfig, measured: Measured, access: Access | None) -> None:
         self._settings = settings
         self._config = config
-        self._planner = Planner(config)
+        self._history = HistoryReader(settings)
+        self._planner = Planner(config, self._history.known)
         self._redis = connect_async(settings.redis, timeout_s=REDIS_TIMEOUT_S, connect_timeout_s=REDIS_TIMEOUT_S)
         self.lapi = Lapi(
             Admission.of(settings, access, clock_ms), clock_ms, scoped=settings.bouncer_scoped, allowed=config.allowed
@@ -153,6 +155,7 @@ class _Shell:
                 group.create_task(projector.write())
                 group.create_task(self._tick(projector, publisher))
                 group.create_task(self.watch.run(lambda: self._stopping))
+                group.create_task(self._history.run(publisher, lambda: self._stopping))
                 group.create_task(self._shed(projector, publisher))
                 group.create_task(self._answer(alerts, follower, partitions, projector, publisher))
                 if self._settings.playbooks is not None:
@@ -170,7 +173,7 @@ class _Shell:
 
     async def _partitions(self, follower: Any, producer: Any) -> list[TopicPartition]:
         """Partitions of `actions`, once every topic we need is there; we make none ourselves."""
-        needed = {self._settings.topic(topic) for topic in (topics.ALERTS, topics.ACTIONS, topics.DEAD_LETTER)}
+        needed = {self._settings.topic(topic) for topic in topics.ENFORCING}
         while missing := needed - await broker.retried(follower.topics):
             self._waiting_for = f"topics {', '.join(sorted(missing))} (any `floodwarden` service makes them)"
             await asyncio.sleep(0.1)
@@ -253,6 +256,7 @@ class _Shell:
             [self._settings.topic(topics.ALERTS)], listener=broker.Rebalanced(self._rebalanced, self._leadership)
         )
         await projector.ready.wait()
+        await self._history.wait()
         self._waiting_for = "its share of alerts"
         while not self._stopping:
             batches = await alerts.getmany(timeout_ms=200, max_records=BATCH_MAX)

@@ -29,7 +29,7 @@ def draft(
         route=route if target.kind is not TargetKind.ROUTE else None,
         exempt=play.spare if kind is not ActionKind.NOTICE else None,
         factor=factor if kind is ActionKind.THROTTLE else None,
-        reason=wording.done(kind, alert, route, seconds, step, milder.reason if milder else ""),
+        reason=wording.done(kind, alert, route, seconds, step, milder.reason if milder else "", play.told),
         guard=milder.code if milder else None,
         **origin(alert, play, seconds, step, now_ms),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from enforcer import asking, demand, drafts, guardrails
+from enforcer import asking, demand, drafts, guardrails, sparing
 from enforcer.asking import Ask
 from enforcer.canary import CODE, Sample, Waves
 from enforcer.covered import Covered, serves
 from enforcer.drafts import expired, lifted, runs_out
 from enforcer.guardrails import STRENGTH, Milder, Refusal
+from enforcer.history import History
 from enforcer.names import AUTO
 from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Play, Playbook
@@ -26,11 +27,12 @@ class Planner:
     """Decides what an alert leads to. The same alerts and times give the same actions, each alert as often as told.
 
     What it returns it takes as done: publish it, or feed a new planner from `actions`. Actions by others (people,
-    other enforcers) come in by `observe`.
+    other enforcers) come in by `observe`; `history` is folded by others.
     """
 
-    def __init__(self, config: PlanConfig) -> None:
+    def __init__(self, config: PlanConfig, history: History | None = None) -> None:
         self._config = config
+        self._history = History(1, 0, 1) if history is None else history
         self._standing = Standing(config.allowed, config.caps.per_minute)
         self._guard = Guard(self._standing, config.caps, config.proxies, config.crawlers, dry_run=config.dry_run)
         self._covered = Covered()
@@ -153,7 +155,8 @@ class Planner:
         if play.level is not None:
             asks = demand.of(alert, play, last, self._config.throttle_seconds, now_ms)
             return self._unless(self._guard.of_demand(alert, asks, now_ms), asks, alert, last) if asks else None
-        milder = guardrails.milder(play.kind, alert, self._config.shared_accounts)
+        shared, standing = self._config.shared_accounts, self._standing.on(target)
+        play, milder = sparing.spared(play, alert, target, standing, self._history, shared, now_ms)
         if milder is not None:
             play = replace(play, kind=milder.kind)
         if play.kind is not ActionKind.NOTICE and alert.first_ms <= self._standing.let_go_ms(target):

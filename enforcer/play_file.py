@@ -14,7 +14,7 @@ from enforcer.brownout import LEVELS
 from enforcer.canary import Canary
 from enforcer.errors import CommandError
 from enforcer.ladder import RUNGS_MAX, Ladder
-from enforcer.playbook import CLIENTS, Play, When
+from enforcer.playbook import CLIENTS, Kept, Play, When
 from enforcer.scope import addresses_in, pairs_in
 from schemas.action import ActionKind, Otherwise
 from schemas.alert import Answer, EntityKind, Severity
@@ -34,7 +34,8 @@ SPARED_CHARS_MAX: Final = -(-SPARED_MAX * 4 // 3) * 4
 WORDS: Final = ("name", "when", "do", "for", "level", "factor", "scope", "spare", "ladder", "approve", "canary")
 WHEN_WORDS: Final = ("alert", "about", "asks", "severity", "confidence", "route", "behaviour", "hours")
 LADDER_WORDS: Final = ("factor", "penalty", "floor", "hold", "decay", "longest")
-SPARE_WORDS: Final = ("addresses", "addresses_in", "pairs_in")
+SPARE_WORDS: Final = ("addresses", "addresses_in", "pairs", "pairs_in")
+HISTORY: Final = "history"
 CANARY_WORDS: Final = ("share", "watch")
 ASK_WORDS: Final = ("above", "within", "otherwise")
 OTHERWISE: Final = {"do": Otherwise.DO, "let-go": Otherwise.LET_GO}
@@ -45,6 +46,7 @@ DO: Final = {
     "throttle": ActionKind.THROTTLE,
     "deny": ActionKind.DENY,
 }
+OWNERS: Final = frozenset({EntityKind.KEY, EntityKind.USER})
 PAGE: Final = "page"
 BROWNOUT: Final = "brownout"
 OF_CLIENTS: Final = ("factor", "scope", "spare", "ladder", "approve", "canary")
@@ -58,7 +60,8 @@ def play(at: At, ladder: Ladder) -> tuple[Play, list[Path]]:
     fields = at.fields(*WORDS, required={"name": "stolen-keys", "do": "challenge"})
     files: list[Path] = []
     level = _level(at, fields)
-    found = _play(fields, _spare(fields["spare"], files) if "spare" in fields else None, ladder)
+    spare = _spare(fields["spare"], files) if "spare" in fields else None
+    found = _play(fields, spare, ladder)
     _of_groups(at, found)
     return replace(found, level=level), files
 
@@ -80,7 +83,7 @@ def _level(at: At, fields: Mapping[str, At]) -> int | None:
     return fields["level"].whole(1, LEVELS)
 
 
-def _play(fields: Mapping[str, At], spare: Exempt | None, ladder: Ladder) -> Play:
+def _play(fields: Mapping[str, At], spare: Exempt | Kept | None, ladder: Ladder) -> Play:
     kind, page = _do(fields["do"])
     return Play(
         name=fields["name"].name(),
@@ -89,7 +92,8 @@ def _play(fields: Mapping[str, At], spare: Exempt | None, ladder: Ladder) -> Pla
         seconds=duration(fields["for"]) if "for" in fields else None,
         factor=_factor(fields["factor"], kind) if "factor" in fields else None,
         on_route=word(fields["scope"], SCOPES) == "route" if "scope" in fields else True,
-        spare=spare,
+        spare=spare if isinstance(spare, Exempt) else None,
+        kept=spare if isinstance(spare, Kept) else None,
         ladder=_ladder(fields["ladder"], ladder) if "ladder" in fields else None,
         page=page,
         ask=_ask(fields["approve"], kind) if "approve" in fields else None,
@@ -102,15 +106,24 @@ def _of_groups(at: At, play: Play) -> None:
     if play.spare is not None and len(play.spare.marks) > SPARED_CHARS_MAX and play.when.about != {EntityKind.ROUTE}:
         fix = f"at most {SPARED_MAX}, or `about: route`: each client's answer carries them all"
         raise at.wrong("spares very many of single clients", fix)
+    _of_history(at, play)
     groups = sorted(play.when.about - CLIENTS)
     if not groups or play.kind is ActionKind.NOTICE:
         return
     if groups != [EntityKind.ROUTE]:
         fix = "observe; its members are answered each on its own evidence"
         raise at.wrong(f"answers {groups[0]}, which is everybody there", fix)
-    if play.spare is None or play.kind not in (ActionKind.CHALLENGE, ActionKind.THROTTLE):
-        fix = "`do: challenge` or `throttle`, and `spare: {pairs_in: FILE}` with the known good"
+    if (play.spare is None and play.kept is None) or play.kind not in (ActionKind.CHALLENGE, ActionKind.THROTTLE):
+        fix = "`do: challenge` or `throttle`, and `spare: {pairs: history}` or `{pairs_in: FILE}`"
         raise at.wrong("answers everybody on a route", fix)
+
+
+def _of_history(at: At, play: Play) -> None:
+    """What is known by itself is known of keys and accounts, and spared where an answer would reach others."""
+    if play.kept is Kept.ADDRESSES and not (play.when.about and play.when.about <= OWNERS):
+        raise at.wrong("spares the addresses of whoever it is about", "`about: key`, `user` or both: they have some")
+    if play.kept is Kept.PAIRS and play.when.about != {EntityKind.ROUTE}:
+        raise at.wrong("spares all accounts where they are known", "`about: route`: one client's answer needs few")
 
 
 def _do(at: At) -> tuple[ActionKind, bool]:
@@ -155,10 +168,12 @@ def _factor(at: At, kind: ActionKind) -> float:
     return found
 
 
-def _spare(at: At, files: list[Path]) -> Exempt:
+def _spare(at: At, files: list[Path]) -> Exempt | Kept:
     fields = at.fields(*SPARE_WORDS)
-    if not fields or ("pairs_in" in fields and len(fields) > 1):
-        raise at.wrong("names none, or both sorts", "addresses, addresses_in, or pairs_in alone")
+    if not fields or (not {"pairs", "pairs_in"}.isdisjoint(fields) and len(fields) > 1):
+        raise at.wrong("names none, or both sorts", "addresses, addresses_in, or one of pairs and pairs_in alone")
+    if kept := _kept(fields):
+        return kept
     named = {
         name: Path(at.file).parent / fields[name].text() for name in ("addresses_in", "pairs_in") if name in fields
     }
@@ -173,6 +188,20 @@ def _spare(at: At, files: list[Path]) -> Exempt:
             raise
         said = error.reason if isinstance(error, CommandError) else str(error)
         raise at.wrong(said, "addresses like 203.0.113.7 or 203.0.113.0/24; pairs USER ADDRESS, a line each") from error
+
+
+def _kept(fields: Mapping[str, At]) -> Kept | None:
+    """What is to be spared that is known by itself."""
+    for kept in Kept:
+        one = fields.get(kept)
+        if one is None or (kept is Kept.ADDRESSES and not isinstance(one.node, str)):
+            continue
+        if one.text() != HISTORY:
+            raise one.wrong(f"{one.text()[:40]!r} is not known", f"`{kept}: {HISTORY}`, or a list of addresses")
+        if len(fields) > 1:
+            raise one.wrong("beside others", "either what is known by itself, or a list of yours")
+        return kept
+    return None
 
 
 def _ask(at: At, kind: ActionKind) -> Ask:

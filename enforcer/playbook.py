@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -71,14 +72,21 @@ class When:
         )
 
 
+class Kept(StrEnum):
+    """What of itself is known, for an answer to spare: a client's addresses, or accounts at theirs."""
+
+    ADDRESSES = "addresses"
+    PAIRS = "pairs"
+
+
 @dataclass(frozen=True, slots=True)
 class Play:
     """What is done about the alerts of `when`.
 
     `seconds` is the length of a first answer and `factor` what a throttle leaves of limits; None: as settings have it.
     `on_route`: on the route that an alert names, where it names one; else on every request. `spare`: whom it leaves
-    alone. `page`: somebody is to be called. `ask`: when somebody is asked first. `canary`: on whom it is tried first.
-    `level`: a notice that asks for a brownout.
+    alone, and `kept`: known by itself; `told`: what is said of them. `page`: somebody is to be called. `ask`: when
+    somebody is asked first. `canary`: on whom it is tried first. `level`: a notice that asks for a brownout.
     """
 
     name: str
@@ -88,6 +96,8 @@ class Play:
     factor: float | None = None
     on_route: bool = True
     spare: Exempt | None = None
+    kept: Kept | None = None
+    told: str = ""
     ladder: Ladder | None = None
     page: bool = False
     ask: Ask | None = None

@@ -16,12 +16,18 @@ _DONE: Final = {
 }
 
 
-def done(kind: ActionKind, alert: Alert, route: str | None, seconds: int, step: int, milder: str = "") -> str:
-    """What was done on `route` (None: everywhere) for `seconds` the `step`th time, and why; `milder`: why no more."""
+def done(
+    kind: ActionKind, alert: Alert, route: str | None, seconds: int, step: int, milder: str = "", told: str = ""
+) -> str:
+    """What was done on `route` (None: everywhere) for `seconds` the `step`th time, and why.
+
+    `milder`: why no more; `told`: whom it leaves alone.
+    """
     where = f" on {route}" if route else ""
     again = f" (time {step})" if step > 1 else ""
     no_more = f", and no more, for {milder}" if milder else ""
-    return f"{_DONE[kind]}{where} for {length(seconds)}{again}{no_more}: {alert.summary[:SUMMARY_CHARS_MAX]}"
+    but = f", {told}" if told else ""
+    return f"{_DONE[kind]}{where} for {length(seconds)}{again}{but}{no_more}: {alert.summary[:SUMMARY_CHARS_MAX]}"
 
 
 def not_done(kind: ActionKind, why: str, alert: Alert, level: int | None = None) -> str:

@@ -132,11 +132,13 @@ def _part(action: Action) -> str:
 
 
 def _told(alert: Alert, tried: list[tuple[Play, str]], actions: tuple[Action, ...]) -> dict[str, Any]:
+    from enforcer.records import brief
+
     return {
         "alert": alert.uid,
         "tried": [{"play": play.name, "not_for": why_not or None} for play, why_not in tried],
         "play": tried[-1][0].name if tried and not tried[-1][1] else None,
-        "actions": [action.model_dump(mode="json") for action in actions],
+        "actions": [brief(action) for action in actions],
     }
 
 
@@ -190,7 +192,7 @@ def _record(play: Play) -> dict[str, Any]:
         + (" if approved" if play.ask else ""),
         "length": f"{play.seconds} s" if play.seconds else None,
         "scope": "route" if play.on_route else "entity",
-        "spares": play.spare is not None,
+        "spares": play.spare is not None or play.kept is not None,
         "asks_above": None if play.ask is None else play.ask.above,
         "level": play.level,
     }

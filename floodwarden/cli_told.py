@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.action import Action
 
 _LIFTED_TOLD: Final = 10  # more are counted by kind
+NETWORKS_SHOWN: Final = 3
 _ENDED: Final = {"approved": "approved", "refused": "rejected"}
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -142,13 +143,17 @@ def what_of(action: Action) -> str:
 def part_of(action: Action) -> str:
     """Which requests of the target it is done to."""
     tier = f"tier {action.tier}" if action.tier else ""
-    spared = "not known good" if action.exempt else ""
+    networks = action.exempt.networks if action.exempt else ()
+    few = len(networks) <= NETWORKS_SHOWN and not (action.exempt and action.exempt.marks)
+    spared = f"not from {' '.join(networks)}" if networks and few else "not known good" if action.exempt else ""
     return ", ".join(part for part in (action.route, tier, spared) if part) or "all"
 
 
 def plain(action: Action) -> dict[str, object]:
-    """As JSON has it."""
-    return action.model_dump(mode="json")
+    """As JSON has it: a line, so of whom it spares by marks it says how many."""
+    from enforcer.records import brief
+
+    return brief(action)
 
 
 def left(action: Action) -> str:

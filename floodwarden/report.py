@@ -9,7 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from floodwarden.closed_loop import Effect, Judged
+from enforcer.records import brief
+from floodwarden.closed_loop import Judged
+from floodwarden.effects import Effect
 from floodwarden.formats import Rejects
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import SEEN_AT, Alert, Severity, Status
@@ -204,4 +206,5 @@ def summary_record(findings: Findings) -> dict[str, object]:
 
 def action_records(actions: Sequence[Action]) -> list[dict[str, object]]:
     """Actions as their lines of `--json`."""
-    return [{"type": "action", **action.model_dump(mode="json", exclude={"v", "version"})} for action in actions]
+    told = ({"type": "action", **brief(action)} for action in actions)
+    return [{name: value for name, value in one.items() if name not in ("v", "version")} for one in told]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from floodwarden.closed_loop import Effect
+from floodwarden.effects import Effect
 from floodwarden.html_page import document, shown
 from floodwarden.report import Bin, Findings, Incident, sentences
 from floodwarden.report_text import clock, done_words, span_words

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from floodwarden.closed_loop import Effect
+from floodwarden.effects import Effect
 from floodwarden.report import Bin, Findings, Incident, printable, sentences
 from schemas.action import Action, ActionKind
 from schemas.alert import Severity

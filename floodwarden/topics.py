@@ -75,7 +75,7 @@ def partitions_wanted(topic: topics.Topic, settings: Settings) -> int:
     """Partitions a topic is made with: what the settings say, else the table."""
     if topic in (topics.DECISIONS, topics.INTENTS, topics.TERMS):
         return settings.decisions_partitions
-    return settings.usage_partitions if topic is topics.USAGE else topic.partitions
+    return settings.usage_partitions if topic in (topics.USAGE, topics.HISTORY) else topic.partitions
 
 
 def reason(error: KafkaException) -> str:
@@ -91,7 +91,7 @@ def _states(admin: AdminClient, settings: Settings, made: set[str]) -> list[Topi
         name = settings.topic(topic)
         found = there.get(name)
         count = len(found.partitions) if found is not None and found.error is None else 0
-        fixed = topic in (topics.DECISIONS, topics.USAGE, topics.INTENTS, topics.TERMS)
+        fixed = topic in (topics.DECISIONS, topics.USAGE, topics.INTENTS, topics.TERMS, topics.HISTORY)
         result.append(TopicState(name, count, partitions_wanted(topic, settings), fixed, name in made))
     return result
 

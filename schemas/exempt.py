@@ -1,7 +1,7 @@
 """Whom an action leaves alone: addresses a key is known from, or pairs of user and address that are known good.
 
-They travel as marks, 32 bits of a hash each, sorted and packed: 65,536 of them, a busy site's good logins of a day, are
-350 kB. A stranger passes for known with a chance of at most 1 in 65,536, and then meets the limits everybody meets.
+They travel as marks, 32 bits of a hash each, sorted and packed: 131,072 of them are 699 kB, what fits one message. A
+stranger passes for known with a chance of at most 1 in 32,768, and then meets the limits everybody meets (ADR 0053).
 """
 
 from __future__ import annotations
@@ -15,24 +15,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
+from itertools import islice
+from operator import lt
 from typing import Final
 
 import xxhash
 from pydantic import Field, field_validator
 
 from schemas.alert import Frozen
-from schemas.networks import address, network
+from schemas.networks import address, network, subscriber
 
-MARKS_MAX: Final = 65_536
+MARKS_MAX: Final = 131_072
 NETWORKS_MAX: Final = 64
 _MARK_BYTES: Final = 4
+FIRST: Final = 0xFF51AFD7ED558CCD
+SECOND: Final = 0xC4CEB9FE1A85EC53
+_64_BITS: Final = (1 << 64) - 1
 
 
 class ExemptBy(StrEnum):
-    """What has to be known: the address, or the user together with the address."""
+    """What has to be known: the address, or the user together with the address.
+
+    `pair` is the latter made of what the stream keeps, hashes and numbers: a reader that does not know it takes nothing
+    of such an action, rather than hit whom it spares.
+    """
 
     IP = "ip"
     USER_IP = "user_ip"
+    PAIR = "pair"
 
 
 class Exempt(Frozen):
@@ -73,9 +83,12 @@ class Known:
 
     def spares(self, ip: str | None, user: str | None) -> bool:
         """Whether who asks is known good. Without an address, or a user where one is needed, nobody is."""
-        if ip is None or (self.by is ExemptBy.USER_IP and user is None):
+        if ip is None or (self.by is not ExemptBy.IP and user is None):
             return False
-        wanted = mark(ip, user if self.by is ExemptBy.USER_IP else None)
+        if self.by is ExemptBy.PAIR:
+            wanted = pair_mark(_hash(user or ""), subscriber(ip))
+        else:
+            wanted = mark(ip, user if self.by is ExemptBy.USER_IP else None)
         at = bisect_left(self.marks, wanted)
         if at < len(self.marks) and self.marks[at] == wanted:
             return True
@@ -93,6 +106,11 @@ class Known:
 def mark(ip: str, user: str | None = None) -> int:
     """The mark of an address, or of a user at an address. IPv6 counts by /64, for a subscriber has all of one."""
     return int(xxhash.xxh3_64_intdigest(f"{user or ''}\0{_subscriber(ip)}".encode("utf-8", "surrogatepass"))) >> 32
+
+
+def marks_in(marks: str) -> int:
+    """How many there are, by the length of the text."""
+    return (len(marks) // 4 * 3 - marks.count("=")) // _MARK_BYTES
 
 
 def exempt_addresses(texts: Iterable[str]) -> Exempt:
@@ -123,15 +141,29 @@ def exempt_pairs(pairs: Iterable[tuple[str, str]]) -> Exempt:
     return Exempt(by=ExemptBy.USER_IP, marks=packed({mark(str(address(ip)), user) for user, ip in pairs}))
 
 
+def pair_mark(user: int, subscriber: int) -> int:
+    """The mark of one pair: of an account (`schemas.codec.text_hash`) at a subscriber (`schemas.networks`)."""
+    return _scrambled_one(user ^ _scrambled_one(subscriber)) >> 32
+
+
 def packed(marks: set[int]) -> str:
     """Marks as they travel.
 
     Raises:
         ValueError: more than `MARKS_MAX`.
     """
+    return in_order(array("I", sorted(marks)))
+
+
+def in_order(marks: array[int]) -> str:
+    """Marks that are sorted, as they travel.
+
+    Raises:
+        ValueError: more than `MARKS_MAX`.
+    """
     if len(marks) > MARKS_MAX:
         raise ValueError(f"{len(marks)} known good, at most {MARKS_MAX}")
-    return base64.b64encode(_big_endian(array("I", sorted(marks))).tobytes()).decode()
+    return base64.b64encode(_big_endian(array("I", marks)).tobytes()).decode()
 
 
 def unpacked(text: str) -> array[int]:
@@ -147,7 +179,7 @@ def unpacked(text: str) -> array[int]:
     if len(body) % _MARK_BYTES or len(body) > MARKS_MAX * _MARK_BYTES:
         raise ValueError(f"marks are {len(body)} bytes: whole marks have {_MARK_BYTES}, at most {MARKS_MAX} of them")
     marks = _big_endian(array("I", body))
-    if marks.tolist() != sorted(set(marks)):
+    if not all(map(lt, marks, islice(marks, 1, None))):
         raise ValueError("marks are not in order")
     return marks
 
@@ -156,6 +188,17 @@ def _big_endian(marks: array[int]) -> array[int]:
     if sys.byteorder == "little":
         marks.byteswap()
     return marks
+
+
+def _scrambled_one(word: int) -> int:
+    word = (word ^ (word >> 33)) * FIRST & _64_BITS
+    word = (word ^ (word >> 33)) * SECOND & _64_BITS
+    return word ^ (word >> 33)
+
+
+def _hash(text: str) -> int:
+    """As `schemas.codec.text_hash`, without all that it brings along."""
+    return int(xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))) or 1
 
 
 def _subscriber(ip: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 _MAPPED_BITS: Final = 96
 CLIENT_BITS: Final = 64
 _GLOBAL, _TEREDO = 0x2000 >> 13, 0x2001_0000  # 2000::/3, 2001::/32
+_IPV4: Final = 1 << 32
 
 
 def address(text: str) -> IPv4Address | IPv6Address:
@@ -45,3 +46,22 @@ def client(text: str) -> str:
     if upper >> 61 != _GLOBAL or upper >> 32 == _TEREDO:
         return text
     return f"{IPv6Address(upper << CLIENT_BITS)}/{CLIENT_BITS}"
+
+
+def subscriber(text: str) -> int:
+    """A number for whom an address belongs to: of IPv4 the address, of IPv6 its upper half, the /64; 0: no address.
+
+    No /64 in use has a number as small as an IPv4 address.
+    """
+    try:
+        found = address(text)
+    except ValueError:
+        return 0
+    return int(found) if isinstance(found, IPv4Address) else int(found) >> CLIENT_BITS
+
+
+def network_of(number: int) -> str:
+    """The /24 or /64 that a subscriber (`subscriber`) is in."""
+    if number < _IPV4:
+        return f"{IPv4Address(number >> 8 << 8)}/24"
+    return f"{IPv6Address(number << CLIENT_BITS)}/{CLIENT_BITS}"

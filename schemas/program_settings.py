@@ -180,6 +180,9 @@ class ProgramSettings(BaseSettings):
         description="directory of what is known of where crawlers come from: published ranges (googlebot.json, ...), "
         "addresses looked up (docs/rules.md)",
     )
+    history_every_seconds: int = Field(
+        600, ge=10, description="how often it is told from which addresses keys and accounts are known (event time)"
+    )
     snapshot_every_ms: int = Field(2000, ge=100, description="how often a worker keeps its state, and commits")
     supervised_restart_ms: int = Field(500, ge=0, description="`up` starts a program that fell over after so long")
 

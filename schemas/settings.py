@@ -65,6 +65,15 @@ class Settings(ProgramSettings):
         description="most of the live clients with a good history of their own that may be under action at once",
     )
     live_floor: int = Field(20, ge=0, description="so many may be under action however few clients are live or known")
+    history_seconds: int = Field(
+        3600,
+        ge=60,
+        le=30 * 86_400,
+        description="an address at which a key or an account fared well over so long is known (docs/playbooks.md)",
+    )
+    history_bytes_max: int = Field(
+        64 << 20, ge=1 << 20, description="memory for the addresses of keys and accounts; when full, the newest stay"
+    )
     shared_accounts: int = Field(
         10,
         ge=1,

@@ -37,9 +37,12 @@ USAGE_BYTES_MAX: Final = 16 << 20
 USAGE: Final = Topic("usage", 2, {"retention.ms": str(2 * _HOUR_MS), "max.message.bytes": str(USAGE_BYTES_MAX)})
 ALERTS: Final = Topic("alerts", 2, {"retention.ms": str(7 * 24 * _HOUR_MS)})
 ACTIONS: Final = Topic("actions", 1, {"cleanup.policy": "compact"})
+# What a usage partition knows of keys' and accounts' addresses, in a fixed number of records (docs/adr/0053).
+HISTORY: Final = Topic("history", USAGE.partitions, {"cleanup.policy": "compact"})
 DEAD_LETTER: Final = Topic("dead-letter", 1, {"retention.ms": str(7 * 24 * _HOUR_MS)})
 # Holds no messages: its committed offsets say which block of a decisions partition is open (docs/adr/0005).
 INTENTS: Final = Topic("intents", DECISIONS.partitions, {})
 TERMS: Final = Topic("terms", DECISIONS.partitions, {})  # the same for what that block depends on (docs/adr/0022)
 
-TOPICS: Final = (DECISIONS, USAGE, ALERTS, ACTIONS, DEAD_LETTER, INTENTS, TERMS)
+TOPICS: Final = (DECISIONS, USAGE, ALERTS, ACTIONS, DEAD_LETTER, INTENTS, TERMS, HISTORY)
+ENFORCING: Final = (ALERTS, ACTIONS, HISTORY, DEAD_LETTER)  # what an enforcer needs

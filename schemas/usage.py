@@ -114,6 +114,7 @@ FLOWS: Final = pa.schema(
         ("tenant", pa.uint64()),
         ("tenant_name", _TEXT),
         ("host", pa.uint64()),  # lower half of an address the requests came from, where its client has many
+        ("subscriber", pa.uint64()),  # whose the address is, as a number (`schemas.networks`), of keys and accounts
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )

@@ -258,6 +258,7 @@ async def _check_topics(settings: Settings, sender: Sender) -> None:
         (topics.DECISIONS, "DECISIONS", settings.decisions_partitions),
         (topics.USAGE, "USAGE", settings.usage_partitions),
         (topics.TERMS, "DECISIONS", settings.decisions_partitions),
+        (topics.HISTORY, "USAGE", settings.usage_partitions),
     )
     for topic, name, count in wanted:
         found = await sender.partitions(settings.topic(topic))

@@ -12,7 +12,8 @@
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
 | open incidents | 1/16 | 2,560 | those quiet longest are closed; what stands against their owners stays |
 
-What the shares leave out is small and bounded as well: samples of the control group (65,536 routes), a second's counts.
+What the shares leave out is small and bounded as well: samples of the control group (65,536 routes), a second's counts,
+addresses that keys and accounts are known from (8.7 MB once there are any).
 Arrays are copied when something goes, a part at a time.
 """
 
@@ -83,6 +84,7 @@ class Config:
     state_bytes_max: int = 1 << 30
     stalled_ms: int = 30_000
     rules: Ruleset = NONE
+    history_s: int = 3600  # an owner seen for so long at an address is known from there
 
     @property
     def bounds(self) -> Bounds:
@@ -98,4 +100,5 @@ class Config:
             settings.idle_ms,
             settings.entities_max,
             settings.state_bytes_max,
+            history_s=settings.history_seconds,
         )

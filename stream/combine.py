@@ -25,7 +25,7 @@ from stream import compiled, hits
 from stream.compiled import I32
 from stream.decisions import decisions
 from stream.grouping import I64, U64, Bool, grouped, mixed
-from stream.kinds import entity, kinds
+from stream.kinds import accounts, entity, kinds, subscribers_of
 from stream.lowest import beyond
 from stream.plan import Plan
 from stream.requests import CLASSES, OUTCOMES, Requests, Text
@@ -115,11 +115,14 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
     """Flows; per kind of owner those that were cut: (a row of each, its requests); and rows."""
     ips = len(rows.ip.values)
     of = compiled.owners(rows.ip.codes, rows.key.codes, rows.classes, rows.status, ips)
-    owned = _owned(replace(rows, user=_accounts(rows)), tags, of, ips + len(rows.key.values))
+    owned = _owned(replace(rows, user=accounts(rows)), tags, of, ips + len(rows.key.values))
     by_key = owned.owner >= ips
     owned.columns["kind"] = np.where(by_key, Kind.KEY, Kind.IP).astype(np.uint8)
     owned.columns["hash"] = np.where(by_key, rows.key.hashed(owned.row), rows.ip.hashed(owned.row))
     owned.columns["entity"] = owned.owner
+    owned.columns["subscriber"] = np.zeros(len(owned.row), np.uint64)
+    keyed = np.flatnonzero(by_key)
+    owned.columns["subscriber"][keyed] = subscribers_of(rows.address, owned.row[keyed])
     parts = [owned.columns]
     cut, requests = owned.cut
     of_key = of[cut] >= ips
@@ -131,6 +134,7 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
         logins.columns["kind"] = np.full(len(logins.row), Kind.USER, np.uint8)
         logins.columns["hash"] = account.user.hashed(logins.row)
         logins.columns["entity"] = logins.owner + ips + len(rows.key.values)
+        logins.columns["subscriber"] = subscribers_of(account.address, logins.row)
         parts.append(logins.columns)
         cut, requests = logins.cut
         dropped[Kind.USER] = results[cut], requests
@@ -143,16 +147,6 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
         "tenant_name": rows.tenant.values,
     }
     return Named(columns, names), dropped, owned.seen
-
-
-def _accounts(rows: Requests) -> Text:
-    """Whose each request says it is: its user, else the key it came with where that was refused."""
-    user, key = rows.user, rows.key
-    refused = ((rows.status == 401) | (rows.status == 403)) & (user.codes < 0) & (key.codes >= 0)
-    if not refused.any():
-        return user
-    codes = np.where(refused, key.codes + np.int32(len(user.values)), user.codes)
-    return Text(codes, user.values, np.concatenate([user.table[:-1], key.table]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 import structlog
 
 from detectors.artifact import Model
 from detectors.drift import Day
-from schemas import codec, dead_letter, topics
+from schemas import codec, dead_letter, history, topics
 from schemas.alert import Alert
 from schemas.errors import BadMessageError
 from schemas.models import Agreement
 from schemas.settings import Settings
 from schemas.usage import MEASURES, Block, Kind
-from stream.blocks import Message
+from stream import history_reader
 from stream.combine import entity_hash
 from stream.combiner import Arrived
 from stream.driver import Group, Place
+from stream.held import Held
 from stream.keeper import Keeper
 from stream.metrics import Metrics
 from stream.pipeline import Config, Pipeline, Usage
@@ -30,67 +31,6 @@ from stream.rule_source import plan_of
 from stream.sender import Outgoing, Sender
 
 log = structlog.get_logger(__name__)
-PEEK_SHARE: Final = 4  # after a step that peeked, so many times its length without; while there is time, much less
-PEEK_SHARE_IDLE: Final = 0.5
-BUSY_MESSAGES: Final = (
-    8  # a step of so many came late already: what costs the throughput less goes before looking early
-)
-TICK_S: Final = 0.2
-PACE_S: Final = 2.0  # over so long it is seen how fast event time goes
-CATCHING_UP: Final = 1.5  # so much faster than the clock: panes close before a look at them would tell anybody
-
-
-@dataclass(slots=True)
-class Held:
-    """A usage partition: its pipeline, the next offset, and when what is due."""
-
-    partition: int
-    pipeline: Pipeline
-    next: int
-    waiting: list[tuple[int, bytes]] = field(default_factory=list)
-    peek_due_s: float = 0.0
-    tick_due_s: float = 0.0
-    busy: bool = False
-    stepped_s: float = 0.0
-    paced: tuple[float, int] = (0.0, 0)  # the clock and event time, some seconds ago
-    catching_up: bool = False
-
-    def take(self, message: Message) -> bool:
-        """Take a message where it is the one that is due; False where something that could be read lies before it."""
-        due = self.due
-        if message.offset > due and (message.follows is None or message.follows > due):
-            return False
-        if message.offset >= due:
-            self.waiting.append((message.offset, message.value))
-        return True
-
-    @property
-    def due(self) -> int:
-        """Offset of the message it waits for."""
-        return self.waiting[-1][0] + 1 if self.waiting else self.next
-
-    def rest(self, began_s: float, messages: int, *, peeked: bool) -> None:
-        """A step of `messages` is over: how soon to look at open panes again depends on how long it took."""
-        now_s = time.perf_counter()
-        self.tick_due_s = now_s + TICK_S
-        self.busy = messages >= BUSY_MESSAGES if messages else self.busy
-        if messages:
-            self.pace(now_s)
-        if peeked:
-            self.peek_due_s = now_s + (PEEK_SHARE if self.busy else PEEK_SHARE_IDLE) * (now_s - began_s)
-
-    def looks(self, now_s: float) -> bool:
-        """Whether it is time to look at open panes early."""
-        return now_s >= self.peek_due_s and not (self.catching_up and now_s - self.stepped_s < PACE_S / 2)
-
-    def pace(self, now_s: float) -> None:
-        """A step is over: does event time run ahead of the clock, because there is much to catch up with?"""
-        self.stepped_s = now_s
-        then_s, then_ms = self.paced
-        if now_s - then_s >= PACE_S:
-            now_ms = self.pipeline.progress.newest_ms
-            self.catching_up = then_ms > 0 and now_ms - then_ms > CATCHING_UP * 1000 * (now_s - then_s)
-            self.paced = now_s, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +52,7 @@ class Detector:
         self._decisions = settings.topic(topics.DECISIONS)
         self._alerts = settings.topic(topics.ALERTS)
         self._dead = settings.topic(topics.DEAD_LETTER)
+        self._history = settings.topic(topics.HISTORY)
         self._held: dict[int, Held] = {}
         self._generation = -1
         self._group: Group | None = None
@@ -162,6 +103,7 @@ class Detector:
                 alerts = await asyncio.to_thread(self._look, held.pipeline, peek)
                 held.rest(began_s, 0, peeked=peek)
                 await self._send(alerts)
+                await self._tell(held)
                 await self._keeper.keep(held.partition, held.pipeline, held.next)
 
     async def judge_by(self, live: Model, shadow: Model | None) -> None:
@@ -245,6 +187,7 @@ class Detector:
         held.rest(began_s, len(waiting), peeked=peek)
         await self._sender.send([self._dead_letter(held.partition, *bad) for bad in stepped.rejected])
         await self._send(stepped.alerts)
+        await self._tell(held)
         held.next = waiting[-1][0] + 1
         self._metrics.blocks.labels("detect").inc(stepped.blocks)
         self._metrics.repeated.inc(held.pipeline.progress.repeated_blocks - repeated)
@@ -274,6 +217,12 @@ class Detector:
         for alert in alerts:
             self._metrics.alerts.labels(alert.status.value).inc()
 
+    async def _tell(self, held: Held) -> None:
+        """Tell what came to be known, one record after the other; acknowledged before a snapshot says it was told."""
+        for part, sights in held.pipeline.history.told(self._settings.history_every_seconds):
+            key = history.record_key(held.partition, part)
+            await self._sender.send([Outgoing(self._history, history.encode(sights), key, held.partition)])
+
     def _look(self, pipeline: Pipeline, peek: bool) -> list[Alert]:  # noqa: FBT001 - to_thread
         with self._metrics.cpu("detect"):
             return pipeline.tick(_now_ms(), peek=peek)
@@ -281,6 +230,8 @@ class Detector:
     def _load(self, partition: int, bounds: tuple[int, int]) -> Held:
         pipeline, offset = self._keeper.load(partition, bounds, self._model, self._config)
         pipeline.judges.beside(self._shadow)
+        if not len(pipeline.history):
+            pipeline.history.seed(history_reader.read(self._settings, partition))
         return Held(partition, pipeline, offset)
 
     def _dead_letter(self, partition: int, offset: int, value: bytes, error: BadMessageError) -> Outgoing:

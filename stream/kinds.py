@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from schemas.networks import client
 from schemas.usage import Kind
 from stream import compiled
-from stream.networks import networks
+from stream.compiled import I64, U64
+from stream.networks import networks, subscribers
 from stream.requests import Requests, Text
 
 EVERYTHING: Final = "*"
@@ -60,3 +61,25 @@ def _tenant_routes(tenant: Text, route: Text) -> Text:
     row[groups[known]] = known
     pair = (text.values.take(pa.array(text.codes[row])) for text in (tenant, route))
     return Text.of(groups, pc.binary_join_element_wise(*pair, " "))
+
+
+def subscribers_of(ip: Text, rows: I64) -> U64:
+    """Whose the addresses of some rows are, 0 where absent."""
+    codes = ip.codes[rows]
+    asked = np.zeros(len(ip.values) + 1, np.bool_)
+    asked[codes] = True
+    table = np.zeros(len(asked), np.uint64)
+    if len(rows) and len(ip.values):
+        table[:-1] = subscribers(ip.values, asked[:-1])
+    found: U64 = table[codes]
+    return found
+
+
+def accounts(rows: Requests) -> Text:
+    """Whose each request says it is: its user, else the key it came with where that was refused."""
+    user, key = rows.user, rows.key
+    refused = ((rows.status == 401) | (rows.status == 403)) & (user.codes < 0) & (key.codes >= 0)
+    if not refused.any():
+        return user
+    codes = np.where(refused, key.codes + np.int32(len(user.values)), user.codes)
+    return Text(codes, user.values, np.concatenate([user.table[:-1], key.table]))

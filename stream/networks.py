@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.compiled import compiled, numbered
-from schemas.networks import address, client
+from schemas.networks import address, client, subscriber
 from stream.compiled import I32, I64, U8, U64
 from stream.grouping import Bool, mixed
 
@@ -62,7 +62,7 @@ def networks(addresses: pa.StringArray) -> tuple[I32, pa.Array]:
     """For each distinct address which network it is of, -1 for what is no address; and the networks' names."""
     codes = np.full(len(addresses), -1, np.int32)
     data, offsets = _lying(addresses)
-    v4 = _v4(data, offsets)
+    v4 = _v4(data, offsets) >> 8
     plain = np.flatnonzero(v4 >= 0)
     groups, number = _numbered(v4[plain].astype(np.uint64))
     codes[plain] = groups
@@ -89,7 +89,7 @@ def network_hashes(addresses: pa.Array, asked: Bool) -> U64:
     IPv4 written as IPv6 has that of its IPv4.
     """
     data, offsets = _lying(addresses)
-    v4 = _v4(data, offsets)
+    v4 = _v4(data, offsets) >> 8
     numbers = v4.astype(np.uint64) + np.uint64(1)
     six = np.flatnonzero((v4 < 0) & asked)
     upper, _ = _v6(data, offsets, six)
@@ -113,6 +113,20 @@ def network(text: str) -> str | None:
         return f"{IPv4Address(int(ip) >> 8 << 8)}/24"
     spare = 128 - SITE_BITS
     return f"{IPv6Address(int(ip) >> spare << spare)}/{SITE_BITS}"
+
+
+def subscribers(addresses: pa.Array, asked: Bool) -> U64:
+    """`schemas.networks.subscriber` of each distinct address that is `asked` for, 0 for the others."""
+    data, offsets = _lying(addresses)
+    v4 = _v4(data, offsets)
+    out = np.where(asked & (v4 > 0), v4, 0).astype(np.uint64)
+    six = np.flatnonzero((v4 < 0) & asked)
+    upper, _ = _v6(data, offsets, six)
+    plain = (upper != 0) & (upper != _NONE)
+    out[six[plain]] = upper[plain]
+    for at in six[~plain].tolist():
+        out[at] = subscriber(addresses[at].as_py())
+    return out
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
@@ -162,7 +176,7 @@ def _texts(data: U8, ends: I32) -> pa.StringArray:
 
 @compiled
 def _v4(data: U8, offsets: I32) -> I64:
-    """The upper 24 bits of plain IPv4 addresses, -1 for other text."""
+    """Plain IPv4 addresses as numbers, -1 for other text."""
     out = np.full(len(offsets) - 1, -1, np.int64)
     for i in range(len(out)):
         value, number, digits, dots = 0, 0, 0, 0
@@ -177,7 +191,7 @@ def _v4(data: U8, offsets: I32) -> I64:
                 dots = -1
                 break
         if dots == 3 and digits:
-            out[i] = value
+            out[i] = value << 8 | number
     return out
 
 

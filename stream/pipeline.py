@@ -31,12 +31,13 @@ from stream import snapshot
 from stream.bounds import Config
 from stream.circumstances import Circumstances
 from stream.episodes import Episodes
-from stream.errors import LostBlockError, SnapshotError
+from stream.errors import SnapshotError
 from stream.grouping import U64
+from stream.history import History
 from stream.kind_windows import Usage, measured
 from stream.kinds import entity
 from stream.names import Names
-from stream.progress import VERSION, Progress, Source, watermark_ms
+from stream.progress import VERSION, Progress, Source, chained, watermark_ms
 from stream.rings import WINDOWS_S
 from stream.rule_book import RuleBook
 from stream.shadow import Judges
@@ -57,6 +58,7 @@ class Pipeline:
         self._open = Outlook(model.families)
         self._rules = RuleBook(self._config.rules, self._bounds)
         self._circumstances = Circumstances()
+        self.history = History(self._config.history_s, self._bounds.flows)
         self._at = Progress(model=model.version)
 
     def step(self, blocks: Sequence[Block], now_ms: int, *, peek: bool = True) -> list[Alert]:
@@ -66,7 +68,7 @@ class Pipeline:
             LostBlockError: a block is missing; nothing of this call has been applied.
         """
         alerts: list[Alert] = []
-        for group in self._groups(self._chained(blocks)):
+        for group in self._groups(chained(blocks, self._at)):
             self._take(group, now_ms)
             alerts += self._close_to(self._watermark_s(now_ms))
         return self._counted(alerts) + self.tick(now_ms, peek=peek)
@@ -88,6 +90,7 @@ class Pipeline:
             flows = flow_rows.read(block.flows)
             self._circumstances.add(flows, block.flows, block.ts_ms_max // 1000 + 1)
             self._open.add(self._in_time(flows))
+            self.history.add(block.flows, self._at.closed_s)
             self._at.unheld_rows += self._rules.add(block.hits, self._at.closed_s)
         if len(self._open) > self._bounds.flows:
             self._thin()
@@ -183,6 +186,8 @@ class Pipeline:
             "evicted": sum(self._tallies.windows.evicted().values()),
             "owners_evicted": self._engine.entities.evicted,
             "unheld_rows": self._at.unheld_rows,
+            "history": len(self.history),
+            "history_unheld": self.history.unheld,
             **self._rules.sizes(),
         }
 
@@ -199,6 +204,7 @@ class Pipeline:
         held = Flows.concat(self._open.parts)
         arrays |= {f"open.{f.name}": getattr(held, f.name) for f in fields(Flows)}
         arrays |= {f"rules.{name}": array for name, array in self._rules.arrays().items()}
+        arrays |= {f"history.{name}": array for name, array in self.history.arrays().items()}
         arrays |= self._circumstances.arrays()
         words = {
             "progress": msgspec.msgpack.encode(self._at),
@@ -231,6 +237,7 @@ class Pipeline:
             held = Flows(*(arrays[f"open.{f.name}"] for f in fields(Flows)))
             made._open.add(held)
             made._rules.restore(snapshot.under(arrays, "rules."))
+            made.history.restore(snapshot.under(arrays, "history."))
             made._circumstances.restore(arrays)
             with pa.ipc.open_stream(words["texts"]) as reader:
                 names.load(arrays["names"].astype(np.uint64), reader.read_all()["text"].combine_chunks())
@@ -238,21 +245,6 @@ class Pipeline:
             raise SnapshotError(f"cannot go on from it: {error}") from error
         made._at.since_ms = None
         return made
-
-    def _chained(self, blocks: Sequence[Block]) -> list[Block]:
-        """Blocks not applied before, when none is missing."""
-        ends = {p: s.end for p, s in self._at.sources.items()}
-        fresh = []
-        for block in blocks:
-            end = ends.get(block.partition, block.start)
-            if block.end <= end and block.partition in ends:
-                self._at.repeated_blocks += 1
-                continue
-            if block.start != end:
-                raise LostBlockError(block.partition, end, block.start, block.end)
-            ends[block.partition] = block.end
-            fresh.append(block)
-        return fresh
 
     def _in_time(self, flows: Flows) -> Flows:
         late = flows.pane_s < self._at.closed_s
@@ -283,6 +275,7 @@ class Pipeline:
             findings += self.judges.close(whole.take(slice(cut)), end_s, self._named)
             whole = whole.take(slice(cut, None))
         self._at.closed_s = until_s
+        self.history.close(until_s, findings)
         return self._episodes.closed(findings, until_s * 1000, self._named)
 
     @property

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+
+from schemas.usage import Block
+from stream.errors import LostBlockError
 
 VERSION: Final = 7  # of snapshots
 
@@ -50,6 +53,26 @@ class Progress(msgspec.Struct):
             source = self.sources[partition]
             if ends[partition] > source.end:
                 source.seen_ms = now_ms
+
+
+def chained(blocks: Sequence[Block], at: Progress) -> list[Block]:
+    """Blocks not applied before, when none is missing; the others are counted.
+
+    Raises:
+        LostBlockError: one is.
+    """
+    ends = {p: s.end for p, s in at.sources.items()}
+    fresh = []
+    for block in blocks:
+        end = ends.get(block.partition, block.start)
+        if block.end <= end and block.partition in ends:
+            at.repeated_blocks += 1
+            continue
+        if block.start != end:
+            raise LostBlockError(block.partition, end, block.start, block.end)
+        ends[block.partition] = block.end
+        fresh.append(block)
+    return fresh
 
 
 def watermark_ms(at: Progress, now_ms: int, partitions: int, idle_ms: int, lateness_ms: int) -> int:

@@ -24,10 +24,11 @@ from enforcer.callers import Role, Scope
 from enforcer.store import audit, reading
 from enforcer.store.access import Access
 from enforcer.store.archive import Archive
-from enforcer.store.tables import POLICIES
+from enforcer.store.tables import ACTIONS, POLICIES
 from schemas import token_keys
 from schemas.action import Target, TargetKind
 from schemas.errors import SettingsError
+from schemas.exempt import exempt_pairs
 from schemas.policies import as_text
 from schemas.settings import Settings
 
@@ -174,6 +175,34 @@ def test_a_tenants_caller_contests_what_is_done_to_its_client_and_neither_ends_i
     problem(who.post(decide, json={"accept": True, "reason": "sure"}), 403, "other_tenant", "target")
     judged = client(parts, Role.ANALYST).post(decide, json={"accept": False, "reason": "it was no partner"})
     assert judged.json()["status"] == "rejected"
+
+
+def test_lists_say_how_many_an_action_spares_and_the_action_alone_whom(parts: Parts) -> None:
+    spared = exempt_pairs(("ann", f"203.0.113.{n}") for n in range(200))
+    done = [deny("a", exempt=spared, alert_uid="b"), deny("c", alert_uid="b")]
+    Archive(parts.engine).write([*told("alerts", [seen("b", 0)]), *told("actions", done)])
+    who = client(parts)
+    (incident,) = who.get(f"{BASE}/incidents").json()["items"]
+    words = who.get(f"{BASE}/incidents/{incident['uid']}/timeline").json()["items"]
+    lists = [who.get(f"{BASE}/{path}").json()["items"] for path in ("actions", "denials")]
+    for shown in (*lists, [word["action"] for word in words if word["kind"] == "action"]):
+        exempt = {action["uid"]: action["exempt"] for action in shown}
+        assert exempt == {"a": {"by": "user_ip", "networks": [], "marks": "", "known": 200}, "c": None}
+    assert who.get(f"{BASE}/actions/a").json()["exempt"] == spared.model_dump(mode="json") | {"known": 200}
+    assert who.get(f"{BASE}/actions/c").json()["exempt"] is None
+
+
+def test_an_action_stored_before_marks_had_a_column_is_shown_the_same(parts: Parts) -> None:
+    spared = exempt_pairs([("ann", "203.0.113.7")])
+    action = deny("a", exempt=spared)
+    Archive(parts.engine).write(told("actions", [action]))
+    with parts.engine.execution_options(writes=True).begin() as at:
+        at.execute(sa.update(ACTIONS).values(body=action.model_dump_json(), marks=None))
+    who = client(parts)
+    assert who.get(f"{BASE}/actions").json()["items"][0]["exempt"] == {
+        "by": "user_ip", "networks": [], "marks": "", "known": 1
+    }  # fmt: skip
+    assert who.get(f"{BASE}/actions/a").json()["exempt"]["marks"] == spared.marks
 
 
 def test_what_the_caller_has_already_is_not_sent_again(parts: Parts) -> None:

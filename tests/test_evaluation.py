@@ -13,7 +13,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from floodwarden.cli import app
-from floodwarden.closed_loop import ClosedLoop, Effect, InForce, Judged
+from floodwarden.closed_loop import ClosedLoop, Judged
+from floodwarden.effects import Effect, InForce
 from floodwarden.errors import CommandError
 from floodwarden.evaluation.adaptive import REFUSALS_TO_ROTATE, REFUSALS_TO_SLOW, Adapt, Attackers, adapt_of
 from floodwarden.evaluation.bounds import Share

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from floodwarden.closed_loop import Effect, InForce
+from floodwarden.effects import Effect, InForce
 from floodwarden.evaluation.adaptive import Adapt
 from floodwarden.evaluation.contest import Contest
 from floodwarden.evaluation.material import Trace, Trials, simulated

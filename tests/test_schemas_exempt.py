@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.exempt import MARKS_MAX, Exempt, ExemptBy, Known, exempt_addresses, exempt_pairs, packed, unpacked
+from schemas.codec import text_hash
+from schemas.exempt import (
+    MARKS_MAX,
+    Exempt,
+    ExemptBy,
+    Known,
+    exempt_addresses,
+    exempt_pairs,
+    packed,
+    unpacked,
+)
+from schemas.exempt_kept import exempt_kept
+from schemas.networks import subscriber
 
 
 def known(exempt: Exempt) -> Known:
@@ -27,6 +40,16 @@ def test_a_known_user_is_spared_only_where_he_is_known() -> None:
     assert not asked.spares("198.51.100.7", None)
 
 
+@given(st.dictionaries(st.text(max_size=20), st.ip_addresses().map(str), max_size=20))
+def test_a_pair_that_the_stream_kept_is_spared_where_a_limiter_sees_it(pairs: dict[str, str]) -> None:
+    kept = {user: ip for user, ip in pairs.items() if subscriber(ip)}
+    users = np.array([text_hash(user) for user in kept], np.uint64)
+    asked = known(exempt_kept(users, np.array([subscriber(ip) for ip in kept.values()], np.uint64)))
+    assert [user for user, ip in kept.items() if not asked.spares(ip, user)] == []
+    assert not asked.spares("198.51.100.7", "nobody's name")
+    assert not asked.spares("198.51.100.7", None)
+
+
 @given(st.sets(st.integers(0, (1 << 32) - 1), max_size=50))
 def test_marks_travel_unharmed(marks: set[int]) -> None:
     assert unpacked(packed(marks)).tolist() == sorted(marks)
@@ -40,8 +63,8 @@ def test_what_is_no_marks_is_refused(text: str) -> None:
 
 def test_the_most_there_can_be_is_said_and_fits_a_message() -> None:
     most = packed(set(range(MARKS_MAX)))
-    assert len(Exempt(by=ExemptBy.IP, marks=most).model_dump_json()) < 400_000
-    with pytest.raises(ValueError, match="at most 65536"):
+    assert len(Exempt(by=ExemptBy.IP, marks=most).model_dump_json()) < 700_000
+    with pytest.raises(ValueError, match="at most 131072"):
         packed(set(range(MARKS_MAX + 1)))
     with pytest.raises(ValidationError, match="networks"):
         Exempt(by=ExemptBy.IP, networks=("10.0.0.0/8", "x"))

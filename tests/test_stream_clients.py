@@ -10,7 +10,7 @@ from stream_traffic import NOW_MS, blocks, row
 
 from detectors.artifact import Model, load
 from enforcer.plan import PlanConfig, Planner
-from floodwarden.closed_loop import Effect, InForce
+from floodwarden.effects import Effect, InForce
 from schemas import codec
 from schemas.action import ActionKind, ActionStatus
 from schemas.alert import Alert, Status

@@ -10,7 +10,7 @@ from schemas import topics
 from stream import progress
 from stream.app import LINGER_S_MAX, LOG_APPEND_TIME, Inbox, arrived, linger
 from stream.combiner import Arrived
-from stream.detector import Held
+from stream.held import Held
 from stream.pipeline import Pipeline
 
 

@@ -14,7 +14,8 @@ from detectors.drift import Day, refit
 from schemas.model_registry import Registry
 from schemas.models import Order
 from schemas.settings import Settings
-from stream.detector import Detector, Held
+from stream.detector import Detector
+from stream.held import Held
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.proposals import AUTHOR, EVERY_MS, keep, proposed

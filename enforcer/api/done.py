@@ -24,7 +24,7 @@ from enforcer.api.shapes import (
     listed,
     single,
 )
-from enforcer.api.told import ActionShown
+from enforcer.api.told import ActionListed, ActionShown
 from enforcer.api.writes import Write, asked, write
 from enforcer.callers import Caller, Scope
 from enforcer.errors import CommandError
@@ -36,7 +36,7 @@ router = APIRouter(tags=["done"])
 _JUDGE = write(Scope.ACTIONS_JUDGE)
 
 
-@router.get("/actions", response_model=Page[Action])
+@router.get("/actions", response_model=Page[ActionListed])
 def actions(
     parts: PartsOf, caller: Annotated[Caller, may(Scope.ACTIONS_READ)], asked_for: Annotated[Actions, Query()]
 ) -> Response:

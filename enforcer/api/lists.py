@@ -12,6 +12,7 @@ from enforcer import command
 from enforcer.api.door import Parts, PartsOf, may, own
 from enforcer.api.queries import Paged
 from enforcer.api.shapes import Allow, Brownout, Denial, Done, Page, Shed, Text, Throttle, Whom, listed
+from enforcer.api.told import ActionListed
 from enforcer.api.writes import Write, asked, write
 from enforcer.asker import By
 from enforcer.callers import Caller, Scope
@@ -21,7 +22,7 @@ from enforcer.scope import Scope as Part
 from enforcer.session import Result
 from enforcer.store import reading
 from enforcer.store.reading import Wanted
-from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
+from schemas.action import ActionKind, ActionStatus, Target, TargetKind
 from schemas.settings import Settings
 from schemas.targets import parse_target, target
 
@@ -33,7 +34,7 @@ Why = Annotated[Text, Query(description="why")]
 Remove = Callable[[Settings, str, str, By, str], Result]
 
 
-@router.get("/denials", response_model=Page[Action])
+@router.get("/denials", response_model=Page[ActionListed])
 def denials(parts: PartsOf, caller: Annotated[Caller, _READ], asked_for: Annotated[Paged, Query()]) -> Response:
     """Who is denied or challenged now, by whomever."""
     return _standing(parts, caller, [ActionKind.DENY, ActionKind.CHALLENGE], asked_for)
@@ -59,7 +60,7 @@ def undeny(by: Annotated[Write, _WRITE], target: Whose, reason: Why = "") -> Res
     return _remove(by, "denial.remove", target, reason, command.deny_remove)
 
 
-@router.get("/throttles", response_model=Page[Action])
+@router.get("/throttles", response_model=Page[ActionListed])
 def throttles(parts: PartsOf, caller: Annotated[Caller, _READ], asked_for: Annotated[Paged, Query()]) -> Response:
     """Whose limits are other than the policy's now, by whomever."""
     return _standing(parts, caller, [ActionKind.THROTTLE], asked_for)
@@ -86,7 +87,7 @@ def unthrottle(by: Annotated[Write, _WRITE], target: Whose, reason: Why = "") ->
     return _remove(by, "throttle.remove", target, reason, command.throttle_remove)
 
 
-@router.get("/allows", response_model=Page[Action])
+@router.get("/allows", response_model=Page[ActionListed])
 def allows(parts: PartsOf, caller: Annotated[Caller, _READ], asked_for: Annotated[Paged, Query()]) -> Response:
     """Who is protected by command; those of FLOODWARDEN_ALLOWLIST are protected too."""
     return _standing(parts, caller, [ActionKind.ALLOW], asked_for)

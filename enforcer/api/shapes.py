@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from enforcer.api.told import ActionListed
 from enforcer.callers import Role, Scope
 from schemas.action import FACTOR_MAX, Action, Rate
 
@@ -37,8 +38,8 @@ class Page(BaseModel, Generic[T]):
 class Done(BaseModel):
     """A write in force: what it began and ended, how long that took, and which live limiters lack it still."""
 
-    actions: list[Action]
-    also_lifted: list[Action]
+    actions: list[ActionListed]
+    also_lifted: list[ActionListed]
     in_force_ms: int
     ack_ms: dict[str, int]
     missing: list[str]

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from schemas.action import Action
 from schemas.alert import Alert
+from schemas.exempt import Exempt
 
 
 class AlertShown(Alert):
@@ -37,7 +38,19 @@ class Enforcement(BaseModel):
     p99_ms: int | None
 
 
-class ActionShown(Action):
+class Spared(Exempt):
+    """Whom an action leaves alone: `known` so many by a mark. Which marks, an action alone says; lists have none."""
+
+    known: int
+
+
+class ActionListed(Action):
+    """An action as lists have it."""
+
+    exempt: Spared | None = None
+
+
+class ActionShown(ActionListed):
     """An action, and when each limiter had it (null: not measured, or not yet)."""
 
     enforcement: Enforcement | None
@@ -68,4 +81,4 @@ class Event(BaseModel):
     at_ms: int
     kind: Literal["alert", "action"]
     alert: Alert | None = None
-    action: Action | None = None
+    action: ActionListed | None = None

@@ -13,6 +13,7 @@ from fastapi import Depends, Header, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from enforcer import records
 from enforcer.api.door import Parts, PartsOf, may
 from enforcer.asker import ByApi
 from enforcer.callers import Caller, Scope
@@ -80,8 +81,8 @@ class Write:
         while reading.statuses(self.parts.engine, wanted) != wanted and time.monotonic() < deadline_s:
             time.sleep(_POLL_S)
         return {
-            "actions": [action.model_dump(mode="json") for action in result.actions],
-            "also_lifted": [action.model_dump(mode="json") for action in result.also_lifted],
+            "actions": [records.brief(action) for action in result.actions],
+            "also_lifted": [records.brief(action) for action in result.also_lifted],
             "in_force_ms": result.in_force_ms,
             "ack_ms": result.ack_ms,
             "missing": list(result.missing),

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from enforcer import incidents
+from enforcer import incidents, records
 from enforcer.notify import outbox
 from enforcer.notify.outbox import Outbox
 from enforcer.store import audit
@@ -117,7 +117,7 @@ def _put_actions(at: sa.Connection, actions: Iterable[Action]) -> None:
             "uid": a.uid, "status": a.status, "kind": a.kind, "target": a.target.key, "owner": a.owner,
             "tenant": _tenant(a), "alert_uid": a.alert_uid, "created_ms": a.created_ms,
             "expires_ms": a.expires_ms, "ended_ms": a.ended_ms, "calls": int(outbox.calls(a)),
-            "body": a.model_dump_json(),
+            "body": json.dumps(records.brief(a)), "marks": a.exempt.marks if a.exempt else None,
         }
         for a in actions
     ]  # fmt: skip
@@ -220,7 +220,8 @@ def _tell(at: sa.Connection, words: Sequence[Alert | Action]) -> None:
     seq: int = at.execute(sa.select(sa.func.coalesce(sa.func.max(EVENTS.c.seq), 0))).scalar_one()
     rows = [
         {
-            "seq": seq + n, "uid": word.uid, "body": word.model_dump_json(),
+            "seq": seq + n, "uid": word.uid,
+            "body": word.model_dump_json() if isinstance(word, Alert) else json.dumps(records.brief(word)),
             "kind": "alert" if isinstance(word, Alert) else "action",
             "tenant": _tenant(word),
             "at_ms": word.last_ms if isinstance(word, Alert) else word.ended_ms or word.created_ms,

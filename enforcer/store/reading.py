@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from enforcer.errors import CommandError
 from enforcer.store.tables import ACTIONS, ALERTS, APPEALS, AUDIT, EVENTS, INCIDENTS, LABELS, POLICIES
+from schemas.exempt import marks_in
 from schemas.policies import of_text
 
 Thing = dict[str, Any]
@@ -28,6 +29,7 @@ class Kind:
     time: str
     uid: str
     shape: Callable[[sa.RowMapping], Thing]
+    alone: str | None = None  # a column that lists leave out
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ def _alert(row: sa.RowMapping) -> Thing:
 
 def _action(row: sa.RowMapping) -> Thing:
     shown: Thing = json.loads(row["body"])
+    exempt = shown.get("exempt")
+    if exempt is not None:
+        kept = exempt["marks"]  # empty but in rows of before there was a column for them
+        marks = (row["marks"] or kept) if "marks" in row else ""
+        exempt |= {"marks": marks, "known": exempt.get("known", marks_in(kept))}
     return shown
 
 
@@ -67,7 +74,7 @@ def _entry(row: sa.RowMapping) -> Thing:
 
 
 ALERT: Final = Kind(ALERTS, "crossed_ms", "uid", _alert)
-ACTION: Final = Kind(ACTIONS, "created_ms", "uid", _action)
+ACTION: Final = Kind(ACTIONS, "created_ms", "uid", _action, alone="marks")
 INCIDENT: Final = Kind(INCIDENTS, "first_ms", "uid", _plain)
 LABEL: Final = Kind(LABELS, "at_ms", "uid", _plain)
 APPEAL: Final = Kind(APPEALS, "at_ms", "uid", _plain)
@@ -81,7 +88,8 @@ def listed(engine: sa.Engine, kind: Kind, wanted: Wanted, limit: int, cursor: st
         CommandError: a cursor that is none of ours.
     """
     time, uid = kind.table.c[kind.time], kind.table.c[kind.uid]
-    question = sa.select(kind.table).order_by(time.desc(), uid.desc()).limit(limit + 1)
+    columns = [column for column in kind.table.c if column.name != kind.alone]
+    question = sa.select(*columns).order_by(time.desc(), uid.desc()).limit(limit + 1)
     question = question.where(*_conditions(kind, wanted))
     if cursor is not None:
         question = question.where(sa.tuple_(time, uid) < _place(cursor, uid))

@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from floodwarden.closed_loop import Effect, Judged, is_attack
+from floodwarden.closed_loop import Judged, is_attack
+from floodwarden.effects import Effect
 from floodwarden.errors import CommandError
 from floodwarden.formats_trace import Labelled
 

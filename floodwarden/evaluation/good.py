@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from floodwarden.closed_loop import Effect, Effects
+from floodwarden.effects import Effect, Effects
 from floodwarden.evaluation.bounds import Share
 
 ORDINARY: Final = "ordinary"

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from floodwarden.closed_loop import Effect, Judged
+from floodwarden.closed_loop import Judged
+from floodwarden.effects import Effect
 from schemas.action import Action, ActionKind, ActionStatus
 from schemas.alert import Alert
 from schemas.networks import client

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from enforcer.store.labels import FALSE_POSITIVE, TRUE_POSITIVE
-from floodwarden.closed_loop import Effects
+from floodwarden.effects import Effects
 from floodwarden.errors import CommandError
 from floodwarden.evaluation.good import HARMS, Fate
 from schemas.action import Action, ActionKind, ActionStatus

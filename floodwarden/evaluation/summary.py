@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from floodwarden.closed_loop import Effect
+from floodwarden.effects import Effect
 from floodwarden.evaluation.good import ORDINARY, POPULATIONS, Fate
 from floodwarden.evaluation.incidents import Incident
 from floodwarden.evaluation.said import summed

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from enforcer.incidents import GAP_MS, topic
-from floodwarden.closed_loop import Effect, Judged
+from floodwarden.closed_loop import Judged
+from floodwarden.effects import Effect
 from floodwarden.evaluation.good import Good
 from floodwarden.evaluation.incidents import Incident, Incidents
 from floodwarden.evaluation.said import Said

@@ -1,0 +1,56 @@
+"""Whom an answer leaves alone by what is known of accounts and keys, and what is done where nothing is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from enforcer import guardrails
+from enforcer.drafts import runs_out
+from enforcer.guardrails import Milder
+from enforcer.history import History, Spared
+from enforcer.names import AUTO
+from enforcer.playbook import Kept, Play
+from schemas.action import Action, ActionKind, Target, TargetKind
+from schemas.alert import Alert
+
+CODE: Final = "no_history"
+HELPS_WITHIN_MS: Final = 5_000  # by then every limiter has an answer: evidence after it comes from who is spared
+
+
+def spared(
+    play: Play, alert: Alert, target: Target, standing: Iterable[Action], history: History, shared: int, now_ms: int
+) -> tuple[Play, Milder | None]:
+    """`play` with whom it spares, and as mild as it must be; why it is no more.
+
+    Where nobody can be spared it is a challenge at the most, on the route that the alert names; of a route, nothing.
+    """
+    if play.kept is None:
+        return play, guardrails.milder(play.kind, alert, shared)
+    kept = _standing(play, alert, standing, now_ms) or _kept(play.kept, alert, target, history)
+    play = replace(play, spare=kept.exempt, told=kept.told if kept.exempt else f"everywhere, for {kept.told}")
+    if kept.exempt is not None:
+        return play, None  # what guards the good would guard those who are left alone
+    play = replace(play, on_route=True)
+    instead = ActionKind.NOTICE if target.kind is TargetKind.ROUTE else ActionKind.CHALLENGE
+    if guardrails.STRENGTH[play.kind] <= guardrails.STRENGTH[instead]:
+        return play, guardrails.milder(play.kind, alert, shared)
+    milder = guardrails.milder(instead, alert, shared) or Milder(CODE, kept.told, instead)
+    return replace(play, told=""), milder
+
+
+def _kept(kept: Kept, alert: Alert, target: Target, history: History) -> Spared:
+    return history.addresses(target, alert.first_ms) if kept is Kept.ADDRESSES else history.pairs(alert.first_ms)
+
+
+def _standing(play: Play, alert: Alert, standing: Iterable[Action], now_ms: int) -> Spared | None:
+    """Whom this play's answer that stands spares: what came to be known meanwhile makes no new answer.
+
+    Where it does not help, because it is from there that it goes on, nobody is spared any more.
+    """
+    mine = [a for a in standing if a.owner == AUTO and a.play == play.name and a.exempt is not None]
+    if any(a.target.kind is not TargetKind.ROUTE and alert.last_ms > a.created_ms + HELPS_WITHIN_MS for a in mine):
+        return Spared(None, "it goes on from where it is known")
+    stands = next((a for a in mine if not runs_out(a, now_ms)), None)
+    return Spared(stands.exempt, "except where it is known") if stands else None

@@ -132,7 +132,7 @@ class Engine:
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
-        self.influx.take(rows, self.entities.c.established[slots], self.memories.visits)
+        self.influx.take(rows, self.entities.c.established[slots], self.entities.c.seen[slots], self.memories.visits)
         write_requests(self.entities.c, rows, slots)
         for series in judged.series:
             write_series(self.entities.c, series, rows, slots, followed.teaches.get(series.family.index))

@@ -7,7 +7,8 @@
 An attack that is spread thin enough has no bad client and no failure; it comes for one thing, though. A crowd comes as
 people do: the shares stay, however many they are. On routes with more than one path only a path's first request in ten
 minutes counts, so that a link that goes round is one visit; what established clients come for more often as well (a
-release, a sale) makes it usual. Nobody is answered for it: people are told.
+release, a sale) makes it usual. The route is not answered for it: people are told, and who reads page after page there
+that nobody else asks for is found part of it (`influx_members`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from detectors.columns import LIMITED, USER, Finding
 from detectors.families import HOUR_S, OVER, QUIET_MS
 from detectors.groups import H
+from detectors.influx_members import ALIKE_MAX, LEAST, MORE, PI_MAX, Members, Stand
 from detectors.influx_routes import HOP_S, TIMES, Routes, gain, told, upper
 from detectors.pairs import PairSet, firsts, mix
 from detectors.rows import Rows
@@ -49,6 +51,7 @@ VISITS_MIN: Final = 8
 TELL_S: Final = 60
 TOGETHER_S: Final = 900
 _PATHS: Final = np.uint64(11)
+_ASKED: Final = np.uint64(13)
 
 
 class Influx:
@@ -61,6 +64,8 @@ class Influx:
         self.trained = False
         self.weight = 0.0  # visits that what was seen here rests on
         self.all = Routes.blank(0)
+        self.members = Members()
+        self._stands: list[Stand] = []
         self._out: list[Finding] = []
 
     def learned(self) -> dict[str, NDArray[np.generic]]:
@@ -77,28 +82,47 @@ class Influx:
             self.all.route, self.all.prior = learned["route"].astype(np.uint64), learned["share"].astype(np.float64)
             self.all.past = WARM * learned["past"].astype(np.float64)
 
-    def take(self, rows: Rows, established: Flag, seen: PairSet) -> None:
-        """A run of rows, which owners are established, and the visits that were (mutated)."""
+    def take(self, rows: Rows, established: Flag, requests: I64, seen: PairSet) -> None:
+        """A run of rows, which owners are established, what each asked before, and the visits that were (mutated)."""
         f = rows.flows
+        self._stands = self._stands[-1:] or [self._stand()]
+        asks, own = self._asks(rows, established, seen)
         at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED))
         key = mix(rows.owner[rows.seg[at]], f.route[at], (f.pane_s[at] // HOUR_S).astype(np.uint64))
         new = ~seen.contains(key)
         at, key = at[new], key[new]
         one = firsts(key)
         at, key = at[one], key[one]
-        if not len(at):
-            return
         order = np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))
         at, key = at[order], key[order]
         newcomer = ~established[rows.seg[at]]
         here = at[newcomer]
         path = mix(f.path[here], f.route[here], (f.pane_s[here] // WINDOW_S).astype(np.uint64) ^ _PATHS)
+        first = ~seen.contains(path) & firsts(path)
+        seen.add(np.concatenate([key, path[first]]))
+        visits = np.zeros((len(at) + len(asks), 5))
+        visits[: len(at)][newcomer, 0], visits[: len(at)][~newcomer, 2] = 1, 1
+        visits[np.flatnonzero(newcomer)[first], 1] = 1
+        visits[len(at) :, 3], visits[len(at) :, 4] = own, f.n[asks]
+        both = np.concatenate([at, asks])
+        order = np.argsort(f.pane_s[both], kind="stable")
+        if len(both):
+            self._count(f.route[both[order]], f.pane_s[both[order]] // HOP_S, visits[order])
+        if any(stand.routes for stand in self._stands):
+            asked = np.cumsum(f.n) - f.n
+            before = requests[rows.seg] + asked - asked[rows.starts][rows.seg]
+            self._out += self.members.found(rows, asks[own], before[asks[own]], self._stands)
+
+    @staticmethod
+    def _asks(rows: Rows, established: Flag, seen: PairSet) -> tuple[NDArray[np.intp], Flag]:
+        """Newcomers' requests in order of time, and which are for a path that nobody asked for in the ten minutes."""
+        f = rows.flows
+        at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED) & ~established[rows.seg])
+        at = at[np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))]
+        path = mix(f.path[at], f.route[at], (f.pane_s[at] // WINDOW_S).astype(np.uint64) ^ _ASKED)
         own = ~seen.contains(path) & firsts(path)
-        seen.add(np.concatenate([key, path[own]]))
-        visits = np.zeros((len(at), 3))
-        visits[newcomer, 0], visits[~newcomer, 2] = 1, 1
-        visits[np.flatnonzero(newcomer)[own], 1] = 1
-        self._count(f.route[at], f.pane_s[at] // HOP_S, visits)
+        seen.add(path[own])
+        return at, own
 
     def close(self, until_s: int) -> list[Finding]:
         """What there is to tell of the hops that are complete at `until_s`."""
@@ -114,7 +138,8 @@ class Influx:
         for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(hop)], strict=True):
             self._to(int(hop[begin]))
             some = place[begin:end] >= 0
-            np.add.at(self.all.now, place[begin:end][some], visits[begin:end][some])
+            np.add.at(self.all.now, place[begin:end][some], visits[begin:end, :3][some])
+            np.add.at(self.all.asks, place[begin:end][some], visits[begin:end, 3:][some])
 
     def _places(self, route: U64) -> NDArray[np.intp]:
         """Where routes stand, made where there is room."""
@@ -138,7 +163,23 @@ class Influx:
         per = WINDOW_S // HOP_S
         if hop // per != self.hop // per:
             self._learn()
+            self.members.forget(hop * HOP_S * 1000 - HOUR_S * 1000)
         self.hop = hop
+        if self._stands and (self._stands[-1].routes or self.all.crossed_s.any()):
+            self._stands.append(self._stand())
+
+    def _stand(self) -> Stand:
+        """What is in alarm from this hop on, of routes of many paths that have a past."""
+        a = self.all
+        known = a.own[:, 1] >= WARM * WINDOW_N
+        at = np.flatnonzero((a.crossed_s > 0) & known & self._varied() & (a.visits > 0))
+        p = MORE * float((a.own[at, 0] / a.own[at, 1]).sum()) + LEAST
+        if not len(at) or p > ALIKE_MAX:
+            return Stand(self.hop, LEAST, {})
+        usual = self._usual()[at] * a.among[at] / a.visits[at]
+        pi = np.clip(1 - usual, 1 - PI_MAX, PI_MAX)
+        told = zip(a.route[at].tolist(), pi.tolist(), a.leader[at].tolist(), strict=True)
+        return Stand(self.hop, p, {route: (share, leader) for route, share, leader in told})
 
     def _step(self) -> None:
         """The hop that is complete as evidence."""
@@ -158,8 +199,9 @@ class Influx:
         begins = a.evidence < 1e-6
         a.s = np.clip(a.s * fade + np.minimum(x, STEP_MAX), 0.0, H + OVER)
         at_s = (self.hop + 1) * HOP_S - 1  # the pane that completes it
-        a.first_s[begins], a.visits[begins] = self.hop * HOP_S, 0
+        a.first_s[begins], a.visits[begins], a.among[begins] = self.hop * HOP_S, 0, 0
         a.visits += k.astype(np.int64)
+        a.among += n
         for i in self._crossing(a, k, at_s):
             a.told_s[i] = at_s
             self._out.append(told(a, i, at_s, float(k[i] / n[i]), float(p0[i])))
@@ -213,7 +255,7 @@ class Influx:
             self._teach(a, np.where(calm, k / np.maximum(n, 1.0), 0.0), n, calm)
         came = np.stack([a.window[:, 0], a.window[:, 1], (a.window[:, 0] > 0).astype(np.float64)], axis=1)
         a.past = a.past * (1 - ALPHA_MIN) + came
-        a.window[:] = 0
+        a.window[:], a.asks[:] = 0, 0
         keep = (a.past[:, 0] > 0.5) | (a.crossed_s > 0) | (a.prior[:, 0] > 0)
         if not keep.all():
             self.all = a.take(np.flatnonzero(keep))
@@ -235,13 +277,17 @@ class Influx:
         a.share[:, 0] += alpha * off
         known = a.window[:, 2] / max(1.0, a.window[:, 2].sum())
         a.share[:, 2] += np.where(calm, alpha * (known - a.share[:, 2]), 0.0)
+        asks = np.stack([a.asks[:, 0], np.full(len(calm), a.asks[calm, 1].sum())], axis=1)
+        a.own = np.where(calm[:, None], a.own * (1 - ALPHA_MIN) + asks, a.own)
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """State under names that begin with `name`."""
         clock = np.array([self.hop, self.windows, self.trained], np.int64)
-        return {f"{name}.clock": clock, f"{name}.weight": np.array(self.weight)} | {
-            f"{name}.{f.name}": getattr(self.all, f.name).copy() for f in fields(Routes)
-        }
+        return (
+            {f"{name}.clock": clock, f"{name}.weight": np.array(self.weight)}
+            | {f"{name}.{f.name}": getattr(self.all, f.name).copy() for f in fields(Routes)}
+            | {f"{name}.members.{part}": array for part, array in self.members.arrays().items()}
+        )
 
     def restore(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take up what `arrays` gave."""
@@ -250,3 +296,5 @@ class Influx:
         self.all = Routes.blank(len(arrays[f"{name}.route"]))
         for f in fields(Routes):
             getattr(self.all, f.name)[:] = arrays[f"{name}.{f.name}"]
+        self.members.restore(arrays[f"{name}.members.owner"], arrays[f"{name}.members.member"])
+        self._stands = [self._stand()]

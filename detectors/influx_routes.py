@@ -34,6 +34,9 @@ class Routes:
     prior: F64  # the same, as the model has it
     s: F64  # evidence, by alternative
     visits: I64  # since evidence left 0
+    among: F64  # visits to all routes meanwhile
+    asks: F64  # (route, 2) newcomers' requests of this window: for paths that nobody else asked for, all
+    own: F64  # (route, 2) of windows without suspicion, fading over a day: the first of these, requests to all routes
     first_s: I64
     last_s: I64
     crossed_s: I64  # 0: no alarm
@@ -53,6 +56,9 @@ class Routes:
             prior=np.zeros((n, 3)),
             s=np.zeros((n, len(TIMES))),
             visits=np.zeros(n, np.int64),
+            among=np.zeros(n),
+            asks=np.zeros((n, 2)),
+            own=np.zeros((n, 2)),
             first_s=np.zeros(n, np.int64),
             last_s=np.zeros(n, np.int64),
             crossed_s=np.zeros(n, np.int64),
@@ -90,7 +96,7 @@ def gain(k: F64, n: F64, p0: F64, q: F64) -> F64:
 
 
 def told(a: Routes, i: int, at_s: int, share: float, p0: float) -> Finding:
-    """What people are told of route `i` when the hop that ends with `at_s` is over. Nobody is answered for it."""
+    """What people are told of route `i` when the hop that ends with `at_s` is over. No route is answered."""
     route, s, last_ms = int(a.route[i]), float(a.s[i].max()), at_s * 1000 + 999
     visits, first_ms = int(a.visits[i]), int(a.first_s[i]) * 1000
     what = (

@@ -42,8 +42,8 @@ class Memories:
         return {"agent": self.agent, "asn": self.asn, "address": self.address, "user": self.user}[name]
 
     def fits(self, rows: int) -> bool:
-        """Whether so many more rows let none of them overflow; a row adds two keys to one at most."""
-        return all(part.fits(2 * rows) for part in self.parts().values())
+        """Whether so many more rows let none of them overflow; a row adds three keys to one at most."""
+        return all(part.fits(3 * rows) for part in self.parts().values())
 
     def bytes(self) -> int:
         """What their tables take."""

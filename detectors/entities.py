@@ -24,7 +24,7 @@ RESERVED: Final = KINDS_N  # slots below stand for one never seen, of each kind
 IDLE_MS: Final = 6 * HOUR_S * 1000
 ESTABLISHED_N: Final = 20
 ESTABLISHED_MS: Final = HOUR_S * 1000
-YOUNG: Final = ("most", "counted")  # columns that states kept before they were lack
+YOUNG: Final = ("most", "counted", "credential")  # columns that states kept before they were lack
 YOUNG_MS: Final = HOUR_S * 500  # before that nobody is established
 
 
@@ -49,6 +49,7 @@ class Columns:
     alarmed: NDArray[np.bool_]  # since the last commit
     fail_ms: I64  # last failed login
     refused_s: I64  # last pane with a refusal
+    credential: U64  # that it was refused with (`detectors.credential`)
     route: U64  # of the row before
     odd_minute: I64  # last minute in which the forest was asked
     path: U64  # of the row before
@@ -100,6 +101,7 @@ class Columns:
             entity=np.zeros(size, np.uint64),
             route=np.zeros(size, np.uint64),
             path=np.zeros(size, np.uint64),
+            credential=np.zeros(size, np.uint64),
             hop_route=np.zeros(size, np.uint64),
             shown_route=np.zeros(size, np.uint64),
             habit=np.zeros(size),

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import credential
 from detectors import families as fam
 from detectors.artifact import Model
-from detectors.columns import Fact, Finding, Share
+from detectors.columns import IP, Fact, Finding, Share
 from detectors.cusum import Event
 from detectors.entities import Columns
 from detectors.families import HOUR_S, Each, New
@@ -22,6 +23,9 @@ EXAMPLES_MAX: Final = 5
 NEARLY_ALL: Final = 0.9999
 Z_9999: Final = 3.72  # standard deviations
 EXACT_MAX: Final = 200.0  # marks expected; of more, the normal distribution's
+_WRONG: Final = (
+    Fact("credential", 1.0, None, "all of it was refused with one and the same key: set up wrongly, or expired"),
+)
 _SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip"}
 
 
@@ -46,6 +50,8 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     established = bool(c.established[slot]) and not bool(c.alarmed[slot])
     examples = getattr(rows.flows, _SHOWN.get(family.mark.new or family.each, "path"))
     route = _route(rows.flows.route[at], rows.flows.n[at])
+    so_far = rows.flows.take(slice(int(rows.starts[crossing.seg]), event.index + 1))
+    wrong = kind == IP and credential.spares(family, c.credential[slot], so_far)
     return Finding(
         kind=kind,
         entity=int(rows.flows.entity[event.index]),
@@ -58,11 +64,12 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         first_ms=track.first_ms,
         last_ms=int(rows.flows.last_ms[at].max()),
         score=score(track.s, h),
-        answer=family.answer(kind, established=established),
+        answer=family.answer(kind, established=established or wrong),
         severity=family.severity,
         route=route if family.on_route else 0,
         facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established)
-        + _control(family, float(series.control[of_pane[-1]])),
+        + _control(family, float(series.control[of_pane[-1]]))
+        + (_WRONG if wrong else ()),
         contributions=_contributions(judged, crossing, event, model, kind),
         examples=tuple(int(e) for e in np.unique(examples[at]) if e)[:EXAMPLES_MAX],
         behaviour=family.words.behaviour,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import credential
 from detectors import families as fam
 from detectors.cardinality import STRANGER_MS
 from detectors.columns import LIMITED, OK
@@ -23,13 +24,14 @@ Index = NDArray[np.intp]
 
 
 def write_requests(c: Columns, rows: Rows, slots: Slots) -> None:
-    """How many requests owners made, how many were good, and when the last one was."""
+    """How many requests owners made, how many were good, when the last one was, and what they were refused with."""
     f = rows.flows
     n = np.add.reduceat(f.n, rows.starts)
     c.seen[slots] += n
     c.weight[slots] += n
     c.good[slots] += np.add.reduceat(np.where(f.outcome == OK, f.n, 0), rows.starts)
     c.last_ms[slots] = np.maximum(c.last_ms[slots], np.maximum.reduceat(rows.t_ms, rows.starts))
+    c.credential[slots] = credential.joined(c.credential[slots], credential.refused_with(f), rows.starts)
 
 
 def write_series(c: Columns, series: Series, rows: Rows, slots: Slots, teaches: Flag | None = None) -> None:

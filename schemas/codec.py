@@ -161,6 +161,14 @@ def encode_block(block: usage.Block) -> bytes:
     return value
 
 
+def begins(value: bytes) -> tuple[int, int] | None:
+    """Which decisions partition a usage block is of, and where it starts there; None: it is none."""
+    if len(value) < _BLOCK.size:
+        return None
+    _, partition, start, *_ = _BLOCK.unpack_from(value)
+    return partition, start
+
+
 def decode_block(value: bytes, *, flows: bool = True) -> usage.Block:
     """The inverse of `encode_block`; without `flows` those, items and hits are not read, and the block has none."""
     if len(value) < _BLOCK.size:

@@ -36,6 +36,7 @@ from stream.driver import Group, Place, install
 from stream.metrics import Metrics
 from stream.model_watch import ModelWatch, follow
 from stream.models import configured
+from stream.own_blocks import OwnBlocks
 from stream.proposals import propose
 from stream.sender import Sender
 from stream.warm import warm
@@ -150,8 +151,9 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
     )
     metrics = Metrics()
     sender = Sender(settings.kafka, f"{settings.topic_prefix}stream")
-    combiner = Combiner(settings, sender, metrics)
-    detector = Detector(settings, model or configured(settings), sender, metrics)
+    own = OwnBlocks()
+    combiner = Combiner(settings, sender, metrics, own)
+    detector = Detector(settings, model or configured(settings), sender, metrics, own)
     inboxes = {"decisions": Inbox(combiner.take), "usage": Inbox(detector.take)}
     decisions, usage = (
         app.topic(settings.topic(topic), value_type=bytes, value_serializer="raw", acks=False)

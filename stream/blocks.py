@@ -14,14 +14,20 @@ event time had come before it, and how much of it is taken. See docs/adr/0005 an
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from schemas.topics import USAGE_BYTES_MAX
+
 LENGTH_BITS: Final = 16
 LENGTH_MAX: Final = (1 << LENGTH_BITS) - 1
 MESSAGES_MAX: Final = 1024
-BYTES_MAX: Final = 4 << 20
+BYTES_MAX: Final = 8 << 20
+BYTES_MIN: Final = 256 << 10
+SURE_BYTES: Final = 512 << 10  # of decisions: whatever they are, their usage fits into a message
+ROOM_BYTES: Final = USAGE_BYTES_MAX * 3 // 4  # for a block's usage of one partition
 NOTHING: Final = b"[]"  # a message without decisions
 LEVEL_BITS: Final = 8
 
@@ -87,6 +93,35 @@ class Cut:
     end: int
     messages: tuple[Message, ...]
     terms: Terms = Terms()
+    redone: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Of its messages."""
+        return sum(len(message.value) for message in self.messages)
+
+    @property
+    def sure(self) -> bool:
+        """Whether it goes as it is: it is small, of one message, or was made before."""
+        return self.redone or len(self.messages) == 1 or self.bytes <= SURE_BYTES
+
+
+@dataclass(slots=True)
+class Size:
+    """How many bytes of decisions a block may have: the larger, the less a decision costs, and its usage must fit.
+
+    Made-up identities become more bytes than they came in, ordinary ones fewer; which of both is seen when it is made.
+    """
+
+    bytes_max: int = BYTES_MAX
+
+    def made(self, blocks: Iterable[tuple[int, int]]) -> None:
+        """Blocks of so many bytes of decisions have become so many of usage in their largest message.
+
+        The next ones are so large that of the worst of these usage would take half of its room.
+        """
+        worst = min((d * ROOM_BYTES // (2 * u) for d, u in blocks if d >= BYTES_MIN // 2), default=self.bytes_max)
+        self.bytes_max = min(BYTES_MAX, max(BYTES_MIN, worst))
 
 
 class Offered(Enum):
@@ -135,7 +170,7 @@ class Lease:
         self.pending.append(message)
         return Offered.KEPT
 
-    def cut(self, level: int = 0) -> Cut | None:
+    def cut(self, level: int = 0, bytes_max: int = BYTES_MAX) -> Cut | None:
         """The next block, when it can be written: bounded in messages and bytes; None while there is none.
 
         A new one is taken at `level`, one that is redone at the level it was recorded with.
@@ -144,8 +179,8 @@ class Lease:
             if self.due < self.redo:
                 return None
             messages = tuple(m for m in self.pending if m.offset < self.redo)
-            return Cut(self.next, self.redo, messages, self.terms)
-        messages = self._bounded()
+            return Cut(self.next, self.redo, messages, self.terms, redone=True)
+        messages = self._bounded(bytes_max)
         terms = Terms(self.terms.ts_ms_max, level)
         return Cut(self.next, messages[-1].offset + 1, messages, terms) if messages else None
 
@@ -165,13 +200,13 @@ class Lease:
         self.pending.extend(Message(end - 1, NOTHING, None) for end in sorted(ends) if end > self.next)
         return max(0, earliest - self.next)
 
-    def _bounded(self) -> tuple[Message, ...]:
+    def _bounded(self, bytes_max: int) -> tuple[Message, ...]:
         taken: list[Message] = []
         size = 0
         for message in self.pending:
             size += len(message.value)
             too_long = message.offset - self.next >= LENGTH_MAX
-            if taken and (size > BYTES_MAX or len(taken) == MESSAGES_MAX or too_long):
+            if taken and (size > bytes_max or len(taken) == MESSAGES_MAX or too_long):
                 break
             taken.append(message)
         return tuple(taken)

@@ -9,19 +9,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from detectors.family_file import conditions, with_own
-from schemas import codec, dead_letter, topics
+from schemas import dead_letter, topics
 from schemas.alert import Alert
 from schemas.settings import Settings
-from stream import intake, overload
-from stream.blocks import Cut, Lease, Message, Offered, Terms, intent, recorded
-from stream.combine import combine
+from stream import blocks, intake, overload
+from stream.blocks import Cut, Lease, Message, Offered, Size, Terms, intent, recorded
 from stream.driver import Group, Place
 from stream.errors import LeaseLostError, NameTakenError
-from stream.event_time import Rule
+from stream.making import Made, Maker
 from stream.metrics import NODES_MAX, Metrics
 from stream.open_overload import OpenOverload
-from stream.rule_source import plan_of
+from stream.own_blocks import OwnBlocks
 from stream.sender import Outgoing, Sender
 from stream.shedding import Shedding
 
@@ -38,20 +36,10 @@ class Arrived:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What a block became: usage messages in partition order, what was taken of it, and the time of either part."""
-
-    usage: list[bytes]
-    taken: intake.Taken
-    decode_s: float
-    combine_s: float
-
-
 class Combiner:
     """All decisions partitions of this worker. At most one block of each is being written."""
 
-    def __init__(self, settings: Settings, sender: Sender, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, sender: Sender, metrics: Metrics, own: OwnBlocks | None = None) -> None:
         self._settings, self._sender, self._metrics = settings, sender, metrics
         self._decisions = settings.topic(topics.DECISIONS)
         self._intents = settings.topic(topics.INTENTS)
@@ -59,10 +47,8 @@ class Combiner:
         self._alerts = settings.topic(topics.ALERTS)
         self._usage = settings.topic(topics.USAGE)
         self._dead = settings.topic(topics.DEAD_LETTER)
-        self._globs = settings.login_globs
-        self._plan = plan_of(settings)
-        self._conditions = conditions(with_own(settings.families))
-        self._rule = Rule(settings.lateness_ms, settings.skew_ms)
+        self._maker = Maker(settings, metrics, own)
+        self._size = Size()
         self._complained: dict[str, float] = {}  # of the nodes whose clocks were wrong: when to say so again
         self._shedding = Shedding(settings.shed_behind_ms)
         self._open = OpenOverload(settings.data_dir)
@@ -197,7 +183,15 @@ class Combiner:
         cuts, making = self._begin(level)
         while making:
             began_s = time.perf_counter()
-            made, _ = await asyncio.gather(making, self._record(cuts))
+            if all(cut.sure for _, cut in cuts):
+                made, _ = await asyncio.gather(making, self._record(cuts))
+                self._fits(cuts, made)
+            else:  # so large that it is made before it is recorded: it may have to be cut shorter
+                made = await making
+                if not self._fits(cuts, made):
+                    cuts, making = self._begin(level)
+                    continue
+                await self._record(cuts)
             made_s = time.perf_counter()
             for (lease, cut), block in zip(cuts, made, strict=True):
                 lease.made(cut, block.taken.newest_ms)
@@ -206,12 +200,19 @@ class Combiner:
             await self._write(written, made)
             self._wrote(written, made, (began_s, made_s, time.perf_counter()))
 
-    def _begin(self, level: int) -> tuple[list[tuple[Lease, Cut]], asyncio.Task[list[_Made]] | None]:
+    def _begin(self, level: int) -> tuple[list[tuple[Lease, Cut]], asyncio.Task[list[Made]] | None]:
         """The next block of each lease that has one, and the thread that makes them; None where there is none."""
-        cuts = [(lease, cut) for lease in self._leases.values() if (cut := lease.cut(level))]
-        return cuts, asyncio.create_task(asyncio.to_thread(self._make, cuts)) if cuts else None
+        cuts = [(lease, cut) for lease in self._leases.values() if (cut := lease.cut(level, self._size.bytes_max))]
+        of = [(lease.partition, cut) for lease, cut in cuts]
+        return cuts, asyncio.create_task(asyncio.to_thread(self._maker.make, of)) if cuts else None
 
-    async def _write(self, cuts: list[tuple[Lease, Cut]], made: list[_Made]) -> None:
+    def _fits(self, cuts: list[tuple[Lease, Cut]], made: list[Made]) -> bool:
+        """Whether the usage of each block that could be cut shorter has room; the next ones are sized by it."""
+        sized = [(cut, max(map(len, block.usage))) for (_, cut), block in zip(cuts, made, strict=True)]
+        self._size.made((cut.bytes, usage_bytes) for cut, usage_bytes in sized)
+        return all(cut.sure or usage_bytes <= blocks.ROOM_BYTES for cut, usage_bytes in sized)
+
+    async def _write(self, cuts: list[tuple[Lease, Cut]], made: list[Made]) -> None:
         outgoing = [
             Outgoing(self._usage, value, partition=u)
             for u in range(self._settings.usage_partitions)
@@ -221,14 +222,14 @@ class Combiner:
             outgoing += [self._dead_letter(lease.partition, rejected) for rejected in block.taken.rejected]
         await self._sender.send(outgoing)
 
-    def _wrote(self, cuts: list[tuple[Lease, Cut]], made: list[_Made], at_s: tuple[float, float, float]) -> None:
+    def _wrote(self, cuts: list[tuple[Lease, Cut]], made: list[Made], at_s: tuple[float, float, float]) -> None:
         """Blocks are acknowledged everywhere; `at_s`: when they were begun, made, and that."""
         began_s, made_s, ended_s = at_s
         for (_, cut), block in zip(cuts, made, strict=True):
             self._metrics.took(block.taken, len(cut.messages))
             self._complain(block.taken.clocks)
         self._metrics.blocks.labels("combine").inc(len(cuts))
-        self._metrics.bytes.labels("decisions").inc(sum(len(m.value) for _, cut in cuts for m in cut.messages))
+        self._metrics.bytes.labels("decisions").inc(sum(cut.bytes for _, cut in cuts))
         self._metrics.bytes.labels("usage").inc(sum(len(value) for block in made for value in block.usage))
         self._metrics.step_seconds.labels("combine").observe(ended_s - began_s)
         self._metrics.step_messages.labels("combine").observe(sum(len(cut.messages) for _, cut in cuts))
@@ -261,29 +262,6 @@ class Combiner:
         began_s = time.perf_counter()
         await self._group.commit(cuts[0][0].generation, self._membership[1], offsets)
         self._metrics.stage("record", time.perf_counter() - began_s)
-
-    def _make(self, cuts: list[tuple[Lease, Cut]]) -> list[_Made]:
-        with self._metrics.cpu("combine"):
-            return [self._combine(lease, cut) for lease, cut in cuts]
-
-    def _combine(self, lease: Lease, cut: Cut) -> _Made:
-        began_s = time.perf_counter()
-        taken = intake.take(cut, lease.partition, self._rule, self._globs)
-        taken_s = time.perf_counter()
-        blocks = combine(
-            taken.batch,
-            partition=lease.partition,
-            start=cut.start,
-            end=cut.end,
-            ts_ms_max=taken.newest_ms,
-            usage_partitions=self._settings.usage_partitions,
-            login_globs=self._globs,
-            conditions=self._conditions,
-            judged_s=taken.judged_s,
-            plan=self._plan,
-        )
-        usage = [codec.encode_block(b) for b in blocks]
-        return _Made(usage, taken, taken_s - began_s, time.perf_counter() - taken_s)
 
     def _dead_letter(self, partition: int, rejected: intake.Rejected) -> Outgoing:
         message, error = rejected.message, rejected.error

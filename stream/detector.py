@@ -12,7 +12,7 @@ import structlog
 
 from detectors.artifact import Model
 from detectors.drift import Day
-from schemas import codec, dead_letter, history, topics
+from schemas import dead_letter, history, topics
 from schemas.alert import Alert
 from schemas.errors import BadMessageError
 from schemas.models import Agreement
@@ -25,6 +25,7 @@ from stream.driver import Group, Place
 from stream.held import Held
 from stream.keeper import Keeper
 from stream.metrics import Metrics
+from stream.own_blocks import OwnBlocks
 from stream.pipeline import Config, Pipeline, Usage
 from stream.profile import Profile, profile
 from stream.rule_source import plan_of
@@ -43,8 +44,11 @@ class _Stepped:
 class Detector:
     """All usage partitions of this worker."""
 
-    def __init__(self, settings: Settings, model: Model, sender: Sender, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, model: Model, sender: Sender, metrics: Metrics, own: OwnBlocks | None = None
+    ) -> None:
         self._settings, self._sender, self._metrics = settings, sender, metrics
+        self._own = own or OwnBlocks()
         self._model, self._shadow = model, cast("Model | None", None)
         self._config = replace(Config.of(settings), rules=plan_of(settings).rules)
         self._keeper = Keeper(settings, metrics)
@@ -72,6 +76,7 @@ class Detector:
             loaded = [await asyncio.to_thread(self._load, p, bounds[self._usage, p]) for p in sorted(new)]
             self._held = {p: h for p, h in self._held.items() if p in ours} | {h.partition: h for h in loaded}
             self._group, self._generation = group, group.generation
+            self._own.want(ours)
             for held in self._held.values():
                 held.waiting.clear()
             return {(self._usage, p): held.next for p, held in self._held.items()}
@@ -182,7 +187,7 @@ class Detector:
         peek = held.looks(began_s)
         repeated = held.pipeline.progress.repeated_blocks
         late = held.pipeline.progress.late_rows
-        stepped = await asyncio.to_thread(self._step, held.pipeline, waiting, peek)
+        stepped = await asyncio.to_thread(self._step, held, waiting, peek)
         judged_s = time.perf_counter()
         held.rest(began_s, len(waiting), peeked=peek)
         await self._sender.send([self._dead_letter(held.partition, *bad) for bad in stepped.rejected])
@@ -199,16 +204,16 @@ class Detector:
         self._metrics.stage("tell", ended_s - judged_s)
         await self._keeper.keep(held.partition, held.pipeline, held.next)
 
-    def _step(self, pipeline: Pipeline, waiting: Sequence[tuple[int, bytes]], peek: bool) -> _Stepped:  # noqa: FBT001 - to_thread
+    def _step(self, held: Held, waiting: Sequence[tuple[int, bytes]], peek: bool) -> _Stepped:  # noqa: FBT001 - to_thread
         blocks: list[Block] = []
         rejected: list[tuple[int, bytes, BadMessageError]] = []
         with self._metrics.cpu("detect"):
             for offset, value in waiting:
                 try:
-                    blocks.append(codec.decode_block(value))
+                    blocks.append(self._own.read(held.partition, value))
                 except BadMessageError as error:
                     rejected.append((offset, value, error))
-            return _Stepped(pipeline.step(blocks, _now_ms(), peek=peek), len(blocks), rejected)
+            return _Stepped(held.pipeline.step(blocks, _now_ms(), peek=peek), len(blocks), rejected)
 
     async def _send(self, alerts: Sequence[Alert]) -> None:
         await self._sender.send(

@@ -8,7 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.decision import TS_MS_MAX
-from stream.blocks import LENGTH_MAX, MESSAGES_MAX, NOTHING, Lease, Message, Offered, Terms, intent, recorded
+from stream.blocks import (
+    BYTES_MAX,
+    BYTES_MIN,
+    LENGTH_MAX,
+    MESSAGES_MAX,
+    NOTHING,
+    ROOM_BYTES,
+    SURE_BYTES,
+    Cut,
+    Lease,
+    Message,
+    Offered,
+    Size,
+    Terms,
+    intent,
+    recorded,
+)  # fmt: skip
 
 
 def message(offset: int) -> Message:
@@ -132,3 +148,36 @@ def test_a_log_cut_off_by_retention_leaves_the_chain_of_blocks_whole(redo: int |
     assert spans[-1][1] == earliest + 30
     if redo is not None:
         assert spans[0] == (10, redo)
+
+
+def test_blocks_are_as_large_as_leaves_their_usage_half_of_its_room() -> None:
+    size = Size()
+    size.made([(BYTES_MAX, ROOM_BYTES // 2)])
+    assert size.bytes_max == BYTES_MAX
+    size.made([(BYTES_MAX, 2 * ROOM_BYTES), (BYTES_MAX, ROOM_BYTES), (BYTES_MAX, 1)])
+    assert size.bytes_max == BYTES_MAX // 4, "by the worst of them, so that one that does not fit is made shorter"
+    size.made([(BYTES_MIN, 8 * ROOM_BYTES)])
+    assert size.bytes_max == BYTES_MIN
+    size.made([(100, 2000)])
+    assert size.bytes_max == BYTES_MIN, "which says nothing"
+    size.made([(BYTES_MIN, BYTES_MIN // 2)])
+    assert size.bytes_max == BYTES_MAX, "ordinary traffic again"
+
+
+def test_a_block_is_bounded_in_bytes_but_one_that_is_redone() -> None:
+    lease = Lease(0, 1, next=0)
+    for offset in range(6):
+        lease.offer(Message(offset, b"x" * SURE_BYTES, None))
+    cut = lease.cut(bytes_max=3 * SURE_BYTES)
+    assert cut is not None
+    assert (cut.end, cut.sure) == (3, False)
+    small, one = lease.cut(bytes_max=SURE_BYTES), Cut(0, 1, (Message(0, b"x" * BYTES_MAX, None),))
+    assert small is not None
+    assert small.sure
+    assert one.sure, "it cannot be smaller"
+    lease = Lease(0, 1, next=0, redo=2)
+    for offset in range(6):
+        lease.offer(Message(offset, b"x" * SURE_BYTES, None))
+    cut = lease.cut(bytes_max=1)
+    assert cut is not None
+    assert (cut.end, cut.sure) == (2, True)

@@ -9,6 +9,9 @@ so that a block is wholly new or wholly repeated.
 The record is a committed offset of a topic that holds no messages, `a << 16 | length`, because every broker keeps
 committed offsets and only some keep the text that may stand beside them. Beside it stand the block's terms: how far
 event time had come before it, and how much of it is taken. See docs/adr/0005 and 0022.
+
+What a block becomes must fit into a message. One that does not has been sent by nobody, for everybody sees so before
+anything of it is sent: it is recorded anew, shorter, or where it is of one message, thinner. See docs/adr/0051.
 """
 
 from __future__ import annotations
@@ -19,15 +22,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from schemas.topics import USAGE_BYTES_MAX
-
 LENGTH_BITS: Final = 16
 LENGTH_MAX: Final = (1 << LENGTH_BITS) - 1
 MESSAGES_MAX: Final = 1024
 BYTES_MAX: Final = 8 << 20
 BYTES_MIN: Final = 256 << 10
-SURE_BYTES: Final = 512 << 10  # of decisions: whatever they are, their usage fits into a message
-ROOM_BYTES: Final = USAGE_BYTES_MAX * 3 // 4  # for a block's usage of one partition
+ROOM: Final = 0.75  # of what a message of usage may have: so much a new block may take
 NOTHING: Final = b"[]"  # a message without decisions
 LEVEL_BITS: Final = 8
 
@@ -100,10 +100,9 @@ class Cut:
         """Of its messages."""
         return sum(len(message.value) for message in self.messages)
 
-    @property
-    def sure(self) -> bool:
-        """Whether it goes as it is: it is small, of one message, or was made before."""
-        return self.redone or len(self.messages) == 1 or self.bytes <= SURE_BYTES
+    def fits(self, share: float) -> bool:
+        """Whether it can be sent, given the share of a message that it takes. Who made it first may have known less."""
+        return share <= (1 if self.redone else ROOM)
 
 
 @dataclass(slots=True)
@@ -115,13 +114,13 @@ class Size:
 
     bytes_max: int = BYTES_MAX
 
-    def made(self, blocks: Iterable[tuple[int, int]]) -> None:
-        """Blocks of so many bytes of decisions have become so many of usage in their largest message.
+    def made(self, blocks: Iterable[tuple[int, float]]) -> None:
+        """Blocks of so many bytes of decisions have taken such shares of what a message may have.
 
-        The next ones are so large that of the worst of these usage would take half of its room.
+        The next ones are so large that the worst of these would take half of its room.
         """
-        worst = min((d * ROOM_BYTES // (2 * u) for d, u in blocks if d >= BYTES_MIN // 2), default=self.bytes_max)
-        self.bytes_max = min(BYTES_MAX, max(BYTES_MIN, worst))
+        worst = min((d * ROOM / (2 * share) for d, share in blocks if d >= BYTES_MIN // 2), default=self.bytes_max)
+        self.bytes_max = min(BYTES_MAX, max(BYTES_MIN, int(worst)))
 
 
 class Offered(Enum):
@@ -137,7 +136,8 @@ class Lease:
     """One decisions partition as one generation of the group holds it.
 
     `next` is where the next block begins; `redo` where it must end, when its record was found and not made here.
-    `terms` are those of the next block: its level only where it is redone.
+    `terms` are those of the next block: its level is the one it was recorded with, or the least it may have.
+    `bytes_max`: what was too much of it before.
     """
 
     partition: int
@@ -145,6 +145,7 @@ class Lease:
     next: int
     redo: int | None = None
     terms: Terms = Terms()
+    bytes_max: int = BYTES_MAX
     pending: deque[Message] = field(default_factory=deque)
     skipped: int = 0
 
@@ -180,15 +181,24 @@ class Lease:
                 return None
             messages = tuple(m for m in self.pending if m.offset < self.redo)
             return Cut(self.next, self.redo, messages, self.terms, redone=True)
-        messages = self._bounded(bytes_max)
-        terms = Terms(self.terms.ts_ms_max, level)
+        messages = self._bounded(min(bytes_max, self.bytes_max))
+        terms = Terms(self.terms.ts_ms_max, max(level, self.terms.level))
         return Cut(self.next, messages[-1].offset + 1, messages, terms) if messages else None
 
     def made(self, cut: Cut, ts_ms_max: int) -> None:
         """The block is as it will be sent. The next one begins behind it, and is recorded once it is acknowledged."""
         self.next, self.redo, self.terms = cut.end, None, Terms(max(self.terms.ts_ms_max, ts_ms_max))
+        self.bytes_max = BYTES_MAX
         while self.pending and self.pending[0].offset < cut.end:
             self.pending.popleft()
+
+    def too_large(self, cut: Cut) -> None:
+        """What the block became does not fit, and nothing of it was sent: the next cut has less of it."""
+        self.redo = None
+        if len(cut.messages) > 1:
+            self.bytes_max = cut.bytes // 2
+        else:
+            self.terms = Terms(self.terms.ts_ms_max, cut.terms.level + 1)
 
     def truncated(self, earliest: int) -> int:
         """The log now begins at `earliest`: how many offsets are gone that this lease, still empty, needed.

@@ -12,7 +12,7 @@ import structlog
 from schemas import dead_letter, topics
 from schemas.alert import Alert
 from schemas.settings import Settings
-from stream import blocks, intake, overload
+from stream import intake, overload
 from stream.blocks import Cut, Lease, Message, Offered, Size, Terms, intent, recorded
 from stream.driver import Group, Place
 from stream.errors import LeaseLostError, NameTakenError
@@ -183,15 +183,10 @@ class Combiner:
         cuts, making = self._begin(level)
         while making:
             began_s = time.perf_counter()
-            if all(cut.sure for _, cut in cuts):
-                made, _ = await asyncio.gather(making, self._record(cuts))
-                self._fits(cuts, made)
-            else:  # so large that it is made before it is recorded: it may have to be cut shorter
-                made = await making
-                if not self._fits(cuts, made):
-                    cuts, making = self._begin(level)
-                    continue
-                await self._record(cuts)
+            made, _ = await asyncio.gather(making, self._record(cuts))
+            if not self._fits(cuts, made):  # nothing of them was sent: the record of another cut takes the place
+                cuts, making = self._begin(level)
+                continue
             made_s = time.perf_counter()
             for (lease, cut), block in zip(cuts, made, strict=True):
                 lease.made(cut, block.taken.newest_ms)
@@ -207,10 +202,15 @@ class Combiner:
         return cuts, asyncio.create_task(asyncio.to_thread(self._maker.make, of)) if cuts else None
 
     def _fits(self, cuts: list[tuple[Lease, Cut]], made: list[Made]) -> bool:
-        """Whether the usage of each block that could be cut shorter has room; the next ones are sized by it."""
-        sized = [(cut, max(map(len, block.usage))) for (_, cut), block in zip(cuts, made, strict=True)]
-        self._size.made((cut.bytes, usage_bytes) for cut, usage_bytes in sized)
-        return all(cut.sure or usage_bytes <= blocks.ROOM_BYTES for cut, usage_bytes in sized)
+        """Whether the usage of each block can be sent; where it cannot, its lease cuts less of it the next time."""
+        self._size.made((cut.bytes, block.share) for (_, cut), block in zip(cuts, made, strict=True))
+        large = [one for one, block in zip(cuts, made, strict=True) if not one[1].fits(block.share)]
+        for lease, cut in large:
+            lease.too_large(cut)
+            if len(cut.messages) == 1:
+                place = {"partition": lease.partition, "offset": cut.start, "level": lease.terms.level}
+                log.warning("one message becomes more usage than a message may have: it is sampled", **place)
+        return not large
 
     async def _write(self, cuts: list[tuple[Lease, Cut]], made: list[Made]) -> None:
         outgoing = [

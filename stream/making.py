@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from detectors.family_file import conditions, with_own
 from schemas import codec
+from schemas.arrow_stream import ROWS_MAX, UNPACKED_BYTES_MAX
 from schemas.settings import Settings
+from schemas.topics import USAGE_BYTES_MAX
+from schemas.usage import Block
 from stream import intake
 from stream.blocks import Cut
 from stream.combine import combine
@@ -17,12 +21,18 @@ from stream.metrics import Metrics
 from stream.own_blocks import OwnBlocks
 from stream.rule_source import plan_of
 
+HEAD_BYTES: Final = 1 << 10  # Kafka's, around a message
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a block became: usage messages in partition order, what was taken of it, and the time of either part."""
+    """What a block became: usage messages in partition order, what was taken of it, and the time of either part.
+
+    `share`: of what a message may have, so much the largest of them takes; more than 1 cannot be sent or not be read.
+    """
 
     usage: list[bytes]
+    share: float
     taken: intake.Taken
     decode_s: float
     combine_s: float
@@ -64,4 +74,15 @@ class Maker:
         if self._own:
             for number, (block, value) in enumerate(zip(blocks, usage, strict=True)):
                 self._own.keep(number, block, value)
-        return Made(usage, taken, taken_s - began_s, time.perf_counter() - taken_s)
+        shares = map(share, blocks, usage)
+        return Made(usage, max(shares), taken, taken_s - began_s, time.perf_counter() - taken_s)
+
+
+def share(block: Block, value: bytes) -> float:
+    """How much of what it may have a block takes as the message `value`: in bytes, and each part in rows and bytes."""
+    parts = (block.counts, block.flows, block.hits, block.items)
+    return max(
+        (len(value) + HEAD_BYTES) / USAGE_BYTES_MAX,
+        max(part.num_rows for part in parts) / ROWS_MAX,
+        max(part.get_total_buffer_size() for part in parts) / UNPACKED_BYTES_MAX,
+    )

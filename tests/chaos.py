@@ -145,7 +145,8 @@ def fleet(kafka: Kafka, prefix: str, directory: Path, size: int) -> Iterator[Fle
     for number in range(size):
         home = directory / f"worker-{number}"
         home.mkdir()
-        made.append(Worker(settings.model_copy(update={"port": free_port(), "node": f"worker-{number}"}), home))
+        one = settings.model_copy(update={"port": free_port(), "node": f"worker-{number}"})
+        made.append(Worker(one, home, environment={"FLOODWARDEN_SHED_BEHIND_MS": "0"}))  # every row is counted
     for worker in made:
         worker.start()
     try:

@@ -14,9 +14,7 @@ from stream.blocks import (
     LENGTH_MAX,
     MESSAGES_MAX,
     NOTHING,
-    ROOM_BYTES,
-    SURE_BYTES,
-    Cut,
+    ROOM,
     Lease,
     Message,
     Offered,
@@ -152,32 +150,48 @@ def test_a_log_cut_off_by_retention_leaves_the_chain_of_blocks_whole(redo: int |
 
 def test_blocks_are_as_large_as_leaves_their_usage_half_of_its_room() -> None:
     size = Size()
-    size.made([(BYTES_MAX, ROOM_BYTES // 2)])
+    size.made([(BYTES_MAX, ROOM / 2)])
     assert size.bytes_max == BYTES_MAX
-    size.made([(BYTES_MAX, 2 * ROOM_BYTES), (BYTES_MAX, ROOM_BYTES), (BYTES_MAX, 1)])
-    assert size.bytes_max == BYTES_MAX // 4, "by the worst of them, so that one that does not fit is made shorter"
-    size.made([(BYTES_MIN, 8 * ROOM_BYTES)])
+    size.made([(BYTES_MAX, 2 * ROOM), (BYTES_MAX, ROOM), (BYTES_MAX, 1e-7)])
+    assert size.bytes_max == BYTES_MAX // 4, "by the worst of them"
+    size.made([(BYTES_MIN, 8 * ROOM)])
     assert size.bytes_max == BYTES_MIN
-    size.made([(100, 2000)])
+    size.made([(100, ROOM)])
     assert size.bytes_max == BYTES_MIN, "which says nothing"
-    size.made([(BYTES_MIN, BYTES_MIN // 2)])
+    size.made([(BYTES_MIN, ROOM / 100)])
     assert size.bytes_max == BYTES_MAX, "ordinary traffic again"
 
 
+def filled(lease: Lease, messages: int, each_bytes: int) -> Lease:
+    for offset in range(messages):
+        lease.offer(Message(offset, b"x" * each_bytes, None))
+    return lease
+
+
 def test_a_block_is_bounded_in_bytes_but_one_that_is_redone() -> None:
-    lease = Lease(0, 1, next=0)
-    for offset in range(6):
-        lease.offer(Message(offset, b"x" * SURE_BYTES, None))
-    cut = lease.cut(bytes_max=3 * SURE_BYTES)
+    cut = filled(Lease(0, 1, next=0), 6, 1000).cut(bytes_max=3000)
     assert cut is not None
-    assert (cut.end, cut.sure) == (3, False)
-    small, one = lease.cut(bytes_max=SURE_BYTES), Cut(0, 1, (Message(0, b"x" * BYTES_MAX, None),))
-    assert small is not None
-    assert small.sure
-    assert one.sure, "it cannot be smaller"
-    lease = Lease(0, 1, next=0, redo=2)
-    for offset in range(6):
-        lease.offer(Message(offset, b"x" * SURE_BYTES, None))
-    cut = lease.cut(bytes_max=1)
+    assert (cut.end, cut.fits(ROOM), cut.fits(1)) == (3, True, False)
+    cut = filled(Lease(0, 1, next=0, redo=2), 6, 1000).cut(bytes_max=1)
     assert cut is not None
-    assert (cut.end, cut.sure) == (2, True)
+    assert (cut.end, cut.fits(1), cut.fits(1.1)) == (2, True, False), "as it was recorded, while it can be sent at all"
+
+
+@pytest.mark.parametrize("redo", [None, 6])
+def test_of_a_block_that_is_too_much_less_is_cut_until_one_message_is_left_which_is_thinned(redo: int | None) -> None:
+    lease = filled(Lease(0, 1, next=0, redo=redo, terms=Terms(7000, 1 if redo else 0)), 6, 1000)
+    seen = []
+    for _ in range(5):
+        cut = lease.cut()
+        assert cut is not None
+        seen.append((cut.end, cut.terms.level))
+        lease.too_large(cut)
+    level = 1 if redo else 0
+    assert seen == [(6, level), (3, level), (1, level), (1, level + 1), (1, level + 2)]
+    cut = lease.cut()
+    assert cut is not None
+    assert cut.terms.ts_ms_max == 7000
+    lease.made(cut, 8000)
+    cut = lease.cut()
+    assert cut is not None
+    assert (cut.end, cut.terms) == (6, Terms(8000, 0)), "the next one is as ever"

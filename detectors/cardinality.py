@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import EVERYBODY, GLOBAL, KEY, Fact, Finding, Flows, Share
+from detectors.compiled import compiled
 from detectors.explain import score, span
 from detectors.families import HOUR_S, MARK_MAX, OVER, QUIET_MS
 from detectors.nulls import Z
@@ -34,6 +35,7 @@ GAP_S_MAX: Final = 4 * HOUR_S  # after so long a silence what was usual is forgo
 TIMES: Final = 3.0
 H: Final = 4 * MARK_MAX
 CALM: Final = 1.0  # nats a second without a mark takes off
+SHARE_MIN: Final = 1 - exp(-1 / TAU_S)  # of a second in what is usual
 
 
 class Cardinality:
@@ -90,8 +92,7 @@ class Cardinality:
                 self.mean = self.square = self.s = 0.0
                 self.since_s = self.next_s = pane_s
             self.last_s = pane_s
-            for silent_s in range(self.next_s, pane_s):
-                self._judge(silent_s, [0, 0])
+            self._silent(pane_s)
             if self._judge(pane_s, [max(0, n) for n in self.came.pop(pane_s)]):
                 out.append(self._finding(pane_s))
             self.next_s = pane_s + 1
@@ -124,9 +125,15 @@ class Cardinality:
         self.crossed_s = self.crossed_s or pane_s
         return True
 
+    def _silent(self, until_s: int) -> None:
+        """No strangers from the next pane on until this one: `_judge` of each of these seconds, at once."""
+        clock = self.next_s, until_s, self.since_s, self.last_mark_s
+        level = self.mean, self.square, self.s
+        self.crossed_s, self.mean, self.square, self.s = silence(*clock, self.crossed_s, *level)
+
     def _learn(self, n: float, pane_s: int) -> None:
         """Evenly at first, later with what is long ago fading."""
-        share = max(1.0 / (pane_s - self.since_s + 1), 1 - exp(-1 / TAU_S))
+        share = max(1.0 / (pane_s - self.since_s + 1), SHARE_MIN)
         self.mean += share * (n - self.mean)
         self.square += share * (n * n - self.square)
 
@@ -180,3 +187,28 @@ class Cardinality:
         self.strangers, self.most, self.crossed_s, self.last_mark_s = whole[3:5], whole[5], whole[6], whole[7]
         self.last_s = whole[8]
         self.mean, self.square, self.s = (float(v) for v in arrays[f"{name}.level"])
+
+
+@compiled
+def silence(
+    pane_s: int,
+    until_s: int,
+    since_s: int,
+    last_mark_s: int,
+    crossed_s: int,
+    mean: float,
+    square: float,
+    s: float,
+) -> tuple[int, float, float, float]:
+    """Seconds without strangers, one after the other as they are judged: up to four hours of them in a gap.
+
+    Gives the episode's beginning, what is usual (mean, square) and the evidence after them.
+    """
+    for at_s in range(pane_s, until_s):
+        if crossed_s == 0 or at_s - last_mark_s > QUIET_MS // 1000:
+            crossed_s = 0
+            share = max(1.0 / (at_s - since_s + 1), SHARE_MIN)
+            mean += share * (0 - mean)
+            square += share * (0 - square)
+        s = max(0.0, s - CALM)
+    return crossed_s, mean, square, s

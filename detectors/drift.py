@@ -75,6 +75,8 @@ class Day:
             rows = rows[c.hour[rows, i].sum(axis=1) > 0]
             for kind in range(KINDS_N):
                 some = rows[c.kind[rows] == kind]
+                if not len(some):
+                    continue
                 self.n[kind, i] += int((~c.counted[some, i]).sum())
                 self.counts[kind, i] += c.hour[some, i].sum(axis=0, dtype=np.float64)
                 self._rise(kind, i, c.key[some], c.most[some, i].astype(np.float64))

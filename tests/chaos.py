@@ -38,7 +38,7 @@ Cell = tuple[int, str, int]
 """Kind, entity, pane."""
 ROWS = 200
 _COLUMNS = {Kind.IP: "ip", Kind.KEY: "key_id", Kind.USER: "user", Kind.ROUTE: "route"}
-_SETTLE_S = 90
+_SETTLE_S = 150  # the machine may be busy with other things
 _LASTS_S = {"kill": (0, 4), "restart": (0, 1), "leave": (7, 10), "freeze": (0, 9)}  # a session lasts 6 s
 
 

@@ -84,5 +84,5 @@ def share(block: Block, value: bytes) -> float:
     return max(
         (len(value) + HEAD_BYTES) / USAGE_BYTES_MAX,
         max(part.num_rows for part in parts) / ROWS_MAX,
-        max(part.get_total_buffer_size() for part in parts) / UNPACKED_BYTES_MAX,
+        max(int(part.get_total_buffer_size()) for part in parts) / UNPACKED_BYTES_MAX,
     )

@@ -11,7 +11,7 @@ committed offsets and only some keep the text that may stand beside them. Beside
 event time had come before it, and how much of it is taken. See docs/adr/0005 and 0022.
 
 What a block becomes must fit into a message. One that does not has been sent by nobody, for everybody sees so before
-anything of it is sent: it is recorded anew, shorter, or where it is of one message, thinner. See docs/adr/0053.
+anything of it is sent: it is recorded anew, shorter, or where it is of one message, thinner. See docs/adr/0056.
 """
 
 from __future__ import annotations

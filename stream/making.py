@@ -81,8 +81,9 @@ class Maker:
 def share(block: Block, value: bytes) -> float:
     """How much of what it may have a block takes as the message `value`: in bytes, and each part in rows and bytes."""
     parts = (block.counts, block.flows, block.hits, block.items)
-    return max(
+    taken: float = max(
         (len(value) + HEAD_BYTES) / USAGE_BYTES_MAX,
         max(part.num_rows for part in parts) / ROWS_MAX,
         max(int(part.get_total_buffer_size()) for part in parts) / UNPACKED_BYTES_MAX,
     )
+    return taken

@@ -8,7 +8,7 @@ An attack that is spread thin enough has no bad client and no failure; it comes 
 people do: the shares stay, however many they are. On routes with more than one path only a path's first request in ten
 minutes counts, so that a link that goes round is one visit; what established clients come for more often as well (a
 release, a sale) makes it usual. The route is not answered for it: people are told, and who reads page after page there
-that nobody else asks for is found part of it (`influx_members`).
+that no other newcomer asks for is found part of it (`influx_members`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is part of what newcomers come for: page after page that nobody else asks for, on a route in alarm.
+"""Who is part of what newcomers come for: page after page that no other newcomer asks for, on a route in alarm.
 
     people      item 7, a search, item 7's reviews, the list, item 31 ...    others ask for most of it just then
     a gang      item 4071 | item 88 | item 2930 | ...    a catalogue is read item by item, by all of them together once
@@ -130,7 +130,7 @@ def _finding(rows: Rows, row: int, one: Member, stand: Stand, told: tuple[float,
     group = stand.odds(route)
     total = own + group
     what = (
-        f"{one.marks} of its {requests} requests were for pages of this route that nobody else asked for in ten "
+        f"{one.marks} of its {requests} requests were for pages of this route that no other newcomer asked for in ten "
         f"minutes, up to {100 * stand.p:.0f} % usually: part of what newcomers begin to come for there"
     )
     facts = (

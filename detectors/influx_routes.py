@@ -35,7 +35,7 @@ class Routes:
     s: F64  # evidence, by alternative
     visits: I64  # since evidence left 0
     among: F64  # visits to all routes meanwhile
-    asks: F64  # (route, 2) newcomers' requests of this window: for paths that nobody else asked for, all
+    asks: F64  # (route, 2) newcomers' requests of this window: for paths no other of them asked for, all
     own: F64  # (route, 2) of windows without suspicion, fading over a day: the first of these, requests to all routes
     first_s: I64
     last_s: I64

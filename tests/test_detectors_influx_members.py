@@ -1,4 +1,4 @@
-"""Of newcomers who begin to come for a route, who reads page after page that nobody else asks for is part of it."""
+"""Of newcomers who begin to come for a route, who reads page after page that no other newcomer asks for is part of it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_who_reads_page_after_page_of_his_own_is_challenged_and_nobody_else_and_
     assert {f.answer for f in found if f.kind == ROUTE} == {"notice"}
     assert {f.campaign for f in found} == {(ROUTE, ITEMS)}
     (words, *_) = next(f for f in found if f.kind == IP).facts
-    assert "requests were for pages of this route that nobody else asked for" in words.sentence
+    assert "requests were for pages of this route that no other newcomer asked for" in words.sentence
 
 
 def test_newcomers_who_come_for_one_page_are_told_of_and_none_of_them_is_part_of_anything() -> None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from detectors.columns import LIMITED, USER, Finding
 from detectors.families import HOUR_S, OVER, QUIET_MS
 from detectors.groups import H
-from detectors.influx_members import ALIKE_MAX, LEAST, MORE, PI_MAX, Members, Stand
+from detectors.influx_members import ALIKE_MAX, LEAST, MORE, PI_MAX, Members, Stand, asked_alone
 from detectors.influx_routes import HOP_S, TIMES, Routes, gain, told, upper
 from detectors.pairs import PairSet, firsts, mix
 from detectors.rows import Rows
@@ -51,7 +51,6 @@ VISITS_MIN: Final = 8
 TELL_S: Final = 60
 TOGETHER_S: Final = 900
 _PATHS: Final = np.uint64(11)
-_ASKED: Final = np.uint64(13)
 
 
 class Influx:
@@ -86,7 +85,7 @@ class Influx:
         """A run of rows, which owners are established, what each asked before, and the visits that were (mutated)."""
         f = rows.flows
         self._stands = self._stands[-1:] or [self._stand()]
-        asks, own = self._asks(rows, established, seen)
+        asks, own = asked_alone(rows, established, seen, WINDOW_S)
         at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED))
         key = mix(rows.owner[rows.seg[at]], f.route[at], (f.pane_s[at] // HOUR_S).astype(np.uint64))
         new = ~seen.contains(key)
@@ -112,17 +111,6 @@ class Influx:
             asked = np.cumsum(f.n) - f.n
             before = requests[rows.seg] + asked - asked[rows.starts][rows.seg]
             self._out += self.members.found(rows, asks[own], before[asks[own]], self._stands)
-
-    @staticmethod
-    def _asks(rows: Rows, established: Flag, seen: PairSet) -> tuple[NDArray[np.intp], Flag]:
-        """Newcomers' requests in order of time, and which are for a path that nobody asked for in the ten minutes."""
-        f = rows.flows
-        at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED) & ~established[rows.seg])
-        at = at[np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))]
-        path = mix(f.path[at], f.route[at], (f.pane_s[at] // WINDOW_S).astype(np.uint64) ^ _ASKED)
-        own = ~seen.contains(path) & firsts(path)
-        seen.add(path[own])
-        return at, own
 
     def close(self, until_s: int) -> list[Finding]:
         """What there is to tell of the hops that are complete at `until_s`."""
@@ -157,12 +145,12 @@ class Influx:
         if hop <= self.hop:
             return
         self._step()
-        idle = hop - self.hop - 1
-        self.all.s *= exp(-idle / TAU_HOPS)
-        self.all.known *= exp(-idle / TAU_HOPS)
         per = WINDOW_S // HOP_S
-        if hop // per != self.hop // per:
-            self._learn()
+        end = (self.hop // per + 1) * per  # of its window
+        self._idle(min(hop, end) - self.hop - 1)
+        if hop >= end:
+            self._learn(hop // per - self.hop // per)
+            self._idle(hop - end)
             self.members.forget(hop * HOP_S * 1000 - HOUR_S * 1000)
         self.hop = hop
         if self._stands and (self._stands[-1].routes or self.all.crossed_s.any()):
@@ -180,6 +168,11 @@ class Influx:
         pi = np.clip(1 - usual, 1 - PI_MAX, PI_MAX)
         told = zip(a.route[at].tolist(), pi.tolist(), a.leader[at].tolist(), strict=True)
         return Stand(self.hop, p, {route: (share, leader) for route, share, leader in told})
+
+    def _idle(self, hops: int) -> None:
+        """So many hops in which nobody came."""
+        self.all.s *= exp(-hops / TAU_HOPS)
+        self.all.known *= exp(-hops / TAU_HOPS)
 
     def _step(self) -> None:
         """The hop that is complete as evidence."""
@@ -245,8 +238,8 @@ class Influx:
         both = PRIOR_WINDOWS * self.all.prior + self.windows * self.all.share
         return np.asarray(both / (PRIOR_WINDOWS + self.windows))
 
-    def _learn(self) -> None:
-        """A window is over: what it taught, but of routes under suspicion."""
+    def _learn(self, windows: int) -> None:
+        """A window is over: what it taught, but of routes under suspicion. All but the first of `windows` are empty."""
         a = self.all
         k = np.where(self._varied(), a.window[:, 1], a.window[:, 0])
         calm = a.evidence < H / 2
@@ -254,7 +247,7 @@ class Influx:
         if k[calm].sum() >= WINDOW_N:
             self._teach(a, np.where(calm, k / np.maximum(n, 1.0), 0.0), n, calm)
         came = np.stack([a.window[:, 0], a.window[:, 1], (a.window[:, 0] > 0).astype(np.float64)], axis=1)
-        a.past = a.past * (1 - ALPHA_MIN) + came
+        a.past = (a.past * (1 - ALPHA_MIN) + came) * (1 - ALPHA_MIN) ** (windows - 1)
         a.window[:], a.asks[:] = 0, 0
         keep = (a.past[:, 0] > 0.5) | (a.crossed_s > 0) | (a.prior[:, 0] > 0)
         if not keep.all():

@@ -4,8 +4,8 @@
     a gang      item 4071 | item 88 | item 2930 | ...    a catalogue is read item by item, by all of them together once
 
 A newcomer's requests are held to what newcomers' usually are: which share of them is for a path of the route that
-nobody asked for in ten minutes. All of them count, also those of before the alarm: who looked round is no part of it.
-On a route of one path nobody is found: there good newcomers and bad ones come alike.
+no other of them asked for in ten minutes. All requests count, also those of before the alarm: who looked round is no
+part of it. On a route of one path nobody is found: there good newcomers and bad ones come alike.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.attribution import ENOUGH_FOR_ONE
-from detectors.columns import ROUTE, Fact, Finding, Share
+from detectors.columns import LIMITED, ROUTE, USER, Fact, Finding, Share
 from detectors.explain import score
 from detectors.families import QUIET_MS
 from detectors.influx_routes import HOP_S
+from detectors.pairs import PairSet, firsts, mix
 from detectors.rows import Rows
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Flag = NDArray[np.bool_]
 Q1S: Final = (0.5, 0.8)  # of a member's requests, those for pages of his own: he may load scripts beside, or not
 MARKS_MIN: Final = 3
 ALIKE_MAX: Final = 0.35  # where people do so as well nobody can be told from them
@@ -34,6 +36,18 @@ MORE: Final = 1.5  # times what is usual
 LEAST: Final = 0.01
 PI_MAX: Final = 0.99
 MEMBERS_MAX: Final = 50_000
+_ASKED: Final = np.uint64(13)
+
+
+def asked_alone(rows: Rows, established: Flag, seen: PairSet, window_s: int) -> tuple[NDArray[np.intp], Flag]:
+    """Newcomers' requests in order of time, and which are for a path that none of them asked for in the window."""
+    f = rows.flows
+    at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED) & ~established[rows.seg])
+    at = at[np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))]
+    path = mix(f.path[at], f.route[at], (f.pane_s[at] // window_s).astype(np.uint64) ^ _ASKED)
+    own = ~seen.contains(path) & firsts(path)
+    seen.add(path[own])
+    return at, own
 
 
 @dataclass(frozen=True, slots=True)

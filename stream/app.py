@@ -145,7 +145,7 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
         consumer_group_instance_id=settings.node or None,  # static membership: back at once, without a rebalance
         stream_wait_empty=False,
         stream_buffer_maxsize=FAUST_MESSAGES_MAX,
-        broker_request_timeout=10,
+        broker_request_timeout=max(10, settings.session_s),  # Faust refuses one that is shorter than a session
         broker_session_timeout=settings.session_s,
         broker_heartbeat_interval=1,
     )

@@ -44,7 +44,7 @@ class Worker:
     def start(self) -> None:
         self.starts += 1
         names = ("kafka", "topic_prefix", "data_dir", "port", "decisions_partitions", "usage_partitions", "lateness_ms")
-        given = {f"FLOODWARDEN_{n.upper()}": str(getattr(self.settings, n)) for n in (*names, "node")}
+        given = {f"FLOODWARDEN_{n.upper()}": str(getattr(self.settings, n)) for n in (*names, "node", "session_s")}
         code = f"from schemas.settings import load; from {self.program} import run; run(load())"
         with (self.directory / f"worker-{self.settings.port}-{self.starts}.log").open("wb") as log:
             self.process = subprocess.Popen(

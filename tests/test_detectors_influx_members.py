@@ -1,4 +1,4 @@
-"""Of newcomers who begin to come for a route, who reads page after page that no other newcomer asks for is part of it."""
+"""Of newcomers who begin to come for a route: who reads pages that no other newcomer asks for is part of it."""
 
 from __future__ import annotations
 

@@ -87,6 +87,12 @@ async def retried(ask: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(backoff_s(failures))
 
 
+async def partitions(producer: Any, name: str) -> list[TopicPartition]:
+    """A topic's partitions, in order. A producer looks them up; a consumer only knows those of topics it reads."""
+    found = await retried(lambda: producer.partitions_for(name))
+    return [TopicPartition(name, number) for number in sorted(found)]
+
+
 async def committed(alerts: Any) -> bool:
     """Commit what was read; where that fails it is read again. True: the broker took it, from a member of the group."""
     try:

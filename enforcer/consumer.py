@@ -136,6 +136,7 @@ class _Shell:
             follower: Any = await broker.started(stack, lambda: broker.consumer(self._settings, None))
             producer: Any = await broker.started(stack, lambda: broker.producer(self._settings))
             partitions = await self._partitions(follower, producer)
+            sights = await broker.partitions(producer, self._settings.topic(topics.HISTORY))
             alerts: Any = await broker.started(stack, lambda: broker.consumer(self._settings, self._group()))
             publisher = Publisher(self._settings, producer, len(partitions))
             ledger = Ledger(self._config.memory, len(partitions))
@@ -155,7 +156,7 @@ class _Shell:
                 group.create_task(projector.write())
                 group.create_task(self._tick(projector, publisher))
                 group.create_task(self.watch.run(lambda: self._stopping))
-                group.create_task(self._history.run(publisher, lambda: self._stopping))
+                group.create_task(self._history.run(sights, publisher, lambda: self._stopping))
                 group.create_task(self._shed(projector, publisher))
                 group.create_task(self._answer(alerts, follower, partitions, projector, publisher))
                 if self._settings.playbooks is not None:
@@ -177,9 +178,7 @@ class _Shell:
         while missing := needed - await broker.retried(follower.topics):
             self._waiting_for = f"topics {', '.join(sorted(missing))} (any `floodwarden` service makes them)"
             await asyncio.sleep(0.1)
-        name = self._settings.topic(topics.ACTIONS)
-        found = await broker.retried(lambda: producer.partitions_for(name))
-        return [TopicPartition(name, number) for number in sorted(found)]
+        return await broker.partitions(producer, self._settings.topic(topics.ACTIONS))
 
     async def _follow(
         self, follower: Any, partitions: list[TopicPartition], projector: Projector, publisher: Publisher

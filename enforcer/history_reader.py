@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from aiokafka import TopicPartition
 from enforcer import broker, metrics
 from enforcer.history import History
 from enforcer.publisher import Publisher
-from schemas import topics
 from schemas.dead_letter import Origin
 from schemas.errors import BadMessageError
 from schemas.settings import Settings
@@ -38,18 +37,19 @@ class HistoryReader:
         except TimeoutError:
             _log.warning("history_not_read", within_s=READ_WITHIN_S)
 
-    async def run(self, publisher: Publisher, stopping: Callable[[], bool]) -> None:
-        """Follow, forever."""
+    async def run(
+        self, partitions: Sequence[TopicPartition], publisher: Publisher, stopping: Callable[[], bool]
+    ) -> None:
+        """Follow `partitions`, all of the topic, forever."""
         async with AsyncExitStack() as stack:
             consumer: Any = await broker.started(stack, lambda: broker.consumer(self._settings, None))
-            await self._follow(consumer, publisher, stopping)
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            await self._follow(consumer, partitions, publisher, stopping)
 
-    async def _follow(self, consumer: Any, publisher: Publisher, stopping: Callable[[], bool]) -> None:
-        name = self._settings.topic(topics.HISTORY)
-        await broker.retried(consumer.topics)  # what partitions it has is known by then
-        partitions = [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
+    async def _follow(
+        self, consumer: Any, partitions: Sequence[TopicPartition], publisher: Publisher, stopping: Callable[[], bool]
+    ) -> None:
         ends = await broker.retried(lambda: consumer.end_offsets(partitions))
         while not stopping():
             if not self.read.is_set() and await self._reached(consumer, ends):

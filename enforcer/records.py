@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, TypeVar
 
 import xxhash
@@ -46,6 +47,11 @@ def brief(action: Action) -> dict[str, Any]:
     if action.exempt is not None:
         told["exempt"] |= {"marks": "", "known": marks_in(action.exempt.marks)}
     return told
+
+
+def brief_json(action: Action) -> str:
+    """The same as text, spelt as all messages are."""
+    return json.dumps(brief(action), ensure_ascii=False, separators=(",", ":"))
 
 
 def key(action: Action) -> bytes:

@@ -33,7 +33,7 @@ from schemas.errors import BadMessageError
 from schemas.settings import Settings
 
 LOOK_S: Final = 1.0  # another enforcer may have noted what we were not told of
-STOP_S: Final = 12.0
+STOP_S: Final = 5.0  # of the ten that containers are given to end; who did not answer by then is told again
 _DEAD_WAIT_S: Final = 5.0
 log = structlog.get_logger("enforcer.notify")
 

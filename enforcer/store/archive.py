@@ -117,7 +117,7 @@ def _put_actions(at: sa.Connection, actions: Iterable[Action]) -> None:
             "uid": a.uid, "status": a.status, "kind": a.kind, "target": a.target.key, "owner": a.owner,
             "tenant": _tenant(a), "alert_uid": a.alert_uid, "created_ms": a.created_ms,
             "expires_ms": a.expires_ms, "ended_ms": a.ended_ms, "calls": int(outbox.calls(a)),
-            "body": json.dumps(records.brief(a)), "marks": a.exempt.marks if a.exempt else None,
+            "body": records.brief_json(a), "marks": a.exempt.marks if a.exempt else None,
         }
         for a in actions
     ]  # fmt: skip
@@ -221,7 +221,7 @@ def _tell(at: sa.Connection, words: Sequence[Alert | Action]) -> None:
     rows = [
         {
             "seq": seq + n, "uid": word.uid,
-            "body": word.model_dump_json() if isinstance(word, Alert) else json.dumps(records.brief(word)),
+            "body": word.model_dump_json() if isinstance(word, Alert) else records.brief_json(word),
             "kind": "alert" if isinstance(word, Alert) else "action",
             "tenant": _tenant(word),
             "at_ms": word.last_ms if isinstance(word, Alert) else word.ended_ms or word.created_ms,

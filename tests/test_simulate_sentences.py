@@ -16,7 +16,10 @@ from floodwarden.simulate.world import ENDPOINT_CODES, ENDPOINTS, Ints, Rows, Wo
 NAMES = tuple(ENDPOINTS)
 FAMILIES = (
     "fake_accounts", "key_guessing", "account_harvest", "sms_pumping", "residential_scraping", "order_enumeration",
-    "paced_scan", "gift_codes", "scalping", "cache_busting", "costly_search", *catalogue.families(first_sight=True),
+    "paced_scan", "gift_codes", "scalping", "cache_busting", "costly_search", "otp_guessing", "account_lockout",
+    "session_replay", "sso_spraying", "emulator_farm", "invoice_walk", "graphql_probing", "fare_scraping",
+    "verb_tampering", "bin_enumeration", "balance_checks", "vote_stuffing", "forged_callbacks", "export_bill",
+    "llm_resale", "page_flood", *catalogue.families(first_sight=True),
 )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ from floodwarden.simulate import declare
 from floodwarden.simulate.declare import Case, Family
 
 _MODULES: Final = (
-    "people", "machines", "incidents", "incidents_people", "incidents_machines", "attacks_login", "attacks_access",
-    "attacks_shop", "attacks_accounts", "attacks_reading", "attacks_costs", "subscribers",
+    "people", "machines", "incidents", "incidents_people", "incidents_machines", "incidents_crowds",
+    "incidents_programs", "attacks_login", "attacks_access", "attacks_shop", "attacks_accounts", "attacks_reading",
+    "attacks_costs", "subscribers", "attacks_identity", "attacks_rights", "attacks_trade", "attacks_expense",
 )  # fmt: skip
 _PACKAGE: Final = __name__.rpartition(".")[0]
 

@@ -1,4 +1,4 @@
-"""First sight: hard good cases of people: a launch, an exam, a message to every phone, Monday, readers, a help desk."""
+"""Hard good cases of people: a launch, an exam, a message to every phone, Monday, readers, a help desk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: attacks on the trade: cards, gift cards, votes, and the messages that say somebody paid."""
+"""Attacks on the trade: cards, gift cards, votes, and the messages that say somebody paid."""
 
 from __future__ import annotations
 

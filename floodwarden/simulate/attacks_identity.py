@@ -1,4 +1,4 @@
-"""First sight: attacks on what says who somebody is: codes, sessions, devices, the staff's door, the lock itself."""
+"""Attacks on what says who somebody is: codes, sessions, devices, the staff's door, the lock itself."""
 
 from __future__ import annotations
 

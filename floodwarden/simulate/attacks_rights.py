@@ -1,4 +1,4 @@
-"""First sight: attacks on what may be read and done: other people's papers, a schema, prices, methods nobody guards."""
+"""Attacks on what may be read and done: other people's papers, a schema, prices, methods nobody guards."""
 
 from __future__ import annotations
 

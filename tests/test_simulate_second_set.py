@@ -1,4 +1,4 @@
-"""The judges' set is what its sentences say: how often, by how many, in what order, with what answers."""
+"""The second set that judged is what its sentences say: how often, by how many, in what order, with what answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, Ints, Rows, World
 
 
 def attack(name: str, strength: str = "medium") -> tuple[Rows, Scene]:
-    family = catalogue.families(first_sight=True)[name]
+    family = catalogue.families()[name]
     how = family.strengths[strength]
     scene = Scene(np.random.default_rng([7, len(name)]), World(), how.lasts_s, START_MS, 5.0, 2000)
     made = family.make(scene, how)
@@ -24,7 +24,7 @@ def attack(name: str, strength: str = "medium") -> tuple[Rows, Scene]:
 
 
 def good(name: str) -> tuple[Rows, Scene]:
-    case = catalogue.cases(first_sight=True)[name]
+    case = catalogue.cases()[name]
     scene = Scene(np.random.default_rng(3), World(), 14_400.0, START_MS, 3.0, 800)
     assert case.make is not None
     made = case.make(scene)
@@ -226,7 +226,7 @@ def test_a_message_brings_a_crowd_to_one_item_within_minutes() -> None:
     assert len(np.unique(made["user"])) == round(scene.requests_per_s * 120)
 
 
-def test_what_judges_look_at_is_used_by_good_clients_too() -> None:
+def test_what_its_attacks_are_on_is_used_by_good_clients_too() -> None:
     scene = Scene(np.random.default_rng(1), World(), 14_400.0, START_MS, 5.0, 500)
     base = np.concatenate([people(scene, frozenset()), customers(scene)])
     used = services(scene, base)

@@ -1,4 +1,4 @@
-"""First sight: hard good cases of programs: a new key, a load test, a month's end, prices compared, outages over."""
+"""Hard good cases of programs: a new key, a load test, a month's end, prices compared, outages over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: attacks on what it costs to serve: reports, a language model, one page asked by all at once."""
+"""Attacks on what it costs to serve: reports, a language model, one page asked by all at once."""
 
 from __future__ import annotations
 

@@ -83,18 +83,21 @@ def with_own(path: Path | None) -> Families:
     Raises:
         FileError: the file cannot be taken.
     """
+    return built_in() if path is None else merged(load(path), str(path))
+
+
+def merged(own: list[Family], file: str) -> Families:
+    """The built-in families and `own`, as `with_own` has them. Raises `FileError` about `file`."""
     ours = {family.name: family for family in built_in()}
-    if path is None:
-        return built_in()
-    own = [_beside(family, ours) for family in load(path)]
+    own = [_beside(family, ours) for family in own]
     names = [family.name for family in own]
     for at, family in enumerate(own):
         if family.name in names[:at]:
-            raise FileError(str(path), 0, "families", f"`{family.name}` stands twice", "keep one of them")
+            raise FileError(file, 0, "families", f"`{family.name}` stands twice", "keep one of them")
         there = ours.get(family.name)
         if there and there.signature == family.signature and _means(there) != _means(family):
             reason = f"`{family.name}/{family.version}` is the built-in one, and what was learned is of its marks"
-            raise FileError(str(path), 0, "families", reason, f"write `revision: {there.version + 1}`")
+            raise FileError(file, 0, "families", reason, f"write `revision: {there.version + 1}`")
     by_name = {family.name: family for family in own}
     kept = [by_name.pop(family.name, family) for family in built_in()]
     return numbered([*kept, *by_name.values()])
@@ -109,10 +112,10 @@ def _means(family: Family) -> tuple[object, ...]:
     return family.each, family.outcomes, family.where, family.null, replace(family.mark, tag=-1)
 
 
-def numbered(families: Iterable[Family]) -> Families:
-    """Each with its place, its conditions with their bits."""
+def numbered(families: Iterable[Family], tags: list[Filter] | None = None) -> Families:
+    """Each with its place, its conditions with their bits: their places in `tags`, which grows."""
     made: list[Family] = []
-    tags: list[Filter] = []
+    tags = [] if tags is None else tags
     for index, family in enumerate(families):
         own, mark = (_tag(each, tags) for each in (family.where, family.mark.where))
         made.append(replace(family, index=index, tag=own, mark=replace(family.mark, tag=mark)))

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from floodwarden.cli_output import Json, console, safe, table, write_json
+from floodwarden.cli_told import seconds_of
+from floodwarden.format_names import FORMATS
 
 families = typer.Typer(
     no_args_is_help=True, help="What counts as evidence of abuse: the built-in families and your own."
@@ -97,3 +99,25 @@ def lint(
         if family.shadow and (beside := family.name.removesuffix(SHADOW)) in {each.name for each in built_in()}:
             how += f"; the built-in {beside} goes on until this one says `enforce: yes`"
         console().print(f"{safe(family.name)}/{family.version}: {about(family)}, {asks(family)}; {how}")
+    console().print(f"See whom it would have hit: floodwarden families try {safe(str(path))} --over 24h")
+
+
+@families.command("try")
+def tried(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="families to try, or a directory of such files")],
+    files: Annotated[list[str] | None, typer.Argument(metavar="LOG...", help="instead of the topic")] = None,
+    *,
+    over: Annotated[str, typer.Option(metavar="DURATION", help="so much of the topic of decisions")] = "24h",
+    form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
+    as_json: Json = False,
+) -> None:
+    """Replay recorded traffic with families enforced, beside those in force: who would have been hit, who spared."""
+    from floodwarden import family_trial
+    from floodwarden.family_trial_told import tell
+    from floodwarden.traffic import Recorded, Sources
+    from schemas import settings
+
+    found = settings.load()
+    traffic = Sources(tuple(files), form, found.geoip) if files else Recorded.last(found, seconds_of(over))
+    trial = family_trial.run(found, path, traffic)
+    write_json(trial) if as_json else tell(trial)

@@ -35,7 +35,7 @@ def tell_list(settings: Settings, *, as_json: bool) -> None:
             "model": [row["content"] for row in rows],
             "from": [row["made_from"] for row in rows],
             "of": [f"{row['span_s'] / 3600:.1f} h" for row in rows],
-            "added": [_when(row["at_ms"]) for row in rows],
+            "added": [when(row["at_ms"]) for row in rows],
             "by": [row["author"] for row in rows],
             "why": [row["reason"] for row in rows],
         },
@@ -59,7 +59,7 @@ def tell_version(settings: Settings, number: int | None, *, as_json: bool) -> No
     out = console()
     out.print(f"version {number}: model {told['content']}, {told['state']}")
     span = f"{told['span_s'] / 3600:.1f} h of {safe(told['made_from'])}"
-    out.print(f"learned from {span}; added {_when(told['at_ms'])} by {safe(told['author'])}: {safe(told['reason'])}")
+    out.print(f"learned from {span}; added {when(told['at_ms'])} by {safe(told['author'])}: {safe(told['reason'])}")
     cells = [(name, *(f"{of[kind]:.1f}" for kind in KINDS)) for name, of in told["thresholds"].items()]
     table(("family", "threshold ip", "key", "user (nats)"), cells, "")
     if trial := registry.trial(number):
@@ -70,8 +70,9 @@ def tell_trial(trial: Trial) -> None:
     """What a replay showed."""
     total, of = trial.agreement.total, trial.agreement
     what = f"version {trial.version}" if trial.version else f"model {of.shadow}"
+    span = span_of(of.from_ms, of.until_ms)
     console().print(
-        f"{what} on {trial.decisions:,} decisions of {_span(of)} from {safe(trial.source)}, beside the live model "
+        f"{what} on {trial.decisions:,} decisions of {span} from {safe(trial.source)}, beside the live model "
         f"{trial.against}: {total.both} incidents of both, {total.only_shadow} only with it, {total.only_live} no more"
     )
     _tell_agreement(of, ("would have been hit", "would be spared"))
@@ -84,8 +85,9 @@ def tell_comparison(settings: Settings, number: int | None, *, as_json: bool) ->
         write_json(told)
         return
     found, total = msgspec.convert(told, Agreement), told["total"]
+    span = span_of(found.from_ms, found.until_ms)
     console().print(
-        f"version {told['version']} in shadow of {found.live} for {_span(found)}: {total['both']} incidents of both, "
+        f"version {told['version']} in shadow of {found.live} for {span}: {total['both']} incidents of both, "
         f"{total['only_shadow']} only of the shadow, {total['only_live']} only of the live model"
     )
     _tell_agreement(found, ("only the shadow", "only the live model"))
@@ -129,17 +131,19 @@ def _tell_agreement(found: Agreement, words: tuple[str, str]) -> None:
             console().print(f"{word}: {_incident(one)}")
 
 
-def _span(found: Agreement) -> str:
-    minutes = (found.until_ms - found.from_ms) / 60_000
+def span_of(from_ms: int, until_ms: int) -> str:
+    """A time as people say it."""
+    minutes = (until_ms - from_ms) / 60_000
     return (
         f"{minutes / 60:.1f} h" if minutes >= 100 else f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
     )
 
 
 def _incident(one: Incident) -> str:
-    when = _when(one.shadow_ms or one.live_ms)
-    return f"{one.kind} {safe(one.entity)}, {one.family}, {one.answer}, {when}: {safe(one.sentence)}"
+    at = when(one.shadow_ms or one.live_ms)
+    return f"{one.kind} {safe(one.entity)}, {one.family}, {one.answer}, {at}: {safe(one.sentence)}"
 
 
-def _when(at_ms: int) -> str:
+def when(at_ms: int) -> str:
+    """A moment, in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")

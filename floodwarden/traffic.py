@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,8 @@ from schemas.settings import Settings
 
 ROWS_MAX: Final = 20_000_000
 """Decisions of the topic that are read at most: their flows are held in memory, about 100 bytes each."""
-_COLUMNS: Final = ("ip", "key_id", "user", "route", "tenant")
+ENTITIES: Final = ("ip", "key_id", "user", "route", "tenant", "asn")
+"""The columns that say whom an alert is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +116,22 @@ def at_places(parts: Iterable[Labelled], geoip: str) -> Iterator[Labelled]:
 Traffic = Sources | Recorded
 
 
-def names(wanted: set[int], traffic: Traffic) -> dict[int, str]:
+def names(wanted: set[int], traffic: Traffic, columns: Sequence[str] = ENTITIES) -> dict[int, str]:
     """Texts of hashes, looked for in a second reading; what cannot be read twice names nobody."""
     if not wanted or not traffic.again:
         return {}
     out: dict[int, str] = {}
     for batch in traffic.batches(Rejects()):
-        for column in _COLUMNS:
-            for text in batch.column(column).dictionary.to_pylist():
+        for column in columns:
+            for text in _texts(batch.column(column)):
                 name = client(text) if text and column == "ip" else text
                 if name and (number := codec.text_hash(name)) in wanted:
                     out[number] = name
     return out
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    """The distinct texts of a column; of numbers as they are written."""
+    distinct = column.dictionary if pa.types.is_dictionary(column.type) else column.unique().cast(pa.utf8())
+    texts: list[str | None] = distinct.to_pylist()
+    return texts

@@ -14,8 +14,10 @@ from schemas.model_registry import Registry
 from schemas.settings import PREFIX, Settings
 
 
-def configured(settings: Settings, path: Path | None = None) -> Model:
+def configured(settings: Settings, path: Path | None = None, families: Families | None = None) -> Model:
     """The model at `path`, else the version that is live, else the one settings name, else the shipped one.
+
+    For `families`, else those of the settings.
 
     Raises:
         ArtifactError: it cannot be used, or `false_alarms` not be read; the message says what to do.
@@ -27,8 +29,8 @@ def configured(settings: Settings, path: Path | None = None) -> Model:
         except FileError as error:
             raise ArtifactError(str(error)) from error
         if live:
-            return registered(settings, live)
-    return stated(settings, path)
+            return registered(settings, live, families)
+    return stated(settings, path, families)
 
 
 def stated(settings: Settings, path: Path | None = None, families: Families | None = None) -> Model:

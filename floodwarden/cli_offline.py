@@ -132,7 +132,7 @@ def evaluate(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="instead of TRACE: so many made-up ones with every attack and case")
     ] = None,
-    duration: Annotated[str, typer.Option(help="with --seeds: how long each, as in 8h")] = "8h",
+    duration: Annotated[str, typer.Option(help="with --seeds: how long each, as in 8h")] = "12h",
     rate: Annotated[float, typer.Option(help="with --seeds: requests a second by people")] = 5.0,
     against: Annotated[
         str | None,

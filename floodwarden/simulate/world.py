@@ -211,6 +211,9 @@ _NETWORKS: Final = {
         ("BR", "VN", "IN", "ID", "TR", "MX", "DE", "US", "EG", "TH", "PL", "FR"),
     ),
     "hosting": ((198, 18, 0), range(65548, 65551), ("US", "NL", "SG")),
+    # Attackers at the providers that good clients have: in their homes, and with telephones by the hundred.
+    "neighbour": ((172, 22, 0), range(64496, 64502), ("DE", "AT", "CH", "FR", "NL", "DE")),
+    "sim": ((172, 20, 0), range(64502, 64504), ("DE", "FR")),
 }
 _DOCUMENTATION: Final = {  # 254 addresses each, then they come again
     "partner": ("198.51.100", 64508, "DE"),
@@ -224,6 +227,8 @@ def _address(network: str, number: int) -> tuple[str, int, str]:
     """Text, AS number and country."""
     if network == "home6":
         return f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::{number % 251 + 2:x}", 64496 + number % 3, "DE"
+    if network == "tunnel6":
+        return f"2001:db8:{0xC000 + (number >> 8):x}:{number & 0xFF:x}::1", 65549, "NL"
     if network in _DOCUMENTATION:
         prefix, asn, country = _DOCUMENTATION[network]
         return f"{prefix}.{number % 254 + 1}", asn, country

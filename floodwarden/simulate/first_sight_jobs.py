@@ -116,7 +116,7 @@ def app_loop(scene: Scene) -> Rows:
 
     As many telephones as the site has requests in 12 seconds (60 at 5 a second), for three quarters of an hour, until
     the server tells it to stop (410, and it does): open for two to twenty minutes each, signed in, half of them on IPv6
-    and half behind their carrier, where the limit of an address refuses some.
+    and half behind their carrier.
     """
     rng = scene.rng
     begin_s, n = scene.moment(0.25, 0.75), max(15, round(scene.requests_per_s * 12))
@@ -152,7 +152,7 @@ def coding_course(scene: Scene) -> Rows:
     n = pupils * 70
     who, at_s = rng.integers(0, pupils, n), begin_s + scene.scattered(n, lasts_s)
     status = rng.choice([200, 400, 401, 404, 405], n, p=[0.66, 0.14, 0.06, 0.1, 0.04])
-    asked = {"ip": at[who], "key": key, "ua": tools[rng.integers(0, 3, n)], "status": status}
+    asked = {"ip": at[who], "key": np.full(n, key), "ua": tools[rng.integers(0, 3, n)], "status": status}
     made = scene.requests(at_s, "api_item", path=scene.world.api_items[rng.integers(0, 30, n)], **asked)
     kind = rng.choice(3, n, p=[0.6, 0.25, 0.15])
     lists, orders = scene.requests(at_s, "api_items", **asked), scene.requests(at_s, "api_orders", **asked)

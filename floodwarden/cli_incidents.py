@@ -15,6 +15,7 @@ from floodwarden.cli_told import By, who
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Tenant = Annotated[str | None, typer.Option(help="as this tenant sees it: of its own clients' alerts alone")]
 incidents = typer.Typer(help="Alerts that are one thing: what they are, what was done, who has it in hand.")
 
 
@@ -28,15 +29,16 @@ def list_incidents(
     context: typer.Context,
     *,
     limit: Annotated[int, typer.Option(min=1, max=200, help="the newest so many")] = 50,
+    tenant: Tenant = None,
     as_json: Json = False,
 ) -> None:
     """The newest incidents; `show` tells what happened in one, `ack` takes it in hand."""
     if context.invoked_subcommand is not None:
         return
-    from enforcer.store import reading
+    from enforcer.store import parts, reading
 
     with opened() as engine:
-        found = reading.listed(engine, reading.INCIDENT, reading.Wanted(), limit).items
+        found = parts.listed(engine, reading.Wanted(tenant=tenant), limit).items
     columns = {
         "incident": [row["uid"][:8] for row in found],
         "since": [_when(row["first_ms"]) for row in found],
@@ -53,14 +55,17 @@ def list_incidents(
 
 @incidents.command("show")
 def show(
-    uid: Annotated[str, typer.Argument(help="the incident, or the first characters of it")], *, as_json: Json = False
+    uid: Annotated[str, typer.Argument(help="the incident, or the first characters of it")],
+    *,
+    tenant: Tenant = None,
+    as_json: Json = False,
 ) -> None:
     """What happened in an incident, in order: each word of its alerts, and of the actions they led to."""
-    from enforcer.store import hand, reading
+    from enforcer.store import hand, parts, reading
 
     with opened() as engine:
-        found = reading.one(engine, reading.INCIDENT, hand.find(engine, reading.INCIDENT, uid))
-        words = reading.timeline(engine, found["uid"], reading.LIMIT_MAX)
+        found = parts.one(engine, hand.find(engine, reading.INCIDENT, uid), tenant)
+        words = parts.timeline(engine, found["uid"], reading.LIMIT_MAX, tenant=tenant)
     if as_json:
         write_json(found | {"timeline": words})
         return

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from enforcer.callers import Role, Scope
 from enforcer.drafts import expired, lifted
 from enforcer.errors import CommandError
-from enforcer.store import audit, database, labels, reading
+from enforcer.store import audit, database, labels, parts, reading
 from enforcer.store.access import Access
 from enforcer.store.archive import Archive, Heard
 from enforcer.store.tables import ACTIONS, ALERTS, AUDIT, EVENTS, INCIDENTS, META
@@ -173,7 +173,7 @@ def test_alerts_that_follow_each_other_are_one_incident_and_those_far_apart_are_
         (1, "high", "open", T0 + 60 * MINUTE),
         (3, "critical", "open", T0 + 18 * MINUTE),
     ]
-    words = reading.timeline(engine, found[1]["uid"], 10)
+    words = parts.timeline(engine, found[1]["uid"], 10)
     assert [word["alert"]["uid"] for word in words] == ["a", "b", "e"]
 
 

@@ -14,7 +14,7 @@ from enforcer.incidents import GAP_MS
 from enforcer.notify.destinations import Notices, Route
 from enforcer.notify.due import Due, Told, due
 from enforcer.notify.flood import Manner, Word, begins, sort_out
-from enforcer.notify.notice import Event, is_digest
+from enforcer.notify.notice import Event, Incident, is_digest
 from enforcer.notify.outcome import PAUSE_MS_MAX, Came, of_status, pause_ms
 from schemas.alert import Severity
 
@@ -132,9 +132,15 @@ def test_an_incident_is_for_whom_a_route_takes_it_to_after_the_shortest_wait() -
             Route(("acme",), tenants=frozenset({"acme"})),
         )
     )
-    assert notices.wanted(incident(severity=Severity.CRITICAL)) == {"oncall": 0, "chat": 5000}
-    assert notices.wanted(incident(route=None)) == {}
-    assert notices.wanted(incident(kind="probe", tenant="acme")) == {"acme": 5000}
+    mine = incident(kind="probe", severity=Severity.LOW)
+
+    def wanted(whole: Incident, mine: Incident | None = None) -> dict[str, int]:
+        return notices.wanted(lambda tenants: whole if tenants is None else mine)
+
+    assert wanted(incident(severity=Severity.CRITICAL)) == {"oncall": 0, "chat": 5000}
+    assert wanted(incident(route=None)) == {}
+    assert wanted(incident(kind="probe"), mine) == {"acme": 5000}
+    assert [notices.tenants(name) for name in ("oncall", "acme", "pages")] == [None, {"acme"}, None]
 
 
 def test_what_a_provider_answers_decides_whether_to_try_again() -> None:

@@ -38,11 +38,12 @@ NOTICES_TO = Notices(
 class Desk:
     """A store that is told of alerts, and senders on it; its clock is moved by hand."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, notices: Notices = NOTICES_TO) -> None:
+        self._notices = notices
         self.engine = sql.engine(url)
         database.upgrade(self.engine)
         self.now_ms = T0 + MINUTE
-        self.archive = Archive(self.engine, Outbox(NOTICES_TO, self.clock_ms))
+        self.archive = Archive(self.engine, Outbox(notices, self.clock_ms))
         self._offset = 0
 
     def clock_ms(self) -> int:
@@ -55,7 +56,7 @@ class Desk:
         self.archive.write(records)
 
     def sender(self, holder: str = "a") -> Claims:
-        return Claims(self.engine, NOTICES_TO, holder, self.clock_ms)
+        return Claims(self.engine, self._notices, holder, self.clock_ms)
 
     def send(self, name: str = "pager", holder: str = "a") -> list[tuple[Event | None, str]]:
         """Deliver all that is due there: event and thread of each message."""

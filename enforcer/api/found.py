@@ -20,6 +20,7 @@ from enforcer.api.told import AlertShown, Event, Incident
 from enforcer.api.writes import Write, write
 from enforcer.callers import Caller, Scope
 from enforcer.store import hand, reading
+from enforcer.store import parts as seen
 
 FOLLOWERS_MAX: Final = 200
 STREAM_S_MAX: Final = 600.0  # then a follower comes back, and its key is looked at again
@@ -35,7 +36,7 @@ router = APIRouter(tags=["found"])
 def alerts(parts: PartsOf, caller: Annotated[Caller, _MAY_READ], asked: Annotated[Alerts, Query()]) -> Response:
     """Alerts, by the time at which their evidence sufficed."""
     page = reading.listed(parts.engine, reading.ALERT, asked.wanted(caller.tenant), asked.limit, asked.cursor)
-    return listed(page.items, page.next)
+    return listed([seen.alert(each, caller.tenant) for each in page.items], page.next)
 
 
 @router.get("/alerts/{uid}", response_model=AlertShown)
@@ -43,13 +44,14 @@ def alert(
     uid: Uid, parts: PartsOf, caller: Annotated[Caller, _MAY_READ], if_none_match: IfNoneMatch = None
 ) -> Response:
     """One alert, as it was last told."""
-    return single(reading.one(parts.engine, reading.ALERT, uid, caller.tenant), if_none_match)
+    found = reading.one(parts.engine, reading.ALERT, uid, caller.tenant)
+    return single(seen.alert(found, caller.tenant), if_none_match)
 
 
 @router.get("/incidents", response_model=Page[Incident])
 def incidents(parts: PartsOf, caller: Annotated[Caller, _MAY_READ], asked: Annotated[Incidents, Query()]) -> Response:
-    """Incidents, by the time at which they began."""
-    page = reading.listed(parts.engine, reading.INCIDENT, asked.wanted(caller.tenant), asked.limit, asked.cursor)
+    """Incidents, by the time at which they began; for a tenant as if only its own clients' alerts were there."""
+    page = seen.listed(parts.engine, asked.wanted(caller.tenant), asked.limit, asked.cursor)
     return listed(page.items, page.next)
 
 
@@ -58,13 +60,13 @@ def incident(
     uid: Uid, parts: PartsOf, caller: Annotated[Caller, _MAY_READ], if_none_match: IfNoneMatch = None
 ) -> Response:
     """One incident."""
-    return single(reading.one(parts.engine, reading.INCIDENT, uid, caller.tenant), if_none_match)
+    return single(seen.one(parts.engine, uid, caller.tenant), if_none_match)
 
 
 @router.post("/incidents/{uid}/acknowledge", response_model=Incident)
 def acknowledge(uid: Uid, by: Annotated[Write, write(Scope.ACTIONS_JUDGE)]) -> Response:
     """Take it in hand: who was told of it is told so. It stays with the first who does."""
-    reading.one(by.parts.engine, reading.INCIDENT, uid, by.caller.tenant)
+    seen.own(by.parts.engine, uid, by.caller.tenant)
 
     def act() -> reading.Thing:
         return hand.acknowledge(by.parts.engine, uid, by.caller.owner, by.parts.clock_ms(), by.caller.tenant)
@@ -80,8 +82,8 @@ def timeline(
     asked: Annotated[Timeline, Query()],
 ) -> Response:
     """What happened in it, in order: each word of its alerts, and of the actions they led to."""
-    reading.one(parts.engine, reading.INCIDENT, uid, caller.tenant)
-    found = reading.timeline(parts.engine, uid, asked.limit + 1, asked.after)
+    seen.one(parts.engine, uid, caller.tenant)
+    found = seen.timeline(parts.engine, uid, asked.limit + 1, asked.after, caller.tenant)
     return listed(found[: asked.limit], str(found[asked.limit - 1]["seq"]) if len(found) > asked.limit else None)
 
 
@@ -102,10 +104,16 @@ async def stream(
         return reading.events(parts.engine, place, _BATCH, kind, caller.tenant)
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_follow(parts, look, after), media_type="text/event-stream", headers=headers)
+
+    def told(row: sa.RowMapping) -> str:
+        return f"id: {row['seq']}\nevent: {row['kind']}\ndata: {seen.body(row, caller.tenant)}\n\n"
+
+    return StreamingResponse(_follow(parts, look, told, after), media_type="text/event-stream", headers=headers)
 
 
-async def _follow(parts: Parts, look: Callable[[int], Sequence[sa.RowMapping]], after: int) -> AsyncIterator[str]:
+async def _follow(
+    parts: Parts, look: Callable[[int], Sequence[sa.RowMapping]], told: Callable[[sa.RowMapping], str], after: int
+) -> AsyncIterator[str]:
     parts.live.followers += 1
     try:
         yield ": welcome\n\n"
@@ -115,7 +123,7 @@ async def _follow(parts: Parts, look: Callable[[int], Sequence[sa.RowMapping]], 
             rows = await run_in_threadpool(look, after)
             for row in rows:
                 after, said_s = int(row["seq"]), time.monotonic()
-                yield f"id: {after}\nevent: {row['kind']}\ndata: {row['body']}\n\n"
+                yield told(row)
             if time.monotonic() - said_s > _BREATH_S:
                 said_s = time.monotonic()
                 yield ": still here\n\n"

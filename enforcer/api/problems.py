@@ -20,6 +20,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final = {
     "bad_value": 422,
     "not_found": 404,
+    "shared_incident": 403,
     "allowlisted": 409,
     "not_in_force": 409,
     "not_held": 409,

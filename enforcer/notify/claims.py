@@ -20,7 +20,8 @@ from enforcer.notify.due import Told, due
 from enforcer.notify.flood import Parcel, Word, begins, sort_out
 from enforcer.notify.notice import Event, Incident, Message, Notice, is_digest, word_id
 from enforcer.notify.outbox import of_row
-from enforcer.store.tables import INCIDENTS, NOTICES, SENDERS
+from enforcer.store import parts
+from enforcer.store.tables import NOTICES, SENDERS
 from schemas import sql
 from schemas.alert import Severity
 
@@ -124,7 +125,7 @@ class Claims:
 
     def _words(self, at: sa.Connection, destination: Destination, rows: Sequence[_Row], now_ms: int) -> list[Word]:
         """The words that are due; rows that have none are put off, those that never will have one are forgotten."""
-        incidents = _incidents(at, [row["incident"] for row in rows])
+        incidents = self._incidents(at, destination.name, [row["incident"] for row in rows])
         words = []
         for row in rows:
             incident = incidents.get(row["incident"])
@@ -152,7 +153,8 @@ class Claims:
             begun = {"key": word.key, "attempts": told[word.incident]["attempts"] + 1}
             _set(at, NOTICES.c.incident == word.incident, destination.name, begun)
         uids = [word.incident for word in words]
-        incidents, known = _incidents(at, uids), details.of(at, uids)
+        name = destination.name
+        incidents, known = self._incidents(at, name, uids), details.of(at, uids, self._notices.tenants(name))
         notices = tuple(
             Notice(
                 word.event, word.key, incidents.get(word.incident) or _gone(told[word.incident]),
@@ -161,10 +163,14 @@ class Claims:
             )
             for word in words
         )  # fmt: skip
-        name = destination.name
         uid = word_id(name, parcel.key, [f"{_thread(word)} {word.number} {word.event}" for word in words])
         attempts = 1 + max(told[word.incident]["attempts"] for word in words)
         return Claim(name, Message(uid, parcel.key, now_ms, notices), words, attempts)
+
+    def _incidents(self, at: sa.Connection, name: str, uids: Sequence[str]) -> dict[str, Incident]:
+        """Incidents, as a destination sees them."""
+        found = parts.rows(at, uids, self._notices.tenants(name))
+        return {row["uid"]: details.cut(of_row(row)) for row in found}
 
     def _settle(self, at: sa.Connection, name: str, word: Word, now_ms: int, more: dict[str, Any]) -> None:
         """`word` was told, or needs no telling. Looked at again at once, for what is due next."""
@@ -190,11 +196,6 @@ def _known(at: sa.Connection, name: str, words: Sequence[Word]) -> dict[str, int
     here = (NOTICES.c.destination == name) & NOTICES.c.key.in_(list(keys)) & known
     question = sa.select(NOTICES.c.key, sa.func.count().label("known")).where(here).group_by(NOTICES.c.key)
     return {row.key: row.known for row in at.execute(question)} if keys else {}
-
-
-def _incidents(at: sa.Connection, uids: Sequence[str]) -> dict[str, Incident]:
-    found = at.execute(sa.select(INCIDENTS).where(INCIDENTS.c.uid.in_(list(uids)))).mappings()
-    return {row["uid"]: details.cut(of_row(row)) for row in found}
 
 
 def _gone(row: _Row) -> Incident:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -96,9 +97,16 @@ class Destination:
         return self.kind in (Kind.FILE, Kind.KAFKA)
 
 
+Seen = Callable[[frozenset[str] | None], Incident | None]
+"""An incident as these tenants (None: all) see it; None where no client of theirs is in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Incidents like these are for `to`. Empty sets mean any; `wait_s` gathers the first alerts of each."""
+    """Incidents like these are for `to`. Empty sets mean any; `wait_s` gathers the first alerts of each.
+
+    With `tenants` an incident is what it is by the alerts of their clients.
+    """
 
     to: tuple[str, ...]
     severity: Severity = Severity.INFO
@@ -107,13 +115,14 @@ class Route:
     tenants: frozenset[str] = frozenset()
     wait_s: int = 5
 
-    def takes(self, incident: Incident) -> bool:
-        """Whether `incident` is one of these."""
+    def takes(self, seen: Seen) -> bool:
+        """Whether an incident, as it is seen, is one of these."""
+        incident = seen(self.tenants or None)
         return (
-            RANK[incident.severity] >= RANK[self.severity]
+            incident is not None
+            and RANK[incident.severity] >= RANK[self.severity]
             and (not self.kinds or incident.kind in self.kinds)
             and (not self.routes or any(fnmatchcase(incident.route or "", glob) for glob in self.routes))
-            and (not self.tenants or incident.tenant in self.tenants)
         )
 
 
@@ -126,11 +135,16 @@ class Notices:
     link: str = ""
     pages: tuple[str, ...] = ()
 
-    def wanted(self, incident: Incident) -> dict[str, int]:
-        """Whom to tell of `incident`, each with how long to wait before, in milliseconds."""
+    def tenants(self, name: str) -> frozenset[str] | None:
+        """Of whose clients a destination is told, by the routes that lead to it; None: of everybody's."""
+        leading = [route.tenants for route in self.routes if name in route.to]
+        return frozenset().union(*leading) if leading and all(leading) else None
+
+    def wanted(self, seen: Seen) -> dict[str, int]:
+        """Whom to tell of an incident, each with how long to wait before, in milliseconds."""
         found: dict[str, int] = {}
         for route in self.routes:
-            if route.takes(incident):
+            if route.takes(seen):
                 for name in route.to:
                     found[name] = min(found.get(name, route.wait_s * 1000), route.wait_s * 1000)
         return found

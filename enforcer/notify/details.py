@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,9 +18,9 @@ EVIDENCE_MAX: Final = 8
 TEXT_CHARS: Final = 1000
 
 
-def of(at: sa.Connection, uids: Sequence[str]) -> dict[str, Details]:
-    """Details by incident."""
-    return {uid: _one(at, uid) for uid in uids}
+def of(at: sa.Connection, uids: Sequence[str], tenants: Collection[str] | None) -> dict[str, Details]:
+    """Details by incident, of these tenants' clients (None: of everybody's)."""
+    return {uid: _one(at, uid, tenants) for uid in uids}
 
 
 def cut(incident: Incident) -> Incident:
@@ -29,8 +29,10 @@ def cut(incident: Incident) -> Incident:
     return replace(incident, summary=incident.summary[:TEXT_CHARS], route=route)
 
 
-def _one(at: sa.Connection, uid: str) -> Details:
+def _one(at: sa.Connection, uid: str, tenants: Collection[str] | None) -> Details:
     here = ALERTS.c.incident == uid
+    if tenants is not None:
+        here &= ALERTS.c.tenant.in_(list(tenants))
     newest = sa.select(ALERTS.c.entity).where(here).order_by(ALERTS.c.first_ms, ALERTS.c.uid).limit(CLIENTS_MAX)
     clients = tuple(dict.fromkeys(_clean(row.entity) for row in at.execute(newest)))
     body = at.execute(sa.select(ALERTS.c.body).where(here).order_by(ALERTS.c.first_ms, ALERTS.c.uid).limit(1)).scalar()

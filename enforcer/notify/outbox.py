@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from enforcer.canary import CODE
-from enforcer.notify.destinations import Notices
+from enforcer.notify.destinations import Notices, Seen
 from enforcer.notify.due import STALE_MS
 from enforcer.notify.notice import Incident
+from enforcer.store import parts
 from enforcer.store.tables import ACTIONS, ALERTS, INCIDENTS, NOTICES
 from schemas import sql
 from schemas.action import Action, ActionStatus
@@ -32,37 +34,47 @@ class Outbox:
         """Incidents, as rows of their table, are new or not as they were, by these alerts."""
         paged = self._paged(at, alerts)
         for row in rows:
-            incident = of_row(row)
-            pages = dict.fromkeys(self._notices.pages if incident.uid in paged else (), 0)
-            self._note(at, incident, self._notices.wanted(incident) | pages)
+            seen = _seen(at, of_row(row))
+            self._note(at, row["uid"], self._notices.wanted(seen) | self._pages(paged.get(row["uid"], ())), seen)
 
     def acted(self, at: sa.Connection, actions: Iterable[Action]) -> None:
         """Actions were written. What calls somebody does so for its alert's incident, once that is known."""
         for action in actions:
             if calls(action):
-                ours = sa.select(ALERTS.c.incident).where(ALERTS.c.uid == action.alert_uid)
-                row = at.execute(sa.select(INCIDENTS).where(INCIDENTS.c.uid.in_(ours))).mappings().one_or_none()
+                question = sa.select(INCIDENTS, ALERTS.c.tenant.label("whose")).join(
+                    ALERTS, ALERTS.c.incident == INCIDENTS.c.uid
+                )
+                row = at.execute(question.where(ALERTS.c.uid == action.alert_uid)).mappings().one_or_none()
                 if row is not None:
-                    self._note(at, of_row(row), dict.fromkeys(self._notices.pages, 0))
+                    self._note(at, row["uid"], self._pages([row["whose"]]), _seen(at, of_row(row)))
 
-    def _paged(self, at: sa.Connection, alerts: Iterable[str]) -> set[str]:
-        """Incidents of which an action that calls somebody was heard of before these alerts."""
-        pages = sa.select(ALERTS.c.incident).where(
+    def _paged(self, at: sa.Connection, alerts: Iterable[str]) -> dict[str, set[str | None]]:
+        """Incidents of which an action that calls somebody was heard of before these alerts, and whose these are."""
+        pages = sa.select(ALERTS.c.incident, ALERTS.c.tenant).where(
             ACTIONS.c.alert_uid.in_(list(alerts)), ACTIONS.c.calls == 1, ALERTS.c.uid == ACTIONS.c.alert_uid
         )
-        return set(at.execute(pages.distinct()).scalars())
+        found: dict[str, set[str | None]] = {}
+        for row in at.execute(pages.distinct()):
+            found.setdefault(row.incident, set()).add(row.tenant)
+        return found
 
-    def _note(self, at: sa.Connection, incident: Incident, wanted: Mapping[str, int]) -> None:
+    def _pages(self, whose: Iterable[str | None]) -> dict[str, int]:
+        """Who is called, at once, for alerts of these tenants."""
+        theirs = set(whose)
+        named = ((name, self._notices.tenants(name)) for name in self._notices.pages if theirs)
+        return {name: 0 for name, mine in named if mine is None or mine & theirs}
+
+    def _note(self, at: sa.Connection, uid: str, wanted: Mapping[str, int], seen: Seen) -> None:
         now_ms = self._clock_ms()
         # An incident that was told stays its destinations' whatever it becomes: its end is told where it began.
-        there = (NOTICES.c.incident == incident.uid) & (NOTICES.c.number > 0) & (NOTICES.c.attempts == 0)
+        there = (NOTICES.c.incident == uid) & (NOTICES.c.number > 0) & (NOTICES.c.attempts == 0)
         at.execute(sa.update(NOTICES).where(there).values(due_ms=now_ms))
-        is_old = incident.last_ms < now_ms - STALE_MS
+        told = [(name, seen(self._notices.tenants(name)), wait_ms) for name, wait_ms in wanted.items()]
         rows = [
-            {"destination": name, "incident": incident.uid, "key": incident.uid, "kind": incident.kind,
-             "route": incident.route, "due_ms": now_ms + wait_ms, **_NEW}
-            for name, wait_ms in wanted.items()
-            if not is_old or self._notices.destinations[name].keeps
+            {"destination": name, "incident": uid, "key": uid, "kind": incident.kind, "route": incident.route,
+             "due_ms": now_ms + wait_ms, **_NEW}
+            for name, incident, wait_ms in told
+            if incident is not None and (incident.last_ms >= now_ms - STALE_MS or self._keeps(name))
         ]  # fmt: skip
         if rows:
             statement = sql.insert(at, NOTICES)
@@ -76,6 +88,9 @@ class Outbox:
                 index_elements=["destination", "incident"], set_={"due_ms": sooner}, where=untold
             )
             at.execute(statement, rows)
+
+    def _keeps(self, name: str) -> bool:
+        return self._notices.destinations[name].keeps
 
 
 def calls(action: Action) -> bool:
@@ -103,6 +118,20 @@ def joined(at: sa.Connection, uid: str, others: Sequence[str]) -> None:
             at.execute(sa.update(NOTICES).where(here).values(gone) if row.known else sa.delete(NOTICES).where(here))
         here = (NOTICES.c.destination == destination) & (NOTICES.c.incident == head.incident)
         at.execute(sa.update(NOTICES).where(here).values(incident=uid))
+
+
+def _seen(at: sa.Connection, whole: Incident) -> Seen:
+    """How an incident is seen; asked once for the same tenants."""
+
+    @cache
+    def seen(tenants: frozenset[str] | None) -> Incident | None:
+        if tenants is None or whole.tenant in tenants:
+            return whole
+        if whole.tenant is not None:
+            return None
+        return next(map(of_row, parts.rows(at, [whole.uid], tenants)), None)
+
+    return seen
 
 
 def of_row(row: Mapping[str, Any] | sa.RowMapping) -> Incident:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -22,6 +22,10 @@ from enforcer.store.tables import ACTIONS, ALERTS, EVENTS, INCIDENTS, OFFSETS
 from schemas import sql
 from schemas.action import Action, ActionStatus
 from schemas.alert import Alert, Severity, Status
+
+_C: Final = INCIDENTS.c
+_KNOWN: Final = (_C.first_ms, _C.last_ms, _C.uid, _C.acked_ms, _C.acked_by, _C.acked_tenant)
+_Row = sa.Row[int, int, str, int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +152,7 @@ def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str], dict[str, A
     near = (INCIDENTS.c.first_ms <= alert.last_ms + incidents.GAP_MS) & (
         INCIDENTS.c.last_ms >= alert.first_ms - incidents.GAP_MS
     )
-    columns = (INCIDENTS.c.first_ms, INCIDENTS.c.last_ms, INCIDENTS.c.uid, INCIDENTS.c.acked_ms, INCIDENTS.c.acked_by)
-    found = at.execute(sa.select(*columns).where(here, near)).all()
+    found = at.execute(sa.select(*_KNOWN).where(here, near)).all()
     first_ms, uid = min([(alert.first_ms, incidents.uid(alert.uid)), *((row.first_ms, row.uid) for row in found)])
     left, stay = _left(at, alert, uid)
     if left is not None and stay is None:
@@ -165,18 +168,19 @@ def _place(at: sa.Connection, alert: Alert) -> tuple[str, list[str], dict[str, A
     if not same:
         share = incidents.Share(alert.status, alert.severity, 1, first_ms, last_ms)
         _put(at, INCIDENTS, [_incident(uid, alert, incidents.total([share]), alert.summary, None)])
-    acked = min(((row.acked_ms, row.acked_by) for row in found if row.acked_by is not None), default=None)
-    if joined and acked is not None:
-        in_hand = dict(zip(("acked_ms", "acked_by"), acked, strict=True))
+    taken = [row for row in found if row.acked_by is not None]
+    if joined and taken:
+        acked = min(taken, key=lambda row: (row.acked_ms, row.acked_by))
+        in_hand = {name: getattr(acked, name) for name in ("acked_ms", "acked_by", "acked_tenant")}
         at.execute(sa.update(INCIDENTS).where(INCIDENTS.c.uid == uid).values(in_hand))
     return uid, joined, {left.uid: stay} if left is not None and stay is not None else {}
 
 
-def _left(at: sa.Connection, alert: Alert, uid: str) -> tuple[sa.Row[int, int, str, int, str] | None, Alert | None]:
+def _left(at: sa.Connection, alert: Alert, uid: str) -> tuple[_Row | None, Alert | None]:
     """The incident of other alerts that this one was in until now, and one that stays there; None: nobody does."""
     c = INCIDENTS.c
     mine = sa.select(ALERTS.c.incident).where(ALERTS.c.uid == alert.uid).scalar_subquery()
-    question = sa.select(c.first_ms, c.last_ms, c.uid, c.acked_ms, c.acked_by)
+    question = sa.select(*_KNOWN)
     other = (c.uid == mine) & (c.uid != uid) & (c.topic != incidents.topic(alert))
     row = at.execute(question.where(other)).one_or_none()
     if row is None:

@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from enforcer.errors import CommandError
-from enforcer.store import reading
+from enforcer.store import parts, reading
 from enforcer.store.archive import tenant_of
 from enforcer.store.database import writing
 from enforcer.store.reading import Thing
@@ -44,24 +44,30 @@ class Judged:
 def judged(engine: sa.Engine) -> list[Judged]:
     """What people say of clients: of two words about the same the later one holds, and one that is neither takes back.
 
-    A label of an incident is one of all its alerts, that of an action one of the alert it answered.
+    A label of an incident is one of all its alerts, a tenant's of those that are the tenant's; that of an action is one
+    of the alert it answered.
     """
     words: dict[tuple[str, str], str] = {}
-    newest = sa.select(LABELS.c.subject, LABELS.c.label).order_by(LABELS.c.at_ms.desc(), LABELS.c.uid.desc())
+    newest = sa.select(LABELS.c.subject, LABELS.c.tenant, LABELS.c.label).order_by(
+        LABELS.c.at_ms.desc(), LABELS.c.uid.desc()
+    )
     with engine.connect() as at:
-        for subject, word in reversed(at.execute(newest.limit(JUDGED_MAX)).all()):
-            words |= dict.fromkeys(_about(at, subject), word)
+        for subject, tenant, word in reversed(at.execute(newest.limit(JUDGED_MAX)).all()):
+            words |= dict.fromkeys(_about(at, subject, tenant), word)
     told = {TRUE_POSITIVE: True, FALSE_POSITIVE: False}
     return [Judged(entity, family, told[word]) for (entity, family), word in words.items() if word in told]
 
 
-def _about(at: sa.Connection, subject: str) -> list[tuple[str, str]]:
-    """Entities and families that a subject is about."""
+def _about(at: sa.Connection, subject: str, tenant: str | None) -> list[tuple[str, str]]:
+    """Entities and families that a subject is about, as who labelled it could see."""
     kind, _, uid = subject.partition(":")
     if kind not in _KINDS:
         return [(subject, "")]
     alert = sa.select(ACTIONS.c.alert_uid).where(ACTIONS.c.uid == uid).scalar_subquery()
-    where = {"alert": ALERTS.c.uid == uid, "incident": ALERTS.c.incident == uid, "action": ALERTS.c.uid == alert}
+    in_it = ALERTS.c.incident == uid
+    if tenant is not None:
+        in_it &= ALERTS.c.tenant == tenant
+    where = {"alert": ALERTS.c.uid == uid, "incident": in_it, "action": ALERTS.c.uid == alert}
     found = at.execute(sa.select(ALERTS.c.entity, ALERTS.c.kind).where(where[kind]))
     return [(entity, family) for entity, family in found]
 
@@ -115,6 +121,8 @@ def decide(engine: sa.Engine, appeal_uid: str, *, accept: bool, reason: str, sai
 def _owner(engine: sa.Engine, subject: str, tenant: str | None) -> str | None:
     """Whose the subject is."""
     kind, _, uid = subject.partition(":")
+    if kind == "incident" and tenant is not None:
+        return str(parts.one(engine, uid, tenant)["tenant"])
     if kind in _KINDS:
         reading.one(engine, _KINDS[kind], uid, tenant)
         return reading.owner(engine, _KINDS[kind], uid)

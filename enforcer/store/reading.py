@@ -25,7 +25,7 @@ _Time = Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
 class Kind:
     """A table as it is listed: by `time`, then `uid`; `shape` makes a row what is shown."""
 
-    table: sa.Table
+    table: sa.FromClause
     time: str
     uid: str
     shape: Callable[[sa.RowMapping], Thing]
@@ -69,13 +69,17 @@ def _plain(row: sa.RowMapping) -> Thing:
     return dict(row)
 
 
+def _incident(row: sa.RowMapping) -> Thing:
+    return {name: value for name, value in row.items() if name != "acked_tenant"}
+
+
 def _entry(row: sa.RowMapping) -> Thing:
     return dict(row) | {"detail": json.loads(row["detail"])}
 
 
 ALERT: Final = Kind(ALERTS, "crossed_ms", "uid", _alert)
 ACTION: Final = Kind(ACTIONS, "created_ms", "uid", _action, alone="marks")
-INCIDENT: Final = Kind(INCIDENTS, "first_ms", "uid", _plain)
+INCIDENT: Final = Kind(INCIDENTS, "first_ms", "uid", _incident)
 LABEL: Final = Kind(LABELS, "at_ms", "uid", _plain)
 APPEAL: Final = Kind(APPEALS, "at_ms", "uid", _plain)
 AUDITED: Final = Kind(AUDIT, "seq", "seq", _entry)
@@ -133,16 +137,6 @@ def owner(engine: sa.Engine, kind: Kind, uid: str) -> str | None:
     question = sa.select(kind.table.c.tenant).where(kind.table.c[kind.uid] == uid)
     with engine.connect() as at:
         return at.execute(question).scalar_one_or_none()
-
-
-def timeline(engine: sa.Engine, incident: str, limit: int, after: int = 0) -> list[Thing]:
-    """What was heard of an incident's alerts and of the actions they led to, in order, after place `after`."""
-    alerts = sa.select(ALERTS.c.uid).where(ALERTS.c.incident == incident)
-    actions = sa.select(ACTIONS.c.uid).where(ACTIONS.c.alert_uid.in_(alerts))
-    ours = sa.or_(EVENTS.c.uid.in_(alerts), EVENTS.c.uid.in_(actions))
-    question = sa.select(EVENTS).where(ours, EVENTS.c.seq > after).order_by(EVENTS.c.seq).limit(limit)
-    with engine.connect() as at:
-        return [event(row) for row in at.execute(question).mappings()]
 
 
 def events(engine: sa.Engine, after: int, limit: int, kind: str | None, tenant: str | None) -> Sequence[sa.RowMapping]:
@@ -219,7 +213,7 @@ def _cursor(at_ms: int, uid: str | int) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode((at_ms, str(uid)))).decode().rstrip("=")
 
 
-def _place(cursor: str, uid: sa.Column[Any]) -> sa.Tuple:
+def _place(cursor: str, uid: sa.ColumnElement[Any]) -> sa.Tuple:
     """Where a page ended."""
     try:
         told = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))

@@ -45,6 +45,7 @@ ALERTS: Final = sa.Table(
     sa.Index("alerts_by_entity", "entity", "crossed_ms"),
     sa.Index("alerts_by_incident", "incident", "first_ms", "uid"),
     sa.Index("alerts_summed_up", "incident", "status", "severity", "tenant", "first_ms", "last_ms"),
+    sa.Index("alerts_of_tenant", "tenant", "incident", "first_ms", "uid", "last_ms", "status", "severity"),
 )
 INCIDENTS: Final = sa.Table(
     "incidents",
@@ -62,6 +63,7 @@ INCIDENTS: Final = sa.Table(
     _text("summary"),
     sa.Column("acked_by", Text),  # who has it in hand
     _number("acked_ms", nullable=True),
+    sa.Column("acked_tenant", Text),  # whose that is; null: of those who run the site
     sa.Index("incidents_by_time", "first_ms", "uid"),
     sa.Index("incidents_by_topic", "topic", "last_ms"),
 )

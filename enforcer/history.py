@@ -62,7 +62,7 @@ class History:
         for sights in self._slices.values():
             known = (sights.owner == owner) & sights.known(self._seconds, before_ms // 1000)
             found |= set(sights.subscriber[known & (sights.kind == kind)].tolist())
-        networks = sorted({network_of(number) for number in found})
+        networks = sorted({name for number in found if (name := network_of(number)) is not None})
         if not networks:
             return Spared(None, "it is not known yet where it comes from")
         if len(networks) > NETWORKS_MAX:

@@ -11,6 +11,7 @@ import msgspec
 
 from limiter.attributes import FIX, PLAIN, Attributes, canonical_name
 from limiter.errors import meant
+from schemas.networks import CLIENT_BITS, client
 
 Who = Callable[["Identity", Attributes | None], str | None]
 PARTS_MAX: Final = 4
@@ -79,8 +80,8 @@ def header_of(part: str) -> str | None:
 
 def _one(part: str) -> Who:
     simple: dict[str, Who] = {
-        "ip": lambda identity, _: None if identity.ip is None else network_of(identity.ip),
-        "network": lambda identity, _: None if identity.ip is None else network_of(identity.ip, 24),
+        "ip": lambda identity, _: None if identity.ip is None else client_at(identity.ip),
+        "network": lambda identity, _: None if identity.ip is None else network_of(identity.ip),
         "key": lambda identity, _: identity.key_id,
         "user": lambda identity, _: identity.user,
         "tenant": lambda identity, _: identity.tenant,
@@ -95,21 +96,27 @@ def _one(part: str) -> Who:
 
 
 def client_of(identity: Identity) -> str:
-    """Who asks, in one word: the key, the user, the address (IPv6: its /64), the tenant; empty where nobody says."""
+    """Who asks, in one word: the key, the user, the client at the address, the tenant; empty where nobody says."""
     ip = identity.ip
-    return identity.key_id or identity.user or (network_of(ip) if ip else identity.tenant or "")
+    return identity.key_id or identity.user or (client_at(ip) if ip else identity.tenant or "")
 
 
-def network_of(ip: str, v4_bits: int = 32) -> str:
-    """Whose bucket an address uses: its own (or its /`v4_bits`), its /64 where it is IPv6: one subscriber has 2^64."""
-    if v4_bits == 32 and ":" not in ip:
-        return ip
+def client_at(ip: str) -> str:
+    """The client at an address (`schemas.networks.client`), whose bucket it uses."""
+    return _six(ip) if ":" in ip else ip
+
+
+def network_of(ip: str) -> str:
+    """The network whose bucket an address uses: its /24, of IPv6 its /64, also where that is several clients'."""
     address = address_of(ip)
     if address is None:
         return ip
     if isinstance(address, IPv6Address):
-        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
-    return f"{IPv4Address(int(address) >> (32 - v4_bits) << (32 - v4_bits))}/{v4_bits}"
+        return f"{IPv6Address(int(address) >> CLIENT_BITS << CLIENT_BITS)}/{CLIENT_BITS}"
+    return f"{IPv4Address(int(address) >> 8 << 8)}/24"
+
+
+_six = lru_cache(maxsize=20_000)(client)
 
 
 @lru_cache(maxsize=20_000)

@@ -16,14 +16,14 @@ from limiter.algorithms.concurrency import Slots
 from limiter.algorithms.shape import Shape
 from limiter.attributes import Attributes
 from limiter.conditions import FOREVER_MS
-from limiter.facts import Facts, Identity, header_of, network_of
+from limiter.facts import Facts, Identity, header_of
 from limiter.index import Fitting, Index
 from limiter.lists import Lists
 from limiter.memo import Memo
 from limiter.policy import DEFAULT, PPM, Limited, Policy, Scope, State
 from limiter.routes import Routes
 
-__all__ = ["Applied", "Identity", "Matched", "Matcher", "network_of"]
+__all__ = ["Applied", "Identity", "Matched", "Matcher"]
 
 _CACHED_MAX: Final = 20_000
 _SHAPES_MAX: Final = 200_000

@@ -22,7 +22,7 @@ PPM: Final = 1_000_000  # factors are whole millionths, so that limits stay inte
 
 
 class Per(StrEnum):
-    """Whom a limit counts for: each address (IPv6: each /64), network, API key ...; or everybody together.
+    """Whom a limit counts for: each address (of IPv6 its client), network, API key ...; or everybody together.
 
     A limit's `per` may also be an attribute (`country`, `header:x-plan`), and several joined by `+`: `tenant+ip`.
     """

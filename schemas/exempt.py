@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from itertools import islice
 from operator import lt
 from typing import Final
@@ -23,14 +23,12 @@ import xxhash
 from pydantic import Field, field_validator
 
 from schemas.alert import Frozen
-from schemas.networks import address, network, subscriber
+from schemas.networks import address, marked, network, subscriber
+from schemas.scrambled import scrambled
 
 MARKS_MAX: Final = 131_072
 NETWORKS_MAX: Final = 64
 _MARK_BYTES: Final = 4
-FIRST: Final = 0xFF51AFD7ED558CCD
-SECOND: Final = 0xC4CEB9FE1A85EC53
-_64_BITS: Final = (1 << 64) - 1
 
 
 class ExemptBy(StrEnum):
@@ -104,8 +102,8 @@ class Known:
 
 
 def mark(ip: str, user: str | None = None) -> int:
-    """The mark of an address, or of a user at an address. IPv6 counts by /64, for a subscriber has all of one."""
-    return int(xxhash.xxh3_64_intdigest(f"{user or ''}\0{_subscriber(ip)}".encode("utf-8", "surrogatepass"))) >> 32
+    """The mark of the client at an address, or of a user there (`schemas.networks.client`)."""
+    return int(xxhash.xxh3_64_intdigest(f"{user or ''}\0{marked(ip)}".encode("utf-8", "surrogatepass"))) >> 32
 
 
 def marks_in(marks: str) -> int:
@@ -143,7 +141,7 @@ def exempt_pairs(pairs: Iterable[tuple[str, str]]) -> Exempt:
 
 def pair_mark(user: int, subscriber: int) -> int:
     """The mark of one pair: of an account (`schemas.codec.text_hash`) at a subscriber (`schemas.networks`)."""
-    return _scrambled_one(user ^ _scrambled_one(subscriber)) >> 32
+    return scrambled(user ^ scrambled(subscriber)) >> 32
 
 
 def packed(marks: set[int]) -> str:
@@ -190,22 +188,6 @@ def _big_endian(marks: array[int]) -> array[int]:
     return marks
 
 
-def _scrambled_one(word: int) -> int:
-    word = (word ^ (word >> 33)) * FIRST & _64_BITS
-    word = (word ^ (word >> 33)) * SECOND & _64_BITS
-    return word ^ (word >> 33)
-
-
 def _hash(text: str) -> int:
     """As `schemas.codec.text_hash`, without all that it brings along."""
     return int(xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))) or 1
-
-
-def _subscriber(ip: str) -> str:
-    if ":" not in ip:
-        return ip
-    try:
-        found = ip_address(ip)
-    except ValueError:
-        return ip
-    return f"{int(found) >> 64:x}/64" if isinstance(found, IPv6Address) else ip

@@ -7,18 +7,18 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.exempt import FIRST, SECOND, Exempt, ExemptBy, in_order
+from schemas.exempt import Exempt, ExemptBy, in_order
+from schemas.scrambled import FIRST, SECOND
 
 
 def exempt_kept(users: NDArray[np.uint64], subscribers: NDArray[np.uint64]) -> Exempt:
     """Accounts, each at a subscriber, by `schemas.exempt.pair_mark`; at most `MARKS_MAX`, else a ValueError."""
-    with np.errstate(over="ignore"):
-        marks = np.unique((_scrambled(users ^ _scrambled(subscribers)) >> np.uint64(32)).astype(np.uint32))
+    marks = np.unique((scrambled(users ^ scrambled(subscribers)) >> np.uint64(32)).astype(np.uint32))
     return Exempt(by=ExemptBy.PAIR, marks=in_order(array("I", marks.tobytes())))
 
 
-def _scrambled(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Words of 64 bits in which every bit moves every other (MurmurHash3's finaliser)."""
+def scrambled(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """`schemas.scrambled.scrambled` of many."""
     words = (words ^ (words >> np.uint64(33))) * np.uint64(FIRST)
     words = (words ^ (words >> np.uint64(33))) * np.uint64(SECOND)
     return words ^ (words >> np.uint64(33))

@@ -1,6 +1,7 @@
 """Which addresses a key or an account is known from: what the stream tells of it, and how it travels.
 
-A sight is an owner seen to fare well at a subscriber (`schemas.networks.subscriber`): first and last when. The topic
+A sight is an owner seen to fare well somewhere, first and last when: an account with a client
+(`schemas.networks.subscriber`), a key in a network (`schemas.networks.origin`). The topic
 `history` holds each partition's sights in `SLICES` records, each whole and newer than the one before, so that reading
 it from its beginning gives all there is, and to read or to write one twice changes nothing.
 """

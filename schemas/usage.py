@@ -114,7 +114,10 @@ FLOWS: Final = pa.schema(
         ("tenant", pa.uint64()),
         ("tenant_name", _TEXT),
         ("host", pa.uint64()),  # lower half of an address the requests came from, where its client has many
-        ("subscriber", pa.uint64()),  # whose the address is, as a number (`schemas.networks`), of keys and accounts
+        (
+            "subscriber",
+            pa.uint64(),
+        ),  # in numbers of `schemas.networks`: of accounts the `subscriber`, of keys the `origin`
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )

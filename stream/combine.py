@@ -25,7 +25,7 @@ from stream import compiled, hits
 from stream.compiled import I32
 from stream.decisions import decisions
 from stream.grouping import I64, U64, Bool, grouped, mixed
-from stream.kinds import accounts, entity, kinds, subscribers_of
+from stream.kinds import accounts, entity, kinds, origins_of, subscribers_of
 from stream.lowest import beyond
 from stream.plan import Plan
 from stream.requests import CLASSES, OUTCOMES, Requests, Text
@@ -122,7 +122,7 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
     owned.columns["entity"] = owned.owner
     owned.columns["subscriber"] = np.zeros(len(owned.row), np.uint64)
     keyed = np.flatnonzero(by_key)
-    owned.columns["subscriber"][keyed] = subscribers_of(rows.address, owned.row[keyed])
+    owned.columns["subscriber"][keyed] = origins_of(rows.address, owned.row[keyed])
     parts = [owned.columns]
     cut, requests = owned.cut
     of_key = of[cut] >= ips

@@ -6,6 +6,7 @@ tenant's route) once per distinct pair. A column nobody fills gives no entities 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,8 @@ from schemas.networks import client
 from schemas.usage import Kind
 from stream import compiled
 from stream.compiled import I64, U64
-from stream.networks import networks, subscribers
+from stream.grouping import Bool
+from stream.networks import networks, origins, subscribers
 from stream.requests import Requests, Text
 
 EVERYTHING: Final = "*"
@@ -64,13 +66,22 @@ def _tenant_routes(tenant: Text, route: Text) -> Text:
 
 
 def subscribers_of(ip: Text, rows: I64) -> U64:
-    """Whose the addresses of some rows are, 0 where absent."""
+    """Which clients are at the addresses of some rows, 0 where absent."""
+    return _of_rows(subscribers, ip, rows)
+
+
+def origins_of(ip: Text, rows: I64) -> U64:
+    """Where the addresses of some rows are, 0 where absent."""
+    return _of_rows(origins, ip, rows)
+
+
+def _of_rows(numbers: Callable[[pa.Array, Bool], U64], ip: Text, rows: I64) -> U64:
     codes = ip.codes[rows]
     asked = np.zeros(len(ip.values) + 1, np.bool_)
     asked[codes] = True
     table = np.zeros(len(asked), np.uint64)
     if len(rows) and len(ip.values):
-        table[:-1] = subscribers(ip.values, asked[:-1])
+        table[:-1] = numbers(ip.values, asked[:-1])
     found: U64 = table[codes]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
@@ -10,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.compiled import numbered
-from schemas.networks import address, client, subscriber
+from schemas.exempt_kept import scrambled
+from schemas.networks import CLIENT_BITS, address, client, origin, subscriber
 from stream.address_text import as_v4, as_v6, lying, names_of, names_of_24
 from stream.compiled import I32, U64
 from stream.grouping import Bool, mixed
@@ -20,6 +22,7 @@ _COLON: Final = 58
 _GROUP_BITS: Final = np.uint64(16)
 _SIX: Final = np.uint64(1 << 48)  # no number of an IPv4 network is as large
 _NONE: Final = ~np.uint64(0)
+_ALONE: Final = np.uint64(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,12 @@ def clients(addresses: pa.StringArray) -> Clients | None:
     own = addresses.filter(pa.array(alone))
     odd = np.flatnonzero((upper == 0) | (upper == _NONE))
     if not len(odd):
-        return Clients(codes, pa.concat_arrays([own, names_of(number, 64)]), hosts)
+        return Clients(codes, pa.concat_arrays([own, names_of(number, CLIENT_BITS)]), hosts)
     named = own.to_pylist()
     for at in codes[six[odd]].tolist():
         named[at] = client(named[at])
     place: dict[str, int] = {}
-    again = [place.setdefault(name, len(place)) for name in (*named, *names_of(number, 64).to_pylist())]
+    again = [place.setdefault(name, len(place)) for name in (*named, *names_of(number, CLIENT_BITS).to_pylist())]
     return Clients(np.array(again, np.int32)[codes], pa.array(list(place), pa.utf8()), hosts)
 
 
@@ -118,15 +121,29 @@ def network(text: str) -> str | None:
 
 def subscribers(addresses: pa.Array, asked: Bool) -> U64:
     """`schemas.networks.subscriber` of each distinct address that is `asked` for, 0 for the others."""
+
+    def of_client(upper: U64, lower: U64) -> U64:
+        return np.where(_is_shared(upper), upper, scrambled(upper ^ scrambled(lower)) | _ALONE)
+
+    return _each(addresses, asked, of_client, subscriber)
+
+
+def origins(addresses: pa.Array, asked: Bool) -> U64:
+    """`schemas.networks.origin` of each distinct address that is `asked` for, 0 for the others."""
+    return _each(addresses, asked, lambda upper, _: upper, origin)
+
+
+def _each(addresses: pa.Array, asked: Bool, many: Callable[[U64, U64], U64], one: Callable[[str], int]) -> U64:
+    """`one` of each distinct address, by `many` of IPv6 in groups."""
     data, offsets = lying(addresses)
     v4 = as_v4(data, offsets)
     out = np.where(asked & (v4 > 0), v4, 0).astype(np.uint64)
     six = np.flatnonzero((v4 < 0) & asked)
-    upper, _ = as_v6(data, offsets, six)
+    upper, lower = as_v6(data, offsets, six)
     plain = (upper != 0) & (upper != _NONE)
-    out[six[plain]] = upper[plain]
+    out[six[plain]] = many(upper[plain], lower[plain])
     for at in six[~plain].tolist():
-        out[at] = subscriber(addresses[at].as_py())
+        out[at] = one(addresses[at].as_py())
     return out
 
 
@@ -152,5 +169,5 @@ def _is_known(upper: U64) -> Bool:
 
 
 def _is_shared(upper: U64) -> Bool:
-    """Which are upper halves of addresses that are one customer's together (`schemas.networks.client`)."""
+    """`schemas.networks.is_shared` of many."""
     return np.asarray((upper >> np.uint64(61) == 1) & (upper >> np.uint64(32) != 0x2001_0000))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from limiter.algorithms.token_bucket import Bucket
 from limiter.conditions import When
-from limiter.facts import network_of
+from limiter.facts import client_at, network_of
 from limiter.matcher import Identity, Matcher
 from limiter.policy import PPM, Brownout, Level, Limit, Per, Policy, Scope, Tier
 from limiter.routes import Routes, segments
@@ -122,6 +122,7 @@ def test_a_tier_multiplies_limits_or_has_its_own() -> None:
     assert [one.shape for one in applied] == [BUCKET, Bucket(2_000_000, 1)]
 
 
-def test_an_ipv6_client_is_its_64() -> None:
-    assert network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2::9") == "2001:db8:1:2::/64"
-    assert network_of("192.0.2.1") == "192.0.2.1"
+def test_an_ipv6_client_is_its_64_and_machines_of_a_local_network_are_one_each_but_one_network() -> None:
+    assert client_at("2001:db8:1:2:3:4:5:6") == client_at("2001:db8:1:2::9") == "2001:db8:1:2::/64"
+    assert [client_at(ip) for ip in ("192.0.2.1", "fd00::1:7")] == ["192.0.2.1", "fd00::1:7"]
+    assert [network_of(ip) for ip in ("192.0.2.1", "fd00::1:7")] == ["192.0.2.0/24", "fd00::/64"]

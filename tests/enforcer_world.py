@@ -27,6 +27,12 @@ from schemas.alert import Alert, Answer, Entity, EntityKind, Evidence, Severity,
 from schemas.settings import Settings
 
 _T = TypeVar("_T")
+STOLEN_KEYS = """
+  - name: stolen-keys
+    when: {alert: leak, about: key}
+    do: deny
+    spare: {addresses: history}
+"""  # a play
 
 
 def now_ms() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from enforcer_world import alert
+from enforcer_world import STOLEN_KEYS, alert
 
 from enforcer.history import History
 from enforcer.ladder import Ladder
@@ -27,17 +27,13 @@ from schemas.usage import Kind
 
 NOW_MS = 1_800_000_000_000
 NOW_S, HOUR_S = NOW_MS // 1000, 3600
-PLAYS = """
+PLAYS = f"""
 version: 1
 plays:
-  - name: stolen-keys
-    when: {alert: leak, about: key}
-    do: deny
-    spare: {addresses: history}
-  - name: login-flood
-    when: {about: route, route: "/login*"}
+{STOLEN_KEYS}  - name: login-flood
+    when: {{about: route, route: "/login*"}}
     do: challenge
-    spare: {pairs: history}
+    spare: {{pairs: history}}
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from enforcer_world import World, alert, eventually, now_ms
+from enforcer_world import STOLEN_KEYS, World, alert, eventually, now_ms
 from stream_worker import Worker, batch, send
 
 from floodwarden.embedded import free_port
@@ -27,14 +27,6 @@ from stream import history_reader
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 MINUTE_MS = 60_000
 HOME, THIEF = "203.0.113.7", "192.0.2.9"
-PLAYBOOK = """
-version: 1
-plays:
-  - name: stolen-keys
-    when: {alert: leak, about: key}
-    do: deny
-    spare: {addresses: history}
-"""
 
 
 def visits(ip: str, *at_ms: int) -> list[bytes]:
@@ -54,7 +46,7 @@ def test_a_stolen_key_is_denied_where_its_owner_never_was_though_the_worker_lost
     broker: str, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     playbook, data = tmp_path / "playbook.yaml", tmp_path / "data"
-    playbook.write_text(PLAYBOOK)
+    playbook.write_text(f"version: 1\nplays:\n{STOLEN_KEYS}")
     world = World(
         broker, redis_url, topic_prefix, data_dir=data, playbooks=playbook, decisions_partitions=1, usage_partitions=1,
         skew_ms=10**9, history_seconds=600, history_every_seconds=60, snapshot_every_ms=10**9,

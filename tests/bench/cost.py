@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import Producer
+from entity_traffic import text
 from local_check import CHECKS, _node, _Rounds
 from redis.asyncio import Redis
 from servers import ROOT, kafka, why_no_kafka
@@ -210,27 +211,19 @@ def _send(settings: Settings, count: int, *, live: bool) -> None:
 
 def _columns(chance: np.random.Generator, rows: int) -> list[pa.Array]:
     """20,000 addresses, 3,000 keys, 40 routes, 20 tenants, 50 countries; few clients make most of it."""
-
-    def text(codes: Any, form: str, absent: Any = None) -> pa.Array:
-        distinct, at = np.unique(codes, return_inverse=True)
-        return pa.DictionaryArray.from_arrays(
-            pa.array(at.astype(np.int32), mask=absent),
-            pa.array([form.format(v, v >> 8, v & 255) for v in distinct.tolist()]),
-        )
-
     key, route = chance.integers(0, 3000, rows), chance.integers(0, 40, rows)
     keyless, zeros = chance.random(rows) < 0.5, np.zeros(rows, np.int64)
     given = {
-        "verdict": text(zeros, "allow"),
-        "node": text(zeros, "node-{}"),
-        "tenant": text(key % 20, "tenant-{}"),
-        "ip": text(chance.zipf(1.3, rows) % 20_000, "198.{1}.{2}.1"),
-        "key_id": text(key, "key-{}", keyless),
-        "user": text(key, "user-{}", keyless),
-        "method": text(zeros, "GET"),
-        "route": text(route, "/v1/things-{}/{{id}}"),
-        "path": text(route * 1000 + chance.zipf(1.3, rows) % 500, "/v1/things/{}"),
-        "country": text(chance.zipf(1.5, rows) % 50, "C{}"),
+        "verdict": text(zeros, lambda _: "allow"),
+        "node": text(zeros, lambda _: "node-0"),
+        "tenant": text(key % 20, lambda v: f"tenant-{v}"),
+        "ip": text(chance.zipf(1.3, rows) % 20_000, lambda v: f"198.{v >> 8}.{v & 255}.1"),
+        "key_id": text(key, lambda v: f"key-{v}", keyless),
+        "user": text(key, lambda v: f"user-{v}", keyless),
+        "method": text(zeros, lambda _: "GET"),
+        "route": text(route, lambda v: f"/v1/things-{v}/{{id}}"),
+        "path": text(route * 1000 + chance.zipf(1.3, rows) % 500, lambda v: f"/v1/things/{v}"),
+        "country": text(chance.zipf(1.5, rows) % 50, lambda v: f"C{v}"),
         "cost": pa.array(np.ones(rows, np.int32)),
         "status": pa.array(np.where(chance.random(rows) < 0.01, 404, 200).astype(np.int16)),
         "latency_ms": pa.array(chance.gamma(2, 20, rows).astype(np.float32)),

@@ -29,7 +29,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import entity_traffic
+from entity_traffic import ROWS, ROWS_PER_EVENT_S, batches, text
 from servers import kafka, why_no_kafka
 from stream_worker import Worker, make_settings, next_alert, reading
 
@@ -40,9 +40,8 @@ from schemas.decision import Decision
 from schemas.settings import Settings
 from stream.combine import COLUMNS
 
-MESSAGES, ROWS = 3600, 2000
+MESSAGES = 3600
 ACTIVE = (100_000, 1_000_000)
-ROWS_PER_EVENT_S = 200_000
 TEXTBOOK_ROWS = 30_000
 GUESSER = "203.0.113.7"
 _TEXTBOOK = """
@@ -139,7 +138,7 @@ def _fill(settings: Settings, active: int | None = None) -> None:
     """Ordinary traffic of 20,000 addresses, or of `active` ones, its event time moving on evenly up to now."""
     chance = np.random.default_rng(1)
     start_ms = int(time.time() * 1000) - MESSAGES * ROWS * 1000 // ROWS_PER_EVENT_S
-    made = entity_traffic.batches(chance, active, range(MESSAGES), start_ms) if active else _usual(chance, start_ms)
+    made = batches(chance, active, range(MESSAGES), start_ms) if active else _usual(chance, start_ms)
     producer = Producer({"bootstrap.servers": settings.kafka, "queue.buffering.max.kbytes": 1 << 20, "linger.ms": 5})
     headers = [(topics.CONTENT_TYPE, topics.ARROW.encode())]
     for i, batch in enumerate(made):
@@ -161,25 +160,18 @@ def _usual(chance: np.random.Generator, start_ms: int) -> Iterator[pa.RecordBatc
 
 
 def _columns(chance: np.random.Generator) -> list[pa.Array]:
-    def text(codes: np.ndarray[Any, Any], form: str, absent: np.ndarray[Any, Any] | None = None) -> pa.Array:
-        distinct, at = np.unique(codes, return_inverse=True)
-        return pa.DictionaryArray.from_arrays(
-            pa.array(at.astype(np.int32), mask=absent),
-            pa.array([form.format(v, v >> 8, v & 255) for v in distinct.tolist()]),
-        )
-
     ip, key = chance.zipf(1.3, ROWS) % 20_000, chance.integers(0, 3000, ROWS)
     route, page = chance.integers(0, 40, ROWS), chance.zipf(1.3, ROWS) % 500
-    keyless = chance.random(ROWS) < 0.5
+    keyless, none = chance.random(ROWS) < 0.5, np.zeros(ROWS, np.int64)
     given = {
-        "verdict": text(np.zeros(ROWS, np.int64), "allow"),
-        "node": text(np.zeros(ROWS, np.int64), "node-{}"),
-        "ip": text(ip, "198.{1}.{2}.1"),
-        "key_id": text(key, "key-{}", keyless),
-        "user": text(key, "user-{}", keyless),
-        "method": text(np.zeros(ROWS, np.int64), "GET"),
-        "route": text(route, "/v1/things-{}/{{id}}"),
-        "path": text(route * 1000 + page, "/v1/things/{}"),
+        "verdict": text(none, lambda _: "allow"),
+        "node": text(none, lambda _: "node-0"),
+        "ip": text(ip, lambda v: f"198.{v >> 8}.{v & 255}.1"),
+        "key_id": text(key, lambda v: f"key-{v}", keyless),
+        "user": text(key, lambda v: f"user-{v}", keyless),
+        "method": text(none, lambda _: "GET"),
+        "route": text(route, lambda v: f"/v1/things-{v}/{{id}}"),
+        "path": text(route * 1000 + page, lambda v: f"/v1/things/{v}"),
         "cost": pa.array(np.ones(ROWS, np.int32)),
         "status": pa.array(np.where(chance.random(ROWS) < 0.01, 404, 200).astype(np.int16)),
         "latency_ms": pa.array(chance.gamma(2, 20, ROWS).astype(np.float32)),

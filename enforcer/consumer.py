@@ -20,6 +20,7 @@ from enforcer import broker, brownout_file, http, metrics, records
 from enforcer.acknowledgements import Measured, Watch
 from enforcer.bouncers.admission import Admission
 from enforcer.bouncers.lapi import Lapi
+from enforcer.following import BATCH_MAX, Following
 from enforcer.history_reader import HistoryReader
 from enforcer.leadership import Leadership
 from enforcer.ledger import Ledger
@@ -27,7 +28,7 @@ from enforcer.plan import Planner
 from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Playbook
 from enforcer.playbook_watch import PlaybookWatch
-from enforcer.projector import Projector, Record
+from enforcer.projector import Projector
 from enforcer.publisher import Publisher
 from enforcer.shedder import Shedder, also, opened, teller
 from enforcer.store.access import Access
@@ -42,7 +43,6 @@ from schemas.settings import PORTS, Settings
 PORT: Final = PORTS["enforcer"]
 TICK_S: Final = 0.1
 VERIFY_S: Final = 1.0
-BATCH_MAX: Final = 500
 REDIS_TIMEOUT_S: Final = 2.0
 _log = structlog.get_logger()
 
@@ -107,8 +107,6 @@ class _Shell:
         )
         self.watch = Watch(self._redis, settings.keys, clock_ms, measured)
         self._waiting_for = f"Kafka at {settings.kafka}"
-        self._followed: dict[TopicPartition, int] = {}  # next offset of `actions` to fold
-        self._progress = asyncio.Condition()
         self._stopping = False
         self._projector: Projector | None = None
         self._rules = brownout_file.rules_of(settings)
@@ -151,14 +149,16 @@ class _Shell:
             self._projector = projector
             follower.assign(partitions)
             await follower.seek_to_beginning(*partitions)
+            following = Following(follower, partitions, projector, publisher)
+            self._waiting_for = "the end of actions"
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow(follower, partitions, projector, publisher))
+                group.create_task(following.run(partial(self._caught_up, projector), lambda: self._stopping))
                 group.create_task(projector.write())
                 group.create_task(self._tick(projector, publisher))
                 group.create_task(self.watch.run(lambda: self._stopping))
                 group.create_task(self._history.run(sights, publisher, lambda: self._stopping))
                 group.create_task(self._shed(projector, publisher))
-                group.create_task(self._answer(alerts, follower, partitions, projector, publisher))
+                group.create_task(self._answer(alerts, following, projector, publisher))
                 if self._settings.playbooks is not None:
                     watch = PlaybookWatch(self._settings.playbooks, self._config.ladder, self._use)
                     group.create_task(watch.run())
@@ -180,35 +180,10 @@ class _Shell:
             await asyncio.sleep(0.1)
         return await broker.partitions(producer, self._settings.topic(topics.ACTIONS))
 
-    async def _follow(
-        self, follower: Any, partitions: list[TopicPartition], projector: Projector, publisher: Publisher
-    ) -> None:
-        """Fold `actions`, from the beginning, forever."""
-        self._waiting_for = "the end of actions"
-        ends = await broker.retried(lambda: follower.end_offsets(partitions))
-        caught_up = False
-        while not self._stopping:
-            if not caught_up and self._reached(ends):
-                caught_up = True
-                projector.begin({tp.partition: end for tp, end in ends.items()})
-                self.lapi.begin(projector.ledger)
-                self._waiting_for = "Redis"
-            batches = await follower.getmany(timeout_ms=200 if caught_up else 20, max_records=BATCH_MAX)
-            for tp, messages in batches.items():
-                for message in messages:
-                    await self._fold(projector, publisher, tp, message)
-            async with self._progress:
-                self._followed = {tp: await follower.position(tp) for tp in partitions}
-                self._progress.notify_all()
-
-    async def _fold(self, projector: Projector, publisher: Publisher, tp: TopicPartition, message: Any) -> None:
-        record = Record(message.key, message.value, tp.partition, message.offset)
-        try:
-            answers = projector.fold(record)
-        except BadMessageError as error:
-            await publisher.bury(message.value, error, Origin(tp.topic, tp.partition, message.offset))
-        else:
-            await publisher.actions(answers)
+    def _caught_up(self, projector: Projector, ends: dict[int, int]) -> None:
+        projector.begin(ends)
+        self.lapi.begin(projector.ledger)
+        self._waiting_for = "Redis"
 
     async def _tick(self, projector: Projector, publisher: Publisher) -> None:
         """End what has run out, forget what is long gone (the leader does), see that the snapshot is ours; forever."""
@@ -246,9 +221,7 @@ class _Shell:
         )  # fmt: skip
         await shedder.run(lambda: self._stopping)
 
-    async def _answer(
-        self, alerts: Any, follower: Any, partitions: list[TopicPartition], projector: Projector, publisher: Publisher
-    ) -> None:
+    async def _answer(self, alerts: Any, following: Following, projector: Projector, publisher: Publisher) -> None:
         """Answer alerts, forever. An offset is committed once the broker has what its alerts led to."""
         await projector.begun.wait()
         alerts.subscribe(
@@ -261,10 +234,9 @@ class _Shell:
             batches = await alerts.getmany(timeout_ms=200, max_records=BATCH_MAX)
             if self._behind:
                 # Another enforcer, or we before a crash, may have answered what we are about to read again.
-                ends = await broker.retried(lambda: follower.end_offsets(partitions))
+                ends = await following.ends()
                 self._behind = False
-                async with self._progress:
-                    await self._progress.wait_for(lambda ends=ends: self._reached(ends))  # type: ignore[misc]
+                await following.until(ends)
             if alerts.assignment():
                 self._waiting_for = ""
             for tp, messages in batches.items():
@@ -291,9 +263,6 @@ class _Shell:
             if action.guard is not None:
                 metrics.HELD_BACK.labels(action.guard).inc()
             _log.info("action", uid=action.uid, status=action.status, target=action.target.key, reason=action.reason)
-
-    def _reached(self, ends: dict[TopicPartition, int]) -> bool:
-        return all(self._followed.get(tp, -1) >= end for tp, end in ends.items())
 
     def _rebalanced(self) -> None:
         self._behind = True

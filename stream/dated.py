@@ -18,74 +18,18 @@ from numpy.typing import NDArray
 
 from detectors.compiled import compiled
 from stream.cells import COLUMNS, ROWS, U32, cell, likeliest, mark_of
-from stream.compiled import I32, I64, U8, U64, mixed_word
+from stream.compiled import I32, I64, U8, U64
 
 F64 = NDArray[np.float64]
 Sets = tuple[U8, U64, U64, I64]  # form and place by entry and what; the heap; `n`
 WHATS: Final = 5
 CELLED: Final = 5
 WORDS_OF: Final = np.array([0, 0, 4, 16, 64, COLUMNS * ROWS // 2])  # by form
-ENTRIES, USED, LIVE, FREE, PAGES, NUMBERS = 0, 1, 2, 3, 9, 15
+USED, LIVE, FREE, PAGES, NUMBERS = 1, 2, 3, 9, 15  # in `n`, behind `dated_entries.ENTRIES`
 _U0, _U1, _U32 = (np.uint64(v) for v in (0, 1, 32))
 _FEW: Final = 256
 _LOW: Final = np.uint64((1 << 32) - 1)
 _PLACE: Final = np.uint64(58)  # of a word, its upper six bits say where in a page it is looked for first
-
-
-@compiled
-def key_of(kind: int, entity: np.uint64) -> np.uint64:
-    """An entity of a kind as one well mixed word, never 0."""
-    return max(mixed_word(entity ^ mixed_word(np.uint64(kind + 1))), _U1)
-
-
-@compiled
-def indexed(keys: U64, count: int, index: I32) -> None:
-    """Put the first `count` keys into an empty index (mutated), which has room."""
-    mask = np.uint64(len(index) - 1)
-    for e in range(count):
-        at = keys[e] & mask
-        while index[at] >= 0:
-            at = (at + _U1) & mask
-        index[at] = e
-
-
-@compiled
-def found(kind: U8, entity: U64, index: I32, keys: U64) -> I32:
-    """The entry of each entity, -1 where there is none."""
-    mask, out = np.uint64(len(index) - 1), np.full(len(entity), -1, np.int32)
-    for i in range(len(entity)):
-        key = key_of(kind[i], entity[i])
-        at = key & mask
-        while index[at] >= 0 and keys[index[at]] != key:
-            at = (at + _U1) & mask
-        out[i] = index[at]
-    return out
-
-
-@compiled
-def placed(kind: U8, entity: U64, at_s: I64, since_s: int, index: I32, keys: U64, facts: I64, n: I64) -> I32:
-    """The entry of each entity, made where there is none; -1 for what is too old. There is room.
-
-    `facts`: kind, entity, last second, rows, by entry.
-    """
-    mask, out = np.uint64(len(index) - 1), np.full(len(entity), -1, np.int32)
-    for i in range(len(entity)):
-        if at_s[i] < since_s:
-            continue
-        key = key_of(kind[i], entity[i])
-        at = key & mask
-        while index[at] >= 0 and keys[index[at]] != key:
-            at = (at + _U1) & mask
-        e = index[at]
-        if e < 0:
-            e = np.int32(n[ENTRIES])
-            n[ENTRIES] += 1
-            index[at], keys[e] = e, key
-            facts[e, 0], facts[e, 1] = kind[i], np.int64(entity[i])
-        facts[e, 2] = max(facts[e, 2], at_s[i])
-        facts[e, 3] += 1
-        out[i] = e
-    return out
 
 
 @compiled

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from detectors import eviction
 from detectors.columns import Flows
 from schemas.usage import ITEM_WORDS, WORDS, Kind, What
-from stream import dated
+from stream import dated, dated_entries
 from stream.compiled import I32, I64, U8
-from stream.dated import CELLED, ENTRIES, F64, LIVE, NUMBERS, PAGES, USED, WHATS, WORDS_OF
+from stream.dated import CELLED, F64, LIVE, NUMBERS, PAGES, USED, WHATS, WORDS_OF
+from stream.dated_entries import ENTRIES
 from stream.grouping import U64
 from stream.rings import HELD_S
 
@@ -81,7 +82,7 @@ class Distinct:
 
     def count(self, kind: Kind, entities: U64, what: What, since_s: int) -> F64:
         """Distinct values of each entity in `since_s` and later."""
-        entry = dated.found(np.full(len(entities), kind, np.uint8), entities, self._index, self._keys)
+        entry = dated_entries.found(np.full(len(entities), kind, np.uint8), entities, self._index, self._keys)
         return dated.counted(entry, what, since_s, self._sets)
 
     def _flows(self, flows: Flows) -> None:
@@ -118,7 +119,7 @@ class Distinct:
     def _placed(self, kind: U8, entity: U64, at_s: I64) -> I32:
         self._reserve(len(self) + len(entity))
         state = self._index, self._keys, self._facts, self._n
-        return dated.placed(kind, entity, at_s, self._end_s - HELD_S, *state)
+        return dated_entries.placed(kind, entity, at_s, self._end_s - HELD_S, *state)
 
     def _all(self, put: Callable[..., int], rows: int) -> None:
         """Go on until every row found room."""
@@ -149,7 +150,7 @@ class Distinct:
 
     def _find_anew(self) -> None:
         self._index = np.full(1 << (2 * len(self._keys)).bit_length(), -1, np.int32)
-        dated.indexed(self._keys, len(self), self._index)
+        dated_entries.indexed(self._keys, len(self), self._index)
 
     def _evict(self, alive: Alive) -> None:
         """Let entities go, those least worth keeping, until three quarters are left."""

@@ -9,6 +9,7 @@ from stream_traffic import NOW_MS, blocks, crowd
 import detectors.compiled
 import stream.compiled
 import stream.dated
+import stream.dated_entries
 import stream.lowest
 import stream.networks
 import stream.slots
@@ -106,8 +107,8 @@ def test_beyond_the_few_of_lowest_rank_are_those_that_sorting_puts_behind(
 def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
     def compiled() -> dict[str, int]:
         rooms = (
-            detectors.compiled, stream.compiled, stream.dated, stream.lowest, stream.networks, stream.text_hashes,
-            stream.slots, stream.ways,
+            detectors.compiled, stream.compiled, stream.dated, stream.dated_entries, stream.lowest,
+            stream.networks, stream.text_hashes, stream.slots, stream.ways,
         )  # fmt: skip
         every = {f"{room.__name__}.{name}": it for room in rooms for name, it in vars(room).items()}
         return {name: len(it.signatures) for name, it in every.items() if hasattr(it, "signatures")}

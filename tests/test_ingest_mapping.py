@@ -23,6 +23,7 @@ from limiter.ingest.reader import Read, reader
 from limiter.ingest.seen import Seen, marks
 from limiter.ingest.taken import TakenIds
 from schemas import codec
+from schemas.checked import check
 from schemas.decision import SCHEMA, Decision
 from schemas.errors import BadMessageError
 
@@ -226,7 +227,7 @@ def test_of_any_records_each_is_a_checked_row_a_repeat_or_an_error(
     taken = sum(len(rows(one)) for one in found)
     for one in found:
         for batch in one.batches:
-            codec.check(batch)
+            check(batch)
         for _, _, error in one.bad:
             assert isinstance(error, BadMessageError)
             assert error.field

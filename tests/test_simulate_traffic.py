@@ -18,6 +18,7 @@ from floodwarden.simulate.config import (
 )
 from floodwarden.simulate.generate import simulate
 from schemas import codec
+from schemas.checked import check
 
 HOUR = SimulationConfig(seed=7, duration_s=3600, attacks=(Attack("brute_force"), Attack("stuffing", "weak")))
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "100.64.0.0/10", "198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24",
@@ -54,7 +55,7 @@ def test_the_same_seed_gives_the_same_decisions_and_another_seed_others() -> Non
 def test_decisions_come_in_time_order_within_their_span_and_are_ones_we_take() -> None:
     last_ms = HOUR.start_ms
     for batch, labels in simulate(HOUR):
-        codec.check(batch)
+        check(batch)
         at_ms = batch.column("ts_ms").to_numpy()
         assert len(labels) == batch.num_rows <= HOUR.batch_rows
         assert at_ms[0] >= last_ms

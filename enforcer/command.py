@@ -154,7 +154,7 @@ def stop(settings: Settings, seconds: int, reason: str, by: By) -> Result:
     """
     everything = Target(kind=TargetKind.GLOBAL, value="*")
     with session(settings) as opened:
-        auto = tuple(a for a in opened.in_force(*_RESTRICTS, ActionKind.BROWNOUT) if a.owner == AUTO)
+        auto = tuple(opened.in_force(*_RESTRICTS, ActionKind.BROWNOUT, owner=AUTO))
         hold = _action(settings, ActionKind.HOLD, everything, seconds, reason, by)
         return opened.carry_out([hold, *_lifts(opened.in_force(ActionKind.HOLD), by, "stopped anew")], also_gone=auto)
 

@@ -60,15 +60,19 @@ class Session:
         self._keys = settings.keys
         self._redis: Any = redis
 
-    def in_force(self, *kinds: ActionKind) -> list[Action]:
-        """The snapshot's actions (of `kinds` alone, where any are given) that have not run out."""
+    def in_force(self, *kinds: ActionKind, owner: str = "") -> list[Action]:
+        """The snapshot's actions (of `kinds` alone, of `owner` alone, where given) that have not run out."""
         self.need_enforcer()
         found: dict[str, Action] = {}
         words = [f'"kind":"{kind}"' for kind in kinds]  # of a million actions only these are worth reading
+        whose = f'"owner":"{owner}"' if owner else ""
         for uid, text in self._redis.hscan_iter(self._keys.enforcement, count=PAGE):
-            if uid not in _META and (not words or any(word in text for word in words)):
+            if uid not in _META and whose in text and (not words or any(word in text for word in words)):
                 found[uid] = records.action(text.encode())
-        return [a for a in found.values() if a.expires_ms > now_ms() and (not kinds or a.kind in kinds)]
+        return [
+            a for a in found.values()
+            if a.expires_ms > now_ms() and (not kinds or a.kind in kinds) and owner in ("", a.owner)
+        ]  # fmt: skip
 
     def health(self) -> dict[str, Any] | None:
         """What the leading enforcer last said of the site, None where it was silent for seconds."""
@@ -111,10 +115,13 @@ class Session:
         self.need_enforcer()
         begun_ms = now_ms()
         self._publish(actions)
-        gone = {action.uid for action in also_gone}
-        version = self._wait(lambda: self._version_with(actions, gone), FORCE_WAIT_S)
+        version = self._wait(lambda: self._version_with(actions), FORCE_WAIT_S)
         if version is None:
             raise _no_enforcer("the command is written, but no enforcer has put it in force")
+        if gone := [action.uid for action in also_gone]:
+            version = self._wait(lambda: self._gone(gone) and self._version_with(actions), MANY_WAIT_S)
+        if version is None:
+            raise _no_enforcer(f"it is in force, and {len(gone)} actions that it ends are not lifted yet")
         return self._in_force(actions, version, begun_ms, also_gone)
 
     def carry_out_many(self, actions: Sequence[Action], told: Callable[[int], None]) -> Result:
@@ -133,7 +140,7 @@ class Session:
         return self._in_force(actions, version, begun_ms, ())
 
     def _wait_for(self, part: Sequence[Action]) -> int | None:
-        return self._wait(lambda: self._version_with(part, set()), MANY_WAIT_S)
+        return self._wait(lambda: self._version_with(part), MANY_WAIT_S)
 
     def protected(self) -> guardrails.Allowlist:
         """What settings and commands allow, and our own proxies."""
@@ -177,16 +184,23 @@ class Session:
             "broker_unreachable", f"Kafka at {self._settings.kafka}", reason, f"start it, or set {PREFIX}KAFKA"
         )
 
-    def _version_with(self, actions: Sequence[Action], gone: set[str]) -> int | None:
+    def _gone(self, uids: list[str]) -> bool | None:
+        """True once none of these stands any more, else None. A page of them is looked at; who is gone is taken out."""
+        while page := uids[-PAGE:]:
+            left = [
+                uid for uid, text in zip(page, self._redis.hmget(self._keys.enforcement, *page), strict=True) if text
+            ]
+            uids[-PAGE:] = left
+            if left:
+                return None
+        return True
+
+    def _version_with(self, actions: Sequence[Action]) -> int | None:
         version, *held = self._redis.hmget(self._keys.enforcement, "version", *(action.uid for action in actions))
         right = all(
             (text is not None) == (a.status is ActionStatus.ACTIVE) for a, text in zip(actions, held, strict=True)
         )
-        if version is None or not right:
-            return None
-        if gone and any(text is not None for text in self._redis.hmget(self._keys.enforcement, *gone)):
-            return None
-        return int(version)
+        return int(version) if version is not None and right else None
 
     def _acknowledged(self, version: int) -> tuple[dict[str, int], tuple[str, ...]]:
         heartbeats = {node: int(at) for node, at in self._redis.hgetall(self._keys.nodes).items() if at.isdigit()}

@@ -20,7 +20,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from limiter.orders import NewRate
+from limiter.matcher import Identity
+from limiter.orders import NewRate, Order
+from limiter.policy import PPM
 from schemas.action import ActionKind
 from schemas.exempt import Known
 
@@ -89,6 +91,24 @@ class Terms:
     limit: str | None = None
     factor_ppm: int | None = None
     rate: NewRate | None = None
+
+    @classmethod
+    def of(cls, one: Order, table: Table) -> Terms:
+        """Those of an action whose target is looked up in `table`."""
+        spared = one.exempt
+        known = None if spared is None else Known.of(spared.by, spared.networks, spared.marks)
+        factor_ppm = None if one.factor is None else max(1, round(one.factor * PPM))
+        return cls(
+            table, one.kind, one.route, one.tier, known, one.rule, one.level or 0, one.limit, factor_ppm, one.rate
+        )
+
+    def covers(self, identity: Identity, route: str, tier: str | None) -> bool:
+        """Whether a request of whom it is aimed at is one that it holds for."""
+        return (
+            (self.route is None or self.route == route)
+            and (self.tier is None or self.tier == tier)
+            and (self.known is None or not self.known.spares(identity.ip, identity.user))
+        )
 
 
 _GONE: Final = Terms(Table(bytearray(1)), ActionKind.NOTICE)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from limiter.conditions import FOREVER_MS
 from limiter.entries import AUTOMATIC, BY_PERSON, KEPT, NONE, SEEN, STATIC, Entries, Shards, Table, Terms, new_seen
+from limiter.holds import Holds
 from limiter.matcher import Identity
 from limiter.orders import Order, order
 from limiter.policy import PPM
 from limiter.ruling import NOTHING, Entry, Ruling, combined
 from schemas import networks
 from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
-from schemas.exempt import Known
 
 ENTRIES_MAX: Final = 1_250_000
 PER_TARGET_MAX: Final = 32
@@ -38,7 +38,7 @@ _AT: Final = {
     TargetKind.GLOBAL: 5, TargetKind.ASN: 6, TargetKind.COUNTRY: 7,
 }  # fmt: skip
 _Heads = list[tuple[int, int | None, str]]  # first row, and what proves it: a network's number, else the text
-_NO_MATTER: Final = frozenset({ActionKind.NOTICE, ActionKind.HOLD})  # recorded, and told to the enforcer
+_NO_ENTRY: Final = frozenset({ActionKind.NOTICE, ActionKind.HOLD})
 _RANK: Final = {ActionKind.ALLOW: KEPT, ActionKind.BROWNOUT: KEPT}
 
 
@@ -48,6 +48,8 @@ class Overrides:
     Beyond that what would end soonest gives way, automatic actions before those of people, allows and brownouts last:
     nothing gives way to what ranks below it, which is then not taken. `changes` counts what came and went: while it
     stands still, only time changes what `judge` says.
+
+    While a hold stands no automatic answer counts, also those whose lift is still on its way: there may be thousands.
     """
 
     def __init__(self, allowlist: Iterable[Target] = (), entries_max: int = ENTRIES_MAX) -> None:
@@ -59,6 +61,7 @@ class Overrides:
         self._asked: tuple[tuple[Shards, int], ...] = ()  # tables that hold anything, and whose value they hold
         self._numbers: dict[str, tuple[int, int]] = {}  # of addresses asked for lately
         self._seed = hash("networks")  # of this process: nobody outside can choose numbers that fall together
+        self._holds = Holds()
         self.given_way = 0
         self.changes = 0
         for number, target in enumerate(allowlist):
@@ -77,11 +80,14 @@ class Overrides:
         """
         one = order(action) if isinstance(action, Action) else action
         ended = one.status is not ActionStatus.ACTIVE or one.expires_ms <= now_ms
-        if ended or one.kind in _NO_MATTER:
+        if ended or one.kind in _NO_ENTRY:
             self.remove(one.uid)
+            if one.kind is ActionKind.HOLD and not ended:
+                self._holds.put(one.uid, one.expires_ms)
+                self.changes += 1
             return True
         table, key, check = self._place(one.target.kind, one.target.value)
-        terms = _terms(one, table)
+        terms = Terms.of(one, table)
         row = self._entries.row(one.uid)
         if row and self._entries.renew(row, terms, key, check, one.expires_ms):
             return True
@@ -102,6 +108,7 @@ class Overrides:
 
     def remove(self, uid: str) -> None:
         """The action is over; one not known is no error."""
+        self.changes += self._holds.remove(uid)
         row = self._entries.row(uid)
         if row and self._entries.rank[row] != STATIC:
             self._drop(row)
@@ -109,9 +116,11 @@ class Overrides:
     def mark(self) -> None:
         """A snapshot begins: what is put from now on, by it or by deltas, belongs to it. `settle` ends it."""
         self._entries.mark()
+        self._holds.mark()
 
     def settle(self) -> Iterator[int]:
         """Drops what was not put since `mark`, `SLICE` by `SLICE`: between two of them others may have their turn."""
+        self.changes += self._holds.settle()
         yield from self._drop_all(self._entries.unmarked())
 
     def replace(self, actions: Iterable[Action | Order], now_ms: int) -> None:
@@ -183,13 +192,14 @@ class Overrides:
 
     def _ruling(self, heads: _Heads, identity: Identity, route: str, tier: str | None, now_ms: int) -> Ruling:
         entries, matching = self._entries, []
+        least = BY_PERSON if now_ms < self._holds.until_ms else AUTOMATIC
         for head, network, text in heads:
             check = _check(text) if network is None else network
             row = head
             while row:
-                if entries.check[row] == check and entries.expires_ms[row] > now_ms:
+                if entries.check[row] == check and entries.expires_ms[row] > now_ms and entries.rank[row] >= least:
                     terms = entries.terms(row)
-                    if _covers(terms, identity, route, tier):
+                    if terms.covers(identity, route, tier):
                         matching.append(_entry(entries.uid(row), terms, entries.expires_ms[row]))
                 row = entries.next[row]
         return combined(matching) if matching else NOTHING
@@ -246,26 +256,11 @@ class Overrides:
         return table, hash((self._seed, number)) >> 4, number & _64_BITS
 
 
-def _covers(terms: Terms, identity: Identity, route: str, tier: str | None) -> bool:
-    return (
-        (terms.route is None or terms.route == route)
-        and (terms.tier is None or terms.tier == tier)
-        and (terms.known is None or not terms.known.spares(identity.ip, identity.user))
-    )
-
-
 def _entry(uid: str, terms: Terms, expires_ms: int) -> Entry:
     return Entry(
         uid, terms.kind, terms.route, PPM if terms.factor_ppm is None else terms.factor_ppm, terms.level, terms.rule,
         expires_ms, terms.tier, terms.limit, terms.rate,
     )  # fmt: skip
-
-
-def _terms(one: Order, table: Table) -> Terms:
-    spared = one.exempt
-    known = None if spared is None else Known.of(spared.by, spared.networks, spared.marks)
-    factor_ppm = None if one.factor is None else max(1, round(one.factor * PPM))
-    return Terms(table, one.kind, one.route, one.tier, known, one.rule, one.level or 0, one.limit, factor_ppm, one.rate)
 
 
 def _check(text: str) -> int:

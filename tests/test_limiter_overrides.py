@@ -155,3 +155,28 @@ def test_whatever_is_put_or_removed_is_counted_and_a_look_up_is_not() -> None:
     assert overrides.changes == first
     overrides.remove("u1")
     assert overrides.changes > first
+
+
+def test_while_automation_is_stopped_no_automatic_answer_counts_however_many_are_not_lifted_yet() -> None:
+    client = Identity(ip="192.0.2.7", key_id="k1")
+    overrides = Overrides()
+
+    def refused() -> tuple[str | None, int]:
+        ruling = overrides.judge(client, "/", NOW_MS)
+        return ruling.refusal and ruling.refusal.uid, len(ruling.throttles)
+
+    overrides.put(action("deny", "ip:192.0.2.7", "auto"), NOW_MS)
+    overrides.put(action("throttle", "key:k1", "slow", factor=0.5), NOW_MS)
+    overrides.put(action("challenge", "ip:192.0.2.0/24", "hand", owner="cli:ann"), NOW_MS)
+    assert refused() == ("auto", 1)
+    before = overrides.changes
+    overrides.put(action("hold", "global:*", "stop", owner="cli:ann"), NOW_MS)
+    assert overrides.changes > before, "what was ruled before is not remembered"
+    assert refused() == ("hand", 0)
+    overrides.put(action("deny", "ip:192.0.2.7", "late"), NOW_MS)
+    assert refused() == ("hand", 0)
+    overrides.remove("stop")
+    assert refused() == ("late", 1)
+    overrides.put(action("hold", "global:*", "stop", owner="cli:ann"), NOW_MS)
+    overrides.replace([action("deny", "ip:192.0.2.7", "auto")], NOW_MS)
+    assert refused() == ("auto", 0), "a snapshot that has no hold ends it"

@@ -28,6 +28,7 @@ EXEMPT = [
     exempt_addresses([]),
     exempt_pairs([("ann", "192.0.2.7"), ("bob", "2001:db8::1")]),
 ]
+RESTRICTS = (ActionKind.DENY, ActionKind.CHALLENGE, ActionKind.THROTTLE)
 maybe = st.sampled_from
 
 
@@ -57,7 +58,9 @@ class Listed:
     actions: dict[str, Action] = field(default_factory=dict)
 
     def judge(self, one: Asked, now_ms: int) -> tuple[str | None, set[str], int, bool]:
-        found = [a for a in self.actions.values() if a.expires_ms > now_ms and _means(a, one)]
+        stand = [a for a in self.actions.values() if a.expires_ms > now_ms]
+        stopped = any(a.kind is ActionKind.HOLD for a in stand)
+        found = [a for a in stand if _means(a, one) and not (stopped and a.owner == "auto" and a.kind in RESTRICTS)]
         if any(a.kind is ActionKind.ALLOW for a in found):
             return None, set(), 0, True
         refusals = [a for a in found if a.kind in (ActionKind.DENY, ActionKind.CHALLENGE)]
@@ -105,12 +108,13 @@ class OverridesEqualTheList(RuleBasedStateMachine):
 
     @rule(
         uid=maybe([*(f"{n:032x}" for n in range(12)), "by hand", "F" * 32]),
-        kind=maybe(["deny", "challenge", "throttle", "brownout", "allow", "notice"]),
+        kind=maybe(["deny", "challenge", "throttle", "brownout", "allow", "notice", "hold"]),
         aim=maybe(TARGETS),
         seconds=st.integers(0, 50),
         route=maybe([None, None, "/login"]),
         tier=maybe([None, None, "free"]),
         exempt=maybe(EXEMPT),
+        owner=maybe(["auto", "cli:ann"]),
         status=maybe([ActionStatus.ACTIVE] * 4 + [ActionStatus.LIFTED]),
     )
     def put(self, uid: str, kind: str, aim: str, seconds: int, status: ActionStatus, **scope: object) -> None:
@@ -142,7 +146,7 @@ class OverridesEqualTheList(RuleBasedStateMachine):
     def sweep(self) -> None:
         sum(self.overrides.sweep(self.now_ms))
         self.listed.actions = {uid: a for uid, a in self.listed.actions.items() if a.expires_ms > self.now_ms}
-        assert len(self.overrides) == len(self.listed.actions)
+        assert len(self.overrides) == sum(a.kind is not ActionKind.HOLD for a in self.listed.actions.values())
 
     @rule(one=asked)
     def ask(self, one: Asked) -> None:

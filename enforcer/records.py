@@ -12,6 +12,7 @@ from schemas import action as actions
 from schemas import alert as alerts
 from schemas.action import Action, Target
 from schemas.alert import Alert, Frozen
+from schemas.decision import TS_MS_MAX, TS_MS_MIN
 from schemas.errors import BadMessageError
 from schemas.exempt import marks_in
 
@@ -21,9 +22,16 @@ _CODES: Final = {"missing": "missing_field", "extra_forbidden": "unknown_field",
 
 
 def alert(value: bytes | None) -> Alert:
-    """An alert from `alerts`."""
+    """An alert from `alerts`, about somebody, at times that a decision can have."""
     message = _read(Alert, value)
     _known(message.v, alerts.VERSION)
+    for name, text in (("uid", message.uid), ("entity.value", message.entity.value)):
+        if not text:
+            raise BadMessageError("bad_value", name, "is empty", "say which alert, and about whom")
+    for name in ("first_ms", "crossed_ms", "last_ms"):
+        if not TS_MS_MIN <= getattr(message, name) <= TS_MS_MAX:
+            fix = "epoch milliseconds between 1980 and 2100"
+            raise BadMessageError("bad_value", name, f"{getattr(message, name)} is out of range", fix)
     return message
 
 

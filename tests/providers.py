@@ -270,10 +270,8 @@ class Providers:
                     if any(wrong(name, one) for one in several)
                     else (200, "")
                 )
-            case "gone":
-                return 410, "no longer here"
-            case _:
-                return 200, ""
+            case other:
+                return {"gone": (410, "no longer here"), "broken": (503, "not now")}.get(other, (200, ""))
 
     def _page(self, told: Any) -> tuple[int, str]:
         if why := wrong("pagerduty", told):

@@ -19,6 +19,7 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from confluent_kafka.admin import AdminClient, NewTopic
 from providers import Providers, providers, signed, wrong
 from test_notify_forms import EVERY, SEVERAL
 
@@ -27,6 +28,9 @@ from enforcer.notify.deliver import Deliverer
 from enforcer.notify.destinations import Destination, Format, Kind, Mail, Tls
 from enforcer.notify.outcome import Came, Outcome
 from enforcer.notify.render import render
+from floodwarden import topic_reading
+from schemas.settings import Settings
+from schemas.topics import Topic
 
 SECRET = "0123456789abcdef0123456789abcdef"
 LOOPBACK = addresses.parse("127.0.0.0/8")
@@ -52,8 +56,8 @@ def now_ms() -> int:
 
 def tried(destination: Destination, told: Any = TOLD, **more: Any) -> Outcome:
     async def once() -> Outcome:
-        given: dict[str, Any] = {"private": LOOPBACK, "resolved": deliver.resolve} | more
-        sender = Deliverer("127.0.0.1:1", given["private"], now_ms, given["resolved"])
+        given: dict[str, Any] = {"private": LOOPBACK, "resolved": deliver.resolve, "kafka": "127.0.0.1:1"} | more
+        sender = Deliverer(given["kafka"], given["private"], now_ms, given["resolved"])
         return await sender.deliver(destination, told.id, render(destination, told))
 
     return asyncio.run(once())
@@ -255,15 +259,34 @@ def test_mail_is_given_to_nobody_but_the_server_that_was_named(mail: tuple[Mailb
     assert (outcome.came, "x" * 20 in outcome.reason) == (Came.REFUSED, False), outcome
 
 
-def test_a_file_gets_a_line_for_each_incident_also_after_half_a_line_was_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [Format.OCSF, Format.ECS])
+def test_a_file_gets_a_line_for_each_incident_also_after_half_a_line_was_left(tmp_path: Path, form: Format) -> None:
     path = tmp_path / "findings.jsonl"
     path.write_text('{"half', "utf-8")
-    kept = Destination("kept", Kind.FILE, path=path, format=Format.OCSF)
+    kept = Destination("kept", Kind.FILE, path=path, format=form)
     assert tried(kept, SEVERAL) == tried(kept) == Outcome(Came.DELIVERED)
     half, *lines = path.read_text("utf-8").splitlines()
     assert half == '{"half'
-    assert [wrong("ocsf", json.loads(line)) for line in lines] == [""] * 61
+    assert [wrong(form.value, json.loads(line)) for line in lines] == [""] * 61
     assert tried(replace(kept, path=tmp_path)).reason == "IsADirectoryError: Is a directory"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("form", [Format.OCSF, Format.ECS])
+def test_a_topic_gets_a_record_for_each_incident_under_its_uid(
+    embedded_address: str, topic_prefix: str, form: Format
+) -> None:
+    findings = Topic("findings", 1)
+    settings = Settings(kafka=embedded_address, topic_prefix=topic_prefix)
+    name = settings.topic(findings)
+    admin = AdminClient({"bootstrap.servers": embedded_address})
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(60)
+    outcome = tried(Destination("bus", Kind.KAFKA, topic=name, format=form), SEVERAL, kafka=embedded_address)
+    assert outcome == Outcome(Came.DELIVERED)
+    records = list(topic_reading.read(settings, findings))
+    assert [record.key().decode() for record in records] == [notice.incident.uid for notice in SEVERAL.notices]
+    assert {wrong(form.value, json.loads(record.value())) for record in records} == {""}
+    assert {dict(record.headers())["content-type"] for record in records} == {b"application/json"}
 
 
 def test_a_broker_that_is_away_is_a_failure_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

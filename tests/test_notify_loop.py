@@ -36,11 +36,12 @@ destinations:
   oncall: {{kind: pagerduty, key: {SECRET}, url: "{base}/v2/enqueue", per_minute: 600}}
   chat: {{kind: slack, url: "{base}/services/T0/B0/x", per_minute: 600}}
   gone: {{kind: webhook, url: "{base}/gone", secret: {SECRET}}}
+  broken: {{kind: slack, url: "{base}/broken", tries: 2, per_minute: 600}}
   hangs: {{kind: webhook, url: "http://127.0.0.1:{hanging}/", secret: {SECRET}}}
   bus: {{kind: kafka, topic: {topic}, format: ocsf}}
 routes:
   - {{to: [oncall, chat, hangs, bus], severity: high, wait_s: 0}}
-  - {{to: gone, kinds: [probe], wait_s: 0}}
+  - {{to: [gone, broken], kinds: [probe], wait_s: 0}}
 """,
         "utf-8",
     )
@@ -97,10 +98,15 @@ def test_a_kill_before_the_answer_is_one_page_and_who_hangs_keeps_nobody_waiting
             world.wait_for("203.0.113.2", 60)
             eventually(lambda: len(server.pages) == 2 and max(triggers(server).values()) == 2, 100)
             eventually(lambda: len(findings(world)) >= 2, 100)
-            (letter,) = eventually(lambda: world.records(topics.DEAD_LETTER), 100)
-            assert (letter[2]["origin-topic"], json.loads(letter[1] or b"")["type"]) == (
-                b"notices/gone", "incident.opened",
+            letters = eventually(lambda: found if len(found := world.records(topics.DEAD_LETTER)) == 2 else None, 100)
+            by = {headers["origin-topic"]: (headers, json.loads(body or b"")) for _, body, headers in letters}
+            assert (by[b"notices/gone"][0]["code"], by[b"notices/gone"][1]["type"]) == (
+                b"notice_refused", "incident.opened",
             )  # fmt: skip
+            headers, slack = by[b"notices/broken"]
+            assert (headers["code"], wrong("slack", slack)) == (b"notice_failed", "")
+            assert b"2 attempts" in headers["reason"]
+            assert len(server.at("/broken")) == 2
             (incident,) = client.get("/incidents?kind=guess").json()["items"]
             for _ in range(2):
                 made = client.post(f"/incidents/{incident['uid']}/acknowledge").json()

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from floodwarden.cli_output import Json, console, listing, safe, write_json
+from floodwarden.cli_output import Json, console, listing, safe, table, write_json
+from floodwarden.cli_told import seconds_of
 
 if TYPE_CHECKING:
     from detectors.rules import Rule, Ruleset
+    from floodwarden.rules_trial import Fired
+    from schemas.alert import Alert
+
+SHOWN_MAX: Final = 20
+"""Of the topic told one by one; of files all are."""
 
 rules = typer.Typer(no_args_is_help=True, help="Signatures and simple rules: list, explain, try them on a log.")
 Where = Annotated[
@@ -81,24 +89,55 @@ def explain(
 @rules.command("test")
 def try_(
     file: Annotated[str, typer.Argument(help="a file of rules, or builtin, crowdsec; comma separated")],
-    logs: Annotated[list[Path], typer.Argument(help="logs or traces")],
+    logs: Annotated[list[Path] | None, typer.Argument(help="logs or traces, instead of the topic")] = None,
     *,
+    over: Annotated[str, typer.Option(metavar="DURATION", help="so much of the topic of decisions")] = "24h",
     form: Annotated[str | None, typer.Option("--format", help="of the logs; told from the content without it")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run rules over logs and say what fires, when, and on what lines. Exit code 1 when something does."""
-    from floodwarden import rules_trial
+    """Run rules over logs, or the last day of the topic, and say what fires, when, and on what lines.
 
-    fired = rules_trial.run(file, logs, form=form)
-    for one in fired:
-        if as_json:
+    Exit code 1 when something does.
+    """
+    from floodwarden import rules_trial
+    from floodwarden.traffic import Recorded
+    from schemas.settings import load
+
+    fired = (
+        rules_trial.run(file, logs, form=form)
+        if logs
+        else rules_trial.over(file, Recorded.last(load(), seconds_of(over)))
+    )
+    if as_json:
+        for one in fired:
             write_json(one.record())
-            continue
+    else:
+        _tell(fired, None if logs else SHOWN_MAX)
+    raise typer.Exit(1 if fired else 0)
+
+
+def _tell(fired: Sequence[Fired], shown_max: int | None) -> None:
+    """For people: each, and by rule whom."""
+    for one in fired[:shown_max]:
         for line in one.lines():
             console().print(safe(line))
-    if not as_json:
-        console().print(f"{len(fired)} fired" if fired else "Nothing fires.")
-    raise typer.Exit(1 if fired else 0)
+    if len(shown := fired[:shown_max]) < len(fired):
+        console().print(f"{len(fired) - len(shown)} more; --json has them")
+    by: dict[str, list[Alert]] = {}
+    for one in fired:
+        by.setdefault(one.alert.rule or one.alert.kind, []).append(one.alert)
+    cells = [
+        (
+            rule,
+            str(len(of)),
+            str(len({alert.entity for alert in of})),
+            str(sum(alert.established for alert in of)),
+            str(len({alert.tenant for alert in of} - {None})),
+            ", ".join(f"{answer.value} {n}" for answer, n in Counter(alert.answer for alert in of).most_common()),
+        )
+        for rule, of in sorted(by.items())
+    ]
+    table(("rule", "fired", "of clients", "of established", "of tenants", "asks for"), cells, "Nothing fires.")
 
 
 @rules.command("verify-bots")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -18,15 +20,39 @@ PAST_END: Final = 10_000
 """Messages read past the end that a broker names: Tansu counts only the first of the last batch, and a batch of
 librdkafka's holds at most so many. A topic that grows all the while is left there, any other at its true end."""
 _BATCH: Final = 500
+_QUEUED_KB: Final = 16_384  # of a partition, fetched ahead
 
 
-def read(settings: Settings, topic: topics.Topic, newest: int | None = None) -> Iterator[Message]:
-    """The messages of every partition, the `newest` of each where that is given; partitions come mixed.
+def read(
+    settings: Settings, topic: topics.Topic, newest: int | None = None, partition: int | None = None
+) -> Generator[Message, None, None]:
+    """The messages of every partition (or of one), the `newest` of each where that is given; partitions come mixed.
 
     Raises:
         UnreachableError: no broker, no such topic, or the broker gives nothing for 10 s.
     """
-    name = settings.topic(topic)
+    with _consumer(settings) as consumer:
+        name = settings.topic(topic)
+        yield from _read(consumer, name, _begin(consumer, name, newest, partition))
+
+
+def in_order(settings: Settings, topic: topics.Topic) -> Iterator[Message]:
+    """All messages in the order of their stamps, each partition's in its own; raises as `read`.
+
+    Each partition is read by itself, as far as its turn has come: what waits is bounded.
+    """
+    with _consumer(settings) as consumer:
+        partitions = _partitions(consumer, settings.topic(topic))
+    parts = [read(settings, topic, partition=partition) for partition in partitions]
+    try:
+        yield from heapq.merge(*parts, key=lambda message: message.timestamp()[1])
+    finally:
+        for part in parts:
+            part.close()
+
+
+@contextmanager
+def _consumer(settings: Settings) -> Iterator[Consumer]:
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka,
@@ -35,26 +61,24 @@ def read(settings: Settings, topic: topics.Topic, newest: int | None = None) -> 
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
+            "queued.max.messages.kbytes": _QUEUED_KB,
             "log_level": 0,
         }
     )
     try:
-        yield from _read(consumer, name, newest)
+        yield consumer
     except KafkaException as error:
         raise UnreachableError(f"Kafka at {settings.kafka}: {reason(error)}; set {PREFIX}KAFKA") from error
     finally:
         consumer.close()
 
 
-def _read(consumer: Consumer, name: str, newest: int | None) -> Iterator[Message]:
-    ends = _begin(consumer, name, newest)
+def _read(consumer: Consumer, name: str, ends: dict[int | None, int]) -> Iterator[Message]:
     heard_s = time.monotonic()
     while ends:
         # Not waited for whole batches: `consume` gives what it has only when it has as many or its time is up.
         found = consumer.consume(_BATCH, 0.05)
-        if found:
-            heard_s = time.monotonic()
-        elif time.monotonic() - heard_s > TIMEOUT_S:
+        if not found and time.monotonic() - heard_s > TIMEOUT_S:
             raise UnreachableError(f"{name}: the broker gave nothing for {TIMEOUT_S:g} s")
         for message in found:
             error, partition = message.error(), message.partition()
@@ -67,20 +91,26 @@ def _read(consumer: Consumer, name: str, newest: int | None) -> Iterator[Message
                 ends.pop(partition, None)
             else:
                 raise UnreachableError(f"{name}: {error.str()}")
+        if found:
+            heard_s = time.monotonic()  # not before: whom we read for may have taken long
 
 
-def _begin(consumer: Consumer, name: str, newest: int | None) -> dict[int | None, int]:
+def _begin(consumer: Consumer, name: str, newest: int | None, partition: int | None) -> dict[int | None, int]:
     """Stand where reading begins; by partition that holds something where the broker says its end is."""
+    ends: dict[int | None, int] = {}
+    places = []
+    for number in _partitions(consumer, name) if partition is None else [partition]:
+        low, high = consumer.get_watermark_offsets(TopicPartition(name, number), TIMEOUT_S)
+        if high > low:
+            ends[number] = high
+            places.append(TopicPartition(name, number, low if newest is None else max(low, high - newest)))
+    consumer.assign(places)
+    return ends
+
+
+def _partitions(consumer: Consumer, name: str) -> list[int]:
     known = consumer.list_topics(name, TIMEOUT_S).topics[name]
     if known.error is not None:
         fix = "; make it with `floodwarden topics`" if known.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
         raise UnreachableError(f"{name}: {known.error.str()}{fix}")
-    ends: dict[int | None, int] = {}
-    places = []
-    for partition in known.partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), TIMEOUT_S)
-        if high > low:
-            ends[partition] = high
-            places.append(TopicPartition(name, partition, low if newest is None else max(low, high - newest)))
-    consumer.assign(places)
-    return ends
+    return sorted(known.partitions)

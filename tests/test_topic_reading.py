@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from confluent_kafka import Producer
 from stream_traffic import crowd
 from stream_worker import send
+from typer.testing import CliRunner
 
-from floodwarden import topic_reading
-from floodwarden.errors import UnreachableError
+from floodwarden import rules_trial, topic_reading
+from floodwarden.cli import app
+from floodwarden.errors import CommandError, UnreachableError
 from floodwarden.formats import Rejects
 from floodwarden.topics import ensure_topics
 from floodwarden.traffic import Recorded, names
 from schemas import codec, topic_ends, topics
+from schemas.decision import Decision
 from schemas.settings import Settings
 from schemas.topics import Topic
 from stream import train
@@ -78,6 +83,50 @@ def test_what_the_topic_holds_is_learned_from_like_a_file_and_what_is_no_decisio
     assert rejects.total == 1
     assert names({codec.text_hash("203.0.113.7")}, recorded) == {codec.text_hash("203.0.113.7"): "203.0.113.7"}
     assert list(Recorded.last(settings, -3_600).batches(Rejects())) == [], "by the broker's stamps, not the rows'"
+
+
+def test_partitions_read_in_order_come_side_by_side_each_as_it_is(broker: str, topic_prefix: str) -> None:
+    settings = Settings(kafka=broker, topic_prefix=topic_prefix, decisions_partitions=3)
+    ensure_topics(settings)
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 0})
+    for number in range(12):
+        producer.produce(settings.topic(topics.DECISIONS), str(number), partition=number % 2)  # the third stays empty
+        assert producer.flush(30) == 0
+        time.sleep(0.002)  # a stamp of its own each
+    assert [m.value() for m in topic_reading.in_order(settings, topics.DECISIONS)] == [b"%d" % n for n in range(12)]
+
+
+def secrets_sought(settings: Settings) -> None:
+    """An address asks for hidden files, over two partitions, amid others; the newest second stays open till the end."""
+    now_ms = time.time_ns() // 1_000_000
+    paths = ["/.env", "/", "/.git/HEAD", "/", "/.aws/credentials", "/", "/.ssh/id_rsa", "/"]
+    rows = [
+        Decision(
+            ts_ms=now_ms + i, verdict="allow", status=404, method="GET", path=path, route=path, tenant="acme",
+            ip=f"203.0.113.{9 if i % 2 == 0 else i}",
+        )
+        for i, path in enumerate(paths)
+    ]  # fmt: skip
+    send(settings, [codec.encode(codec.from_rows(part)) for part in (rows[:3], rows[3:6], rows[6:])])
+
+
+def test_rules_tried_over_the_topic_tell_what_they_would_have_told_live(broker: str, topic_prefix: str) -> None:
+    settings = Settings(kafka=broker, topic_prefix=topic_prefix, decisions_partitions=2)
+    ensure_topics(settings)
+    secrets_sought(settings)
+    send(settings, [b"{"], topics.JSON)
+    with pytest.raises(CommandError, match=r"no request in .*; give a longer --over"):
+        rules_trial.over("builtin", Recorded.last(settings, -3_600))
+    [fired] = rules_trial.over("builtin", Recorded.last(settings, 3_600))
+    told = fired.record()
+    assert (told["kind"], told["entity"]["value"], told["tenant"]) == ("sensitive-files", "203.0.113.9", "acme")
+    assert "/.aws/credentials" in told["summary"]
+    assert told["lines"] == []
+    environment = {"FLOODWARDEN_KAFKA": broker, "FLOODWARDEN_TOPIC_PREFIX": topic_prefix}
+    said = CliRunner().invoke(app, ["rules", "test", "builtin", "--over", "1h"], env=environment)
+    assert said.exit_code == 1, said.output
+    assert "lines" not in said.stdout
+    assert said.stdout.splitlines()[-1].split() == ["sensitive-files/1", "1", "1", "0", "1", "deny", "1"]
 
 
 def test_no_topic_and_no_broker_are_named(broker: str, topic_prefix: str) -> None:

@@ -24,6 +24,7 @@ from detectors.forest import Forest, from_arrays
 
 FORMAT: Final = 3
 UNPACKED_MAX: Final = 256 << 20
+METRICS_MAX: Final = 1_000
 POSITIONS: Final = 24  # buckets of an entity's life, two an octave of requests
 Array = NDArray[np.generic]
 F64 = NDArray[np.float64]
@@ -52,7 +53,8 @@ class Model:
     training, and the least null they are held to; near 1 where their ways are no evidence.
     `forest`: arrays of `detectors.forest` by `POPULATION.NAME` (empty: no forest, `odd` stays silent).
     `influx`: shares of newcomers by route (`detectors.influx`; empty: learned as it goes).
-    `span_s`: how long the traffic was that it learned from; 0 for stated defaults.
+    `span_s`: how long the traffic was that it learned from; 0 for stated defaults. `metrics`: how good it was found to
+    be, by name (`stream.quality`); empty where nobody measured.
     """
 
     prior: F64
@@ -67,6 +69,7 @@ class Model:
     regulars_p0: F64 = field(default_factory=lambda: np.zeros((0, len(built_in()))))
     forest: Mapping[str, Array] = field(default_factory=dict)
     influx: Mapping[str, Array] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     families: Families = field(default_factory=built_in)
 
     @property
@@ -94,6 +97,12 @@ class Model:
             "made_from": np.frombuffer(self.made_from.encode(), np.uint8),
         }
         named |= {f"forest.{name}": array for name, array in self.forest.items()}
+        if self.metrics:
+            names, values = zip(*sorted(self.metrics.items()), strict=True)
+            named |= {
+                "metrics.names": np.frombuffer(",".join(names).encode(), np.uint8),
+                "metrics.values": np.array(values, np.float64),
+            }
         return named | {f"influx.{name}": array for name, array in self.influx.items()}
 
 
@@ -147,6 +156,7 @@ def parse(data: bytes, name: str, families: Families) -> Model:
             made_from=named["made_from"].tobytes().decode(),
             forest=forest,
             influx=influx,
+            metrics=_metrics(_under("metrics.", named)),
         )
         forests_of(model)
         _check_influx(model, name)
@@ -175,6 +185,16 @@ def _check_influx(model: Model, name: str) -> None:
             raise ArtifactError(
                 f"{name}: influx.{part} is damaged (shape {have.shape}, expected ({n}, 3)); train it anew"
             )
+
+
+def _metrics(named: Mapping[str, Array]) -> dict[str, float]:
+    """Of models made before there were any, none. Raises KeyError or ValueError where they are damaged."""
+    if not named:
+        return {}
+    names, values = named["names"].tobytes().decode().split(","), np.asarray(named["values"], np.float64)
+    if len(names) > METRICS_MAX or not np.isfinite(values).all():
+        raise ValueError("metrics are damaged")
+    return dict(zip(names, values.tolist(), strict=True))
 
 
 def _under(prefix: str, named: Mapping[str, Array]) -> dict[str, Array]:

@@ -230,4 +230,5 @@ def refit(model: Model, day: Day) -> Model | None:
         return None
     beta = slopes(h, beta, entities)
     made_from = model.made_from.removesuffix("+drift") + "+drift"
-    return replace(model, beta=beta, entities=entities, h=thresholds(beta, entities), made_from=made_from)
+    fresh = thresholds(beta, entities)
+    return replace(model, beta=beta, entities=entities, h=fresh, made_from=made_from, metrics={})  # were of others

@@ -170,6 +170,7 @@ def _record(old: Model, done: Calibrated, out: Path, rows: int) -> dict[str, Any
         "span_s": new.span_s,
         "odd_share": done.odd_share,
         "drifted": done.drifted,
+        "metrics": dict(new.metrics),
         "moved": [asdict(one) | {"kind": KINDS[one.kind], "enough": one.enough} for one in done.moved],
         "thresholds": {
             family.name: {kind: round(float(new.h[k, family.index]), 3) for k, kind in enumerate(KINDS)}

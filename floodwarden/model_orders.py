@@ -40,7 +40,7 @@ def inspect(settings: Settings, data: bytes) -> Version:
     except ArtifactError as error:
         fix = "send what `train` or `calibrate` wrote; see docs/models.md"
         raise CommandError("bad_value", "file", str(error), fix) from error
-    return Version(0, "", model.version, model.made_from, model.span_s, "", "", 0)
+    return Version(0, "", model.version, model.made_from, model.span_s, "", "", 0, dict(model.metrics))
 
 
 def judge(settings: Settings, number: int) -> Thresholds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from schemas.model_registry import Registry
 from schemas.models import Agreement, Incident, Order, Trial, Word
 from schemas.settings import Settings
 
+_CLIENTS: Final = ("addresses", "keys", "users")
 NO_VERSION: Final = (
     "no version yet: `floodwarden model add FILE`; workers judge by FLOODWARDEN_MODEL, else the shipped one"
 )
@@ -60,10 +61,36 @@ def tell_version(settings: Settings, number: int | None, *, as_json: bool) -> No
     out.print(f"version {number}: model {told['content']}, {told['state']}")
     span = f"{told['span_s'] / 3600:.1f} h of {safe(told['made_from'])}"
     out.print(f"learned from {span}; added {when(told['at_ms'])} by {safe(told['author'])}: {safe(told['reason'])}")
-    cells = [(name, *(f"{of[kind]:.1f}" for kind in KINDS)) for name, of in told["thresholds"].items()]
-    table(("family", "threshold ip", "key", "user (nats)"), cells, "")
+    for line in quality(told["metrics"]):
+        out.print(line)
+    cells = [
+        (name, *(f"{of[kind]:.1f}" for kind in KINDS), _share(told["metrics"].get(f"marked.{name}")))
+        for name, of in told["thresholds"].items()
+    ]
+    table(("family", "threshold ip", "key", "user (nats)", "marked"), cells, "")
     if trial := registry.trial(number):
         tell_trial(trial)
+
+
+def quality(metrics: Mapping[str, float]) -> list[str]:
+    """How good a model is, as it says itself (`stream.quality`), in sentences."""
+    out = []
+    if "requests" in metrics:
+        clients = ((metrics.get(f"clients.{kind}", 0), word) for kind, word in zip(KINDS, _CLIENTS, strict=True))
+        out.append(
+            f"from {metrics['requests']:,.0f} requests of " + ", ".join(f"{n:,.0f} {word}" for n, word in clients)
+        )
+    if "held_out.hours" in metrics:
+        told = [f"{metrics['held_out.alarms']:.1f} alarms a day, {metrics['held_out.answered']:.1f} of them answered"]
+        prefix = "held_out.alarms."
+        by = {name.removeprefix(prefix): n for name, n in metrics.items() if name.startswith(prefix)}
+        told += [", ".join(f"{name} {n:.1f}" for name, n in sorted(by.items(), key=lambda one: -one[1]))] if by else []
+        what = f"on its last {metrics['held_out.hours']:.1f} h, under a model of what went before"
+        out.append(f"{what}: {'; '.join(told)}")
+    for name, where in (("held_out.odd_share", " of these hours"), ("odd_share", "")):
+        if name in metrics:
+            out.append(f"minutes{where} as odd as one in a hundred: {_share(metrics[name])}")
+    return out
 
 
 def tell_trial(trial: Trial) -> None:
@@ -129,6 +156,10 @@ def _tell_agreement(found: Agreement, words: tuple[str, str]) -> None:
     for word, incidents in zip(words, (found.only_shadow, found.only_live), strict=True):
         for one in incidents:
             console().print(f"{word}: {_incident(one)}")
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2g} %"
 
 
 def span_of(from_ms: int, until_ms: int) -> str:

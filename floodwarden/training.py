@@ -17,6 +17,7 @@ from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects
 from floodwarden.model_orders import KINDS
+from floodwarden.model_told import quality
 from floodwarden.replay import progress_bar
 from floodwarden.simulate.config import SimulationConfig
 from floodwarden.simulate.generate import simulate
@@ -43,6 +44,7 @@ def run(sources: Traffic, out: Path, *, clean: bool, seed: int, as_json: bool, s
             seed=seed,
             made_from=sources.name,
             families=with_own(settings.families),
+            measure=True,
         )
     if not rows[0]:
         raise CommandError(f"no request in {sources.name}: {rejects.total} lines were read as none{sources.fix}")
@@ -81,6 +83,8 @@ def _tell(model: Model, out: Path, rows: int, rejected: int, *, as_json: bool) -
         return
     short = "" if model.span_s >= train.SPAN_S_MIN else "; shorter than 2 h, so thresholds keep the stated slopes"
     console().print(f"{out}: model {model.version} from {rows:,} decisions over {model.span_s / _HOUR_S:.1f} h{short}")
+    for line in quality(model.metrics):
+        console().print(line)
     if rejected:
         console().print(f"{rejected:,} lines were no requests and were left out")
     lines = [
@@ -110,4 +114,5 @@ def _record(model: Model, out: Path, rows: int, rejected: int) -> dict[str, Any]
         "rejected": rejected,
         "thresholds": thresholds,
         "regulars": len(model.regulars),
+        "metrics": dict(model.metrics),
     }

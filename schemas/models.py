@@ -16,7 +16,10 @@ _AUTHOR: Final = r"[^\x00-\x1f\x7f]{1,120}"
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A registered model, never changed: `digest` is of its file, `content` what alerts call it (`Model.version`)."""
+    """A registered model, never changed: `digest` is of its file, `content` what alerts call it (`Model.version`).
+
+    `metrics` are what the model says of how good it is, by name; none where it was not measured.
+    """
 
     version: int
     digest: str
@@ -26,6 +29,7 @@ class Version(msgspec.Struct, frozen=True):
     author: str
     reason: str
     at_ms: int
+    metrics: dict[str, float] = {}
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from detectors.artifact import Model, defaults, slopes, thresholds
 from detectors.columns import Finding, Flows
 from detectors.evidence import Engine
 from detectors.planting import ODD_SHARE, odd_share
+from stream import quality
 from stream.errors import SpanError
 from stream.labels import Labels, Moved
 from stream.train import SPAN_S_MIN, watched
@@ -68,11 +69,13 @@ def calibrate(model: Model, flows: Flows, stopped: int = 0, labels: Labels = NOB
         h, moved = labels.moved(thresholds(beta, entities), seen, {f.name: f.index for f in model.families})
         beta = slopes(h, beta, entities)
     made_from = model.made_from.removesuffix("+calibrated") + "+calibrated"
+    odd = odd_share(model, witness.asked)
+    metrics = quality.seen(flows, learned.owners, model.families) | ({} if odd is None else {"odd_share": odd})
     fresh = replace(
         model, beta=beta, entities=entities, h=thresholds(beta, entities), regulars=regulars, regulars_p0=null,
-        span_s=span_s, made_from=made_from,
+        span_s=span_s, made_from=made_from, metrics=metrics,
     )  # fmt: skip
-    return Calibrated(fresh, odd_share(model, witness.asked), moved)
+    return Calibrated(fresh, odd, moved)
 
 
 def suspects(model: Model, flows: Flows) -> tuple[Finding, ...]:

@@ -17,6 +17,7 @@ from detectors.evidence import Engine
 from detectors.families import Families, forests_family
 from detectors.family_file import conditions
 from detectors.planting import plant
+from stream import quality
 from stream.combine import combine
 from stream.flows import read as read_flows
 from stream.rule_source import without_rules
@@ -56,21 +57,42 @@ def train(
     seed: int = 1,
     made_from: str = "",
     families: Families | None = None,
+    measure: bool = False,
 ) -> Model:
     """A model of the traffic in `batches`, for `families`, else for the built-in ones.
 
     Unless `clean` says that nobody bad is in it, the worst owners of each family are left out where they stand alone.
     Less than two hours of it, or fewer than 20 owners in some population, leave the stated defaults in that place.
+    To `measure` how good it is (`stream.quality`) takes about as long again: another is learned from the beginning.
     """
     start = defaults(families)
-    return learn(gather(batches, login_globs, start.families), start, clean=clean, seed=seed, made_from=made_from)
+    flows = gather(batches, login_globs, start.families)
+    return learn(flows, start, clean=clean, seed=seed, made_from=made_from, measure=measure)
 
 
 def learn(
-    flows: Flows, start: Model | None = None, *, clean: bool = False, seed: int = 1, made_from: str = ""
+    flows: Flows,
+    start: Model | None = None,
+    *,
+    clean: bool = False,
+    seed: int = 1,
+    made_from: str = "",
+    measure: bool = False,
 ) -> Model:
     """`train` on flows, from stated defaults."""
     start = start or defaults()
+    model, learned = _learn(flows, start, clean=clean, seed=seed, made_from=made_from)
+    if not measure:
+        return model
+    metrics = quality.seen(flows, learned.owners, start.families)
+    from_s = quality.held_out_from_s(flows)
+    if from_s is not None:
+        earlier, _ = _learn(flows.take(flows.pane_s < from_s), start, clean=clean, seed=seed)
+        metrics |= quality.held_out(earlier, flows, from_s)
+    return replace(model, metrics=metrics)
+
+
+def _learn(flows: Flows, start: Model, *, clean: bool, seed: int, made_from: str = "") -> tuple[Model, Learned]:
     span_s = int(flows.pane_s.max() - flows.pane_s.min() + 1) if len(flows) else 0
     first = watched(start, flows)
     model = with_forests(_with_nulls(start, first.learned(start)), plant(first.asked, seed))
@@ -82,10 +104,10 @@ def learn(
     model = replace(model, entities=entities, h=thresholds(start.beta, entities), span_s=span_s, made_from=made_from)
     model = replace(model, influx=last.influx)
     if span_s < SPAN_S_MIN:
-        return model
+        return model, learned
     regulars, null = learned.regulars(thresholds(np.ones_like(start.beta), entities))
     beta = learned.slopes(regulars, start.beta, trim_share=0.0 if clean else TRIM_SHARE)
-    return replace(model, beta=beta, h=thresholds(beta, entities), regulars=regulars, regulars_p0=null)
+    return replace(model, beta=beta, h=thresholds(beta, entities), regulars=regulars, regulars_p0=null), learned
 
 
 def adapt(model: Model, batches: Iterable[pa.RecordBatch], login_globs: tuple[str, ...]) -> Model:

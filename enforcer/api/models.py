@@ -26,7 +26,7 @@ Waits = Annotated[int, Field(ge=0, le=60, description="so long for every stream 
 
 
 class ModelShown(BaseModel):
-    """A version. `digest` is of its file, `content` what alerts call it."""
+    """A version. `digest` is of its file, `content` what alerts call it; `metrics` how good it was found to be."""
 
     version: int
     digest: str
@@ -36,6 +36,7 @@ class ModelShown(BaseModel):
     author: str
     reason: str
     at_ms: int
+    metrics: dict[str, float]
     state: Literal["live", "shadow", "tried", "registered"]
     tried: bool
 

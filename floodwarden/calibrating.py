@@ -20,17 +20,16 @@ from enforcer.store.labels import Judged
 from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects
+from floodwarden.judged import labels_of, named
 from floodwarden.model_orders import KINDS
 from floodwarden.replay import progress_bar
 from floodwarden.traffic import Traffic
 from floodwarden.traffic import names as names_of
 from floodwarden.training import counted
-from schemas import codec
-from schemas.networks import client
 from schemas.settings import Settings
 from stream.calibrate import Calibrated, calibrate
 from stream.errors import SpanError
-from stream.labels import Label, Labels, Moved
+from stream.labels import Moved
 from stream.models import configured
 from stream.train import gather
 
@@ -75,16 +74,6 @@ def run(
     return 0
 
 
-def labels_of(judged: Sequence[Judged]) -> Labels:
-    """What was said of clients, for the detectors; of routes and networks there is no evidence of their own."""
-    each = []
-    for one in judged:
-        kind, _, value = one.entity.partition(":")
-        if kind in KINDS:
-            each.append(Label(KINDS.index(kind), codec.text_hash(_named(kind, value) or ""), one.family, one.true))
-    return Labels(tuple(each))
-
-
 def _watched(
     batches: Iterator[pa.RecordBatch], stopped: list[int], labels: Sequence[Judged]
 ) -> Iterator[pa.RecordBatch]:
@@ -92,7 +81,7 @@ def _watched(
     of: dict[str, set[str | None]] = {kind: set() for kind in KINDS}
     for one in labels:
         kind, _, value = one.entity.partition(":")
-        of.get(kind, set()).add(_named(kind, value))
+        of.get(kind, set()).add(named(kind, value))
     for batch in batches:
         hit = _among(batch, "verdict", set(STOPPED))
         for kind, column in zip(KINDS, _COLUMNS, strict=True):
@@ -102,15 +91,10 @@ def _watched(
         yield batch
 
 
-def _named(column: str, text: str | None) -> str | None:
-    """Who is meant in the words of an alert: an address's client."""
-    return client(text) if column == "ip" and text else text
-
-
 def _among(batch: pa.RecordBatch, column: str, texts: Container[str | None]) -> NDArray[np.bool_]:
     """Which rows have one of these texts."""
     values = batch.column(column)
-    of = [code for code, text in enumerate(values.dictionary.to_pylist()) if _named(column, text) in texts]
+    of = [code for code, text in enumerate(values.dictionary.to_pylist()) if named(column, text) in texts]
     return np.isin(values.indices.fill_null(-1).to_numpy(zero_copy_only=False), of)
 
 

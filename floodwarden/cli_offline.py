@@ -14,6 +14,7 @@ from floodwarden.format_names import FORMATS
 from schemas.settings import load
 
 if TYPE_CHECKING:
+    from enforcer.store.labels import Judged
     from floodwarden.traffic import Traffic
 
 Topic = Annotated[bool, typer.Option("--topic", help="instead of files: what the topic of decisions holds")]
@@ -183,6 +184,9 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
     form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
     clean: Annotated[bool, typer.Option("--clean", help="nobody bad is in it: leave nobody out")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="learn nothing of clients labelled a true positive in the store")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="of the forest")] = 1,
     default: Annotated[bool, typer.Option("--default", help="make the shipped model anew, from simulation")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
@@ -195,8 +199,9 @@ def train(
 
     if default:
         raise typer.Exit(training.rebuild_default(as_json=as_json))
-    sources = _traffic(files, form, topic=topic, over=over)
-    raise typer.Exit(training.run(sources, out, clean=clean, seed=seed, as_json=as_json, settings=load()))
+    sources, judged = _traffic(files, form, topic=topic, over=over), _judged() if labels else []
+    code = training.run(sources, out, clean=clean, seed=seed, as_json=as_json, settings=load(), labels=judged)
+    raise typer.Exit(code)
 
 
 def calibrate(
@@ -218,15 +223,17 @@ def calibrate(
         raise typer.BadParameter("name files, or say --topic", param_hint="FILES")
     from floodwarden import calibrating
 
-    sources, judged = _traffic(files, form, topic=topic, over=over), []
-    if labels:
-        from enforcer.store.labels import judged as judged_in
-        from floodwarden.cli_store import opened
-
-        with opened() as engine:
-            judged = judged_in(engine)
+    sources, judged = _traffic(files, form, topic=topic, over=over), _judged() if labels else []
     code = calibrating.run(sources, out, model=model, as_json=as_json, settings=load(), labels=judged)
     raise typer.Exit(code)
+
+
+def _judged() -> list[Judged]:
+    from enforcer.store.labels import judged
+    from floodwarden.cli_store import opened
+
+    with opened() as engine:
+        return judged(engine)
 
 
 def _traffic(files: list[str] | None, form: str | None, *, topic: bool, over: str) -> Traffic:

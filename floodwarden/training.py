@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +13,11 @@ from rich.progress import Progress
 
 from detectors.artifact import Model, save
 from detectors.family_file import with_own
+from enforcer.store.labels import Judged
 from floodwarden.cli_output import console, table
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects
+from floodwarden.judged import labels_of
 from floodwarden.model_orders import KINDS
 from floodwarden.model_told import quality
 from floodwarden.replay import progress_bar
@@ -28,8 +30,17 @@ from stream import train
 _HOUR_S: Final = 3600
 
 
-def run(sources: Traffic, out: Path, *, clean: bool, seed: int, as_json: bool, settings: Settings) -> int:
-    """Learn a model from `sources`, write it to `out`, say what it holds.
+def run(
+    sources: Traffic,
+    out: Path,
+    *,
+    clean: bool,
+    seed: int,
+    as_json: bool,
+    settings: Settings,
+    labels: Sequence[Judged] = (),
+) -> int:
+    """Learn a model from `sources`, write it to `out`, say what it holds. `labels`: what people say of clients in it.
 
     Raises:
         CommandError: they cannot be read, the model not be written, or there is nothing to learn from.
@@ -45,6 +56,7 @@ def run(sources: Traffic, out: Path, *, clean: bool, seed: int, as_json: bool, s
             made_from=sources.name,
             families=with_own(settings.families),
             measure=True,
+            labels=labels_of(labels),
         )
     if not rows[0]:
         raise CommandError(f"no request in {sources.name}: {rejects.total} lines were read as none{sources.fix}")

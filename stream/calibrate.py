@@ -15,10 +15,9 @@ from detectors.evidence import Engine
 from detectors.planting import ODD_SHARE, odd_share
 from stream import quality
 from stream.errors import SpanError
-from stream.labels import Labels, Moved
+from stream.labels import NOBODY, Labels, Moved
 from stream.train import SPAN_S_MIN, watched
 
-NOBODY = Labels()
 ODD_SHARE_MAX = 3.0 * ODD_SHARE
 
 

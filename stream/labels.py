@@ -10,6 +10,7 @@ twice `base` (labels err as well). Evidence is of the span, by engines that neve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration import Owners
-from detectors.columns import Flows
+from detectors.columns import IP, USER, Flows
 from detectors.pairs import mix
 
 FALSE_QUANTILE: Final = 0.95
@@ -68,8 +69,14 @@ class Labels:
 
     def without(self, flows: Flows) -> Flows:
         """Flows of nobody who was labelled."""
-        owners = _owners(self.each)
-        return flows.take(~np.isin(mix(flows.entity, flows.kind.astype(np.uint64)), owners)) if len(owners) else flows
+        return _without(flows, self.each)
+
+    def without_found(self, flows: Flows) -> Flows:
+        """Flows of nobody who was labelled a true positive, of whichever family; nor his, where accounts have them."""
+        found = [one for one in self.each if one.true]
+        addresses = np.array([one.entity for one in found if one.kind == IP], np.uint64)
+        theirs = (flows.kind == USER) & np.isin(flows.ip, addresses)
+        return _without(flows.take(~theirs), found)
 
     def moved(self, base: F64, owners: Owners, families: dict[str, int]) -> tuple[F64, tuple[Moved, ...]]:
         """Thresholds (kind, family) out of `base`, and which are other ones, or should be.
@@ -99,6 +106,14 @@ class Labels:
         return out
 
 
-def _owners(labels: tuple[Label, ...] | list[Label]) -> NDArray[np.uint64]:
+def _without(flows: Flows, labels: Sequence[Label]) -> Flows:
+    owners = _owners(labels)
+    return flows.take(~np.isin(mix(flows.entity, flows.kind.astype(np.uint64)), owners)) if len(owners) else flows
+
+
+def _owners(labels: Sequence[Label]) -> NDArray[np.uint64]:
     entity = np.array([one.entity for one in labels], np.uint64)
     return mix(entity, np.array([one.kind for one in labels], np.uint64))
+
+
+NOBODY: Final = Labels()

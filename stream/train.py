@@ -20,6 +20,7 @@ from detectors.planting import plant
 from stream import quality
 from stream.combine import combine
 from stream.flows import read as read_flows
+from stream.labels import NOBODY, Labels
 from stream.rule_source import without_rules
 
 SPAN_S_MIN: Final = 2 * 3600
@@ -58,15 +59,18 @@ def train(
     made_from: str = "",
     families: Families | None = None,
     measure: bool = False,
+    labels: Labels = NOBODY,
 ) -> Model:
     """A model of the traffic in `batches`, for `families`, else for the built-in ones.
+
+    Nothing is learned of clients whom `labels` have as rightly found; of the wrongly found all is, they are good.
 
     Unless `clean` says that nobody bad is in it, the worst owners of each family are left out where they stand alone.
     Less than two hours of it, or fewer than 20 owners in some population, leave the stated defaults in that place.
     To `measure` how good it is (`stream.quality`) takes about as long again: another is learned from the beginning.
     """
     start = defaults(families)
-    flows = gather(batches, login_globs, start.families)
+    flows = labels.without_found(gather(batches, login_globs, start.families))
     return learn(flows, start, clean=clean, seed=seed, made_from=made_from, measure=measure)
 
 

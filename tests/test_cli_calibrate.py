@@ -9,7 +9,7 @@ import pytest
 
 from detectors import artifact
 from enforcer.store.labels import Judged
-from floodwarden import calibrating
+from floodwarden import calibrating, training
 from floodwarden.errors import CommandError
 from floodwarden.traffic import Sources
 from schemas.decision import Decision
@@ -85,3 +85,20 @@ def test_who_was_labelled_is_not_held_against_the_span_and_what_that_moved_is_to
     assert (moved["family"], moved["kind"]) == ("guess", "ip")
     assert moved["base"] < moved["h"]
     assert any(line.startswith("guess, ip: clients labelled false positives came to") for line in text)
+
+
+def trained(at: Path, rows: list[Decision], *said: Judged) -> str:
+    """The model of a file with these rows, of whom people `said` something."""
+    at.mkdir()
+    settings = Settings.model_construct(data_dir=at)
+    sources = written(at / "day.jsonl", rows)
+    training.run(sources, at / "m.npz", clean=True, seed=1, as_json=True, settings=settings, labels=said)
+    return artifact.load(at / "m.npz").version
+
+
+def test_nothing_is_learned_of_who_was_rightly_found_and_all_of_who_was_not(tmp_path: Path) -> None:
+    whole, who = visits() + guesses(4_000_000), "ip:198.51.100.9"
+    without, everybody = trained(tmp_path / "a", visits()), trained(tmp_path / "b", whole)
+    assert without != everybody
+    assert trained(tmp_path / "c", whole, Judged(who, "guess", true=True)) == without
+    assert trained(tmp_path / "d", whole, Judged(who, "guess", true=False)) == everybody

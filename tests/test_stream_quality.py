@@ -88,8 +88,6 @@ def test_the_registry_and_the_command_tell_them(tmp_path: Path) -> None:
     assert model_command.shown(settings, 1, model_orders.judge)["metrics"] == metrics
     said = CliRunner().invoke(app, ["model", "show", "1"], env={"FLOODWARDEN_DATA_DIR": str(tmp_path)}).stdout
     assert "from 9,000 requests of 70 addresses, 0 keys, 0 users" in said
-    assert (
-        "on its last 6.0 h, under a model of what went before: 4.0 alarms a day, 1.0 of them answered; odd" in said
-    )
+    assert "on its last 6.0 h, under a model of what went before: 4.0 alarms a day, 1.0 of them answered; odd" in said
     assert "minutes of these hours as odd as one in a hundred: 1.1 %" in said
     assert [line.split()[-2:] for line in said.splitlines() if line.startswith("guess")] == [["1.2", "%"]]

@@ -178,4 +178,3 @@ class Watch:
         metrics.TIME_TO_ENFORCE.labels("created").observe(max(result.ack_ms.values()) / 1000)
         if result.total_ms is not None:
             metrics.TIME_TO_ENFORCE.labels("crossed").observe(result.total_ms / 1000)
-        _log.info("enforced", **result.as_dict())

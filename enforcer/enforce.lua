@@ -1,8 +1,10 @@
 -- Changes of enforcement in Redis, all of a call atomic: snapshot, feed, version and target keys move together.
 --
 -- KEYS  1 snapshot (hash)  2 feed (stream)  3 applied (hash: partition of `actions` -> last offset in the snapshot)
---       4 ... a target (string) for each change; with `install`: the new snapshot, complete but not in place
+--       4 ... a target (string) for each change; with `install` and `build`: the new snapshot, not in place yet;
+--       with `build` 5 ... a target for each action
 -- ARGV  apply  at_ms feed_max, then for each change: put|del partition offset uid body stands stands_expires_ms
+--       build  keep_ms, then for each action: uid body stands stands_expires_ms (stands empty: it is the action itself)
 --       install  at_ms epoch_expected epoch version_min partition offset [partition offset ...]
 -- Gives {epoch, what, version [, what, version ...]}, a pair for each change; what =
 --   done     the snapshot changed, one entry went to the feed
@@ -17,6 +19,17 @@ local op, at_ms = ARGV[1], ARGV[2]
 local function answer(what)
   local at = redis.call('HMGET', KEYS[1], 'version', 'epoch')
   return {at[2] or '', what, at[1] or '0'}
+end
+
+if op == 'build' then
+  for i = 5, #KEYS do
+    local from = 3 + (i - 5) * 4
+    local body, stands = ARGV[from + 1], ARGV[from + 2]
+    redis.call('HSET', KEYS[4], ARGV[from], body)
+    redis.call('SET', KEYS[i], stands ~= '' and stands or body, 'PXAT', ARGV[from + 3])
+  end
+  redis.call('PEXPIRE', KEYS[4], ARGV[2])
+  return answer('done')
 end
 
 if op == 'install' then

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -143,10 +144,13 @@ class Minute:
 
 def network_of(target: Target) -> Network | None:
     """The addresses an `ip` target means; None for other kinds and for what is no address."""
-    if target.kind is not TargetKind.IP:
-        return None
+    return _network(target.value) if target.kind is TargetKind.IP else None
+
+
+@lru_cache(4096)  # an answer's target is held to one list after the other
+def _network(text: str) -> Network | None:
     try:
-        return networks.network(target.value)
+        return networks.network(text)
     except ValueError:
         return None
 

@@ -116,13 +116,14 @@ class Projector:
 
     async def verify(self) -> None:
         """See that the snapshot is the one we know, no older and no other; else have it compared. Once a call."""
-        if not self.begun.is_set() or self._known is None:
+        known = self._known
+        if not self.begun.is_set() or known is None:
             return
         seen = await self._writer.seen()
-        if seen is None or seen.epoch != self._known.epoch or seen.version < self._known.version:
+        if seen is None or seen.epoch != known.epoch or seen.version < known.version:
             self._compare = True
             self._wake.set()
-        else:
+        elif self._known is known:  # else `write` has gone on meanwhile, and knows a newer one
             self._known = seen
 
     async def show_pending(self, *, anyway: bool) -> None:
@@ -155,21 +156,23 @@ class Projector:
         metrics.PENDING.set(len(self._pending))
 
     async def _make_whole(self) -> None:
-        seen = await self._writer.seen()
+        self._compare = False  # more deltas than are kept, from here on, are compared in the next round
+        seen, made = await self._writer.seen(), None
         if seen is None or self._foreign(seen):
             at_least = max(self._known.version if self._known else 0, seen.version if seen else 0) + 1
-            written = await self._writer.install(self.ledger, seen, at_least)
-            metrics.WRITES.labels(written.what).inc()
-            if written.what is What.DONE:
+            made = await self._writer.install(self.ledger, seen, at_least)
+            metrics.WRITES.labels(made.what).inc()
+            if made.what is What.DONE:
                 metrics.REBUILDS.inc()
-                _log.info("snapshot_rebuilt", version=written.version, epoch=written.epoch)
+                _log.info("snapshot_rebuilt", version=made.version, epoch=made.epoch)
             seen = await self._writer.seen()
             if seen is None:
-                return  # gone again already: the next round tries anew
-        self._compare = False
-        changed = await self._writer.reconcile(self.ledger)
-        if changed:
-            _log.info("snapshot_reconciled", changes=changed)
+                self._compare = True  # gone again already
+                return
+        if made is None or made.what is not What.DONE or made.epoch != seen.epoch:
+            changed = await self._writer.reconcile(self.ledger)
+            if changed:
+                _log.info("snapshot_reconciled", changes=changed)
         self._known = seen
         self.ready.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 
@@ -158,6 +159,20 @@ async def test_a_snapshot_is_put_in_place_whole_and_only_by_one(client: Redis, w
     assert seen is not None
     assert (seen.version, seen.epoch, seen.applied) == (41, first.epoch, {0: 1199})
     assert await writer.reconcile(fold.ledger) == 0
+
+
+async def test_what_is_told_while_a_snapshot_is_made_comes_after_it(client: Redis, writer: Writer) -> None:
+    fold = Folding()
+    for n in range(1200):
+        fold(action(f"a{n}", f"198.51.{n // 200}.{n % 200}"))
+    installing = asyncio.create_task(writer.install(fold.ledger, None, 41))
+    await asyncio.sleep(0)  # until it waits for Redis for the first time
+    late = [fold(action("late")), fold(lifted(action("a7", "198.51.0.7"), NOW, "auto", "x"))]
+    assert not installing.done()
+    assert (await installing).what is What.DONE
+    assert [written.what for written in await writer.apply(late)] == [What.DONE, What.DONE]
+    assert await writer.reconcile(fold.ledger) == 0
+    assert not await client.exists(KEYS.target("ip", "198.51.0.7"))
 
 
 async def test_a_snapshot_that_went_astray_is_put_right_by_deltas(client: Redis, writer: Writer) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import LIMITED
-from detectors.families import Each, Families, Family
+from detectors.families import Each, Families, Family, New
 from detectors.rows import Rows
 from detectors.sight import Sight
 
@@ -48,6 +48,10 @@ def marked(family: Family, rows: Rows, sight: Sight) -> Flag:
     found = within_outcomes(f.outcome, mark.outcomes) & tagged(f.tags, mark.tag) & tagged(f.tags, family.tag)
     if mark.new is not None:
         found &= sight.anyone if mark.to_anyone else sight.new[mark.new]
+    if mark.new is New.AGENT:
+        found &= sight.before > 0  # what it first comes with is no change
+    if mark.at_once > 1:
+        found &= f.n >= mark.at_once
     return found & sight.same_route if mark.same_route else found
 
 
@@ -103,9 +107,10 @@ def _requests(family: Family, rows: Rows, sight: Sight) -> Chances:
     chance = looked_at & within_outcomes(f.outcome, family.outcomes) & tagged(f.tags, family.tag)
     at = np.flatnonzero(mark if family.rate else mark | chance)
     n = f.n[at]
-    # What is new is so once in a row; the like requests after it are not.
-    marks = np.where(mark[at], 1 if family.mark.new is not None else n, 0)
-    return Chances(family, at, marks, np.where(chance[at], n - marks, 0))
+    # What is new is so once in a row; the like requests after it are not. Of many at once none is.
+    marks = np.where(mark[at], 1 if family.mark.once else n, 0)
+    rest = np.where(mark[at], 0, n) if family.mark.at_once > 1 else n - marks
+    return Chances(family, at, marks, np.where(chance[at], rest, 0))
 
 
 def _credentials(family: Family, rows: Rows, sight: Sight) -> Chances:

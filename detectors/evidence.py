@@ -70,7 +70,7 @@ class Engine:
         self.closed_s = 0
         self.hour_s = 0  # the hour that has flows not yet committed; 0: none
         self.seen_n = 0  # samples ever, for the warmth of `novel`
-        self.influx.begin(model.influx)
+        self.influx.begin(model.influx, fam.submissions(model.families))
         refresh(self.entities, model)
 
     def close(self, flows: Flows, until_s: int) -> list[Finding]:

@@ -85,8 +85,14 @@ class Mark:
     new: New | None = None
     to_anyone: bool = False
     same_route: bool = False
+    at_once: int = 1  # like requests within a second, at least; then the row is one mark
     where: Filter | None = None
     tag: int = -1
+
+    @property
+    def once(self) -> bool:
+        """Whether a row of like requests is one mark, however many they are."""
+        return self.new is not None or self.at_once > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,11 @@ class Family:
 
 
 Families = tuple[Family, ...]
+
+
+def submissions(families: Families) -> int:
+    """The bit of a flow's `tags` that says something is submitted (what `focus` looks at), -1 for none."""
+    return next((family.tag for family in families if family.name == "focus"), -1)
 
 
 def forests_family(families: Families) -> Family:

@@ -67,11 +67,16 @@ def _check_mark(family: Family, at: At) -> None:
         return
     if (said := at.fields().get("outcome")) is not None:
         _check_possible(family, said)
+    if mark.at_once > 1 and (family.each is not Each.REQUEST or mark.new is not None):
+        said = at.fields()["at_once"]
+        raise said.wrong("counts like requests, not what is new", "write `each: request`, and no `new`")
     if mark.new is New.USER and USER in family.about:
         raise at.wrong("`new: user`: an account is always the same one", "leave `user` out of `about`")
     every = mark.outcomes >= _POSSIBLE[family.each] and mark.where in (None, family.where)
-    if every and mark.new is None and not mark.same_route and not family.rate:
-        raise at.wrong("marks every opportunity", "say what tells abuse: `outcome`, `new`, `same` or `where`")
+    if every and not mark.once and not mark.same_route and not family.rate:
+        raise at.wrong(
+            "marks every opportunity", "say what tells abuse: `outcome`, `new`, `same`, `at_once` or `where`"
+        )
 
 
 def _check_possible(family: Family, said: At) -> None:

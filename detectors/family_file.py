@@ -199,14 +199,15 @@ def _opportunity(at: At) -> tuple[Each, frozenset[int], Filter | None]:
 def _mark(at: At, each: Each) -> Mark:
     if each is Each.MINUTE and at.node in ("", None):
         return Mark()
-    f = at.fields("outcome", "new", "to", "same", "where")
+    f = at.fields("outcome", "new", "to", "same", "at_once", "where")
     new = New(_one(f["new"], _NEW_OF.get(each, ()))) if "new" in f else None
     if "same" in f and (_one(f["same"], ["route"]), each)[1] not in (Each.REQUEST, Each.LOGIN):
         raise f["same"].wrong("is only known of requests and logins", "write `opportunity: {each: request}`")
     if "to" in f and new is not New.PATH:
         raise f["to"].wrong("is only known of paths", "write `new: path` beside it")
     to_anyone = "to" in f and _one(f["to"], ["anyone", "entity"]) == "anyone"
-    return Mark(_outcomes(f.get("outcome")), new, to_anyone, "same" in f, _condition(f.get("where")))
+    at_once = f["at_once"].whole(2, 1_000) if "at_once" in f else 1
+    return Mark(_outcomes(f.get("outcome")), new, to_anyone, "same" in f, at_once, _condition(f.get("where")))
 
 
 def _group(at: At | None, null: Null) -> tuple[tuple[GroupBy, ...], bool]:

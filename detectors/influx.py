@@ -6,7 +6,8 @@
 
 An attack that is spread thin enough has no bad client and no failure; it comes for one thing, though. A crowd comes as
 people do: the shares stay, however many they are. On routes with more than one path only a path's first request in ten
-minutes counts, so that a link that goes round is one visit; what established clients come for more often as well (a
+minutes counts, so that a link that goes round is one visit (nobody submits a form by a link: there each client counts,
+whatever the path); what established clients come for more often as well (a
 release, a sale) makes it usual. The route is not answered for it: people are told, and who reads page after page there
 that no other newcomer asks for is found part of it (`influx_members`).
 """
@@ -21,6 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.chances import tagged
 from detectors.columns import LIMITED, USER, Finding
 from detectors.families import HOUR_S, OVER, QUIET_MS
 from detectors.groups import H
@@ -45,7 +47,7 @@ TAU_HOPS: Final = 180  # half an hour
 ALPHA_MIN: Final = 1 - exp(-WINDOW_S / (24 * HOUR_S))
 P_MIN: Final = 0.004
 P_MAX: Final = 0.9
-STEP_MAX: Final = 6.0  # nats a hop: three of them at least
+STEP_MAX: Final = 8.5  # nats a hop: two of them at least
 VARIED: Final = 1.5  # paths in a window that has visits: a route with more than one
 VISITS_MIN: Final = 8
 TELL_S: Final = 60
@@ -58,6 +60,7 @@ class Influx:
 
     def __init__(self, routes_max: int = ROUTES_MAX) -> None:
         self.routes_max = routes_max
+        self.submits = -1
         self.hop = 0
         self.windows = 0  # that taught
         self.trained = False
@@ -73,8 +76,9 @@ class Influx:
         a = self.all.take(np.flatnonzero(enough))
         return {"route": a.route, "share": a.share, "past": a.past / np.maximum(a.past[:, 2:], 1.0)}
 
-    def begin(self, learned: Arrays) -> None:
-        """Begin with what a model has `learned`, if anything."""
+    def begin(self, learned: Arrays, submits: int = -1) -> None:
+        """Begin with what a model has `learned`, if anything; `submits`: the bit of `tags` that says so."""
+        self.submits = submits
         self.trained = bool(len(learned.get("route", ())))
         if self.trained:
             self.all = Routes.blank(len(learned["route"]))
@@ -97,8 +101,10 @@ class Influx:
         newcomer = ~established[rows.seg[at]]
         here = at[newcomer]
         path = mix(f.path[here], f.route[here], (f.pane_s[here] // WINDOW_S).astype(np.uint64) ^ _PATHS)
+        read = ~tagged(f.tags[here], self.submits) if self.submits >= 0 else np.ones(len(here), np.bool_)
         first = ~seen.contains(path) & firsts(path)
-        seen.add(np.concatenate([key, path[first]]))
+        seen.add(np.concatenate([key, path[first & read]]))
+        first |= ~read
         visits = np.zeros((len(at) + len(asks), 5))
         visits[: len(at)][newcomer, 0], visits[: len(at)][~newcomer, 2] = 1, 1
         visits[np.flatnonzero(newcomer)[first], 1] = 1
@@ -247,9 +253,10 @@ class Influx:
         if k[calm].sum() >= WINDOW_N:
             self._teach(a, np.where(calm, k / np.maximum(n, 1.0), 0.0), n, calm)
         came = np.stack([a.window[:, 0], a.window[:, 1], (a.window[:, 0] > 0).astype(np.float64)], axis=1)
+        came[~calm] = 0.0  # paths made up in an attack make no route one of many
         a.past = (a.past * (1 - ALPHA_MIN) + came) * (1 - ALPHA_MIN) ** (windows - 1)
         a.window[:], a.asks[:] = 0, 0
-        keep = (a.past[:, 0] > 0.5) | (a.crossed_s > 0) | (a.prior[:, 0] > 0)
+        keep = (a.past[:, 0] > 0.5) | ~calm | (a.crossed_s > 0) | (a.prior[:, 0] > 0)
         if not keep.all():
             self.all = a.take(np.flatnonzero(keep))
 

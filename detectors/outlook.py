@@ -230,7 +230,7 @@ def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDA
         could &= tagged(flows.tags, mark.tag) & tagged(flows.tags, family.tag)
         if mark.new is not None:
             could &= novel if mark.to_anyone else new[mark.new]
-        once = mark.new is not None or family.each is Each.PENALTY
+        once = mark.new is not None or family.each is Each.PENALTY  # of like requests at once each is part of one
         counts[could, family.index] = 1 if once else flows.n[could]
     some = np.flatnonzero(counts.any(axis=1))
     return some, counts[some]
@@ -253,6 +253,7 @@ def _gains(c: Columns, slots: Slots, kind: NDArray[np.uint8], counts: I64, model
             out[:, family.index] = np.maximum(out[:, family.index], _REPEAT)
         elif family.rate:
             out[:, family.index] = LN2
+        out[:, family.index] /= family.mark.at_once
     return out
 
 

@@ -28,7 +28,7 @@ class Memories:
         self.paths = Memory(4 * size_max, 12 * HOUR_S)  # owner, path
         self.anyone = Memory(size_max, 48 * HOUR_S)  # path
         self.failed = Memory(size_max, 24 * HOUR_S)  # address, account that failed there
-        self.good = Memory(size_max, 24 * HOUR_S)  # address, account good there; and the same with the hour
+        self.good = Memory(size_max, 24 * HOUR_S)  # address, account, route it is good at; and the same with the hour
         few = max(1, size_max // 4)
         self.agent = Memory(few, 7 * 24 * HOUR_S)  # owner, user agent
         self.asn = Memory(few, 7 * 24 * HOUR_S)  # owner, autonomous system
@@ -198,15 +198,18 @@ def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
     failed = f.outcome[at] == AUTH_FAILED
     pair = mix(f.ip[at], f.user[at])
     named = f.user[at] != 0
-    good_from = _first_ok(pair, ~failed & named)
-    known_good = named & (memories.good.contains(pair) | (np.arange(len(at)) > good_from))
+    # Good at one door is not good at the next: a password that fits excuses no code after it that does not.
+    door = np.where(f.login[at], mix(pair, f.route[at]), pair)
+    place, fine_at = np.arange(len(at)), ~failed & named
+    known_good = (place > _first_ok(door, fine_at)) | (place > _first_ok(pair, fine_at & ~f.login[at]))
+    known_good = named & (known_good | memories.good.contains(door) | memories.good.contains(pair))
     counts = failed & ~known_good
     fresh = counts & named & ~memories.failed.contains(pair)
     some = np.flatnonzero(fresh)
     fresh[some] = firsts(pair[some])
     quick = _quick(rows, slots, c, at, failed)
     repeats = np.where(counts & named, np.where(fresh | ~quick, n - 1, n), 0)
-    hourly = mix(pair, (f.pane_s[at] // HOUR_S).astype(np.uint64))
+    hourly = mix(door, (f.pane_s[at] // HOUR_S).astype(np.uint64))
     ok_named = np.flatnonzero(~failed & named)
     ok_named = ok_named[~memories.good.contains(hourly[ok_named])]
     ok_named = ok_named[firsts(hourly[ok_named])]
@@ -220,8 +223,8 @@ def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
         failed=failed,
         failed_pairs=pair[failed & named],
         failed_at=at[failed & named],
-        good_pairs=np.concatenate([pair[~failed & named], hourly[ok_named]]),
-        good_at=np.concatenate([at[~failed & named], at[ok_named]]),
+        good_pairs=np.concatenate([door[fine_at], hourly[ok_named]]),
+        good_at=np.concatenate([at[fine_at], at[ok_named]]),
     )
 
 

@@ -73,6 +73,8 @@ def record(family: Family) -> dict[str, Any]:
     marked = _answered(mark.outcomes)
     if mark.new is not None:
         marked.append(f"{mark.new} new to {'anyone' if mark.to_anyone else 'it'}")
+    if mark.at_once > 1:
+        marked.append(f"{mark.at_once} or more alike within a second")
     if mark.same_route:
         marked.append("same route as before")
     if mark.where is not None:

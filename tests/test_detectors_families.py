@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from detectors_traffic import LOGIN_ROUTE, T0_S, flows, site
+from detectors_traffic import LOGIN_ROUTE, T0_S, flows, site, tags_of
 from own_families import EXAMPLE, OWN
 
 from detectors import artifact
-from detectors.columns import AUTH_FAILED, KEY, USER, Finding, Flows
+from detectors.columns import AUTH_FAILED, IP, KEY, OK, USER, Finding, Flows
 from detectors.evidence import Engine
 from detectors.family_file import built_in, conditions, with_own
 from schemas import codec
@@ -68,6 +69,77 @@ def signing_in(accounts: int, every_s: float, outcome: int = 0) -> Flows:
         outcome=outcome,
         login=True,
     )
+
+
+def address_use(n: int, /, **columns: object) -> Flows:
+    """An address that asks for one thing, once a second from the half hour on."""
+    return flows(n, entity=8_002, t_ms=1_800_000 + np.arange(n) * 1000, **columns)
+
+
+def test_an_address_with_another_user_agent_at_each_request_is_challenged() -> None:
+    one = found(address_use(60, agent=70_000 + np.arange(60)))[8_002, "disguise"]
+    assert one.answer == "challenge"
+    assert one.crossed_after < 30
+
+
+def codes(route: int) -> Flows:
+    """One account, whose password fits every ten tries; all else is refused, on a route."""
+    n = 120
+    fits = np.arange(n) % 10 == 0
+    doors = np.where(fits, LOGIN_ROUTE, route)
+    outcome = np.where(fits, OK, AUTH_FAILED)
+    return address_use(n, user=5_001, login=True, route=doors, path=doors, outcome=outcome)
+
+
+def test_a_password_that_fits_excuses_what_fails_with_it_and_no_codes_after_it() -> None:
+    assert (8_002, "guess") not in found(codes(LOGIN_ROUTE))
+    one = found(codes(LOGIN_ROUTE + 1))[8_002, "guess"]
+    assert one.answer == "deny"
+    assert one.crossed_after < 60
+
+
+def test_an_address_that_many_share_is_left_alone_however_many_user_agents_there_are() -> None:
+    assert (8_002, "disguise") not in found(address_use(300, agent=70_000 + np.arange(300) // 3))
+
+
+def test_what_an_address_first_comes_with_is_no_change_of_its_user_agent() -> None:
+    once = flows(500, entity=100_000 + np.arange(500), t_ms=np.arange(500) * 1000, agent=70_000 + np.arange(500))
+    assert not [one for one in found(once).values() if one.family == "disguise"]
+
+
+@pytest.mark.parametrize("kind", [IP, KEY])
+def test_who_asks_for_hardly_anything_but_what_takes_the_servers_long_is_challenged_there(kind: int) -> None:
+    slow = replace(address_use(60, tags=tags_of("costly", marked=True), route=55), kind=np.full(60, kind, np.uint8))
+    one = found(slow)[8_002, "costly"]
+    assert (one.answer, one.route) == ("challenge", 55)
+    assert one.crossed_after < 20
+
+
+def test_now_and_then_a_slow_answer_is_nothing() -> None:
+    often = np.arange(300) % 4 == 0
+    assert (8_002, "costly") not in found(address_use(300, tags=np.where(often, tags_of("costly", marked=True), 0)))
+
+
+def posted(status: int, **who: str) -> set[str]:
+    """Families of the alerts about somebody whose messages are refused with a status."""
+    rows = [
+        Decision(ts_ms=(T0_S + 1800 + i * 5) * 1000, verdict="allow", ip="203.0.113.9", method="POST",
+                 route="/hooks/payments", path="/hooks/payments", status=status, **who)
+        for i in range(40)
+    ]  # fmt: skip
+    model = artifact.load()
+    blocks = combine(
+        codec.from_rows(rows), partition=0, start=0, end=40, ts_ms_max=0, usage_partitions=1, login_globs=(),
+        conditions=conditions(model.families),
+    )  # fmt: skip
+    told = Engine(model).close(Flows.concat([site(1), *(read(block.flows) for block in blocks)]), END_S)
+    return {one.family for one in told if one.family == "refused"}
+
+
+def test_messages_refused_for_their_signature_are_told_of_and_an_expired_login_is_not() -> None:
+    assert posted(401) == {"refused"}
+    assert posted(401, user="installation-7") == set()
+    assert posted(401, key_id="key-of-last-year") == set()
 
 
 def test_an_address_that_signs_in_to_one_account_after_the_other_is_challenged() -> None:

@@ -34,8 +34,11 @@ def test_a_family_is_explained_with_its_conditions() -> None:
     told = record(next(family for family in built_in() if family.name == "refused"))
     assert told["where"] == "method is POST, PUT, PATCH or DELETE"
     assert "status 400, 402, 403, 404, 406, 409, 410, 422 or 423" in told["mark"][-1]
+    assert "status 401, and there is no key, and there is no user" in told["mark"][-1]
     assert told["group"] == ["route", "asn", "network", "tenant"]
     assert told["on_route"]
+    burst = record(next(family for family in built_in() if family.name == "burst"))
+    assert "3 or more alike within a second" in burst["mark"]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +94,8 @@ def test_and_takes_its_place_once_it_is_enforced(tmp_path: Path) -> None:
 
 
 def test_but_not_under_the_revision_that_models_learned_for_other_marks(tmp_path: Path) -> None:
-    file = as_refused(tmp_path, "    q1: 0.85\n    enforce: yes\n")
-    with pytest.raises(FileError, match=r"`refused/1` is the built-in one.* .write `revision: 2`"):
+    file = as_refused(tmp_path, "    revision: 2\n    q1: 0.85\n    enforce: yes\n")
+    with pytest.raises(FileError, match=r"`refused/2` is the built-in one.* .write `revision: 3`"):
         with_own(file)
 
 
@@ -109,6 +112,7 @@ def test_but_not_under_the_revision_that_models_learned_for_other_marks(tmp_path
         ("usual: 0.01", "q1: 0.8", "has no `usual` .say what good clients do"),
         ("mark: {", "mark: {new: asn, ", r"mark.new: 'asn' is not known here .*path, agent"),
         ("mark: {", "mark: {new: agent, to: anyone, ", "is only known of paths"),
+        ("mark: {", "mark: {at_once: 1, ", "mark.at_once: "),
         ("{marks} baskets", "{baskets} in", r"sentence: \{baskets\} is not known"),
         ("owasp: OAT-005", "owasp: OAT-022", "'OAT-022' is none .an OWASP automated threat"),
         ("agent: {", "rule: x, agent: {", "mark.where: asks for `rule`, which usage is not counted by"),
@@ -142,6 +146,7 @@ def test_what_is_wrong_with_a_family_is_named(tmp_path: Path, old: str, new: str
             "credential}\n    mark: {}",
             "mark: is always a failed login .write `mark: {outcome: failed}`",
         ),
+        ("mark: {", "mark: {new: path, at_once: 3, ", "mark.at_once: counts like requests, not what is new"),
         ("about: [ip]", "about: [ip, user]", "about: `user`: an account has only logins .write `each: login`"),
         ("{ip: deny}", "{ip: deny, key: deny}", "answer.key: is an answer to what `about` does not name .add `key`"),
         ("usual: 0.01", "usual: 0.6\n    q1: 0.5", "usual: is not below q1, 0.5"),

@@ -256,3 +256,42 @@ def test_many_newcomers_who_each_do_one_costly_thing_over_and_over_are_a_cohort(
 
 def test_one_newcomer_who_does_one_thing_over_and_over_is_none() -> None:
     assert not answered(paying(1, 60, OK), "focus")
+
+
+def reading(clients: int, at_once: int, begin_s: int = BEGIN_S) -> Flows:
+    """Newcomers who come to one page again and again, some requests within a second each time."""
+    n = clients * 6
+    return flows(
+        n,
+        entity=90_000 + np.arange(n) % clients,
+        t_ms=begin_s * 1000 + np.arange(n) // clients * 30_000 + np.arange(n) % clients * 251,
+        route=3,
+        path=3,
+        n=at_once,
+        tags=tags_of("burst", marked=True),
+    )
+
+
+def visitors(seed: int) -> Flows:
+    """People who read without an account, for hours."""
+    traffic = site(seed, span_s=10_800, requests=18_000)
+    return replace(traffic, tags=np.full(len(traffic), tags_of("burst", marked=True), np.uint64))
+
+
+def bursting(traffic: Flows) -> dict[int, str]:
+    everybody = Flows.concat([site(1, span_s=10_800, requests=36_000), visitors(2), traffic])
+    found = Engine(artifact.load()).close(everybody, END_S)
+    return {one.entity: one.answer for one in found if one.family == "burst"}
+
+
+def test_newcomers_who_ask_for_one_page_several_times_in_a_second_are_a_flood_and_challenged_one_by_one() -> None:
+    hit = bursting(reading(100, 4))
+    assert hit.pop(3) == "notice"
+    assert {*hit.values()} == {"challenge"}
+    assert len(hit) > 90
+    assert min(hit) >= 90_000
+
+
+def test_a_crowd_that_asks_for_it_once_each_time_is_none_and_one_who_does_not_wait_is_none() -> None:
+    assert not bursting(reading(400, 1))
+    assert not bursting(reading(1, 4))

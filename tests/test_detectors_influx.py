@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from detectors_traffic import T0_S, flows
+from detectors_traffic import T0_S, flows, tags_of
 
 from detectors.artifact import NEVER, Model, defaults
 from detectors.columns import ROUTE, Finding, Flows
@@ -93,3 +93,28 @@ def test_with_what_a_model_learned_a_route_is_known_that_nobody_came_for_yet() -
     assert {finding.entity for finding in told(begins, model=model)} == {RARE}
     assert len(engine.influx.learned()["route"]) == 3
     assert not len(Engine(quiet_families()).influx.learned()["route"])
+
+
+def alike(tags: int) -> Flows:
+    """Two hundred newcomers who each come for one of four paths of a route that has many."""
+    n = 200
+    t_ms = WARM_S * 1000 + np.arange(n) * 3000
+    return flows(
+        n, entity=(1 << 61) + np.arange(n), t_ms=t_ms, route=RARE, path=RARE * 10 + np.arange(n) % 4, tags=tags
+    )
+
+
+def test_nobody_submits_by_a_link_so_of_submissions_each_client_counts_whatever_the_path() -> None:
+    usual = Flows.concat(usual_hours())
+    rare = usual.route == RARE
+    usual = replace(usual, path=np.where(rare, 500_000 + np.arange(len(usual)), usual.path).astype(np.uint64))
+    assert RARE in {finding.entity for finding in told([usual, alike(tags_of("focus", marked=False))])}
+    assert RARE not in {finding.entity for finding in told([usual, alike(0)])}
+
+
+def test_paths_made_up_in_one_attack_hide_no_other_one_on_their_route() -> None:
+    made_up = people(8, WARM_S - 3600, 600, 1200, (0.0, 0.0, 1.0))
+    made_up = replace(made_up, path=(700_000 + np.arange(len(made_up))).astype(np.uint64))
+    flood = people(9, WARM_S, 600, 200, (0.0, 0.0, 1.0))
+    crossed = {f.pane_s for f in told([*usual_hours(), made_up, flood]) if f.entity == RARE}
+    assert len([pane_s for pane_s in crossed if pane_s >= T0_S + WARM_S]) == 1

@@ -10,12 +10,13 @@ import pytest
 from detectors_traffic import LOGIN_ROUTE, T0_S, flows
 
 from detectors import artifact
-from detectors.columns import AUTH_FAILED, CLIENT_ERROR, OK, Flows
+from detectors.columns import AUTH_FAILED, CLIENT_ERROR, KEY, OK, Flows
 from detectors.drift import refit
 from detectors.evidence import Engine
 
 WEEK_S = 7 * 86_400
 BURST_N = 30
+LATER_S = 1800
 
 
 def failures(at_s: np.ndarray) -> Flows:
@@ -86,3 +87,37 @@ def test_who_trains_the_watch_for_drift_for_a_week_wins_no_more_than_the_stated_
         for one in (engine, patient)
     )
     assert soon <= late
+
+
+def agents(at_s: np.ndarray) -> Flows:
+    """A key, with another user agent each time."""
+    return flows(len(at_s), kind=KEY, entity=7, ip=70, t_ms=at_s * 1000, agent=4_000_000 + at_s)
+
+
+def moves(at_s: np.ndarray) -> Flows:
+    """A key, each time in another network."""
+    return flows(len(at_s), kind=KEY, entity=7, ip=5_000_000 + at_s, asn=6_000_000 + at_s, t_ms=at_s * 1000)
+
+
+def answered_after_s(traffic: Flows) -> dict[str, int]:
+    """By family the seconds from the week's end until the key is answered."""
+    found = Engine(artifact.load()).close(traffic, T0_S + WEEK_S + 7200)
+    late = sorted(
+        ((f.pane_s - T0_S - WEEK_S, f.family) for f in found if f.answer != "notice" and f.kind == KEY), reverse=True
+    )
+    return {family: after_s for after_s, family in late if after_s >= 0}
+
+
+@pytest.mark.parametrize(("does", "family"), [(agents, "agent"), (moves, "leak")])
+def test_who_trains_a_family_that_only_challenges_wins_that_family_and_no_other(
+    does: Callable[[np.ndarray], Flows], family: str
+) -> None:
+    """Where the answer harms least, own ways are believed: once an hour for a week, and they are usual of him."""
+    failed = failures(WEEK_S + LATER_S + 2 * np.arange(BURST_N))
+    failed = replace(failed, kind=np.full(BURST_N, KEY, np.uint8))
+    burst = Flows.concat([does(WEEK_S + 2 * np.arange(2 * BURST_N)), failed])
+    stranger = answered_after_s(burst)
+    assert stranger[family] < 60
+    trained = answered_after_s(Flows.concat([does(np.arange(0, WEEK_S - 3600, 3600)), burst]))
+    assert family not in trained
+    assert LATER_S < stranger["guess"] <= trained["guess"] < LATER_S + 2 * BURST_N, "denied while he is at it"

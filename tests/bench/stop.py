@@ -32,7 +32,6 @@ from schemas.action import Action, ActionKind, ActionStatus, Target, TargetKind
 
 NODES: Final = 8
 AUTOMATIC: Final = (10, 1_000, 10_000)
-_META: Final = 3  # fields of the snapshot that are no action
 
 
 def run() -> dict[str, Any]:
@@ -45,9 +44,10 @@ def run() -> dict[str, Any]:
         stack.enter_context(world.enforcer(quiet=True))
         with limiters(world, directory, NODES):
             told = {f"{count:,} automatic": _stopped(world, count) for count in AUTOMATIC}
+            before = _held(world)
             publish(world)
-            _settled(world, HELD)
-            told |= {f"{count:,} automatic of {HELD + count:,}": _stopped(world, count, HELD) for count in AUTOMATIC}
+            _settled(world, before + HELD)
+            told |= {f"{count:,} automatic of {HELD + count:,}": _stopped(world, count) for count in AUTOMATIC}
     return {
         "name": "stop", "unit": f"ms from `stop` to nothing automatic at {NODES} limiters", "peers": {}, "ratios": {},
         "ours": told[f"{AUTOMATIC[1]:,} automatic"]["at_all_limiters_ms"],
@@ -56,15 +56,16 @@ def run() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _stopped(world: World, count: int, others: int = 0) -> dict[str, int]:
-    """Have so many automatic denials stand beside `others`, and stop."""
+def _stopped(world: World, count: int) -> dict[str, int]:
+    """Have so many automatic denials stand beside what does, and stop."""
+    before = _held(world)
     _deny(world, count)
-    _settled(world, others + count)
+    _settled(world, before + count)
     found: dict[str, int] = {}
     began_s = time.monotonic()
 
     def look() -> None:
-        eventually(lambda: world.redis.hlen(world.keys.enforcement) <= others + _META + 1, WITHIN_S)
+        eventually(lambda: _held(world) <= before + 1, WITHIN_S)
         found["written_ms"] = _since(began_s)
         eventually(lambda: _everywhere(world), WITHIN_S)
         found["at_all_limiters_ms"] = _since(began_s)
@@ -75,11 +76,16 @@ def _stopped(world: World, count: int, others: int = 0) -> dict[str, int]:
     found["command_ms"] = _since(began_s)
     looking.join()
     command.resume(world.settings, "bench")
+    eventually(lambda: _held(world) <= before, WITHIN_S)
     return found
 
 
+def _held(world: World) -> int:
+    return world.redis.hlen(world.keys.enforcement)
+
+
 def _settled(world: World, count: int) -> None:
-    eventually(lambda: world.redis.hlen(world.keys.enforcement) >= count + _META, WITHIN_S)
+    eventually(lambda: _held(world) >= count, WITHIN_S)
     eventually(lambda: _everywhere(world), WITHIN_S)
 
 

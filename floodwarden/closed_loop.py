@@ -4,7 +4,8 @@
 
 The detector is ours (combine and `Pipeline.step`), or another to compare it with. A slice of traffic is judged at
 once; an answer counts from `REACTION_MS` after the decision that called for it, also within its own slice. What comes
-of the rest of that slice is then no sign that an answer does not help. Input is in time order, so panes close without
+of the rest of that slice is then no sign that an answer does not help. An attacker whose login an answer stopped has no
+session, so what he did signed in does not come (`sessions`). Input is in time order, so panes close without
 waiting for late rows and nothing is peeked at.
 """
 
@@ -16,7 +17,6 @@ from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from detectors.artifact import Model
 from detectors.family_file import conditions
@@ -25,7 +25,8 @@ from enforcer.history import History
 from enforcer.plan import Planner
 from enforcer.plan_config import PlanConfig
 from floodwarden.effects import Effect, Effects, InForce
-from floodwarden.formats_trace import Labelled
+from floodwarden.formats_trace import Labelled, is_attack
+from floodwarden.sessions import Sessions
 from schemas import history
 from schemas.action import Action
 from schemas.alert import Alert, Status
@@ -108,6 +109,7 @@ class ClosedLoop:
         config = PlanConfig.of(settings.model_copy(update={"usage_partitions": 1}))
         self._planner = Planner(config, detector.history if isinstance(detector, Floodwarden) else None)
         self._in_force = InForce()
+        self._sessions = Sessions(settings.login_globs)
         self._untried: dict[str, tuple[int, int]] = {}  # target of an answer that spares: since when, judged up to
         self._now_ms = self._judged_ms = 0
 
@@ -123,11 +125,12 @@ class ClosedLoop:
 
     def step(self, part: Labelled) -> Judged:
         """Judge one slice; challenges stop rows labelled as attacks and let others pass."""
-        before = self._in_force.effects(part.batch)
+        before, _ = self._sessions.after(part, self._in_force.effects(part.batch))
         alerts = self._detector.step(_with_verdicts(part, before))
         self._judged_ms = int(part.batch.column("ts_ms")[-1].as_py())
         actions = self._answers(alerts)
-        effects = np.maximum(before, self._in_force.effects(part.batch)) if actions else before
+        done = np.maximum(before, self._in_force.effects(part.batch)) if actions else before
+        effects, self._sessions = self._sessions.after(part, done)
         return Judged(part, effects, alerts, actions)
 
     def _answers(self, alerts: list[Alert]) -> list[Action]:
@@ -157,11 +160,6 @@ def sliced(parts: Iterable[Labelled], *, span_ms: int, rows_max: int) -> Iterato
         edges = np.unique(np.concatenate(([0], cuts, np.arange(0, part.batch.num_rows, rows_max), [len(at)])))
         for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             yield Labelled(_compact(part.batch.slice(begin, end - begin)), part.labels[begin:end])
-
-
-def is_attack(labels: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Which rows belong to an attack."""
-    return np.fromiter((label.startswith("attack/") for label in labels), np.bool_, len(labels))
 
 
 def _told_ms(alert: Alert) -> int:

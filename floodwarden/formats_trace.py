@@ -26,6 +26,11 @@ class Labelled(NamedTuple):
     labels: NDArray[np.object_]
 
 
+def is_attack(labels: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which rows belong to an attack."""
+    return np.fromiter((label.startswith("attack/") for label in labels), np.bool_, len(labels))
+
+
 class LabelledDecision(Decision, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A decision and what it truly was: empty, `benign/CASE` or `attack/FAMILY/STRENGTH/INCIDENT`."""
 

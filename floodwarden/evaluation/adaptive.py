@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from floodwarden.closed_loop import Judged, is_attack
+from floodwarden.closed_loop import Judged
 from floodwarden.effects import Effect
 from floodwarden.errors import CommandError
-from floodwarden.formats_trace import Labelled
+from floodwarden.formats_trace import Labelled, is_attack
 
 REFUSALS_TO_ROTATE: Final = 3
 REFUSALS_TO_SLOW: Final = 30

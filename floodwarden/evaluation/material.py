@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from floodwarden.closed_loop import is_attack
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
-from floodwarden.formats_trace import Labelled
+from floodwarden.formats_trace import Labelled, is_attack
 from floodwarden.simulate import catalogue
 from floodwarden.simulate.config import SimulationConfig, every_attack
 from floodwarden.simulate.generate import simulate

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import LIMITED
 from detectors.families import Each, Families, Family, New
+from detectors.pairs import firsts, mix
 from detectors.rows import Rows
 from detectors.sight import Sight
 
@@ -21,7 +22,8 @@ Index = NDArray[np.intp]
 class Chances:
     """One family's rows in a run: `at` their places, ascending; how often each marks, and how often it does not.
 
-    `repeats` are marks that say little beside (`families.REPEAT_Q1`).
+    `repeats` are marks that say little beside (`families.REPEAT_Q1`); of refusals, those of an address in a second
+    after its first.
     """
 
     family: Family
@@ -95,7 +97,8 @@ def _of(family: Family, rows: Rows, sight: Sight) -> Chances | None:
         case Each.REFUSAL:
             f = rows.flows
             at = np.flatnonzero((f.outcome == LIMITED) & marked(family, rows, sight) & of_kinds(family, f.kind))
-            return Chances(family, at, f.n[at], np.zeros(len(at), np.int64))
+            first = firsts(mix(rows.owner[rows.seg[at]], f.ip[at], f.pane_s[at].astype(np.uint64)))
+            return Chances(family, at, f.n[at], np.zeros(len(at), np.int64), f.n[at] - first)
         case Each.MINUTE:
             return None
 

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import credential
+from detectors import credential, fleet
 from detectors import families as fam
 from detectors.artifact import Model
 from detectors.columns import IP, Fact, Finding, Share
-from detectors.cusum import Event
+from detectors.cusum import Event, Track
 from detectors.entities import Columns
 from detectors.families import HOUR_S, Each, New
 from detectors.judge import Crossing, Judged
@@ -26,6 +26,7 @@ EXACT_MAX: Final = 200.0  # marks expected; of more, the normal distribution's
 _WRONG: Final = (
     Fact("credential", 1.0, None, "all of it was refused with one and the same key: set up wrongly, or expired"),
 )
+_FLEET: Final = "its addresses are refused {:.1f} times each in a second: many that come at once, and none that runs on"
 _SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip"}
 
 
@@ -52,6 +53,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     route = _route(rows.flows.route[at], rows.flows.n[at])
     so_far = rows.flows.take(slice(int(rows.starts[crossing.seg]), event.index + 1))
     wrong = kind == IP and credential.spares(family, c.credential[slot], so_far)
+    many = fleet.is_fleet(family, kind, track)
     return Finding(
         kind=kind,
         entity=int(rows.flows.entity[event.index]),
@@ -64,12 +66,13 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         first_ms=track.first_ms,
         last_ms=int(rows.flows.last_ms[at].max()),
         score=score(track.s, h),
-        answer=family.answer(kind, established=established or wrong),
+        answer="notice" if many else family.answer(kind, established=established or wrong),
         severity=family.severity,
         route=route if family.on_route else 0,
         facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established)
         + _control(family, float(series.control[of_pane[-1]]))
-        + (_WRONG if wrong else ()),
+        + (_WRONG if wrong else ())
+        + (_many(track) if many else ()),
         contributions=_contributions(judged, crossing, event, model, kind),
         examples=tuple(int(e) for e in np.unique(examples[at]) if e)[:EXAMPLES_MAX],
         behaviour=family.words.behaviour,
@@ -156,6 +159,11 @@ def _control(family: fam.Family, bound: float) -> tuple[Fact, ...]:
         return ()
     what = f"established clients on this route, just then: up to {_percent(bound)}"
     return (Fact("control", bound, None, what if bound else "no established client on this route just then"),)
+
+
+def _many(track: Track) -> tuple[Fact, ...]:
+    each = track.marks / track.distinct
+    return (Fact("each_address", each, fleet.EACH_MAX, _FLEET.format(each)),)
 
 
 def _evidence(s: float, h: float) -> Fact:

@@ -126,7 +126,8 @@ def _part(one: Chances, some: NDArray[np.bool_]) -> Chances:
 def _rated(one: Chances, rate: F64) -> Series:
     none = np.empty(0)
     x = one.marks.astype(np.float64) * LN2
-    return Series(one.family, one.at, x, one.marks, one.marks, one.marks, rate, none, np.zeros(len(rate)))
+    distinct_n = one.marks if one.repeats is None else one.marks - one.repeats
+    return Series(one.family, one.at, x, one.marks, one.marks, distinct_n, rate, none, np.zeros(len(rate)))
 
 
 def _marked(one: Chances, p0: F64, control: F64) -> Series:

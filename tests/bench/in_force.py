@@ -183,10 +183,10 @@ def publish(world: World) -> None:
     producer.flush(60)
 
 
-def reached(world: World, node: str) -> bool:
-    """Whether a limiter runs the newest version."""
-    version = world.redis.hget(world.keys.enforcement, "version")
-    return version is not None and int((world.redis.hget(world.keys.acks, node) or "-1").split(" ")[0]) >= int(version)
+def reached(world: World, node: str, version: int | None = None) -> bool:
+    """Whether a limiter runs that version, or the newest."""
+    newest = version or world.redis.hget(world.keys.enforcement, "version")
+    return newest is not None and int((world.redis.hget(world.keys.acks, node) or "-1").split(" ")[0]) >= int(newest)
 
 
 def _mib(world: World, enforcer: subprocess.Popen[bytes], node: subprocess.Popen[bytes]) -> dict[str, float]:

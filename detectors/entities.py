@@ -126,6 +126,11 @@ class Columns:
         )
 
 
+def had_past(c: Columns, slot: int, crossed_s: int) -> bool:
+    """Whether an owner that crossed in this pane was established then, whatever it has become since."""
+    return bool(c.established[slot]) and crossed_s * 1000 - int(c.born_ms[slot]) > ESTABLISHED_MS
+
+
 class Entities:
     """Slots by owner hash: a sorted index beside the columns. More than `size_max` only until `purge`, after a pane."""
 

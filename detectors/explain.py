@@ -13,7 +13,7 @@ from detectors import families as fam
 from detectors.artifact import Model
 from detectors.columns import IP, Fact, Finding, Share
 from detectors.cusum import Event, Track
-from detectors.entities import Columns
+from detectors.entities import Columns, had_past
 from detectors.families import HOUR_S, Each, New
 from detectors.judge import Crossing, Judged
 from detectors.series import Series
@@ -54,6 +54,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     so_far = rows.flows.take(slice(int(rows.starts[crossing.seg]), event.index + 1))
     wrong = kind == IP and credential.spares(family, c.credential[slot], so_far)
     many = fleet.is_fleet(family, kind, track)
+    past = had_past(c, slot, track.crossed_pane_s)
     return Finding(
         kind=kind,
         entity=int(rows.flows.entity[event.index]),
@@ -66,7 +67,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         first_ms=track.first_ms,
         last_ms=int(rows.flows.last_ms[at].max()),
         score=score(track.s, h),
-        answer="notice" if many else family.answer(kind, established=established or wrong),
+        answer="notice" if many else _answer(family, kind, known=established or wrong, past=past),
         severity=family.severity,
         route=route if family.on_route else 0,
         facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established)
@@ -79,6 +80,12 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         ids=family.ids,
         avoid=family.words.avoid,
     )
+
+
+def _answer(family: fam.Family, kind: int, *, known: bool, past: bool) -> str:
+    """What to ask for: of who had a `past` when it crossed no less than of a stranger, though it alarmed since."""
+    asked = family.answer(kind, established=known)
+    return family.answer(kind, established=past) if asked == "notice" else asked
 
 
 def _rows_of(series: Series, judged: Judged, seg: int, event: Event) -> tuple[Index, Index]:

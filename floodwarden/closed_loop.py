@@ -130,7 +130,8 @@ class ClosedLoop:
         self._judged_ms = int(part.batch.column("ts_ms")[-1].as_py())
         actions = self._answers(alerts)
         done = np.maximum(before, self._in_force.effects(part.batch)) if actions else before
-        effects, self._sessions = self._sessions.after(part, done)
+        effects, news = self._sessions.after(part, done)
+        self._sessions.take(news)
         return Judged(part, effects, alerts, actions)
 
     def _answers(self, alerts: list[Alert]) -> list[Action]:

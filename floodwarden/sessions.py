@@ -7,7 +7,7 @@ A trace was written down as if nobody was ever stopped. Somebody who means well 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -18,33 +18,44 @@ from floodwarden.formats_trace import Labelled, is_attack
 from stream.requests import logins
 
 _STOPS: Final = (Effect.CHALLENGED, Effect.DENIED)
+_Who = tuple[str, str]  # address, account
+_Stopped = tuple[str, Effect]  # on which route his login was, and by what
 
 
-@dataclass(frozen=True, slots=True)
 class Sessions:
     """Addresses and accounts of attackers whose last login there an answer stopped, with what stopped it."""
 
-    globs: tuple[str, ...]
-    missing: frozenset[tuple[str, str, Effect]] = frozenset()
+    def __init__(self, globs: tuple[str, ...]) -> None:
+        self._globs = globs
+        self._missing: dict[_Who, _Stopped] = {}
 
-    def after(self, part: Labelled, effects: Effects) -> tuple[Effects, Sessions]:
-        """`effects` with what does not come in a slice whose rows these are, and how it stands after it."""
-        attack = is_attack(part.labels)
-        if not attack.any() or not (self.missing or np.isin(effects[attack], _STOPS).any()):
-            return effects, self
+    def after(self, part: Labelled, effects: Effects) -> tuple[Effects, dict[_Who, _Stopped | None]]:
+        """`effects` with what does not come in a slice whose rows these are; and what is new after it, for `take`."""
+        attack, news = is_attack(part.labels), dict[_Who, _Stopped | None]()
+        if not attack.any() or not (self._missing or np.isin(effects[attack], _STOPS).any()):
+            return effects, news
         user = part.batch.column("user")
         at = np.flatnonzero(attack & user.is_valid().to_numpy(zero_copy_only=False))
-        login, done = logins(part.batch, self.globs)[at], effects.copy()
-        whom = zip(*(_texts(part.batch.column(name), at) for name in ("ip", "user")), strict=True)
-        missing = {(ip, name): effect for ip, name, effect in self.missing}
-        for row, who, signs_in in zip(at.tolist(), whom, login.tolist(), strict=True):
+        login, done = logins(part.batch, self._globs)[at], effects.copy()
+        told = (_texts(part.batch.column(name), at) for name in ("ip", "user", "route"))
+        for row, ip, name, route, signs_in in zip(at.tolist(), *told, login.tolist(), strict=True):
+            who = ip, name
+            stopped = news[who] if who in news else self._missing.get(who)
             if not signs_in:
-                done[row] = max(done[row], missing.get(who, Effect.NONE))
+                done[row] = max(done[row], stopped[1] if stopped else Effect.NONE)
             elif done[row] in _STOPS:
-                missing[who] = Effect(int(done[row]))
+                news[who] = route, Effect(int(done[row]))
+            elif stopped and stopped[0] == route:  # a code that is sent after a login is none
+                news[who] = None
+        return done, news
+
+    def take(self, news: Mapping[_Who, _Stopped | None]) -> None:
+        """Go on from what `after` told: whose login was stopped, and (None) whose passed."""
+        for who, stopped in news.items():
+            if stopped is None:
+                self._missing.pop(who, None)
             else:
-                missing.pop(who, None)
-        return done, Sessions(self.globs, frozenset((*who, effect) for who, effect in missing.items()))
+                self._missing[who] = stopped
 
 
 def _texts(column: pa.Array, at: np.ndarray) -> list[str]:

@@ -97,7 +97,8 @@ def test_a_redis_that_stops_for_five_seconds_fails_no_check_and_the_feed_comes_b
     demo = start(tmp_path, "--seconds", "30")
     until(lambda: "started" in text(tmp_path / "limiter-2.log"), 90)
     server = next(pid for pid in processes(tmp_path) if b"redis-server" in cmdline(pid))
-    until(lambda: text(tmp_path / "enforcer.log").count("enforced  ") >= 2, 90)
+    node = next(pid for pid in processes(tmp_path) if b"demo.node" in cmdline(pid))
+    until(lambda: len(ask(node, "actions")) >= 2, 90)
     os.kill(server, signal.SIGSTOP)
     try:
         until(lambda: "redis_away" in text(tmp_path / "limiter-1.log"), 30)
@@ -105,7 +106,8 @@ def test_a_redis_that_stops_for_five_seconds_fails_no_check_and_the_feed_comes_b
         until(lambda: time.monotonic() - begun >= 5, 10)  # the fault itself lasts, it is not a result waited for
     finally:
         os.kill(server, signal.SIGCONT)
-    acknowledged = deny("192.0.2.250", like=next(pid for pid in processes(tmp_path) if b"demo.node" in cmdline(pid)))
+    (denied,) = ask(node, "deny", "add", "ip", "192.0.2.250")
+    acknowledged = denied["ack_ms"]
     told, story = finish(demo)
     assert told["decisions_answered"] == told["decisions"] == told["decisions_counted"], story
     assert told["benign_denied"] == 0
@@ -122,15 +124,14 @@ def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def deny(ip: str, like: int) -> dict[str, int]:
-    """Deny an address as a person would, with the settings of a running node; when which node had it."""
+def ask(like: int, *words: str) -> list[dict[str, Any]]:
+    """What `floodwarden WORDS --json` tells, asked as a person would, with the settings of a running node."""
     pairs = Path(f"/proc/{like}/environ").read_text("utf-8").split("\0")
     environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    command = [sys.executable, "-m", "floodwarden", "deny", "add", "ip", ip, "--json"]
+    command = [sys.executable, "-m", "floodwarden", *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    acknowledged: dict[str, int] = json.loads(done.stdout)["ack_ms"]
-    return acknowledged
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def text(path: Path) -> str:

@@ -21,6 +21,7 @@ SHARES: Final = frozenset({"live_share", "tenant_live_share"})
 CLIENTS: Final = frozenset({TargetKind.IP, TargetKind.KEY, TargetKind.USER})
 MINUTE_MS: Final = 60_000
 STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
+_AT_SHARED_EXITS: Final = {ActionKind.DENY: ActionKind.CHALLENGE, ActionKind.THROTTLE: ActionKind.NOTICE}
 ANSWERS: Final = {
     Answer.NOTICE: ActionKind.NOTICE,
     Answer.THROTTLE: ActionKind.THROTTLE,
@@ -175,16 +176,14 @@ def milder(kind: ActionKind, alert: Alert, shared: int) -> Milder | None:
     """What to do instead of `kind`, where that would hit who is good; None: it may be done.
 
     An address at which `shared` accounts or more were seen in the last hour and did not fail is a shared exit, an
-    office or a carrier's: whoever is a person there gets past a challenge. A client with a history of its own gets no
-    harsher answer than its family asks for.
+    office or a carrier's: in place of a denial there is a challenge, which whoever is a person there gets past. To ask
+    much is what a crowd does, and limits refuse it what is too much: in place of a throttle people are told. A client
+    with a history of its own gets no harsher answer than its family asks for.
     """
-    if (
-        kind in (ActionKind.DENY, ActionKind.THROTTLE)
-        and alert.entity.kind is EntityKind.IP
-        and alert.accounts >= shared
-    ):
+    instead = _AT_SHARED_EXITS.get(kind)
+    if instead is not None and alert.entity.kind is EntityKind.IP and alert.accounts >= shared:
         why = f"{alert.accounts} accounts were fine there in the last hour, so it is shared"
-        return Milder("shared_exit", why, ActionKind.CHALLENGE)
+        return Milder("shared_exit", why, instead)
     asked = ANSWERS[alert.answer]
     if alert.established and STRENGTH[kind] > STRENGTH[asked]:
         return Milder("known_good", "it has a good history, and its family asks for no more", asked)

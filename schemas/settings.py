@@ -77,7 +77,7 @@ class Settings(ProgramSettings):
     shared_accounts: int = Field(
         10,
         ge=1,
-        description="an address at which so many accounts did not fail in an hour is shared: challenged at the most",
+        description="an address at which so many accounts did not fail in an hour is shared: no denial, no throttle",
     )
     deny_seconds: int = Field(600, ge=1, description="length of a first denial or challenge by automation")
     throttle_seconds: int = Field(600, ge=1, description="length of a first throttle by automation")

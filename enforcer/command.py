@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from enforcer import guardrails
+from enforcer import finding, guardrails
 from enforcer.asker import REASON_CHARS_MAX, By, in_bounds, name_for, owner_of, reason_of
 from enforcer.drafts import lifted
 from enforcer.errors import CommandError
+from enforcer.finding import Wanted
 from enforcer.names import AUTO
 from enforcer.reputation import Listed, Rules, Sync, sync
 from enforcer.scope import Change, Scope
@@ -25,6 +27,9 @@ from schemas.targets import target as target_of
 EVERYONE: Final = Scope()
 NOTHING_DONE: Final = Result((), 0, 0, {}, ())
 _RESTRICTS: Final = tuple(sorted(guardrails.RESTRICTIVE))
+_HOLDS: Final = Wanted((ActionKind.HOLD,))
+_AUTOMATIC: Final = Wanted((*_RESTRICTS, ActionKind.BROWNOUT), AUTO)
+_STOPPED: Final = replace(_AUTOMATIC, also=_HOLDS.kinds)
 
 
 def deny_add(
@@ -102,7 +107,7 @@ def deny_import(
 def undo(settings: Settings, action_uid: str, by: By, reason: str = "") -> Result:
     """Lift one action by its uid, or by the first characters of it when they name only one."""
     with session(settings) as opened:
-        found = [a for a in opened.in_force() if a.uid.startswith(action_uid)] if action_uid else []
+        found = opened.in_force(uid=action_uid) if action_uid else []
         if len(found) != 1:
             what = f"{len(found)} actions in force begin with {action_uid!r}"
             raise CommandError("not_found", "action_uid", what, "see `deny list`, and write one uid out")
@@ -112,7 +117,7 @@ def undo(settings: Settings, action_uid: str, by: By, reason: str = "") -> Resul
 def extend(settings: Settings, action_uid: str, seconds: int, reason: str, by: By) -> Result:
     """Have an action in force last `seconds` from now on: a new one takes its place."""
     with session(settings) as opened:
-        found = [a for a in opened.in_force() if a.uid == action_uid]
+        found = [a for a in opened.in_force(uid=action_uid) if a.uid == action_uid]
         if not found:
             raise CommandError(
                 "not_in_force", "uid", f"{action_uid!r} is not in force", "see what is: /denials, /actions"
@@ -130,7 +135,7 @@ def allow_add(settings: Settings, kind: str, value: str, seconds: int, reason: s
     with session(settings) as opened:
         covered = guardrails.Allowlist([target])
         hit = tuple(a for a in opened.in_force(*_RESTRICTS) if covered.around(a.target))
-        return opened.carry_out([_action(settings, ActionKind.ALLOW, target, seconds, reason, by)], also_gone=hit)
+        return opened.carry_out([_action(settings, ActionKind.ALLOW, target, seconds, reason, by)], lambda: hit)
 
 
 def allow_remove(settings: Settings, kind: str, value: str, by: By, reason: str = "") -> Result:
@@ -154,9 +159,12 @@ def stop(settings: Settings, seconds: int, reason: str, by: By) -> Result:
     """
     everything = Target(kind=TargetKind.GLOBAL, value="*")
     with session(settings) as opened:
-        auto = tuple(opened.in_force(*_RESTRICTS, ActionKind.BROWNOUT, owner=AUTO))
+        texts = opened.texts(_STOPPED)  # most are read once the hold, by which they are heeded no more, is on its way
+        before = finding.actions((text for text in texts if '"kind":"hold"' in text), _HOLDS, now_ms())
         hold = _action(settings, ActionKind.HOLD, everything, seconds, reason, by)
-        return opened.carry_out([hold, *_lifts(opened.in_force(ActionKind.HOLD), by, "stopped anew")], also_gone=auto)
+        return opened.carry_out(
+            [hold, *_lifts(before, by, "stopped anew")], lambda: finding.actions(iter(texts), _AUTOMATIC, now_ms())
+        )
 
 
 def resume(settings: Settings, by: By, reason: str = "") -> Result:
@@ -224,7 +232,7 @@ def _end(
 ) -> Result:  # fmt: skip
     """Lift what of `kinds` is in force (on exactly `target`, where one is given); raises `nothing` where nothing is."""
     with session(settings) as opened:
-        found = [a for a in opened.in_force(*kinds) if target in (None, a.target)]
+        found = opened.in_force(*kinds, target=target)
         if not found:
             raise nothing
         return opened.carry_out(_lifts(found, by, reason))

@@ -44,6 +44,7 @@ PORT: Final = PORTS["enforcer"]
 TICK_S: Final = 0.1
 VERIFY_S: Final = 1.0
 JUDGED_TOGETHER: Final = 50  # alerts; the loop serves nobody else while they are judged, for some milliseconds
+LIFTED_TOGETHER: Final = 500  # of what a stop ends: the loop serves nobody else while they are made
 REDIS_TIMEOUT_S: Final = 2.0
 _log = structlog.get_logger()
 
@@ -192,6 +193,8 @@ class _Shell:
         await publisher.actions(self._planner.lifts(clock_ms()))
         verified = 0.0
         while not self._stopping:
+            while ends := self._planner.halted(clock_ms(), LIFTED_TOGETHER):
+                await publisher.actions(ends)
             leads = self._leadership.held
             metrics.LEADS.set(leads)
             if leads:

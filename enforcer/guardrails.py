@@ -115,6 +115,8 @@ class Allowlist:
 
     def around(self, target: Target) -> str | None:
         """The entry that has all of `target` in it, or None."""
+        if not self._exact and not self._networks:
+            return None
         network = network_of(target)
         if network is None:
             return target.key if target.key in self._exact else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from enforcer.plan_config import PlanConfig
 from enforcer.playbook import Play, Playbook
 from enforcer.refusing import Guard
 from enforcer.settled import settled
-from enforcer.standing import Standing
+from enforcer.standing import Standing, automatic
 from enforcer.waiting import PENDING_MAX, Waiting
 from schemas.action import Action, ActionKind, ActionStatus, Otherwise, Target
 from schemas.alert import Alert, Status
@@ -39,6 +40,7 @@ class Planner:
         self._waiting = Waiting()
         self._waves = Waves()
         self._canaries = config.playbook.canaries()
+        self._halted: deque[tuple[Action, str]] = deque()  # what a stop found in force, and why it ends
 
     def use(self, playbook: Playbook) -> None:
         """Answer by another playbook from now on. What is in force stays."""
@@ -124,17 +126,30 @@ class Planner:
             return self._lift([late] if late else [], now_ms)
         if action.status is not ActionStatus.ACTIVE:
             return ()
-        if action.kind in (ActionKind.ALLOW, ActionKind.HOLD):
+        if action.kind is ActionKind.HOLD:
+            self._halted.extend((a, self._why_not(a)) for a in self._standing.restricting() if automatic(a))
+        if action.kind is ActionKind.ALLOW:
             return self.lifts(now_ms)
         return self._lift([action] if guardrails.restricts(action) else [], now_ms)
+
+    def halted(self, now_ms: int, count: int) -> tuple[Action, ...]:
+        """Lifts of what a stop found in force, the next `count`: limiters heed none of it already, so it can wait.
+
+        All of it ends, though somebody lets automation go on meanwhile.
+        """
+        some = [self._halted.popleft() for _ in range(min(count, len(self._halted)))]
+        return self._ended(((a, why) for a, why in some if self._standing.active(a.uid)), now_ms)
 
     def lifts(self, now_ms: int) -> tuple[Action, ...]:
         """Lifts of what may not be in force: on a target of the allowlist, or automatic while automation is stopped."""
         return self._lift(self._standing.restricting(), now_ms)
 
     def _lift(self, actions: Iterable[Action], now_ms: int) -> tuple[Action, ...]:
-        why = ((action, self._why_not(action)) for action in actions)
-        lifts = tuple(lifted(action, now_ms, AUTO, reason) for action, reason in why if reason)
+        return self._ended(((action, self._why_not(action)) for action in actions), now_ms)
+
+    def _ended(self, actions: Iterable[tuple[Action, str]], now_ms: int) -> tuple[Action, ...]:
+        """Lifts of those that there is a reason to lift."""
+        lifts = tuple(lifted(action, now_ms, AUTO, reason) for action, reason in actions if reason)
         for lift in lifts:
             self._know(lift)
         return lifts

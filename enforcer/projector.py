@@ -79,12 +79,12 @@ class Projector:
         uid, action = _read(record)
         folded = self.ledger.fold(uid, action, record.partition, record.offset)
         answers = [folded.again] if folded.again is not None else []
-        if action is not None:
-            answers += self._observe(action, not self.begun.is_set())
         if folded.change is not None:
             self._changed(folded.change)
             if self.begun.is_set():
                 self._push(folded.change)
+        if action is not None:
+            answers += self._observe(action, not self.begun.is_set())
         metrics.ACTIVE.set(self.ledger.count_in_force)
         return answers
 

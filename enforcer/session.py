@@ -13,9 +13,10 @@ from confluent_kafka import KafkaException, Producer
 from redis import Redis
 from redis.exceptions import RedisError
 
-from enforcer import guardrails, records
+from enforcer import finding, guardrails, records
 from enforcer.acknowledgements import live, parse_acks
 from enforcer.errors import CommandError
+from enforcer.finding import Wanted
 from schemas import topics
 from schemas.action import Action, ActionKind, ActionStatus, Target
 from schemas.errors import BadMessageError
@@ -32,7 +33,6 @@ MANY: Final = 5_000  # of a list of actions: written, and awaited, at a time
 MANY_WAIT_S: Final = 60.0
 _POLL_S: Final = 0.005
 _T = TypeVar("_T")
-_META: Final = frozenset({"version", "id", "epoch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,15 @@ class Session:
         self._keys = settings.keys
         self._redis: Any = redis
 
-    def in_force(self, *kinds: ActionKind, owner: str = "") -> list[Action]:
-        """The snapshot's actions (of `kinds` alone, of `owner` alone, where given) that have not run out."""
+    def in_force(self, *kinds: ActionKind, target: Target | None = None, uid: str = "") -> list[Action]:
+        """The snapshot's actions that have not run out: of `kinds`, on `target`, whose uid begins so, where given."""
+        wanted = Wanted(kinds, target=target, uid=uid)
+        return finding.actions(iter(self.texts(wanted)), wanted, now_ms())
+
+    def texts(self, wanted: Wanted) -> list[str]:
+        """The snapshot's actions, as JSON, that may be `wanted`: to be read when there is time (`finding.actions`)."""
         self.need_enforcer()
-        found: dict[str, Action] = {}
-        words = [f'"kind":"{kind}"' for kind in kinds]  # of a million actions only these are worth reading
-        whose = f'"owner":"{owner}"' if owner else ""
-        for uid, text in self._redis.hscan_iter(self._keys.enforcement, count=PAGE):
-            if uid not in _META and whose in text and (not words or any(word in text for word in words)):
-                found[uid] = records.action(text.encode())
-        return [
-            a for a in found.values()
-            if a.expires_ms > now_ms() and (not kinds or a.kind in kinds) and owner in ("", a.owner)
-        ]  # fmt: skip
+        return list(finding.texts(self._redis, self._keys.enforcement, wanted))
 
     def health(self) -> dict[str, Any] | None:
         """What the leading enforcer last said of the site, None where it was silent for seconds."""
@@ -110,11 +106,12 @@ class Session:
             kind, _, value = entry.partition(":")
             raise CommandError("allowlisted", "value", f"{entry} is allowed", f"`allow remove {kind} {value}` first")
 
-    def carry_out(self, actions: Sequence[Action], also_gone: tuple[Action, ...] = ()) -> Result:
-        """Write `actions`, and wait until Redis and then the nodes have them (and `also_gone` is gone)."""
+    def carry_out(self, actions: Sequence[Action], ends: Callable[[], Sequence[Action]] = tuple) -> Result:
+        """Write `actions`, and wait until Redis and then the nodes have them, and what that `ends` is gone."""
         self.need_enforcer()
         begun_ms = now_ms()
         self._publish(actions)
+        also_gone = tuple(ends())
         version = self._wait(lambda: self._version_with(actions), FORCE_WAIT_S)
         if version is None:
             raise _no_enforcer("the command is written, but no enforcer has put it in force")

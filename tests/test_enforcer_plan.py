@@ -56,7 +56,8 @@ def test_a_stop_lifts_what_automation_decided_and_lets_it_decide_nothing_until_i
     auto = consider(planner, alert())
     by_hand = auto.model_copy(update={"uid": "m1", "owner": "cli:bob", "alert_uid": None})
     planner.observe(by_hand, NOW)
-    lifts = planner.observe(hold(), NOW + 10)
+    assert planner.observe(hold(), NOW + 10) == ()
+    lifts = planner.halted(NOW + 10, 500)
     assert [(a.uid, a.status, a.ended_by) for a in lifts] == [(auto.uid, ActionStatus.LIFTED, "auto")]
     assert lifts[0].ended_reason == "automation is stopped by cli:ann: customers call"
     refused = consider(planner, alert("203.0.113.8"), NOW + 20)
@@ -65,6 +66,20 @@ def test_a_stop_lifts_what_automation_decided_and_lets_it_decide_nothing_until_i
     planner.observe(lifted(hold(), NOW + 30, "cli:ann", "over"), NOW + 30)
     again = consider(planner, update(alert("203.0.113.8"), NOW + 40), NOW + 50)
     assert (again.status, again.kind) == (ActionStatus.ACTIVE, ActionKind.DENY)
+
+
+def test_what_a_stop_found_in_force_ends_part_by_part_though_automation_goes_on() -> None:
+    planner = Planner(CONFIG)
+    autos = [consider(planner, alert(f"203.0.113.{n}")) for n in range(8, 12)]
+    planner.observe(hold(), NOW + 10)
+    lifts = [*planner.halted(NOW + 20, 2)]
+    planner.observe(lifted(autos[2], NOW + 25, "cli:ann", "not him"), NOW + 25)
+    planner.observe(lifted(hold(), NOW + 30, "cli:ann", "over"), NOW + 30)
+    planner.observe(consider(planner, alert("203.0.113.20"), NOW + 40), NOW + 40)
+    lifts += planner.halted(NOW + 50, 500)
+    assert [a.uid for a in lifts] == [autos[0].uid, autos[1].uid, autos[3].uid], "one was ended by somebody already"
+    assert {a.ended_reason for a in lifts} == {"automation is stopped by cli:ann: customers call"}
+    assert planner.halted(NOW + 60, 500) == ()
 
 
 def test_an_enforcer_that_starts_while_automation_is_stopped_lifts_what_slipped_through() -> None:

@@ -142,9 +142,9 @@ def test_messages_refused_for_their_signature_are_told_of_and_an_expired_login_i
     assert posted(401, key_id="key-of-last-year") == set()
 
 
-def test_an_address_that_signs_in_to_one_account_after_the_other_is_challenged() -> None:
+def test_an_address_that_signs_in_to_one_account_after_the_other_is_challenged_where_it_signs_in() -> None:
     one = found(signing_in(60, 20))[8_002, "fan-out"]
-    assert one.answer == "challenge"
+    assert (one.answer, one.route) == ("challenge", LOGIN_ROUTE)
     assert "signed in to" in one.facts[0].sentence
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from schemas.settings import Settings
 
-_NOISY: Final = ("aiokafka", "faust", "mode", "asyncio", "uvicorn.access", "urllib3")
+_NOISY: Final = ("aiokafka", "faust", "mode", "asyncio", "uvicorn.access", "urllib3", "alembic.runtime.plugins")
 
 
 def configure(settings: Settings) -> None:

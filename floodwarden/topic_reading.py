@@ -20,6 +20,8 @@ PAST_END: Final = 10_000
 """Messages read past the end that a broker names: Tansu counts only the first of the last batch, and a batch of
 librdkafka's holds at most so many. A topic that grows all the while is left there, any other at its true end."""
 _BATCH: Final = 500
+_SOON: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+_SOON_S: Final = 0.05
 _QUEUED_KB: Final = 16_384  # of a partition, fetched ahead
 
 
@@ -100,12 +102,25 @@ def _begin(consumer: Consumer, name: str, newest: int | None, partition: int | N
     ends: dict[int | None, int] = {}
     places = []
     for number in _partitions(consumer, name) if partition is None else [partition]:
-        low, high = consumer.get_watermark_offsets(TopicPartition(name, number), TIMEOUT_S)
+        low, high = _watermarks(consumer, TopicPartition(name, number))
         if high > low:
             ends[number] = high
             places.append(TopicPartition(name, number, low if newest is None else max(low, high - newest)))
     consumer.assign(places)
     return ends
+
+
+def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """Where it begins and ends. A topic just made is known to all brokers a moment before one takes its partitions."""
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(partition, TIMEOUT_S)
+            return low, high
+        except KafkaException as error:
+            if error.args[0].code() not in _SOON or time.monotonic() > deadline_s:
+                raise
+        time.sleep(_SOON_S)
 
 
 def _partitions(consumer: Consumer, name: str) -> list[int]:

@@ -116,11 +116,12 @@ def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int
     while True:
         try:
             low, high = consumer.get_watermark_offsets(partition, TIMEOUT_S)
-            return low, high
         except KafkaException as error:
             if error.args[0].code() not in _SOON or time.monotonic() > deadline_s:
                 raise
-        time.sleep(_SOON_S)
+            time.sleep(_SOON_S)
+        else:
+            return low, high
 
 
 def _partitions(consumer: Consumer, name: str) -> list[int]:

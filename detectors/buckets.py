@@ -14,7 +14,7 @@ from detectors.bucket_columns import Columns
 from detectors.columns import IP, KEY, Finding
 from detectors.compiled import ordered
 from detectors.families import QUIET_MS
-from detectors.hits import KEPT_MAX, Hits, canonical
+from detectors.hits import Hits, canonical
 from detectors.pairs import mix
 from detectors.rule_words import finding
 from detectors.rules import Ruleset
@@ -30,8 +30,8 @@ _ROOM: Final = 256
 
 
 def keep(rules: Ruleset) -> I64:
-    """How many different values of an owner and pane are told, by rule: as many as it takes to overflow."""
-    return np.array([min(r.capacity + 1, KEPT_MAX) for r in rules.rules] or [0], np.int64)
+    """How many different values of an owner and pane are told, by rule."""
+    return np.array([rule.told for rule in rules.rules] or [0], np.int64)
 
 
 class Buckets:
@@ -47,7 +47,7 @@ class Buckets:
         self._keep = keep(rules)
         self._capacity = np.array([r.capacity for r in rules.rules] or [0], np.int64)
         self._leak_ms = np.array([r.leak_ms for r in rules.rules] or [1], np.int64)
-        self._distinct = np.array([bool(r.distinct) for r in rules.rules] or [False])
+        self._distinct = np.array([bool(r.distinct) and not r.over_s for r in rules.rules] or [False])
         self._digests = np.array([r.digest for r in rules.rules] or [0], np.uint64)
         self._c = Columns.blank(_ROOM)
         self._used = 0

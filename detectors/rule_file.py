@@ -9,6 +9,8 @@ rules:
     distinct: url                               count different ones: url, path, agent, user, ip, route, sign
     capacity: 5                                 what the bucket holds; one more overflows it (0: the first does)
     leak: 10s                                   it loses one in such a time
+    over: 60s                                   instead of a bucket a window, and `when` its limits hold
+    when: {different: above 300}                (`detectors.rule_when`)
     answer: challenge                           to newcomers: notice, throttle, challenge, deny
     known: notice                               to clients with a history: nothing stricter than throttle
 
@@ -25,7 +27,19 @@ from typing import Final
 from detectors.family_file import built_in
 from detectors.filter_file import pattern, where
 from detectors.filters import Filter
-from detectors.rules import ANSWERS, BY, CAPACITY_MAX, DISTINCT, DISTINCT_MAX, LEAK_MS_MAX, SEVERITIES, Rule, Ruleset
+from detectors.rule_when import OVER_S_MAX, Limit, limits
+from detectors.rules import (
+    ANSWERS,
+    BY,
+    CAPACITY_MAX,
+    DISTINCT,
+    DISTINCT_MAX,
+    LEAK_MS_MAX,
+    SEVERITIES,
+    Rule,
+    Ruleset,
+    said_ms,
+)
 from detectors.signatures import COLUMNS, Signature
 from schemas.documents import documents
 from schemas.errors import one_of
@@ -33,8 +47,8 @@ from schemas.reading import At
 
 WORDS: Final = ("source", "date", "signatures", "rules", "expected")
 _RULE: Final = (
-    "name", "version", "means", "where", "sign", "spoofed", "by", "aimed", "distinct", "capacity", "leak", "answer",
-    "known", "severity", "behaviour", "ids", "avoid", "source",
+    "name", "version", "means", "where", "sign", "spoofed", "by", "aimed", "distinct", "capacity", "leak", "over",
+    "when", "answer", "known", "severity", "behaviour", "ids", "avoid", "source",
 )  # fmt: skip
 _SIGNATURE: Final = ("name", "group", "title", "columns", "has", "match", "behaviour", "ids", "source")
 _TIME: Final = re.compile(r"(\d{1,9})(ms|s|m|h)")
@@ -140,15 +154,19 @@ def _signature(at: At, source: str, group: str = "") -> Signature:
 
 def _rule(at: At, source: str) -> Rule:
     fields = at.fields(*_RULE, required={"name": "login-storm", "means": "logins refused", "answer": "challenge"})
-    if not fields.keys() & {"where", "sign", "spoofed"}:
-        raise at.wrong("asks for every request", "say which: `where`, `sign` or both")
+    if not fields.keys() & {"where", "sign", "spoofed", "over", "when"}:
+        raise at.wrong(
+            "asks for every request", "say which: `where`, `sign` or both; or count them in a window, `over`"
+        )
     if "spoofed" in fields and fields.keys() & {"where", "sign"}:
         raise fields["spoofed"].wrong("stands beside `where` or `sign`", "make it a rule of its own")
     condition: Filter | None = where(fields["where"]) if "where" in fields else None
     capacity = fields["capacity"].whole(0, CAPACITY_MAX) if "capacity" in fields else 0
     distinct = _one(fields["distinct"], DISTINCT) if "distinct" in fields else ""
+    over_s, when = _window(at, fields, distinct)
     if distinct and capacity > DISTINCT_MAX:
-        raise fields["capacity"].wrong(f"is {capacity}", f"at most {DISTINCT_MAX} where different ones are counted")
+        fix = f"at most {DISTINCT_MAX} where different ones are counted; a window takes more: `over`"
+        raise fields["capacity"].wrong(f"is {capacity}", fix)
     if capacity and "leak" not in fields:
         raise at.wrong("never forgets", "say after what time the bucket loses one: `leak: 10s`")
     answer = _one(fields["answer"], ANSWERS)
@@ -174,7 +192,25 @@ def _rule(at: At, source: str) -> Rule:
         source=" ".join(filter(None, (_text(fields, "source"), source))),
         file=at.file,
         line=at.line,
+        over_s=over_s,
+        when=when,
     )
+
+
+def _window(at: At, fields: dict[str, At], distinct: str) -> tuple[int, tuple[Limit, ...]]:
+    """Its length in seconds and its limits; none of a rule that has a bucket."""
+    if not fields.keys() & {"over", "when"}:
+        return 0, ()
+    for word, example in (("over", "60s"), ("when", "{requests: above 100}")):
+        if word not in fields:
+            raise at.wrong(f"has no `{word}` for its window", f"add `{word}: {example}`")
+    for word in ("capacity", "leak"):
+        if word in fields:
+            raise fields[word].wrong("stands beside `over`", "a rule has a bucket or a window: leave one out")
+    over_ms = _time_ms(fields["over"])
+    if over_ms % 1000 or over_ms > OVER_S_MAX * 1000:
+        raise fields["over"].wrong(f"is {said_ms(over_ms)}", "whole seconds, at most 1h")
+    return over_ms // 1000, limits(fields["when"], distinct)
 
 
 def _one(at: At, known: Iterable[str]) -> str:

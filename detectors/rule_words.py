@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from detectors.signatures import Signature
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
+_FIRST: Final = ("different", "requests", "bits", "gap_variation")
 _SCORE: Final = {"info": 0.5, "low": 0.6, "medium": 0.7, "high": 0.85, "critical": 0.95}
 
 
@@ -74,6 +76,35 @@ def _facts(rule: Rule, state: I64, last_ms: int, signs: list[Signature], *, know
     if known and rule.known != rule.answer:
         facts.append(Fact("known", 1.0, None, f"has a history here: {rule.known} instead of {rule.answer}"))
     return tuple(facts)
+
+
+def window_facts(rule: Rule, measured: Mapping[str, float]) -> tuple[Fact, ...]:
+    """What a rule counted in its window, by measure, and which limits hold; what its words are about comes first."""
+    over = said_ms(rule.over_s * 1000)
+    facts = []
+    order = sorted(rule.when, key=lambda limit: _FIRST.index(limit.measure))
+    for limit in order:
+        value, bound = measured[limit.measure], limit.above if limit.above is not None else limit.below
+        said = _measured(limit.measure, value, rule.distinct)
+        if limit is order[0] and limit.measure in ("different", "requests"):
+            said = f"{_number(value)} {rule.means} in {over}"
+        elif limit is order[0]:
+            said = f"{rule.means}: {said} in {over}"
+        facts.append(Fact(limit.measure, round(value, 3), bound, f"{said} (limit: {limit.text})"))
+    return tuple(facts)
+
+
+def _measured(measure: str, value: float, distinct: str) -> str:
+    return {
+        "different": f"{_number(value)} different {distinct}s",
+        "requests": f"{_number(value)} requests",
+        "bits": f"an entropy of {distinct}s of {value:.2f} bits",
+        "gap_variation": f"gaps between requests that vary by {value:.0%}",
+    }[measure]
+
+
+def _number(value: float) -> str:
+    return f"{round(value):,}"
 
 
 def _ids(sign: Signature) -> str:

@@ -2,6 +2,8 @@
 
 level   .  .. . ....|.....   capacity     a bucket that holds nothing speaks on the first request:
 leak      ^ overflows           that is how a signature becomes an alert
+
+Or they are counted in a window that slides, and what is told is that its limits hold (`detectors.rule_when`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import Final
 from xxhash import xxh3_64_intdigest
 
 from detectors.filters import Filter
+from detectors.hits import KEPT_MAX
+from detectors.rule_when import VALUES_TOLD_MAX, Limit
 from detectors.signatures import Signature
 
 BY: Final = ("client", "ip", "key", "user", "route")
@@ -56,6 +60,8 @@ class Rule:
     source: str = ""
     file: str = ""
     line: int = 0
+    over_s: int = 0  # its window; 0: it has a bucket
+    when: tuple[Limit, ...] = ()
 
     def bearing(self, signs: tuple[str, ...]) -> Rule:
         """The same rule, of other signs."""
@@ -65,11 +71,37 @@ class Rule:
     def digest(self) -> int:
         """What its buckets hang on: another number where it counts otherwise."""
         what = f"{self.name}/{self.version};{self.by};{self.distinct};{self.capacity};{self.leak_ms}"
+        if self.over_s:
+            what += f";{self.over_s};" + ";".join(f"{limit.measure} {limit.text}" for limit in self.when)
         return int.from_bytes(sha256(what.encode()).digest()[:8], "little") | 1
+
+    @property
+    def limits(self) -> str:
+        """Of a rule with a window: what must hold, in words."""
+        return ", ".join(limit.said(self.distinct) for limit in self.when)
+
+    @property
+    def told(self) -> int:
+        """How many different values of an owner and pane are told: as many as it takes to say whether it speaks.
+
+        Of a window twice as many as its limit has, for beyond `usage.ITEMS_EXACT_MAX` they are estimated.
+        """
+        if not self.over_s:
+            return min(self.capacity + 1, KEPT_MAX)
+        if self.asks("bits"):
+            return VALUES_TOLD_MAX
+        bounds = [b for limit in self.when if limit.measure == "different" for b in (limit.above, limit.below) if b]
+        return min(KEPT_MAX + 2 * int(max(bounds, default=0)), VALUES_TOLD_MAX)
+
+    def asks(self, measure: str) -> bool:
+        """Whether its window is asked for `measure`."""
+        return any(limit.measure == measure for limit in self.when)
 
     @property
     def fires(self) -> str:
         """When it speaks, in words."""
+        if self.over_s:
+            return f"when {self.limits} come in {said_ms(self.over_s * 1000)}"
         what = f"different {self.distinct}s" if self.distinct else "requests"
         if not self.capacity:
             return "on the first one"

@@ -44,8 +44,9 @@ def list_(*, where: Where = None, as_json: Json = False) -> None:
         {
             "rule": [rule.name for rule in found],
             "by": [rule.by for rule in found],
-            "more than": [f"{rule.capacity} {rule.distinct or 'request'}s" for rule in found],
+            "more than": [rule.limits or f"{rule.capacity} {rule.distinct or 'request'}s" for rule in found],
             "one less in": [said_ms(rule.leak_ms) if rule.capacity else "-" for rule in found],
+            "in": [said_ms(rule.over_s * 1000) if rule.over_s else "-" for rule in found],
             "answer": [rule.answer for rule in found],
             "known": [rule.known for rule in found],
             "behaviour": [rule.behaviour for rule in found],
@@ -161,7 +162,7 @@ def _set(where: str | None) -> Ruleset:
 
 
 def _explained(rule: Rule) -> list[str]:
-    what = f"different {rule.distinct}s" if rule.distinct else "requests"
+    what = f"different {rule.distinct}s" if rule.distinct and not rule.over_s else "requests"
     lines = [
         f"{rule.name}/{rule.version}: {rule.means}",
         f"  speaks {rule.fires}, of one {rule.by}; counts {what}",
@@ -177,7 +178,8 @@ def _record(rule: Rule) -> dict[str, Any]:
     return {
         "name": rule.name, "version": rule.version, "means": rule.means, "by": rule.by,
         "distinct": rule.distinct or None,
-        "capacity": rule.capacity, "leak_ms": rule.leak_ms, "signs": list(rule.signs), "spoofed": rule.spoofed,
+        "capacity": rule.capacity, "leak_ms": rule.leak_ms, "over_s": rule.over_s or None,
+        "when": {limit.measure: limit.text for limit in rule.when}, "signs": list(rule.signs), "spoofed": rule.spoofed,
         "answer": rule.answer, "known": rule.known, "severity": rule.severity, "behaviour": rule.behaviour,
         "ids": list(rule.ids), "avoid": rule.avoid, "source": rule.source, "file": rule.file, "line": rule.line,
     }  # fmt: skip

@@ -5,6 +5,7 @@
 | owners: evidence, history | 1/4 | 1,950 | suspects, heavy hitters, regulars and the newest stay |
 | windows: a row an entity and pane | 7/32 | 128 | the same; what others had done becomes the rest |
 | distinct values | 3/32 | 104 an entity, 8 a value, at most 4,096 of a sort | the same; they begin anew |
+| windows of rules, of it where one has any | 1/32 | the same, and 72 an entity, 24 a count | the same |
 | buckets of rules | 1/32 | 512 | the dry ones go, then the emptiest |
 | hits of open panes | 1/32 | 120 | some go, by hash; who goes is counted |
 | memories of pairs | 1/8 | 320 for one in each | the older half is forgotten, strangers' apart from regulars' |
@@ -50,10 +51,11 @@ class Bounds:
     buckets: int
     hits: int
     distinct_bytes: int
+    rule_window_bytes: int
 
     @classmethod
-    def of(cls, entities_max: int, state_bytes_max: int) -> Self:
-        """Bounds that take `state_bytes_max` together."""
+    def of(cls, entities_max: int, state_bytes_max: int, *, rule_windows: bool = False) -> Self:
+        """Bounds that take `state_bytes_max` together; `rule_windows`: some of it for rules that have a window."""
         share = max(state_bytes_max, BYTES_MIN) // 16
         return cls(
             entities=entities_max,
@@ -65,7 +67,8 @@ class Bounds:
             episodes=share // EPISODE_BYTES,
             buckets=share // (2 * BUCKET_BYTES),
             hits=share // (2 * HIT_BYTES),
-            distinct_bytes=3 * share // 2,
+            distinct_bytes=(2 if rule_windows else 3) * share // 2,
+            rule_window_bytes=share // 2 if rule_windows else 0,
         )
 
 
@@ -89,7 +92,8 @@ class Config:
     @property
     def bounds(self) -> Bounds:
         """What may be held at most."""
-        return Bounds.of(self.entities_max, self.state_bytes_max)
+        windows = any(rule.over_s for rule in self.rules.rules)
+        return Bounds.of(self.entities_max, self.state_bytes_max, rule_windows=windows)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

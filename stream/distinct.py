@@ -20,6 +20,7 @@ from detectors import eviction
 from detectors.columns import Flows
 from schemas.usage import ITEM_WORDS, WORDS, Kind, What
 from stream import dated, dated_entries
+from stream.cells import marks
 from stream.compiled import I32, I64, U8
 from stream.dated import CELLED, F64, LIVE, NUMBERS, PAGES, USED, WHATS, WORDS_OF
 from stream.dated_entries import ENTRIES
@@ -71,12 +72,18 @@ class Distinct:
 
     def see(self, flows: Flows, counts: pa.RecordBatch, items: pa.RecordBatch, ts_ms_max: int, alive: Alive) -> None:
         """Take in one block: its flows, its items and the counts these refer to."""
-        self._end_s = max(self._end_s, ts_ms_max // 1000 + 1)
-        if self._end_s // SWEEP_S > self._swept_s // SWEEP_S:
-            self._swept_s = self._end_s
-            self._keep(np.arange(len(self)), self._end_s // SWEEP_S * SWEEP_S - HELD_S)
+        self._come_to(ts_ms_max // 1000 + 1)
         self._flows(flows)
         self._items(counts, items)
+        if self.bytes() > self._bytes_max:
+            self._evict(alive)
+
+    def put(self, entities: U64, what: What, values: U64, at_s: int, alive: Alive) -> None:
+        """Take in what entities, as of `Kind.IP`, had to do with in one second: a value (not 0) each."""
+        self._come_to(at_s + 1)
+        entry = self._placed(np.zeros(len(entities), np.uint8), entities, np.full(len(entities), at_s))
+        whats, at = np.full(len(entry), what, np.uint8), np.full(len(entry), at_s)
+        self._all(partial(dated.put, entry=entry, what=whats, item=marks(values), at_s=at), len(entry))
         if self.bytes() > self._bytes_max:
             self._evict(alive)
 
@@ -84,6 +91,12 @@ class Distinct:
         """Distinct values of each entity in `since_s` and later."""
         entry = dated_entries.found(np.full(len(entities), kind, np.uint8), entities, self._index, self._keys)
         return dated.counted(entry, what, since_s, self._sets)
+
+    def _come_to(self, end_s: int) -> None:
+        self._end_s = max(self._end_s, end_s)
+        if self._end_s // SWEEP_S > self._swept_s // SWEEP_S:
+            self._swept_s = self._end_s
+            self._keep(np.arange(len(self)), self._end_s // SWEEP_S * SWEEP_S - HELD_S)
 
     def _flows(self, flows: Flows) -> None:
         if (flows.kind == Kind.USER).any():  # logins again, under their account

@@ -19,7 +19,7 @@ from detectors.filters import Decisions, Filter, Texts, columns, mask
 from detectors.hits import Hits, canonical
 from detectors.rules import text_hash
 from schemas.usage import Kind, Outcome
-from stream import compiled, crawlers, ways
+from stream import compiled, crawlers, text_hashes, ways
 from stream.decisions import decisions
 from stream.plan import Borne, Plan
 from stream.requests import OUTCOMES, Requests, Text
@@ -185,8 +185,8 @@ def _values(distinct: str, rows: Requests, row: I64, sign: U64) -> U64:
         values = rows.path_hash[row]
     elif distinct == "path":
         codes, at = np.unique(rows.path.codes[row], return_inverse=True)
-        texts = rows.path.values.take(pa.array(codes, mask=codes < 0)).to_pylist()
-        values = np.array([text_hash((text or "").partition("?")[0]) for text in texts], np.uint64)[at]
+        texts = pc.fill_null(rows.path.values.take(pa.array(codes, mask=codes < 0)), "")
+        values = text_hashes.hashes(pc.replace_substring_regex(texts, r"(?s)\?.*", ""))[at]
     else:
         texts_of = {"agent": rows.agent, "user": rows.user, "ip": rows.ip, "route": rows.route}
         values = texts_of[distinct].hashed(row)

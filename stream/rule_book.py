@@ -1,6 +1,7 @@
-"""The rules of one usage partition: hits of open panes, which fill the buckets when their panes close.
+"""The rules of one usage partition: hits of open panes, which fill buckets and windows when their panes close.
 
-Hits only grow, so open panes are looked at as they come: what overflows already is told early.
+Hits only grow, so open panes are looked at as they come: what overflows already is told early. A window is asked of
+panes that are whole, for what it is asked may grow and shrink.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from detectors.columns import Finding
 from detectors.families import HOUR_S
 from detectors.hits import DTYPES, Hits
 from detectors.rules import Ruleset, text_hash
+from stream import snapshot
 from stream.bounds import Bounds
 from stream.grouping import U64, mixed
+from stream.rule_windows import RuleWindows, explained
 
 
 class RuleBook:
@@ -27,6 +30,7 @@ class RuleBook:
     def __init__(self, rules: Ruleset, bounds: Bounds) -> None:
         self._rules = rules
         self._buckets = Buckets(rules, min(bounds.buckets, BUCKETS_MAX))
+        self._windows = RuleWindows(rules, bounds.rule_window_bytes)
         self._hits_max = bounds.hits
         self._parts: list[Hits] = []
         self._told: set[tuple[int, int, str, int]] = set()  # kind, entity, rule, pane: early, of open panes
@@ -88,14 +92,22 @@ class RuleBook:
         self._parts = rest
         self._told = {who for who in self._told if who[3] >= until_s}
         self.unseen = self.unseen and bool(rest)
-        return self._buckets.close(Hits.concat(done), known) if done else []
+        return self._closed(Hits.concat(done), known) if done else []
+
+    def _closed(self, hits: Hits, known: Known) -> list[Finding]:
+        if not self._windows.asked:
+            return self._buckets.close(hits, known)
+        windowed = self._windows.of(hits)
+        held, measured = self._windows.close(hits.take(windowed))
+        return explained(self._buckets.close(Hits.concat([hits.take(~windowed), held]), known), measured)
 
     def look(self, known: Known) -> list[Finding]:
         """What open panes say that was not said before. Changes no bucket."""
         if not self.unseen:
             return []
         self.unseen = False
-        found = self._buckets.look(Hits.concat(self._parts), known)
+        hits = Hits.concat(self._parts)
+        found = self._buckets.look(hits.take(~self._windows.of(hits)) if self._windows.asked else hits, known)
         new = [f for f in found if (f.kind, f.entity, f.family, f.pane_s) not in self._told]
         self._told |= {(f.kind, f.entity, f.family, f.pane_s) for f in new}
         return new
@@ -113,6 +125,8 @@ class RuleBook:
         return {
             "buckets": len(self._buckets),
             "buckets_evicted": self._buckets.evicted,
+            "rule_window_bytes": self._windows.bytes() if self._windows.asked else 0,
+            "rule_windows_evicted": self._windows.evicted,
             "open_hits": sum(map(len, self._parts)),
             "unknown_hits": self._unknown,
         }
@@ -122,6 +136,7 @@ class RuleBook:
         held = Hits.concat(self._parts)
         names = np.array([text_hash(rule.name) for rule in self._rules.rules], np.uint64)
         arrays = {f"open.{f.name}": getattr(held, f.name) for f in fields(Hits)}
+        arrays |= {f"window.{name}": array for name, array in self._windows.arrays().items()}
         return arrays | {f"bucket.{name}": a for name, a in self._buckets.arrays().items()} | {"names": names}
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -134,8 +149,8 @@ class RuleBook:
         held = replace(held, rule=place[held.rule])
         held = held.take(held.rule >= 0)
         self._parts, self.unseen = ([held], True) if len(held) else ([], False)
-        prefix = "bucket."
-        self._buckets.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+        self._buckets.restore(snapshot.under(arrays, "bucket."))
+        self._windows.restore(snapshot.under(arrays, "window."))
 
 
 def read(batch: pa.RecordBatch, rules: Ruleset) -> tuple[Hits, int]:

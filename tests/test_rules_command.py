@@ -50,6 +50,23 @@ def test_the_thresholds_of_others_are_there_by_name() -> None:
     assert (probing["capacity"], probing["leak_ms"], probing["distinct"]) == (10, 10_000, "path")
 
 
+def test_a_rule_with_a_window_is_listed_explained_and_tried(tmp_path: Path) -> None:
+    log, mine = tmp_path / "access.log", tmp_path / "mine.yaml"
+    log.write_text(LOG)
+    window = "distinct: path, over: 60s, when: {different: above 3, bits: above 1.5}"
+    mine.write_text(f"rules: [{{name: walks, means: different paths, by: ip, answer: notice, {window}}}]")
+    _, out = run("list", "--rules", str(mine), "--json")
+    (listed,) = map(json.loads, out.splitlines())
+    assert (listed["over_s"], listed["when"]) == (60, {"different": "above 3", "bits": "above 1.5"})
+    _, out = run("explain", "walks", "--rules", str(mine))
+    assert "when more than 3 different paths, an entropy of paths above 1.5 bits come in 1m, of one ip" in out
+    code, out = run("test", str(mine), str(log), "--json")
+    fired = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert {one["entity"]["value"] for one in fired} == {"203.0.113.9", "203.0.113.10"}
+    assert all("4 different paths in 1m (limit: above 3)" in one["summary"] for one in fired)
+
+
 def test_a_file_is_tried_on_a_log_and_says_the_lines_that_made_it_fire(tmp_path: Path) -> None:
     log, mine = tmp_path / "access.log", tmp_path / "mine.yaml"
     log.write_text(LOG)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import LIMITED
-from detectors.families import Each, Families, Family, New
+from detectors.families import OUTCOMES, Each, Families, Family, New
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
 from detectors.sight import Sight
@@ -47,7 +47,9 @@ def base(family: Family, rows: Rows, sight: Sight) -> Flag:
 def marked(family: Family, rows: Rows, sight: Sight) -> Flag:
     """Of these, those its `where` means and all words of its mark hold for (look at `base` beside)."""
     f, mark = rows.flows, family.mark
-    found = within_outcomes(f.outcome, mark.outcomes) & tagged(f.tags, mark.tag) & tagged(f.tags, family.tag)
+    found = within_outcomes(f.outcome, mark.outcomes)
+    found = found & tagged(f.tags, mark.tag) if mark.tag >= 0 else found
+    found = found & tagged(f.tags, family.tag) if family.tag not in (-1, mark.tag) else found
     if mark.new is not None:
         found &= sight.anyone if mark.to_anyone else sight.new[mark.new]
     if mark.new is New.AGENT:
@@ -59,6 +61,8 @@ def marked(family: Family, rows: Rows, sight: Sight) -> Flag:
 
 def within_outcomes(outcome: NDArray[np.uint8], outcomes: frozenset[int]) -> Flag:
     """Rows with one of some outcomes."""
+    if len(outcomes) == len(OUTCOMES):
+        return np.ones(len(outcome), np.bool_)
     table = np.zeros(8, np.bool_)
     table[list(outcomes)] = True
     return table[outcome]

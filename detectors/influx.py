@@ -94,10 +94,9 @@ class Influx:
         key = mix(rows.owner[rows.seg[at]], f.route[at], (f.pane_s[at] // HOUR_S).astype(np.uint64))
         new = ~seen.contains(key)
         at, key = at[new], key[new]
-        one = firsts(key)
+        one = np.flatnonzero(firsts(key))
+        one = one[rows.in_time(at[one])]
         at, key = at[one], key[one]
-        order = np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))
-        at, key = at[order], key[order]
         newcomer = ~established[rows.seg[at]]
         here = at[newcomer]
         path = mix(f.path[here], f.route[here], (f.pane_s[here] // WINDOW_S).astype(np.uint64) ^ _PATHS)
@@ -105,14 +104,13 @@ class Influx:
         first = ~seen.contains(path) & firsts(path)
         seen.add(np.concatenate([key, path[first & read]]))
         first |= ~read
-        visits = np.zeros((len(at) + len(asks), 5))
-        visits[: len(at)][newcomer, 0], visits[: len(at)][~newcomer, 2] = 1, 1
-        visits[np.flatnonzero(newcomer)[first], 1] = 1
-        visits[len(at) :, 3], visits[len(at) :, 4] = own, f.n[asks]
+        visits = np.zeros((5, len(at) + len(asks)))
+        visits[0, : len(at)], visits[2, : len(at)] = newcomer, ~newcomer
+        visits[1, np.flatnonzero(newcomer)[first]] = 1
+        visits[3, len(at) :], visits[4, len(at) :] = own, f.n[asks]
         both = np.concatenate([at, asks])
-        order = np.argsort(f.pane_s[both], kind="stable")
         if len(both):
-            self._count(f.route[both[order]], f.pane_s[both[order]] // HOP_S, visits[order])
+            self._count(f.route[both], f.pane_s[both] // HOP_S, visits)
         if any(stand.routes for stand in self._stands):
             asked = np.cumsum(f.n) - f.n
             before = requests[rows.seg] + asked - asked[rows.starts][rows.seg]
@@ -126,18 +124,20 @@ class Influx:
         return out
 
     def _count(self, route: U64, hop: I64, visits: F64) -> None:
-        self._to(int(hop[0]))
+        self._to(first := int(hop.min()))
         place = self._places(route)  # holds for the run: windows end with runs
-        edges = np.flatnonzero(np.diff(hop, prepend=-1))
-        for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(hop)], strict=True):
-            self._to(int(hop[begin]))
-            some = place[begin:end] >= 0
-            np.add.at(self.all.now, place[begin:end][some], visits[begin:end, :3][some])
-            np.add.at(self.all.asks, place[begin:end][some], visits[begin:end, 3:][some])
+        hops, size = int(hop.max()) - first + 1, len(self.all.route)
+        some = np.flatnonzero(place >= 0)
+        cell = (hop[some] - first) * size + place[some]
+        sums = [np.bincount(cell, each[some], hops * size).reshape(hops, size) for each in visits]
+        for at in np.flatnonzero(np.bincount(hop - first)).tolist():
+            self._to(first + at)
+            came = np.stack([each[at] for each in sums], axis=1)
+            self.all.now, self.all.asks = self.all.now + came[:, :3], self.all.asks + came[:, 3:]
 
     def _places(self, route: U64) -> NDArray[np.intp]:
         """Where routes stand, made where there is room."""
-        new = np.setdiff1d(route, self.all.route)[: self.routes_max - len(self.all.route)]
+        new = np.setdiff1d(route[firsts(route)], self.all.route)[: self.routes_max - len(self.all.route)]
         if len(new):
             self.all = self.all.with_new(new)
         a = self.all

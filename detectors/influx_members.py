@@ -43,7 +43,7 @@ def asked_alone(rows: Rows, established: Flag, seen: PairSet, window_s: int) -> 
     """Newcomers' requests in order of time, and which are for a path that none of them asked for in the window."""
     f = rows.flows
     at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED) & ~established[rows.seg])
-    at = at[np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))]
+    at = at[rows.in_time(at)]
     path = mix(f.path[at], f.route[at], (f.pane_s[at] // window_s).astype(np.uint64) ^ _ASKED)
     own = ~seen.contains(path) & firsts(path)
     seen.add(path[own])

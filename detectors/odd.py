@@ -128,8 +128,8 @@ def _accumulate(
     hour = np.stack([np.add.reduceat(marked, heads), np.add.reduceat(~marked, heads)], axis=1)
     c.hour[owners, i] += hour
     tracks = [(int(owners[one]), track_of(c, int(owners[one]), i), np.flatnonzero(seg == one)) for one in active]
-    at, ones = (owners, i), np.ones(len(seg), np.int64)
-    write_standing(c, at, (heads, t_ms, s, fresh(c, at, heads, t_ms, s)), (marked.astype(np.int64), ones, 0 * ones))
+    at, ones = (slot, i), np.ones(len(seg), np.int64)
+    write_standing(c, at, (t_ms, s, fresh(c, at, t_ms, s)), (marked.astype(np.int64), ones, 0 * ones))
     told: list[Finding] = []
     for who, track, part in tracks:
         steps = [

@@ -33,11 +33,13 @@ from detectors.pairs import mix
 from detectors.series import LN2, bucket
 from detectors.sight import MEMORY, Memories, kinds_of
 
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 Worth = Callable[[U64, NDArray[np.uint8]], tuple[F64, NDArray[np.bool_]]]
-PLACES: Final = 1 << 14
+PLACES: Final = 1 << 16  # where owners share places, all of them look as if they could cross
+_MANY: Final = 1 << 16  # of one row: no evidence stands so high, and sums have room
 AGAIN: Final = 0.25  # who was judged is judged again with so much more marks: who has thousands, seldom
 _REPEAT: Final = float(np.log(fam.REPEAT_Q1 / fam.REPEAT_P0))
 
@@ -50,8 +52,8 @@ class Outlook:
         self.parts: list[Flows] = []
         self.told: dict[tuple[int, int, str], int] = {}  # kind, entity, family: the pane it crossed in
         self._seen = 0  # parts already looked at
-        self._counts: I64 = np.zeros((PLACES, len(self.families)), np.int64)
-        self._marks: list[tuple[NDArray[np.intp], I64, I64]] = []  # place and family, pane, count
+        self._counts: I32 = np.zeros((PLACES, len(self.families)), np.int32)
+        self._marks: list[tuple[NDArray[np.intp], I64, I32]] = []  # place and family, pane, count
         self._stood: dict[tuple[int, int], tuple[I64, F64]] = {}  # kind, entity: marks when judged, evidence at most
 
     def __len__(self) -> int:
@@ -128,21 +130,21 @@ class Outlook:
 
     def count(self, flows: Flows, memories: Memories) -> Flows:
         """Count what families could mark in fresh rows; gives the rows that have some of it."""
-        some, counts = _markable(flows, memories, self.families)
-        marked = flows.take(some)
-        row, family = np.nonzero(counts)
-        place, n = _places(marked.entity)[row] * len(self.families) + family, counts[row, family]
+        row, family, n = _markable(flows, memories, self.families)
+        place = _places(flows.entity)[row] * len(self.families) + family
         np.add.at(self._counts.reshape(-1), place, n)
-        if len(some):
-            self._marks.append((place, marked.pane_s[row], n))
-        return marked
+        if len(row):
+            self._marks.append((place, flows.pane_s[row], n))
+        some = np.zeros(len(flows), np.bool_)
+        some[row] = True
+        return flows.take(some)
 
     def reach(self, marked: Flows, entities: Entities, model: Model) -> tuple[U64, NDArray[np.uint8]]:
         """Entities and kinds of `marked` that could cross in some family, and have not been told of in it."""
         owner, at, _ = unique_rows(mix(marked.entity, marked.kind.astype(np.uint64)))
         entity, kind = marked.entity[at], marked.kind[at]
         slots = entities.find(owner, kind)
-        counts = self._counts[_places(entity)]
+        counts = self._counts[_places(entity)].astype(np.int64)
         c = entities.c
         gains = _gains(c, slots, kind, counts, model)
         could = (c.s[slots] + counts * gains >= model.h[kind]) & (counts > 0)
@@ -169,7 +171,7 @@ class Outlook:
             np.maximum.at(most[:, series.family.index], rows.seg[series.at], series.s)
         entity = rows.flows.entity[rows.starts]
         owners = zip(rows.flows.kind[rows.starts].tolist(), entity.tolist(), strict=True)
-        counts = self._counts[_places(entity)]
+        counts = self._counts[_places(entity)].astype(np.int64)
         self._stood |= zip(owners, zip(counts, most, strict=True), strict=True)
 
     def rows_of(self, entity: U64, kind: NDArray[np.uint8]) -> Flows:
@@ -197,8 +199,8 @@ def _places(entity: U64) -> NDArray[np.intp]:
     return (entity & np.uint64(PLACES - 1)).astype(np.intp)
 
 
-def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDArray[np.intp], I64]:
-    """Rows that some family could mark, and how often at most, in the order of families."""
+def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDArray[np.intp], I64, I32]:
+    """Rows that a family could mark, which family, and how often at most."""
     limited = flows.outcome == LIMITED
     plain = ~limited & ~flows.login & (flows.kind != USER)
     owner = mix(flows.entity, flows.kind.astype(np.uint64))
@@ -220,20 +222,23 @@ def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDA
         Each.PENALTY: limited,
         Each.MINUTE: np.zeros(len(flows), np.bool_),
     }
-    counts = np.zeros((len(flows), len(families)), np.int64)
+    none = np.empty(0, np.int64)
+    row, index, n = [none], [none], [none.astype(np.int32)]
     for family in families:
         mark = family.mark
         if not family.alone:
             continue
-        could = looks_at[family.each] & of_kind(flows.kind, sorted(family.about))
-        could &= within_outcomes(flows.outcome, mark.outcomes)
-        could &= tagged(flows.tags, mark.tag) & tagged(flows.tags, family.tag)
+        at = looks_at[family.each]
         if mark.new is not None:
-            could &= novel if mark.to_anyone else new[mark.new]
+            at = at & (novel if mark.to_anyone else new[mark.new])
+        at = np.flatnonzero(at)  # what is dear to ask is asked of few
+        at = at[of_kind(flows.kind[at], sorted(family.about)) & within_outcomes(flows.outcome[at], mark.outcomes)]
+        at = at[tagged(flows.tags[at], mark.tag) & tagged(flows.tags[at], family.tag)]
         once = mark.new is not None or family.each is Each.PENALTY  # of like requests at once each is part of one
-        counts[could, family.index] = 1 if once else flows.n[could]
-    some = np.flatnonzero(counts.any(axis=1))
-    return some, counts[some]
+        row.append(at)
+        index.append(np.full(len(at), family.index))
+        n.append(np.ones(len(at), np.int32) if once else np.minimum(flows.n[at], _MANY).astype(np.int32))
+    return np.concatenate(row), np.concatenate(index), np.concatenate(n)
 
 
 def _gains(c: Columns, slots: Slots, kind: NDArray[np.uint8], counts: I64, model: Model) -> F64:

@@ -9,6 +9,7 @@ from detectors import credential
 from detectors import families as fam
 from detectors.cardinality import STRANGER_MS
 from detectors.columns import LIMITED, OK
+from detectors.compiled import compiled
 from detectors.cusum import Track
 from detectors.entities import Columns, Slots
 from detectors.judge import Crossing, Judged, write_track
@@ -18,9 +19,10 @@ from detectors.series import NOTHING, Series
 from detectors.sight import Memories
 
 Flag = NDArray[np.bool_]
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
-Index = NDArray[np.intp]
 
 
 def write_requests(c: Columns, rows: Rows, slots: Slots) -> None:
@@ -40,37 +42,70 @@ def write_series(c: Columns, series: Series, rows: Rows, slots: Slots, teaches: 
     Only rows that `teaches`, if given, go into the hour.
     """
     i = series.family.index
-    seg = rows.seg[series.at]
-    heads = np.flatnonzero(np.diff(seg, prepend=-1))
-    slot = slots[seg[heads]]
-    counts = np.stack([series.marks, series.tries - series.marks], axis=1)
-    counts = counts if teaches is None else counts * teaches[:, None]
-    c.hour[slot, i] += np.add.reduceat(counts, heads, axis=0)
-    t_ms = rows.t_ms[series.at]
-    anew = series.s - series.x <= NOTHING if series.family.rate else fresh(c, (slot, i), heads, t_ms, series.s)
-    write_standing(c, (slot, i), (heads, t_ms, series.s, anew), (series.marks, series.tries, series.distinct))
+    slot, t_ms = slots[rows.seg[series.at]], rows.t_ms[series.at]
+    lesson = np.ones(0, np.bool_) if teaches is None else teaches
+    _taught(i, slot, series.marks, series.tries, lesson, c.hour)
+    anew = series.s - series.x <= NOTHING if series.family.rate else fresh(c, (slot, i), t_ms, series.s)
+    write_standing(c, (slot, i), (t_ms, series.s, anew), (series.marks, series.tries, series.distinct))
 
 
 def write_standing(
-    c: Columns, at: tuple[Slots, int], course: tuple[Index, I64, F64, Flag], counts: tuple[I64, I64, I64]
+    c: Columns, at: tuple[Slots, int], course: tuple[I64, F64, Flag], counts: tuple[I64, I64, I64]
 ) -> None:
-    """Standing of owners `at` their slots in a family after rows, by owner and time.
+    """Standing of owners in a family after rows, by owner and time; `at` their slots, by row.
 
-    `course`: each owner's first row, when rows were, the evidence after them, and before which nothing stood. `counts`:
-    marks, tries and distinct marks of rows; those since evidence left 0 are kept.
+    `course`: when rows were, the evidence after them, and before which nothing stood. `counts`: marks, tries and
+    distinct marks of rows; those since evidence left 0 are kept.
     """
-    heads, t_ms, s, anew_at = course
     slot, i = at
-    ends = np.append(heads[1:], len(t_ms)) - 1
-    begun = np.maximum.reduceat(np.where(anew_at, np.arange(len(t_ms)), -1), heads)
-    anew = begun >= 0
-    since = np.where(anew, begun, heads)
-    for column, value in zip((c.marks, c.tries, c.distinct), counts, strict=True):
-        total = np.cumsum(value)
-        column[slot, i] = total[ends] - (total - value)[since] + np.where(anew, 0, column[slot, i])
-    c.first_ms[slot, i] = np.where(anew, t_ms[since], c.first_ms[slot, i])
-    c.s[slot, i], c.t_ms[slot, i] = s[ends], t_ms[ends]
-    c.most[slot, i] = np.maximum(c.most[slot, i], np.maximum.reduceat(s, heads))
+    _stood(i, slot, course, counts, (c.marks, c.tries, c.distinct), (c.first_ms, c.t_ms), (c.s, c.most))
+
+
+@compiled
+def _taught(family: int, slot: Slots, marks: I64, tries: I64, teaches: Flag, hour: F32) -> None:
+    """Marks and other tries of rows, those of an owner together, into the hour (mutated). No `teaches`: all of them."""
+    begin = 0
+    while begin < len(slot):
+        i, own, others = begin, 0, 0
+        while i < len(slot) and slot[i] == slot[begin]:
+            if len(teaches) == 0 or teaches[i]:
+                own += marks[i]
+                others += tries[i] - marks[i]
+            i += 1
+        of = hour[slot[begin], family]
+        of[0], of[1] = np.float64(of[0]) + own, np.float64(of[1]) + others
+        begin = i
+
+
+@compiled
+def _stood(
+    family: int,
+    slot: Slots,
+    course: tuple[I64, F64, Flag],
+    counts: tuple[I64, I64, I64],
+    kept: tuple[I32, I32, I32],
+    times: tuple[I64, I64],
+    evidence: tuple[F64, F32],
+) -> None:
+    """`write_standing`: an owner's rows gone through once, all that is kept of him (mutated) written once."""
+    (t_ms, s, anew), (first_ms, last_ms), (stands, most) = course, times, evidence
+    begin = 0
+    while begin < len(slot):
+        at, i, since, high = slot[begin], begin, -1, s[begin]
+        while i < len(slot) and slot[i] == at:
+            since = i if anew[i] else since
+            high = max(high, s[i])
+            i += 1
+        for k in range(3):
+            total = np.int64(0 if since >= 0 else kept[k][at, family])
+            for row in range(max(since, begin), i):
+                total += counts[k][row]
+            kept[k][at, family] = total
+        if since >= 0:
+            first_ms[at, family] = t_ms[since]
+        stands[at, family], last_ms[at, family] = s[i - 1], t_ms[i - 1]
+        most[at, family] = max(np.float64(most[at, family]), high)
+        begin = i
 
 
 def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:
@@ -112,9 +147,12 @@ def write_memories(memories: Memories, c: Columns, judged: Judged, slots: Slots)
     np.maximum.at(c.refused_s, slots[rows.seg[refused]], rows.flows.pane_s[refused])
 
 
-def fresh(c: Columns, at: tuple[Slots, int], heads: Index, t_ms: I64, s: F64) -> Flag:
-    """Rows before which nothing stood of evidence that fades by a factor."""
+def fresh(c: Columns, at: tuple[Slots, int], t_ms: I64, s: F64) -> Flag:
+    """Rows before which nothing stood of evidence that fades by a factor; `at` their slots, owner by owner."""
+    slot, i = at
     out = np.concatenate([[False], s[:-1] <= NOTHING])
+    heads = np.flatnonzero(np.diff(slot, prepend=-1))
+    at = slot[heads], i
     idle_ms = (t_ms[heads] - c.t_ms[at]).astype(np.float64)
     out[heads] = c.s[at] * np.exp(-idle_ms / fam.LEAK_MS) <= NOTHING
     return out

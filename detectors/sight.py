@@ -152,7 +152,7 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
     novel = np.zeros(len(rows), np.bool_)
     new = np.flatnonzero(new_path)
     new = new[~memories.anyone.contains(mix(f.path[new]))]
-    order = np.lexsort((rows.owner[rows.seg[new]], rows.t_ms[new]))
+    order = rows.in_time(new)
     novel[new[order][firsts(f.path[new][order])]] = True
     first: dict[New, Flag] = {New.PATH: new_path}
     seen: dict[str, tuple[U64, NDArray[np.intp]]] = {}

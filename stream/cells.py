@@ -121,6 +121,17 @@ def words(groups: I32, set_: I16, rows: I64, count: int) -> U32:
 
 
 @compiled
+def outside(groups: I32, rows: I64, many: NDArray[np.bool_]) -> I64:
+    """Those of `rows` that have a group, and not one of `many`."""
+    out, count = np.empty(len(rows), np.int64), 0
+    for k in range(len(rows)):
+        g = groups[rows[k]]
+        out[count] = rows[k]
+        count += g >= 0 and not many[g]
+    return out[:count]
+
+
+@compiled
 def sizes(set_: U32) -> I64:
     """How many cells of each group's words are set."""
     out = np.zeros(len(set_), np.int64)

@@ -24,7 +24,7 @@ from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, HITS, NO_HITS, Bloc
 from stream import compiled, hits
 from stream.compiled import I32
 from stream.decisions import decisions
-from stream.grouping import I64, U64, Bool, grouped, mixed
+from stream.grouping import I64, U64, Bool, grouped, mixed, summed
 from stream.kinds import accounts, entity, kinds, origins_of, subscribers_of
 from stream.lowest import beyond
 from stream.plan import Plan
@@ -240,9 +240,7 @@ def _counts_of(
     )
     cost, timed, first_ms, last_ms = sums[len(_BY_CLASS) :]
     code, pane = text.codes[row].astype(np.int64), rows.pane[row]
-    flows_dropped = np.zeros(count, np.int64)
-    if dropped is not None:
-        np.add.at(flows_dropped, groups[dropped[0]], dropped[1])
+    cut, requests = dropped or (np.empty(0, np.int64), np.empty(0, np.int64))
     columns: dict[str, NDArray[np.generic]] = {
         "kind": np.full(count, kind, np.uint8),
         "hash": text.table[code],
@@ -251,7 +249,7 @@ def _counts_of(
         "cost": cost,
         "latency_ms_sum": latency_ms,
         "latency_n": timed,
-        "flows_dropped": flows_dropped,
+        "flows_dropped": summed(groups[cut].astype(np.int64), count, requests),
         "first_ms": first_ms,
         "last_ms": last_ms,
     }

@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors.columns import Finding
+from detectors.compiled import firsts, ordered
 from schemas.history import KEPT_S, SLICES, Sights
 from schemas.usage import Kind, Outcome
 from stream.episodes import QUIET_MS
@@ -157,7 +158,7 @@ class History:
         if not len(rows["hash"]):
             return
         keys = _keys(rows["kind"], rows["hash"], rows["subscriber"])
-        order = np.argsort(keys, kind="stable")
+        order = ordered(keys)
         first = np.flatnonzero(np.concatenate([[True], np.diff(keys[order]) > 0]))
         one = order[first]
         self._put({
@@ -174,7 +175,7 @@ class History:
         sets = (pairs["key"] % np.uint64(self._places // WAYS)).astype(np.int64)
         left = np.arange(len(sets))
         while len(left):
-            first = np.unique(sets[left], return_index=True)[1]
+            first = np.flatnonzero(firsts(sets[left].view(np.uint64)))
             self._place(_some(pairs, left[first]), sets[left[first]])
             left = np.delete(left, first)
 

@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Flows
-from detectors.compiled import within
+from detectors.compiled import compiled, numbered, within
 from schemas.alert import TENANT_CHARS_MAX
 from schemas.usage import Kind
-from stream.grouping import U64
+from stream.compiled import I32, I64, U64
 from stream.snapshot import Arrays
 
 PLACES: Final = 1 << 17
 FORGET_S: Final = 3600  # who was silent for so long may come back as another's
 LIVE_S: Final = 600
 _APART: Final = np.uint64(0x9E3779B97F4A7C15)  # an address and a user of one hash stand in two places
+_NONE: Final = np.uint64(0)
 _CLIENTS: Final = (Kind.IP, Kind.KEY)
 Named = Callable[[Iterable[int]], Mapping[int, str]]
 
@@ -89,18 +90,28 @@ class Tenants:
 
     def _put(self, kind: np.ndarray, entity: U64, tenant: U64, at_s: np.ndarray) -> None:
         keys = _keys(kind, entity)
-        order = np.argsort(keys, kind="stable")
-        keys, tenant = keys[order], tenant[order]
-        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-        least, most = np.minimum.reduceat(tenant, first), np.maximum.reduceat(tenant, first)
-        one = np.where(least == most, least, 0)
-        key, seen_s = keys[first], np.maximum.reduceat(at_s[order], first)
-        at = (key % np.uint64(self._places)).astype(np.int64)
+        groups, places = numbered(keys % np.uint64(self._places) + np.uint64(1))
+        row, one, seen_s = _came(groups, len(places), keys, np.array(tenant), at_s)
+        key, at = keys[row], (places - np.uint64(1)).astype(np.int64)
         held = self._held
         known = (held["key"][at] == key) & (seen_s - held["at_s"][at] < FORGET_S)
         held["tenant"][at] = np.where(known & (held["tenant"][at] != one), 0, one)
         held["at_s"][at] = np.where(known, np.maximum(seen_s, held["at_s"][at]), seen_s)
-        held["key"][at], held["kind"][at] = key, kind[order][first]
+        held["key"][at], held["kind"][at] = key, kind[row]
+
+
+@compiled
+def _came(groups: I32, count: int, keys: U64, tenant: U64, at_s: I64) -> tuple[I64, U64, I64]:
+    """By place, of who comes there, the greatest of several: a row, his only tenant (else 0), and the last time."""
+    row, one, last_s = np.full(count, -1, np.int64), np.zeros(count, np.uint64), np.zeros(count, np.int64)
+    for i in range(len(groups)):
+        g = groups[i]
+        if row[g] < 0 or keys[i] > keys[row[g]]:
+            row[g], one[g], last_s[g] = i, tenant[i], at_s[i]
+        elif keys[i] == keys[row[g]]:
+            one[g] = one[g] if one[g] == tenant[i] else _NONE
+            last_s[g] = max(last_s[g], at_s[i])
+    return row, one, last_s
 
 
 def _keys(kind: np.ndarray, entity: U64) -> U64:

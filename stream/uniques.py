@@ -123,9 +123,7 @@ class Uniques:
         self._words(what, set_[many], np.flatnonzero(many) + first)
         if many.all():
             return np.empty(0, np.int64)
-        of = groups[rows]
-        left: I64 = rows[(of >= 0) & ~many[of]]
-        return left
+        return cells.outside(groups, rows, many)
 
     def _words(self, what: What, words: U32, row: I64) -> None:
         at, word = np.nonzero(words)

@@ -48,7 +48,7 @@ def blocks(recorded: Recorded, plan: Plan, conditions: tuple[Filter, ...], rejec
     settings = recorded.settings
     rule = Rule(settings.lateness_ms, settings.skew_ms)
     at: dict[int, tuple[int, int]] = {}  # by partition the end of its last block, and its time
-    messages = (m for m in topic_reading.in_order(settings, topics.DECISIONS) if m.timestamp()[1] >= recorded.from_ms)
+    messages = topic_reading.in_order(settings, topics.DECISIONS, since_ms=recorded.from_ms)
     while some := list(islice(messages, MESSAGES)):
         made, rows = [], 0
         for partition, of in groupby(sorted(some, key=_partition), key=_partition):

@@ -26,26 +26,36 @@ _QUEUED_KB: Final = 16_384  # of a partition, fetched ahead
 
 
 def read(
-    settings: Settings, topic: topics.Topic, newest: int | None = None, partition: int | None = None
+    settings: Settings,
+    topic: topics.Topic,
+    newest: int | None = None,
+    partition: int | None = None,
+    *,
+    since_ms: int = 0,
 ) -> Generator[Message, None, None]:
     """The messages of every partition (or of one), the `newest` of each where that is given; partitions come mixed.
+
+    Of stamps before `since_ms` there are none. What lies before them is not read, as far as the broker knows times.
 
     Raises:
         UnreachableError: no broker, no such topic, or the broker gives nothing for 10 s.
     """
     with _consumer(settings) as consumer:
         name = settings.topic(topic)
-        yield from _read(consumer, name, _begin(consumer, name, newest, partition))
+        ends = _begin(consumer, name, newest, partition, since_ms)
+        for message in _read(consumer, name, ends):
+            if message.timestamp()[1] >= since_ms:  # stamps of producers may go back
+                yield message
 
 
-def in_order(settings: Settings, topic: topics.Topic) -> Iterator[Message]:
-    """All messages in the order of their stamps, each partition's in its own; raises as `read`.
+def in_order(settings: Settings, topic: topics.Topic, *, since_ms: int = 0) -> Iterator[Message]:
+    """All messages since a time, in the order of their stamps, each partition's in its own; raises as `read`.
 
     Each partition is read by itself, as far as its turn has come: what waits is bounded.
     """
     with _consumer(settings) as consumer:
         partitions = _partitions(consumer, settings.topic(topic))
-    parts = [read(settings, topic, partition=partition) for partition in partitions]
+    parts = [read(settings, topic, partition=partition, since_ms=since_ms) for partition in partitions]
     try:
         yield from heapq.merge(*parts, key=lambda message: message.timestamp()[1])
     finally:
@@ -97,7 +107,9 @@ def _read(consumer: Consumer, name: str, ends: dict[int | None, int]) -> Iterato
             heard_s = time.monotonic()  # not before: whom we read for may have taken long
 
 
-def _begin(consumer: Consumer, name: str, newest: int | None, partition: int | None) -> dict[int | None, int]:
+def _begin(
+    consumer: Consumer, name: str, newest: int | None, partition: int | None, since_ms: int
+) -> dict[int | None, int]:
     """Stand where reading begins; by partition that holds something where the broker says its end is."""
     ends: dict[int | None, int] = {}
     places = []
@@ -106,8 +118,24 @@ def _begin(consumer: Consumer, name: str, newest: int | None, partition: int | N
         if high > low:
             ends[number] = high
             places.append(TopicPartition(name, number, low if newest is None else max(low, high - newest)))
-    consumer.assign(places)
+    consumer.assign(_later(consumer, places, ends, since_ms) if since_ms > 0 and places else places)
     return ends
+
+
+def _later(
+    consumer: Consumer, places: list[TopicPartition], ends: dict[int | None, int], since_ms: int
+) -> list[TopicPartition]:
+    """Where messages stand that are no older than `since_ms`, no sooner than `places`; of none, the last one's place.
+
+    For a broker that knows only the first of a batch may say there is none while the last batch goes on past the time.
+    """
+    asked = [TopicPartition(place.topic, place.partition, since_ms) for place in places]
+    found = {}
+    for one in consumer.offsets_for_times(asked, TIMEOUT_S):
+        if one.error is not None:
+            raise KafkaException(one.error)
+        found[one.partition] = one.offset if one.offset >= 0 else ends[one.partition] - 1
+    return [TopicPartition(place.topic, place.partition, max(place.offset, found[place.partition])) for place in places]
 
 
 def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:

@@ -85,9 +85,7 @@ class Recorded:
             CommandError: no broker, no such topic, or more decisions than are read at once.
         """
         rows = 0
-        for message in topic_reading.read(self.settings, topics.DECISIONS):
-            if message.timestamp()[1] < self.from_ms:
-                continue
+        for message in topic_reading.read(self.settings, topics.DECISIONS, since_ms=self.from_ms):
             kind = dict(message.headers() or []).get(topics.CONTENT_TYPE)
             try:
                 batch = codec.decode(message.value() or b"", kind.decode("latin-1") if kind else None)

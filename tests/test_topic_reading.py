@@ -65,6 +65,28 @@ def test_only_the_newest_of_each_partition(broker: str, topic_prefix: str) -> No
     assert [m.value() for m in topic_reading.read(settings, topics.DECISIONS, newest=2)] == [b"7", b"8"]
 
 
+def test_only_what_is_no_older_than_a_time_is_fetched(broker: str, topic_prefix: str) -> None:
+    settings = Settings(kafka=broker, topic_prefix=topic_prefix, decisions_partitions=3)
+    ensure_topics(settings)
+    producer, topic = Producer({"bootstrap.servers": broker, "linger.ms": 0}), settings.topic(topics.DECISIONS)
+    since_ms = 0
+    for number in range(9):  # the third partition holds only what is older
+        producer.produce(topic, str(number), partition=2 if number < 3 else number % 2)
+        assert producer.flush(30) == 0
+        time.sleep(0.005)  # a stamp of its own each
+        if number == 5:
+            since_ms = 1 + max(m.timestamp()[1] for m in topic_reading.read(settings, topics.DECISIONS))
+    in_order = topic_reading.in_order(settings, topics.DECISIONS, since_ms=since_ms)
+    assert [m.value() for m in in_order] == [b"6", b"7", b"8"]
+    mixed = topic_reading.read(settings, topics.DECISIONS, since_ms=since_ms)
+    assert sorted(m.value() or b"" for m in mixed) == [b"6", b"7", b"8"]
+    assert list(topic_reading.read(settings, topics.DECISIONS, since_ms=since_ms + 3_600_000)) == []
+    with topic_reading._consumer(settings) as consumer:  # what is fetched is seen nowhere else
+        ends = topic_reading._begin(consumer, topic, None, None, since_ms)
+        fetched = {int(m.value() or b"") for m in topic_reading._read(consumer, topic, ends)}
+    assert fetched - {0, 1, 2} == {6, 7, 8}, "Tansu says of a partition that holds nothing later that it begins at 0"
+
+
 def test_what_the_topic_holds_is_learned_from_like_a_file_and_what_is_no_decision_is_counted(
     broker: str, topic_prefix: str
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from detectors.bots import Bot
+from detectors.rule_file import gathered
 from floodwarden import bot_names
 from floodwarden.bot_names import verified
 from floodwarden.cli import app
@@ -65,6 +68,14 @@ def test_a_rule_with_a_window_is_listed_explained_and_tried(tmp_path: Path) -> N
     assert code == 1
     assert {one["entity"]["value"] for one in fired} == {"203.0.113.9", "203.0.113.10"}
     assert all("4 different paths in 1m (limit: above 3)" in one["summary"] for one in fired)
+
+
+def test_the_rules_on_the_page_can_be_taken() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "rules.md").read_text()
+    blocks = re.findall(r"(?:^(?:    .*)?\n)+", page, re.MULTILINE)
+    files = [textwrap.dedent(block) for block in blocks if block.lstrip("\n").startswith("    rules:\n")]
+    taken = [rule.name for file in files for rule in gathered([("docs/rules.md", file.encode())]).rules]
+    assert {"report-storm", "walks-the-catalogue", "clockwork"} <= set(taken)
 
 
 def test_a_file_is_tried_on_a_log_and_says_the_lines_that_made_it_fire(tmp_path: Path) -> None:

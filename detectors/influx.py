@@ -22,13 +22,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.chances import tagged
-from detectors.columns import LIMITED, USER, Finding
-from detectors.families import HOUR_S, OVER, QUIET_MS
+from detectors.columns import Finding
+from detectors.families import HOUR_S, OVER
 from detectors.groups import H
 from detectors.influx_members import ALIKE_MAX, LEAST, MORE, PI_MAX, Members, Stand, asked_alone
-from detectors.influx_routes import HOP_S, TIMES, Routes, gain, told, upper
-from detectors.pairs import PairSet, firsts, mix
+from detectors.influx_routes import HOP_S, TIMES, Routes, crossing, gain, told, upper
+from detectors.influx_visits import WINDOW_S, visits
+from detectors.pairs import PairSet, firsts
 from detectors.rows import Rows
 
 F64 = NDArray[np.float64]
@@ -36,7 +36,6 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 Flag = NDArray[np.bool_]
 Arrays = Mapping[str, NDArray[np.generic]]
-WINDOW_S: Final = 600
 ROUTES_MAX: Final = 1_024
 WARM: Final = 3  # windows, before what is usual is known
 WINDOW_N: Final = 100  # visits in one that teaches
@@ -46,20 +45,20 @@ OFF_MAX: Final = 3.0  # standard deviations that one window may teach
 TAU_HOPS: Final = 180  # half an hour
 ALPHA_MIN: Final = 1 - exp(-WINDOW_S / (24 * HOUR_S))
 P_MIN: Final = 0.004
+P_SAME: Final = 0.0005  # of visits for what others came for: where there are many things hardly any is
 P_MAX: Final = 0.9
 STEP_MAX: Final = 8.5  # nats a hop: two of them at least
 VARIED: Final = 1.5  # paths in a window that has visits: a route with more than one
-VISITS_MIN: Final = 8
-TELL_S: Final = 60
-TOGETHER_S: Final = 900
-_PATHS: Final = np.uint64(11)
+ONE_THING: Final = 0.3  # of visits those for what others came for: a route of few paths
 
 
 class Influx:
     """Shares of newcomers by route, what is usual of them, and the evidence that one is not."""
 
-    def __init__(self, routes_max: int = ROUTES_MAX) -> None:
+    def __init__(self, routes_max: int = ROUTES_MAX, *, same: bool = False) -> None:
         self.routes_max = routes_max
+        self.same = same
+        self.again = None if same else Influx(routes_max, same=True)
         self.submits = -1
         self.hop = 0
         self.windows = 0  # that taught
@@ -90,27 +89,15 @@ class Influx:
         f = rows.flows
         self._stands = self._stands[-1:] or [self._stand()]
         asks, own = asked_alone(rows, established, seen, WINDOW_S)
-        at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED))
-        key = mix(rows.owner[rows.seg[at]], f.route[at], (f.pane_s[at] // HOUR_S).astype(np.uint64))
-        new = ~seen.contains(key)
-        at, key = at[new], key[new]
-        one = np.flatnonzero(firsts(key))
-        one = one[rows.in_time(at[one])]
-        at, key = at[one], key[one]
+        at, alone, anew = visits(rows, seen, ~established, self.submits)
         newcomer = ~established[rows.seg[at]]
-        here = at[newcomer]
-        path = mix(f.path[here], f.route[here], (f.pane_s[here] // WINDOW_S).astype(np.uint64) ^ _PATHS)
-        read = ~tagged(f.tags[here], self.submits) if self.submits >= 0 else np.ones(len(here), np.bool_)
-        first = ~seen.contains(path) & firsts(path)
-        seen.add(np.concatenate([key, path[first & read]]))
-        first |= ~read
-        visits = np.zeros((5, len(at) + len(asks)))
-        visits[0, : len(at)], visits[2, : len(at)] = newcomer, ~newcomer
-        visits[1, np.flatnonzero(newcomer)[first]] = 1
-        visits[3, len(at) :], visits[4, len(at) :] = own, f.n[asks]
+        came = np.zeros((8, len(at) + len(asks)))
+        came[0, : len(at)], came[1, : len(at)], came[2, : len(at)] = newcomer, newcomer & alone, ~newcomer
+        came[3, len(at) :], came[4, len(at) :] = own, f.n[asks]
+        came[5, : len(at)], came[6, : len(at)], came[7, : len(at)] = newcomer, newcomer & ~anew, ~newcomer & ~anew
         both = np.concatenate([at, asks])
         if len(both):
-            self._count(f.route[both], f.pane_s[both] // HOP_S, visits)
+            self._count(f.route[both], f.pane_s[both] // HOP_S, came)
         if any(stand.routes for stand in self._stands):
             asked = np.cumsum(f.n) - f.n
             before = requests[rows.seg] + asked - asked[rows.starts][rows.seg]
@@ -119,23 +106,23 @@ class Influx:
     def close(self, until_s: int) -> list[Finding]:
         """What there is to tell of the hops that are complete at `until_s`."""
         if self.hop and until_s // HOP_S > self.hop:
-            self._to(until_s // HOP_S)
+            self.until(until_s // HOP_S)
         out, self._out = self._out, []
         return out
 
     def _count(self, route: U64, hop: I64, visits: F64) -> None:
-        self._to(first := int(hop.min()))
-        place = self._places(route)  # holds for the run: windows end with runs
-        hops, size = int(hop.max()) - first + 1, len(self.all.route)
-        some = np.flatnonzero(place >= 0)
-        cell = (hop[some] - first) * size + place[some]
-        sums = [np.bincount(cell, each[some], hops * size).reshape(hops, size) for each in visits]
+        self.until(first := int(hop.min()))
+        own = _summed(self.places(route), hop - first, visits[:5], len(self.all.route))  # windows end with runs
+        again = self.again
+        if again is not None:
+            same = _summed(again.places(route), hop - first, visits[5:], len(again.all.route))
         for at in np.flatnonzero(np.bincount(hop - first)).tolist():
-            self._to(first + at)
-            came = np.stack([each[at] for each in sums], axis=1)
-            self.all.now, self.all.asks = self.all.now + came[:, :3], self.all.asks + came[:, 3:]
+            self.until(first + at)
+            self.all.now, self.all.asks = self.all.now + own[at, :, :3], self.all.asks + own[at, :, 3:]
+            if again is not None:
+                again.all.now = again.all.now + same[at]
 
-    def _places(self, route: U64) -> NDArray[np.intp]:
+    def places(self, route: U64) -> NDArray[np.intp]:
         """Where routes stand, made where there is room."""
         new = np.setdiff1d(route[firsts(route)], self.all.route)[: self.routes_max - len(self.all.route)]
         if len(new):
@@ -144,7 +131,7 @@ class Influx:
         at = np.minimum(np.searchsorted(a.route, route), len(a.route) - 1)
         return np.where(a.route[at] == route, at, -1)
 
-    def _to(self, hop: int) -> None:
+    def until(self, hop: int) -> None:
         """Every hop before `hop` is complete."""
         if not self.hop:
             self.hop = hop
@@ -161,6 +148,10 @@ class Influx:
         self.hop = hop
         if self._stands and (self._stands[-1].routes or self.all.crossed_s.any()):
             self._stands.append(self._stand())
+        if self.again is not None:
+            self.again.until(hop)
+            alarmed = set(self.all.route[self.all.crossed_s > 0].tolist())  # of these it is told once
+            self._out += [one for one in self.again.close(0) if one.entity not in alarmed]
 
     def _stand(self) -> Stand:
         """What is in alarm from this hop on, of routes of many paths that have a past."""
@@ -183,16 +174,15 @@ class Influx:
     def _step(self) -> None:
         """The hop that is complete as evidence."""
         a = self.all
-        k = np.where(self._varied(), a.now[:, 1], a.now[:, 0])
+        alarmed = a.crossed_s > 0
+        k, n = self._counted(a.now, alarmed)
         fade = exp(-1 / TAU_HOPS)
         a.known = a.known * fade + a.now[:, 2]
         a.window += a.now
         a.now[:] = 0
-        if self.windows < WARM or not k.any():
+        if self.windows < (EARLY if self.same else WARM) or not k.any():
             a.s *= fade
             return
-        alarmed = a.crossed_s > 0
-        n = k[~alarmed].sum() + np.where(alarmed, k, 0.0)  # visits to routes in alarm make no other one's share less
         p0 = self._usual()
         x = np.stack([gain(k, n, p0, np.minimum(p0 * times, (1 + p0) / 2)) for times in TIMES], axis=1)
         begins = a.evidence < 1e-6
@@ -201,26 +191,17 @@ class Influx:
         a.first_s[begins], a.visits[begins], a.among[begins] = self.hop * HOP_S, 0, 0
         a.visits += k.astype(np.int64)
         a.among += n
-        for i in self._crossing(a, k, at_s):
+        for i in crossing(a, k, at_s):
             a.told_s[i] = at_s
-            self._out.append(told(a, i, at_s, float(k[i] / n[i]), float(p0[i])))
+            self._out.append(told(a, i, at_s, float(k[i] / n[i]), float(p0[i]), same=self.same))
 
-    @staticmethod
-    def _crossing(a: Routes, k: F64, at_s: int) -> list[int]:
-        """Routes to tell of: that cross, or stand in alarm and were not told of for a while (mutates alarms)."""
-        enough = (a.evidence >= H) & (k > 0)
-        a.last_s[enough] = at_s
-        over = (a.crossed_s > 0) & ((a.evidence < H / 2) | (at_s - a.last_s > QUIET_MS // 1000))
-        a.crossed_s[over] = 0
-        a.s[over] = np.minimum(a.s[over], H / 2)
-        crosses = enough & (a.visits >= VISITS_MIN) & (a.crossed_s == 0) & ~over
-        a.crossed_s[crosses] = at_s
-        for i in np.flatnonzero(crosses).tolist():
-            near = np.flatnonzero((a.crossed_s > 0) & (at_s - a.crossed_s <= TOGETHER_S))
-            a.leader[i] = a.route[near[np.argmin(a.crossed_s[near])]]
-        again = enough & (a.crossed_s > 0) & (at_s - a.told_s >= TELL_S)
-        found: list[int] = np.flatnonzero(crosses | again).tolist()
-        return found
+    def _counted(self, came: F64, apart: Flag) -> tuple[F64, F64]:
+        """Visits by route, and among how many: those to routes `apart`, in alarm, make no other one's share less."""
+        if self.same:
+            few = self.all.past[:, 1] > ONE_THING * self.all.past[:, 0]
+            return np.where(few & (self.all.past[:, 0] > 0), 0.0, came[:, 1]), np.full(len(came), came[:, 0].sum())
+        k = np.where(self._varied(), came[:, 1], came[:, 0])
+        return k, k[~apart].sum() + np.where(apart, k, 0.0)
 
     def _varied(self) -> Flag:
         past = self.all.past
@@ -235,7 +216,8 @@ class Influx:
         if self.windows < EARLY:
             p0 = np.maximum(p0, upper(a.share, self.windows))
         more = (a.known + 1) / (a.known.sum() * shares[:, 2] + 1)
-        return np.asarray(np.clip(p0 * np.maximum(1.0, more), P_MIN, P_MAX))
+        least = P_SAME if self.same else P_MIN
+        return np.asarray(np.clip(p0 * np.maximum(1.0, more), least, P_MAX))
 
     def _blended(self) -> F64:
         """Shares as the model has them and as they were seen here."""
@@ -247,10 +229,9 @@ class Influx:
     def _learn(self, windows: int) -> None:
         """A window is over: what it taught, but of routes under suspicion. All but the first of `windows` are empty."""
         a = self.all
-        k = np.where(self._varied(), a.window[:, 1], a.window[:, 0])
         calm = a.evidence < H / 2
-        n = k[calm].sum() + np.where(calm, 0.0, k)
-        if k[calm].sum() >= WINDOW_N:
+        k, n = self._counted(a.window, ~calm)
+        if len(n) and n.min() >= WINDOW_N:
             self._teach(a, np.where(calm, k / np.maximum(n, 1.0), 0.0), n, calm)
         came = np.stack([a.window[:, 0], a.window[:, 1], (a.window[:, 0] > 0).astype(np.float64)], axis=1)
         came[~calm] = 0.0  # paths made up in an attack make no route one of many
@@ -283,8 +264,10 @@ class Influx:
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """State under names that begin with `name`."""
         clock = np.array([self.hop, self.windows, self.trained], np.int64)
+        again = {} if self.again is None else self.again.arrays(f"{name}.again")
         return (
-            {f"{name}.clock": clock, f"{name}.weight": np.array(self.weight)}
+            again
+            | {f"{name}.clock": clock, f"{name}.weight": np.array(self.weight)}
             | {f"{name}.{f.name}": getattr(self.all, f.name).copy() for f in fields(Routes)}
             | {f"{name}.members.{part}": array for part, array in self.members.arrays().items()}
         )
@@ -297,4 +280,14 @@ class Influx:
         for f in fields(Routes):
             getattr(self.all, f.name)[:] = arrays[f"{name}.{f.name}"]
         self.members.restore(arrays[f"{name}.members.owner"], arrays[f"{name}.members.member"])
-        self._stands = [self._stand()]
+        if self.again is not None:
+            self.again.restore(f"{name}.again", arrays)
+            self._stands = [self._stand()]
+
+
+def _summed(place: NDArray[np.intp], hop: I64, visits: F64, routes: int) -> F64:
+    """What there is of visits (kind, row) by hop, route and kind; of a `place` below 0 nothing."""
+    hops, some = int(hop.max()) + 1, np.flatnonzero(place >= 0)
+    cell = hop[some] * routes + place[some]
+    sums = [np.bincount(cell, each[some], hops * routes).reshape(hops, routes) for each in visits]
+    return np.stack(sums, axis=2)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import ROUTE, Fact, Finding, Share
 from detectors.explain import score, span
+from detectors.families import QUIET_MS
 from detectors.groups import H
 
 F64 = NDArray[np.float64]
@@ -18,6 +19,9 @@ U64 = NDArray[np.uint64]
 HOP_S: Final = 10
 TIMES: Final = (1.5, 3.0, 10.0)  # alternatives: so many times what is usual at its upper end
 Z: Final = 2.0
+VISITS_MIN: Final = 8
+TELL_S: Final = 60
+TOGETHER_S: Final = 900
 SPREAD_MIN: Final = 0.2  # of a share, at least
 
 
@@ -95,15 +99,40 @@ def gain(k: F64, n: F64, p0: F64, q: F64) -> F64:
     return np.asarray(k * np.log(q / p0) + (n - k) * np.log((1 - q) / (1 - p0)))
 
 
-def told(a: Routes, i: int, at_s: int, share: float, p0: float) -> Finding:
-    """What people are told of route `i` when the hop that ends with `at_s` is over. No route is answered."""
+def crossing(a: Routes, k: F64, at_s: int) -> list[int]:
+    """Routes to tell of: that cross, or stand in alarm and were not told of for a while (mutates alarms)."""
+    enough = (a.evidence >= H) & (k > 0)
+    a.last_s[enough] = at_s
+    over = (a.crossed_s > 0) & ((a.evidence < H / 2) | (at_s - a.last_s > QUIET_MS // 1000))
+    a.crossed_s[over] = 0
+    a.s[over] = np.minimum(a.s[over], H / 2)
+    crosses = enough & (a.visits >= VISITS_MIN) & (a.crossed_s == 0) & ~over
+    a.crossed_s[crosses] = at_s
+    for i in np.flatnonzero(crosses).tolist():
+        near = np.flatnonzero((a.crossed_s > 0) & (at_s - a.crossed_s <= TOGETHER_S))
+        a.leader[i] = a.route[near[np.argmin(a.crossed_s[near])]]
+    again = enough & (a.crossed_s > 0) & (at_s - a.told_s >= TELL_S)
+    found: list[int] = np.flatnonzero(crosses | again).tolist()
+    return found
+
+
+def told(a: Routes, i: int, at_s: int, share: float, p0: float, *, same: bool) -> Finding:
+    """What people are told of route `i` when the hop that ends with `at_s` is over. No route is answered.
+
+    `same`: it is told of for what others of them had come for already.
+    """
     route, s, last_ms = int(a.route[i]), float(a.s[i].max()), at_s * 1000 + 999
     visits, first_ms = int(a.visits[i]), int(a.first_s[i]) * 1000
+    came = "submitted something where others just had" if same else "came for this"
     what = (
-        f"{visits} newcomers came for this within {span(first_ms, last_ms)}: {100 * share:.0f} % of what newcomers "
+        f"{visits} newcomers {came} within {span(first_ms, last_ms)}: {100 * share:.0f} % of what newcomers "
         f"come for just now, up to {100 * p0:.1f} % usually"
     )
     control = "established clients do not come for it more often than usual, nor is it one page that all ask for"
+    if same:
+        control = (
+            "established clients do so no more often than usual, and here people usually submit each something else"
+        )
     facts = (
         Fact("newcomers", float(visits), None, what),
         Fact("share", share, p0, control),

@@ -112,6 +112,43 @@ def test_nobody_submits_by_a_link_so_of_submissions_each_client_counts_whatever_
     assert RARE not in {finding.entity for finding in told([usual, alike(0)])}
 
 
+THING = 99
+
+
+def submissions(seed: int, begin_s: int, span_s: int, n: int, *, one: bool) -> Flows:
+    """`n` newcomers who each submit something on the rare route: where all do, or each somewhere else."""
+    g = np.random.default_rng(seed)
+    t_ms = np.sort(g.integers(begin_s * 1000, (begin_s + span_s) * 1000, n))
+    path = np.full(n, THING) if one else g.integers(600_000, 1 << 40, n)
+    who = g.integers(1 << 40, 1 << 60, n)
+    return flows(n, entity=who, t_ms=t_ms, route=RARE, path=path, tags=tags_of("focus", marked=False))
+
+
+def voted(*, one: bool) -> list[Flows]:
+    """Hours in which forty newcomers an hour submit something; then thirty more do within half an hour."""
+    usual = submissions(21, 0, WARM_S + 1800, 140, one=False)
+    return [people(1, 0, WARM_S + 1800, 3000, (0.55, 0.45, 0.0)), usual, submissions(22, WARM_S, 1500, 30, one=one)]
+
+
+def test_two_dozen_who_submit_at_one_thing_are_told_of_on_a_route_that_has_as_many_anyway() -> None:
+    found = told(voted(one=True))
+    assert {(f.kind, f.entity, f.answer) for f in found} == {(ROUTE, RARE, "notice")}
+    assert "submitted something where others just had" in found[0].facts[0].sentence
+    assert told(voted(one=False)) == []
+
+
+def test_what_is_told_of_one_thing_hangs_neither_on_batches_nor_on_a_restart() -> None:
+    whole = told(voted(one=True))
+    assert told(voted(one=True), step_s=37) == whole
+    assert told(voted(one=True), step_s=200, restart_s=WARM_S + 600) == whole
+
+
+def test_what_a_route_is_told_of_for_itself_is_told_once() -> None:
+    crowd = submissions(23, WARM_S, 600, 400, one=True)
+    sentences = {f.facts[0].sentence.partition(" within")[0].split(" ", 1)[1] for f in told([*voted(one=False), crowd])}
+    assert sentences == {"newcomers came for this"}
+
+
 def test_paths_made_up_in_one_attack_hide_no_other_one_on_their_route() -> None:
     made_up = people(8, WARM_S - 3600, 600, 1200, (0.0, 0.0, 1.0))
     made_up = replace(made_up, path=(700_000 + np.arange(len(made_up))).astype(np.uint64))

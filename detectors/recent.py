@@ -73,28 +73,28 @@ def _counts(judged: Judged, c: Columns, slots: Slots) -> F64:
     """`COUNTS` of each row."""
     rows, sight = judged.rows, judged.sight
     f, n = rows.flows, rows.flows.n
-    out = np.zeros((len(rows), len(COUNTS)))
+    out = np.zeros((len(COUNTS), len(rows)))
     at = {name: i for i, name in enumerate(COUNTS)}
-    out[:, 0] = n
+    out[0] = n
     for name, outcome in zip(MARKS, _ANSWERED, strict=False):
-        out[:, at[name]] = np.where(f.outcome == outcome, n, 0)
-    out[:, at["login"]] = np.where(f.login, n, 0)
-    out[:, at["new_path"]], out[:, at["novel_path"]] = sight.new_path, sight.anyone
-    out[sight.logins.at, at["new_account"]] = sight.logins.fresh
+        out[at[name]] = np.where(f.outcome == outcome, n, 0)
+    out[at["login"]] = np.where(f.login, n, 0)
+    out[at["new_path"]], out[at["novel_path"]] = sight.new_path, sight.anyone
+    out[at["new_account"], sight.logins.at] = sight.logins.fresh
     for name, thing in (("new_agent", New.AGENT), ("new_address", New.IP), ("new_user", New.USER)):
-        out[:, at[name]] = sight.new[thing]
+        out[at[name]] = sight.new[thing]
     # Like requests of a second are one row: all but its first are like the one before.
-    out[:, at["same_route"]] = n - 1 + sight.same_route
+    out[at["same_route"]] = n - 1 + sight.same_route
     same = np.concatenate([[False], f.path[1:] == f.path[:-1]])[: len(rows)]
     same[rows.starts] = f.path[rows.starts] == c.path[slots]
-    out[:, at["same_path"]] = np.where(f.path != 0, n - 1 + same, 0)
+    out[at["same_path"]] = np.where(f.path != 0, n - 1 + same, 0)
     before = np.concatenate([[0], rows.t_ms[:-1]])[: len(rows)]
     before[rows.starts] = c.gap_ms[slots]
     gap_s = np.where(before > 0, np.minimum((rows.t_ms - before) / 1000.0, GAP_S_MAX), 0.0)
     within_s = np.where(n > 1, (f.last_ms - f.first_ms) / 1000.0, 0.0)
-    out[:, at["gap_s"]] = gap_s + within_s
-    out[:, at["gap_s2"]] = gap_s**2 + within_s**2 / np.maximum(n - 1, 1)
-    return out
+    out[at["gap_s"]] = gap_s + within_s
+    out[at["gap_s2"]] = gap_s**2 + within_s**2 / np.maximum(n - 1, 1)
+    return np.ascontiguousarray(out.T)  # a count at a time is written, a row at a time is read
 
 
 @compiled

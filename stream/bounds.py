@@ -13,8 +13,8 @@
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
 | open incidents | 1/16 | 2,560 | those quiet longest are closed; what stands against their owners stays |
 
-What the shares leave out is small and bounded as well: samples of the control group (65,536 routes), a second's counts,
-addresses that keys and accounts are known from (8.7 MB once there are any).
+What the shares leave out is small and bounded as well: samples of the control group (65,536 routes), counts of open
+panes (4.5 MB), a second's counts, addresses that keys and accounts are known from (8.7 MB once there are any).
 Arrays are copied when something goes, a part at a time.
 """
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from detectors_traffic import flows
 from hypothesis import given
 from hypothesis import strategies as st
 from stream_traffic import NOW_MS, blocks, crowd
@@ -17,6 +18,9 @@ import stream.text_hashes
 import stream.ways
 from detectors.artifact import load
 from detectors.compiled import U64, firsts, numbered, ordered, searched, unique_rows, within
+from detectors.entities import Columns
+from detectors.record import write_standing
+from detectors.rows import canonical
 from stream.lowest import beyond
 from stream.panes import COLUMNS, NOTHING
 from stream.pipeline import Pipeline
@@ -122,3 +126,34 @@ def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
         pipeline.step(blocks(crowd(i, 3000, span_ms=9000 * (i + 1)), start=i), NOW_MS)
     pipeline.finish()
     assert compiled() == before
+
+
+def test_a_standing_written_in_one_loop_is_what_each_owner_s_rows_add_up_to() -> None:
+    chance, family = np.random.default_rng(5), 1
+    slot = np.repeat(chance.permutation(np.arange(3, 43)), chance.integers(1, 6, 40))
+    s, t_ms = chance.choice([0.0, 0.5, 2.0], len(slot)), np.sort(chance.integers(1, 10_000, len(slot)))
+    anew = chance.random(len(slot)) < 0.3
+    counts = tuple(chance.integers(0, 5, len(slot)) for _ in range(3))
+    c = Columns.blank(50, 2)
+    c.marks[:], c.first_ms[:], c.most[:] = 7, 11, 0.75
+    write_standing(c, (slot, family), (t_ms, s, anew), (counts[0], counts[1], counts[2]))
+    for one in np.unique(slot).tolist():
+        rows = np.flatnonzero(slot == one)
+        begun = rows[anew[rows]]
+        since = rows if not len(begun) else rows[rows >= begun[-1]]
+        assert c.marks[one, family] == counts[0][since].sum() + (0 if len(begun) else 7)
+        assert c.tries[one, family] == counts[1][since].sum()
+        assert c.distinct[one, family] == counts[2][since].sum()
+        assert c.first_ms[one, family] == (t_ms[begun[-1]] if len(begun) else 11)
+        assert (c.s[one, family], c.t_ms[one, family]) == (s[rows[-1]], t_ms[rows[-1]])
+        assert c.most[one, family] == max(0.75, s[rows].max())
+    assert (c.marks[:, 0] == 7).all(), "no other family is touched"
+
+
+def test_rows_in_time_are_by_time_then_owner_as_a_comparing_sort_has_them() -> None:
+    chance = np.random.default_rng(6)
+    entity, t_ms, path = chance.integers(1, 40, 500), chance.integers(0, 300, 500) * 10, chance.integers(1, 9, 500)
+    rows = canonical(flows(500, entity=entity, t_ms=t_ms, path=path))
+    at = np.flatnonzero(chance.random(len(rows)) < 0.7)
+    assert len(np.unique(rows.t_ms[at])) < len(at), "some have one time"
+    assert (rows.in_time(at) == np.lexsort((rows.owner[rows.seg[at]], rows.t_ms[at]))).all()

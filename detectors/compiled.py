@@ -183,12 +183,12 @@ def merged(groups: I32, count: int, first_ms: I64, last_ms: I64, n: I64) -> tupl
 
 
 @compiled
-def held(table: U64, shift: np.uint64, keys: U64) -> Flag:
-    """Which of `keys` (none is 0) are in `table`, placed by their high bits, then the next free place."""
+def held(table: U64, keys: U64) -> Flag:
+    """Which of `keys` (none is 0) are in `table`, placed by their low bits, then the next free place."""
     mask = np.uint64(len(table) - 1)
     out = np.zeros(len(keys), np.bool_)
     for i in range(len(keys)):
-        at = keys[i] >> shift
+        at = keys[i] & mask
         while table[at] != 0 and table[at] != keys[i]:
             at = (at + _U1) & mask
         out[i] = table[at] != 0
@@ -196,11 +196,11 @@ def held(table: U64, shift: np.uint64, keys: U64) -> Flag:
 
 
 @compiled
-def put(table: U64, shift: np.uint64, keys: U64) -> None:
+def put(table: U64, keys: U64) -> None:
     """Put `keys` (distinct, absent, none 0) into `table` (mutated), which has room."""
     mask = np.uint64(len(table) - 1)
     for i in range(len(keys)):
-        at = keys[i] >> shift
+        at = keys[i] & mask
         while table[at] != 0:
             at = (at + _U1) & mask
         table[at] = keys[i]

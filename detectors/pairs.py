@@ -144,16 +144,15 @@ class Memory:
         self.regulars.restore(f"{name}.regulars", arrays)
 
 
-def _shift(table: U64) -> np.uint64:
-    return np.uint64(65 - len(table).bit_length())
-
-
 def _find(table: U64, keys: U64) -> NDArray[np.bool_]:
-    """Open addressing, linear probing; tables are at most half full, so the way is short."""
-    return compiled.held(table, _shift(table), keys)
+    """Open addressing, linear probing; tables are at most half full, so the way is short.
+
+    By low bits: of a batch that overflows the highest keys stay, which by their high bits would all crowd one end.
+    """
+    return compiled.held(table, keys)
 
 
 def _insert(table: U64, keys: U64) -> U64:
     """Put distinct absent `keys` into `table` (mutated)."""
-    compiled.put(table, _shift(table), keys)
+    compiled.put(table, keys)
     return table

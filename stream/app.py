@@ -38,6 +38,7 @@ from stream.model_watch import ModelWatch, follow
 from stream.models import configured
 from stream.own_blocks import OwnBlocks
 from stream.proposals import propose
+from stream.rule_source import plan_of
 from stream.sender import Sender
 from stream.warm import warm
 
@@ -184,7 +185,7 @@ def run(settings: Settings) -> NoReturn:
 async def _serve(settings: Settings) -> NoReturn:
     watch = ModelWatch(settings, settings.node or f"{socket.gethostname()}:{settings.port or http.PORT}")
     taken = await asyncio.to_thread(watch.start, time.time_ns() // 1_000_000)
-    await asyncio.to_thread(warm, taken.live)
+    await asyncio.to_thread(warm, taken.live, plan_of(settings).rules)
     stream = create_app(settings, taken.live)
     await stream.detector.judge_by(taken.live, taken.shadow)
     stop = asyncio.Event()

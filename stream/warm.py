@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 import numpy as np
 
@@ -9,6 +11,8 @@ from detectors.artifact import Model
 from detectors.compiled import looked_up
 from detectors.outlook import Outlook
 from detectors.rows import canonical
+from detectors.rule_file import gathered
+from detectors.rules import Ruleset
 from schemas import codec
 from schemas.decision import TS_MS_MIN, Decision
 from schemas.usage import Kind
@@ -17,14 +21,20 @@ from stream.bounds import Config
 from stream.combine import combine
 from stream.panes import COLUMNS, merged
 from stream.pipeline import Pipeline
+from stream.plan import Plan
 from stream.profile import profile
 from stream.rule_source import shipped
 
+_WINDOWS: Final = b"""
+rules:
+  - {name: warm, means: requests, by: ip, distinct: path, over: 60s, answer: notice,
+     when: {requests: above 100, different: above 100, bits: above 1, gap_variation: below 2}}
+"""
 FAR_MS = 10_000_000  # panes enough to be found by table; hours are closed one by one
 
 
-def warm(model: Model) -> None:
-    """Take a request on every way it could go, and forget it."""
+def warm(model: Model, rules: Ruleset | None = None) -> None:
+    """Take a request on every way it could go, by windows too where one of `rules` has one, and forget it."""
     blocks, plan = [], shipped()
     for part, ts_ms in enumerate((TS_MS_MIN, TS_MS_MIN, TS_MS_MIN + FAR_MS)):
         guess = Decision(
@@ -60,3 +70,18 @@ def warm(model: Model) -> None:
     none, empty = np.zeros(2, np.int64), np.zeros((2, COLUMNS), np.int64)
     merged([(none, empty)])  # else only of many rows
     looked_up(none, none, empty, empty)
+    if rules is not None and any(rule.over_s for rule in rules.rules):
+        _warm_windows(model)
+
+
+def _warm_windows(model: Model) -> None:
+    """More paths than are counted one by one, in two seconds, of one client."""
+    plan = Plan.of(gathered([("warm", _WINDOWS)]))
+    read = Decision(ts_ms=TS_MS_MIN, verdict="allow", ip="192.0.2.1", method="GET", status=200)
+    rows = [msgspec.structs.replace(read, ts_ms=TS_MS_MIN + 10 * i, path=f"/{i}") for i in range(150)]
+    blocks = combine(
+        codec.from_rows(rows), partition=0, start=0, end=1, ts_ms_max=0, usage_partitions=1, login_globs=(), plan=plan
+    )
+    pipeline = Pipeline(model, Config(rules=plan.rules))
+    pipeline.step(blocks, TS_MS_MIN)
+    pipeline.finish()

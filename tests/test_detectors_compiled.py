@@ -14,6 +14,8 @@ import stream.dated_entries
 import stream.lowest
 import stream.networks
 import stream.slots
+import stream.spread
+import stream.step_loops
 import stream.text_hashes
 import stream.ways
 from detectors.artifact import load
@@ -21,12 +23,23 @@ from detectors.compiled import U64, firsts, numbered, ordered, searched, unique_
 from detectors.entities import Columns
 from detectors.record import write_standing
 from detectors.rows import canonical
+from detectors.rule_file import gathered
+from schemas import codec
+from schemas.decision import Decision
+from stream.combine import combine
 from stream.lowest import beyond
 from stream.panes import COLUMNS, NOTHING
-from stream.pipeline import Pipeline
+from stream.pipeline import Config, Pipeline
+from stream.plan import Plan
 from stream.slots import Slots
 from stream.warm import warm
 
+WINDOWS = b"""
+rules:
+  - {name: many, means: requests, by: ip, distinct: path, over: 1h, answer: notice,
+     when: {requests: above 50, bits: above 1, gap_variation: below 9}}
+  - {name: told, means: paths, by: user, distinct: path, over: 10s, answer: notice, when: {different: above 90}}
+"""
 # Few distinct words, so that they repeat; some that differ in one bit, at either end.
 words = st.lists(st.sampled_from([1, 2, 3, 1 << 63, (1 << 63) + 1, (1 << 64) - 1]) | st.integers(1, 2**64 - 1))
 
@@ -108,15 +121,17 @@ def test_beyond_the_few_of_lowest_rank_are_those_that_sorting_puts_behind(
     assert beyond(np.array(groups, np.int64), 4, rank, keep).tolist() == behind
 
 
-def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
-    def compiled() -> dict[str, int]:
-        rooms = (
-            detectors.compiled, stream.compiled, stream.dated, stream.dated_entries, stream.lowest,
-            stream.networks, stream.text_hashes, stream.slots, stream.ways,
-        )  # fmt: skip
-        every = {f"{room.__name__}.{name}": it for room in rooms for name, it in vars(room).items()}
-        return {name: len(it.signatures) for name, it in every.items() if hasattr(it, "signatures")}
+def compiled() -> dict[str, int]:
+    """For how many types each loop is compiled."""
+    rooms = (
+        detectors.compiled, stream.compiled, stream.dated, stream.dated_entries, stream.lowest,
+        stream.networks, stream.text_hashes, stream.slots, stream.spread, stream.step_loops, stream.ways,
+    )  # fmt: skip
+    every = {f"{room.__name__}.{name}": it for room in rooms for name, it in vars(room).items()}
+    return {name: len(it.signatures) for name, it in every.items() if hasattr(it, "signatures")}
 
+
+def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
     model = load()
     warm(model)
     before = compiled()
@@ -125,6 +140,29 @@ def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
     for i in range(3):
         pipeline.step(blocks(crowd(i, 3000, span_ms=9000 * (i + 1)), start=i), NOW_MS)
     pipeline.finish()
+    assert compiled() == before
+
+
+def test_nor_does_one_that_has_rules_with_a_window() -> None:
+    rules = gathered([("windows", WINDOWS)])
+    warm(load(), rules)
+    before = compiled()
+    pipeline, plan = Pipeline(load(), Config(rules=rules)), Plan.of(rules)
+    for part in range(3):
+        rows = [
+            Decision(
+                ts_ms=NOW_MS + 1000 * part + i, verdict="allow", ip=f"192.0.2.{i % 7}", user=f"u{i % 5}", method="GET",
+                path=f"/{i}", status=200,
+            ) for i in range(700)
+        ]  # fmt: skip
+        pipeline.step(
+            combine(
+                codec.from_rows(rows), partition=0, start=part, end=part + 1, ts_ms_max=0, usage_partitions=1,
+                login_globs=(), plan=plan,
+            ),
+            NOW_MS,
+        )  # fmt: skip
+    assert {alert.kind for alert in pipeline.finish()} >= {"many", "told"}
     assert compiled() == before
 
 

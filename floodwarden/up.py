@@ -21,10 +21,10 @@ from rich.console import Console
 from floodwarden import embedded
 from floodwarden.cli_output import safe, write_json
 from floodwarden.demo.watch import AlertTail, Enforced, enforcements, tail_alerts
-from floodwarden.errors import CommandError
-from floodwarden.http_client import HttpClient, HttpError, ready
+from floodwarden.http_client import HttpClient, HttpError
 from floodwarden.leash import Leash
 from floodwarden.panel import Figures, Screen
+from floodwarden.starting import until_ready
 from floodwarden.supervisor import Service, Supervisor, environment
 from floodwarden.topics import ensure_topics
 from limiter.ingest.app import sources_of
@@ -32,7 +32,6 @@ from schemas.alert import Status
 from schemas.redis_client import shown
 from schemas.settings import PORTS, PREFIX, Settings
 
-READY_S: Final = 60.0
 LOOK_S: Final = 0.25
 _CHECKS: Final = re.compile(r'floodwarden_limiter_checks_total\{.*?verdict="(\w+)".*?\} ([0-9.e+]+)')
 
@@ -89,21 +88,10 @@ class _Up:
             await asyncio.to_thread(self._supervisor.stop)
 
     async def _ready(self, stop: asyncio.Event) -> bool:
-        waiting = dict(self._services)
-        deadline_s = time.monotonic() + READY_S
-        while waiting and not stop.is_set():
-            for news in self._supervisor.tend():
-                self._say("WARNING", news, "yellow")
-            for name, service in list(waiting.items()):
-                if await ready(service.address):
-                    del waiting[name]
-            if waiting and time.monotonic() > deadline_s:
-                name = next(iter(waiting))
-                log = self._supervisor.log(name)
-                raise CommandError(f"{name} was not ready in {READY_S:g} s; its log ends:\n{log}")
+        def look() -> None:
             self._screen.show(time.monotonic(), Figures(), self._supervisor.health())
-            await asyncio.sleep(0.1)
-        return not waiting
+
+        return await until_ready(self._supervisor, self._services, self._say, look, stop.is_set)
 
     def _tell(self, *, as_json: bool) -> None:
         addresses = {name: f"http://{service.address}" for name, service in self._services.items()}

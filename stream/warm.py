@@ -1,4 +1,7 @@
-"""The compiled loops made ready before the first decision waits for them: seconds the first time, once a machine."""
+"""The compiled loops made ready before the first decision waits for them: a minute the first time, once a machine.
+
+`python -m stream.warm` does it where something was just installed, so that no first start takes that minute.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from detectors.artifact import Model
+from detectors.artifact import Model, load
 from detectors.compiled import looked_up
 from detectors.outlook import Outlook
 from detectors.rows import canonical
@@ -85,3 +88,7 @@ def _warm_windows(model: Model) -> None:
     pipeline = Pipeline(model, Config(rules=plan.rules))
     pipeline.step(blocks, TS_MS_MIN)
     pipeline.finish()
+
+
+if __name__ == "__main__":
+    warm(load(), gathered([("warm", _WINDOWS)]))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,10 @@ from floodwarden.demo.ledger import Ledger
 from floodwarden.demo.node import POLICY
 from floodwarden.demo.verdict import Tallies, Verdict, judge
 from floodwarden.demo.watch import AlertTail, Enforced, decisions_in_topic, enforcements, tail_alerts
-from floodwarden.errors import CommandError
-from floodwarden.http_client import HttpError, get_json, ready
+from floodwarden.http_client import HttpError, get_json
 from floodwarden.leash import Leash
 from floodwarden.panel import Screen
+from floodwarden.starting import until_ready
 from floodwarden.supervisor import Service, Supervisor, environment
 from floodwarden.topics import ensure_topics
 from limiter.identity import Identifier
@@ -34,7 +35,6 @@ from schemas.redis_client import shown
 from schemas.settings import Settings
 
 NODES: Final = ("limiter-1", "limiter-2")
-READY_S: Final = 60.0
 SETTLE_S: Final = 25.0
 LOOK_S: Final = 0.1
 PLAIN_WIDTH: Final = 140  # of tables in a file or a pipe
@@ -106,20 +106,8 @@ class _Demo:
         for service in _services(self.settings):
             self._services[service.name] = service
             self._supervisor.start(service)
-        waiting = dict(self._services)
-        while waiting:
-            await asyncio.sleep(LOOK_S)
-            for news in self._supervisor.tend():
-                self.screen.say(None, "WARNING", news, "yellow")
-            for name, service in list(waiting.items()):
-                if await ready(service.address):
-                    del waiting[name]
-            self._show()
-            if waiting and time.monotonic() - began_s > READY_S:
-                name = next(iter(waiting))
-                raise CommandError(
-                    f"{name} was not ready in {READY_S:g} s; its log ends:\n{self._supervisor.log(name)}"
-                )
+        say = partial(self.screen.say, None)
+        await until_ready(self._supervisor, self._services, say, self._show)
         took_s = time.monotonic() - began_s
         self.screen.say(None, "ready", f"{', '.join(self._services)}: up in {took_s:.1f} s")
 

@@ -160,10 +160,10 @@ def stop(settings: Settings, seconds: int, reason: str, by: By) -> Result:
     everything = Target(kind=TargetKind.GLOBAL, value="*")
     with session(settings) as opened:
         texts = opened.texts(_STOPPED)  # most are read once the hold, by which they are heeded no more, is on its way
-        before = finding.actions((text for text in texts if '"kind":"hold"' in text), _HOLDS, now_ms())
+        before = finding.actions(filter(_HOLDS.by_text(), texts), _HOLDS, now_ms())
         hold = _action(settings, ActionKind.HOLD, everything, seconds, reason, by)
         return opened.carry_out(
-            [hold, *_lifts(before, by, "stopped anew")], lambda: finding.actions(iter(texts), _AUTOMATIC, now_ms())
+            [hold, *_lifts(before, by, "stopped anew")], lambda: finding.actions(texts, _AUTOMATIC, now_ms())
         )
 
 

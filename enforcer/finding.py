@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ def texts(redis: Any, key: str, wanted: Wanted) -> Iterator[str]:
             yield text
 
 
-def actions(found: Iterator[str], wanted: Wanted, now_ms: int) -> list[Action]:
+def actions(found: Iterable[str], wanted: Wanted, now_ms: int) -> list[Action]:
     """Those of `found` that are `wanted` and have not run out at `now_ms`, each once.
 
     Raises:

@@ -63,7 +63,7 @@ class Session:
     def in_force(self, *kinds: ActionKind, target: Target | None = None, uid: str = "") -> list[Action]:
         """The snapshot's actions that have not run out: of `kinds`, on `target`, whose uid begins so, where given."""
         wanted = Wanted(kinds, target=target, uid=uid)
-        return finding.actions(iter(self.texts(wanted)), wanted, now_ms())
+        return finding.actions(self.texts(wanted), wanted, now_ms())
 
     def texts(self, wanted: Wanted) -> list[str]:
         """The snapshot's actions, as JSON, that may be `wanted`: to be read when there is time (`finding.actions`)."""

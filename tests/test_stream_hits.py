@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rule_blocks import PLAN, blocks
 
 from detectors.artifact import defaults
 from detectors.rule_file import gathered
@@ -17,33 +18,20 @@ from schemas import codec
 from schemas.alert import Alert
 from schemas.decision import Decision
 from schemas.settings import Settings
-from schemas.usage import NO_HITS, Block
+from schemas.usage import NO_HITS
 from stream import rule_source
-from stream.combine import combine
 from stream.pipeline import Config, Pipeline
 from stream.plan import Plan
 from stream.rule_book import RuleBook
 
 T0_MS = 1_767_571_200_000
 SHELL = "/vendor/phpunit/phpunit/src/Util/PHP/eval-stdin.php"
-PLAN = rule_source.shipped()
 GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
 def row(at_ms: int = 0, **fields: Any) -> Decision:
     plain = {"verdict": "allow", "ip": "203.0.113.9", "method": "GET", "route": "/x", "path": "/x", "status": 404}
     return Decision(ts_ms=T0_MS + at_ms, **plain | fields)
-
-
-def blocks(rows: Sequence[Decision], plan: Plan = PLAN, size: int = 1000) -> list[Block]:
-    """One block for each `size` rows."""
-    return [
-        combine(
-            codec.from_rows(rows[at : at + size]), partition=0, start=at, end=min(at + size, len(rows)), ts_ms_max=0,
-            usage_partitions=1, login_globs=("/login",), plan=plan,
-        )[0]
-        for at in range(0, len(rows), size)
-    ]  # fmt: skip
 
 
 def pipeline(rules: Ruleset = PLAN.rules) -> Pipeline:

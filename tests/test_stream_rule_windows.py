@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rule_blocks import blocks
 
 from detectors.artifact import defaults
 from detectors.hits import Hits
@@ -21,10 +22,8 @@ from schemas import codec
 from schemas.alert import Alert
 from schemas.decision import Decision
 from schemas.errors import FileError
-from schemas.usage import Block
 from stream import spread
 from stream.bounds import BYTES_MIN, Bounds
-from stream.combine import combine
 from stream.pipeline import Config, Pipeline
 from stream.plan import Plan
 from stream.rule_windows import RuleWindows
@@ -59,22 +58,11 @@ def row(at_ms: int, **fields: Any) -> Decision:
     return Decision(ts_ms=T0_MS + at_ms, **plain | fields)
 
 
-def blocks(rows: Sequence[Decision], rules: Ruleset, size: int = 1000) -> list[Block]:
-    plan = Plan.of(rules)
-    return [
-        combine(
-            codec.from_rows(rows[at : at + size]), partition=0, start=at, end=min(at + size, len(rows)), ts_ms_max=0,
-            usage_partitions=1, login_globs=("/login",), plan=plan,
-        )[0]
-        for at in range(0, len(rows), size)
-    ]  # fmt: skip
-
-
 def alerts(rows: Sequence[Decision], rules: Ruleset, size: int = 1000, restored: int = 0) -> list[Alert]:
     """Of rules alone; a restart after so many blocks."""
     config = Config(lateness_ms=0, rules=rules)
     pipe, found = Pipeline(defaults(), config), []
-    for at, block in enumerate(blocks(rows, rules, size)):
+    for at, block in enumerate(blocks(rows, Plan.of(rules), size)):
         if at == restored:
             pipe = Pipeline.restore(defaults(), config, bytes(pipe.snapshot()))
         found += pipe.step([block], T0_MS)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.usage import MEASURES, Block, Kind, What
-from stream import distinct, flows
+from stream import distinct
+from stream import flows as flow_rows
 from stream.grouping import U64
 from stream.names import Names
 from stream.rings import WINDOWS_S
@@ -27,8 +28,9 @@ class Tallies:
     def __init__(self, windows: Windows, names: Names, alive: Alive, watched: Callable[[], U64]) -> None:
         self._windows, self._names = windows, names
         self._alive, self._watched = alive, watched
-        self._blocks: list[Block] = []
-        self._rows = self._marks = 0
+        self._blocks: list[Block] = []  # not yet counted
+        self._unnamed: list[Block] = []
+        self._rows = self._marks = self._flows = self._texts = 0  # rows of counts, marks, flows; rows not yet named
 
     @property
     def windows(self) -> Windows:
@@ -39,7 +41,7 @@ class Tallies:
     @property
     def names(self) -> Names:
         """Names of all."""
-        self._settle()
+        self._name()
         return self._names
 
     def fits(self, blocks: Sequence[Block]) -> bool:
@@ -51,10 +53,14 @@ class Tallies:
         """More blocks, in their order."""
         rows, marks = _sizes(blocks)
         self._blocks += blocks
-        self._rows, self._marks = self._rows + rows, self._marks + marks
-        held = self._rows + sum(block.flows.num_rows for block in self._blocks)
-        if held > ROWS_MAX or not self._windows.fits(self._rows, self._marks):
+        self._unnamed += blocks
+        flows = sum(block.flows.num_rows for block in blocks)
+        self._rows, self._marks, self._flows = self._rows + rows, self._marks + marks, self._flows + flows
+        self._texts += rows + flows + sum(block.hits.num_rows for block in blocks)
+        if self._rows + self._flows > ROWS_MAX or not self._windows.fits(self._rows, self._marks):
             self._settle()
+        if self._texts > ROWS_MAX:
+            self._name()
 
     def crowds(self, kind: Kind, entities: U64) -> NDArray[np.int64]:
         """Of the last hour: accounts that were seen at each and did not fail, at least; addresses each came from."""
@@ -69,11 +75,16 @@ class Tallies:
     def _settle(self) -> None:
         if not self._blocks:
             return
-        blocks, self._blocks, self._rows, self._marks = self._blocks, [], 0, 0
+        blocks, self._blocks = self._blocks, []
+        self._rows = self._marks = self._flows = 0
         self._windows.add([b.counts for b in blocks], max(b.ts_ms_max for b in blocks), self._alive)
         for block in blocks:
-            self._windows.see(flows.read(block.flows), block, self._alive)
-        self._names.add(blocks, self._watched)
+            self._windows.see(flow_rows.read(block.flows), block, self._alive)
+
+    def _name(self) -> None:
+        blocks, self._unnamed, self._texts = self._unnamed, [], 0
+        if blocks:
+            self._names.add(blocks, self._watched)
 
 
 def _sizes(blocks: Sequence[Block]) -> tuple[int, int]:

@@ -195,8 +195,9 @@ def drifted(model: Model, day: Day) -> F64:
         s = day.top[kind, family]
         rank = np.arange(FIRST + 1, int((s > 0).sum()) + 1)
         n, beta = float(max(day.n[kind, family], rank[-1] + 1)), max(float(model.beta[kind, family]), 1.0)
-        expected = n * np.exp(-s[rank - 1] / beta)
-        surprise = np.where(rank > expected, rank * np.log(rank / expected) - (rank - expected), 0.0)
+        fall = s[rank - 1] / beta  # n e^-fall so high are expected: none, to the last digit, where evidence is strong
+        expected = n * np.exp(-fall)
+        surprise = np.where(rank > expected, rank * (np.log(rank / n) + fall) - (rank - expected), 0.0)
         slope = float(np.max(s[rank - 1] / np.log(max(n, ENTITIES_MIN) / rank)))
         if surprise.max() >= SURE and slope >= LEAST * beta:
             out[kind, family] = slope

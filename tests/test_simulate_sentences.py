@@ -19,7 +19,11 @@ FAMILIES = (
     "paced_scan", "gift_codes", "scalping", "cache_busting", "costly_search", "otp_guessing", "account_lockout",
     "session_replay", "sso_spraying", "emulator_farm", "invoice_walk", "graphql_probing", "fare_scraping",
     "verb_tampering", "bin_enumeration", "balance_checks", "vote_stuffing", "forged_callbacks", "export_bill",
-    "llm_resale", "page_flood", *catalogue.families(first_sight=True),
+    "llm_resale", "page_flood", "registration_oracle", "mail_bombing", "push_fatigue", "phishing_relay", "aggregator",
+    "insider_lookup", "trial_key_rotation", "telemetry_forgery", "scope_probing", "package_guessing", "facet_crawl",
+    "impostor_crawler", "sim_farm_scraping", "suggest_walk", "asset_guessing", "agent_injection", "review_spam",
+    "ad_clicks", "queue_jumping", "limit_overrun", "gift_card_cashout", "pulse_wave",
+    *catalogue.families(first_sight=True),
 )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ _MODULES: Final = (
     "people", "machines", "incidents", "incidents_people", "incidents_machines", "incidents_crowds",
     "incidents_programs", "attacks_login", "attacks_access", "attacks_shop", "attacks_accounts", "attacks_reading",
     "attacks_costs", "subscribers", "attacks_identity", "attacks_rights", "attacks_trade", "attacks_expense",
+    "attacks_doors", "attacks_keys", "attacks_crawls", "attacks_market", "incidents_guests", "incidents_works",
+    "incidents_jobs",
 )  # fmt: skip
 _PACKAGE: Final = __name__.rpartition(".")[0]
 

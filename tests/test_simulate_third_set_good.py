@@ -1,4 +1,4 @@
-"""The judges' good cases are what their sentences say: who comes, how often, and how it ends."""
+"""The good cases of the third set that judged are what their sentences say: who comes, how often, and how it ends."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_staff_all_get_in_when_their_sign_on_works_again() -> None:
 
 def test_for_a_while_everybody_comes_from_the_load_balancer() -> None:
     scene = Scene(np.random.default_rng(3), World(), 7200.0, START_MS, 3.0, 800)
-    change = catalogue.cases(first_sight=True)["lost_forwarding"].change
+    change = catalogue.cases()["lost_forwarding"].change
     everybody = people(scene, frozenset())
     assert change is not None
     touched = change(scene, everybody)

@@ -1,4 +1,4 @@
-"""First sight: hard good cases of people who want the same at once: students, gifts, votes, bargains, codes."""
+"""Hard good cases of people who want the same at once: students, gifts, votes, bargains, codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: attacks with keys and on what keys may do: free trials in turn, devices that lie, rights tried out."""
+"""Attacks with keys and on what keys may do: free trials in turn, devices that lie, rights tried out."""
 
 from __future__ import annotations
 

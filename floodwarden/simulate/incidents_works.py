@@ -1,4 +1,4 @@
-"""First sight: hard good cases of what works and what breaks: payments, sign-on, a proxy, tills, browsers ahead."""
+"""Hard good cases of what works and what breaks: payments, sign-on, a proxy, tills, browsers ahead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: attacks on who somebody is: what sign-up gives away, people worn down or led astray, and insiders."""
+"""Attacks on who somebody is: what sign-up gives away, people worn down or led astray, and insiders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judges' attacks are what their sentences say: how often, by how many, in what order, with what answers."""
+"""The attacks of the third set that judged are what their sentences say: how often, by how many, in what order, with what answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: attacks on what there is to read and on what the site is made of: crawlers, walks, scanners."""
+"""Attacks on what there is to read and on what the site is made of: crawlers, walks, scanners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: hard good cases of programs: a backfill, a message that sticks, a clock, a recrawl, a loop, a class."""
+"""Hard good cases of programs: a backfill, a message that sticks, a clock, a recrawl, a loop, a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First sight: attacks on the trade: places in a queue, coupons used twice, cards turned into money, clicks, spam."""
+"""Attacks on the trade: places in a queue, coupons used twice, cards turned into money, clicks, spam."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attacks of the third set that judged are what their sentences say: how often, by how many, in what order, with what answers."""
+"""Attacks of the third set that judged are what their sentences say: how often, by how many, in what order."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class _Rows:
             new=series.distinct[part.rows],
             plain=(series.tries - series.marks)[part.rows],
             known=known,
-            is_=counted.astype(np.uint8) | known.astype(np.uint8) << 1,
+            is_=(counted + 2 * known).astype(np.uint8),
             control=series.control[part.rows],
             owner=judged.rows.owner[judged.rows.seg[at]],
             agent=flows.agent[at],

@@ -109,8 +109,8 @@ def undo(settings: Settings, action_uid: str, by: By, reason: str = "") -> Resul
     with session(settings) as opened:
         found = opened.in_force(uid=action_uid) if action_uid else []
         if len(found) != 1:
-            what = f"{len(found)} actions in force begin with {action_uid!r}"
-            raise CommandError("not_found", "action_uid", what, "see `deny list`, and write one uid out")
+            what = f"{len(found) or 'no'} actions in force begin with {action_uid!r}"
+            raise CommandError("not_found", "action_uid", what, "`actions` shows them; write one uid out")
         return opened.carry_out(_lifts(found, by, reason))
 
 

@@ -52,5 +52,5 @@ def _waiting(opened: Session, action_uid: str) -> Action:
     found = opened.claim(action_uid) if action_uid else []
     if len(found) == 1:
         return found[0]
-    what = f"{len(found)} pending actions begin with {action_uid!r}"
+    what = f"{len(found) or 'no'} pending actions begin with {action_uid!r}"
     raise CommandError("not_pending", "uid", what, "it was decided, or write its uid out: see what is `pending`")

@@ -21,7 +21,7 @@ from enforcer.session import now_ms
 from enforcer.store import rollouts, versions
 from enforcer.store.versions import Draft
 from schemas.policies import Order, Tried
-from schemas.redis_client import connect, shown
+from schemas.redis_client import connect, fix_of, shown
 from schemas.settings import PREFIX, Settings
 
 AT_ONCE: Final = Way()
@@ -156,5 +156,5 @@ def publishing(settings: Settings) -> Iterator[PolicyPublisher]:
             client.ping()
             yield PolicyPublisher(client, settings.keys, now_ms)
     except RedisError as error:
-        fix = f"start it, or set {PREFIX}REDIS; what is in the store already an enforcer publishes then"
+        fix = f"{fix_of(error)}; what is in the store already an enforcer publishes then"
         raise CommandError("redis_unreachable", f"Redis at {shown(settings.redis)}", str(error), fix) from error

@@ -20,7 +20,7 @@ from enforcer.finding import Wanted
 from schemas import topics
 from schemas.action import Action, ActionKind, ActionStatus, Target
 from schemas.errors import BadMessageError
-from schemas.redis_client import connect, shown
+from schemas.redis_client import connect, fix_of, shown
 from schemas.settings import PREFIX, Settings
 from schemas.targets import parse_targets
 
@@ -164,7 +164,7 @@ class Session:
         try:
             partitions = len(producer.list_topics(name, timeout=BROKER_WAIT_S).topics[name].partitions)
         except KafkaException as error:
-            raise self._no_broker(str(error.args[0])) from error
+            raise self._no_broker(error.args[0].str()) from error
         if not partitions:
             raise self._no_broker(f"there is no topic {name}")
         failed: list[str] = []
@@ -221,7 +221,7 @@ def session(settings: Settings) -> Iterator[Session]:
         with connect(settings.redis, timeout_s=BROKER_WAIT_S, text=True) as client:
             yield Session(settings, client)
     except RedisError as error:
-        fix = f"start it, or set {PREFIX}REDIS"
+        fix = fix_of(error)
         raise CommandError("redis_unreachable", f"Redis at {shown(settings.redis)}", str(error), fix) from error
     except BadMessageError as error:
         raise CommandError(

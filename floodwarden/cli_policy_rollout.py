@@ -44,7 +44,7 @@ def status(*, name: Name = "", as_json: Json = False) -> None:
     """Where the newest rollout stands, and how the two versions compare on the same requests."""
     from enforcer import policy_command
 
-    with opened() as engine, policy_command.publishing(settings_of.load()) as publisher:
+    with opened(making=True) as engine, policy_command.publishing(settings_of.load()) as publisher:
         _tell(policy_command.course(engine, publisher, _named(name)), as_json=as_json)
 
 
@@ -88,7 +88,7 @@ def tell_way(found: Rollout, holds: int) -> None:
 def _steer(what: str, name: str, reason: str, by: str, wait: str, *, as_json: bool) -> None:
     from enforcer import policy_command
 
-    with opened() as engine, policy_command.publishing(settings_of.load()) as publisher:
+    with opened(making=True) as engine, policy_command.publishing(settings_of.load()) as publisher:
         actor, within_s = f"cli:{who(by)}", seconds_of(wait)
         found = policy_command.steer(engine, publisher, _named(name), what, actor, reason, within_s)
     _tell(found, as_json=as_json)

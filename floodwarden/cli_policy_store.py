@@ -46,7 +46,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """What `apply` would change, and nothing else. Exit code 1 where limiters would not take it."""
-    with opened() as engine:
+    with opened(making=True) as engine:
         made = _planned(engine, _named(name), path)
     plan_as_json(made) if as_json else tell_plan(made)
     raise typer.Exit(int(bool(made.examined.errors) or (check and made.anew)))
@@ -69,7 +69,7 @@ def apply(
 ) -> None:
     """Have all limiters take a policy: shows what changes, asks, and waits until every one has it. Again: nothing."""
     way = way_of(rollout, at, max_refused, min_checks, emergency=emergency)
-    with opened() as engine:
+    with opened(making=True) as engine:
         made = _planned(engine, _named(name), path)
         _carry_out(engine, made, (who(by), reason, wait), way, yes=yes, as_json=as_json)
 
@@ -91,7 +91,7 @@ def rollback(
     from enforcer.policy_command import back
     from floodwarden.policy_examined import examine
 
-    with opened() as engine:
+    with opened(making=True) as engine:
         made, to = back(engine, _named(name), version, examine)
         said = (who(by), reason or f"back to version {to}", wait)
         _carry_out(engine, made, said, way_of("", "", "1%", 0, emergency=emergency), yes=yes, as_json=as_json)
@@ -101,7 +101,7 @@ def history(*, name: Name = "", as_json: Json = False) -> None:
     """Every version: who made it, when and why; the newest first."""
     from enforcer.store import versions
 
-    with opened() as engine:
+    with opened(making=True) as engine:
         found = versions.history(engine, _named(name))
     columns = {
         "version": [str(each.version) for each in found],
@@ -119,7 +119,7 @@ def diff(before: Number, after: Number, *, name: Name = "", as_json: Json = Fals
     from enforcer.policy_diff import diff as changes
     from enforcer.store import versions
 
-    with opened() as engine:
+    with opened(making=True) as engine:
         of = _named(name)
         found = changes(versions.files(engine, of, before), versions.files(engine, of, after))
     if as_json:
@@ -132,7 +132,7 @@ def show(version: Number, *, name: Name = "", as_json: Json = False) -> None:
     """The files of a version."""
     from enforcer.store import versions
 
-    with opened() as engine:
+    with opened(making=True) as engine:
         found = versions.files(engine, _named(name), version)
     if as_json:
         write_json({"version": version, "files": {file: data.decode() for file, data in found.items()}})
@@ -145,7 +145,7 @@ def status(*, name: Name = "", as_json: Json = False) -> None:
     """Which version holds, and which limiters run it. Exit code 1 where one does not."""
     from enforcer import policy_command
 
-    with opened() as engine, policy_command.publishing(settings_of.load()) as publisher:
+    with opened(making=True) as engine, policy_command.publishing(settings_of.load()) as publisher:
         found = policy_command.status(engine, publisher, _named(name))
     if as_json:
         write_json(found.as_dict())

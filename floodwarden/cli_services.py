@@ -250,9 +250,11 @@ def _make_topics(settings: Settings) -> None:
 
 def _run(name: str, settings: Settings, program: str = "") -> None:
     from floodwarden import logs
+    from floodwarden.ports import need_ports
 
     if settings.port == 0:
         settings = settings.model_copy(update={"port": PORTS[name]})
+    need_ports(settings, name)
     logs.configure(settings)
     module = importlib.import_module(_PROGRAMS[program or name])
     run = cast("Callable[[Settings], None]", module.run)

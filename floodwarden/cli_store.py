@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
 @store.command("upgrade")
 def upgrade(*, as_json: Json = False) -> None:
     """Make the tables of FLOODWARDEN_STORE, or bring them up to date. The enforcer does so when it starts."""
-    with _opened() as (_, before, after):
+    with _opened(making=True) as (_, before, after):
         if as_json:
             write_json({"before": before, "after": after})
         else:
@@ -62,14 +63,18 @@ def create(
 ) -> None:
     """Make a key, and show it: it cannot be shown again. For the API; with `--role bouncer` for a CrowdSec bouncer."""
     from enforcer import callers
+    from enforcer.store import database
     from enforcer.store.access import Access
 
     given, only = callers.role(role), callers.scopes(scope or ())
-    with _opened() as (engine, _, _):
+    with _opened(making=True) as (engine, before, _):
         made, text = Access(engine).create_key(
             name, given, f"cli:{who(by)}", _now_ms(), only=only, tenant=tenant,
             seconds=seconds_of(duration) if duration else None,
         )  # fmt: skip
+    if before is None:
+        where = database.shown(settings_of.load())
+        sys.stderr.write(f"floodwarden: made a new store, {where}: the key is for an enforcer that has the same\n")
     if as_json:
         write_json(asdict(made) | {"key": text})
         return
@@ -156,14 +161,19 @@ def verify(
 
 
 @contextmanager
-def opened() -> Iterator[sa.Engine]:
-    """The store, its tables up to date."""
-    with _opened() as (engine, _, _):
+def opened(*, making: bool = False) -> Iterator[sa.Engine]:
+    """The store, its tables up to date.
+
+    Raises:
+        CommandError: there is none, and it is not `making` one.
+        UnreachableError: its database does not answer.
+    """
+    with _opened(making=making) as (engine, _, _):
         yield engine
 
 
 @contextmanager
-def _opened() -> Iterator[tuple[sa.Engine, str | None, str]]:
+def _opened(*, making: bool = False) -> Iterator[tuple[sa.Engine, str | None, str]]:
     """The store, its tables up to date, with the versions of these before and after."""
     from sqlalchemy.exc import DBAPIError
 
@@ -172,6 +182,10 @@ def _opened() -> Iterator[tuple[sa.Engine, str | None, str]]:
 
     settings = settings_of.load()
     engine = database.open_engine(settings)
+    if not making and database.is_missing(engine):  # an empty one would answer that nothing ever happened
+        prefix = settings_of.PREFIX
+        fix = f"an enforcer makes it; set {prefix}DATA_DIR or {prefix}STORE as yours has it"
+        raise CommandError(f"store at {database.shown(settings)}: not there ({fix})")
     try:
         before, after = database.upgrade(engine)
         yield engine, before, after

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -18,10 +19,12 @@ from floodwarden.cli_output import console, listing, safe, write_json
 if TYPE_CHECKING:
     from enforcer.scope import Scope
     from enforcer.session import Result
-    from schemas.action import Action
+    from schemas.action import Action, ActionKind
 
 _LIFTED_TOLD: Final = 10  # more are counted by kind
 NETWORKS_SHOWN: Final = 3
+_SITE: Final = frozenset({"hold", "brownout"})  # of the whole site, whoever asks
+_ALLOWED: Final = frozenset({"ip", "key", "user"})
 _ENDED: Final = {"approved": "approved", "refused": "rejected"}
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -69,12 +72,11 @@ def tell(result: Result, *, as_json: bool) -> None:
         write_json(lists | told)
         return
     out = console()
+    begun = frozenset(action.kind for action in result.actions if action.status == "active")
     for action in result.actions:
-        what = _named(action)
-        if action.status == "active":
-            out.print(f"{what} in force for {left(action)}; undo it with: floodwarden undo {action.uid[:8]}")
-        else:
-            out.print(f"{what} {_ENDED.get(action.status, 'lifted')}")
+        out.print(_told(action, begun))
+    for line in _again(result.actions):
+        out.print(line)
     for line in _also_lifted(result.also_lifted):
         out.print(line)
     if result.ack_ms:
@@ -84,6 +86,25 @@ def tell(result: Result, *, as_json: bool) -> None:
         out.print("no limiter is running; those that start take it from Redis")
     if result.missing:
         sys.stderr.write(f"not yet acknowledged by {', '.join(result.missing)}: see `floodwarden doctor`\n")
+
+
+def _told(action: Action, begun: AbstractSet[ActionKind]) -> str:
+    """What a command did, in a line; what it put another in the place of (kinds `begun`) is not simply over."""
+    stop = action.kind == "hold"
+    if action.status == "active":
+        after = "`floodwarden resume` lets it act again" if stop else f"undo it with: floodwarden undo {action.uid[:8]}"
+        what = "automation is stopped: it decides nothing" if stop else f"{_named(action)} in force"
+        return f"{what} for {left(action)}; {after}"
+    if action.kind in begun and action.status == "lifted":
+        return f"in place of {_named(action)}, {action.uid[:8]}"
+    return "automation acts again" if stop else f"{_named(action)} {_ENDED.get(action.status, 'lifted')}"
+
+
+def _again(actions: Sequence[Action]) -> list[str]:
+    """That automation may come back to a client whom somebody took from it."""
+    taken = {a.target for a in actions if a.owner == "auto" and a.status == "lifted" and a.target.kind in _ALLOWED}
+    words = [f"{target.kind} {safe(target.value)}" for target in taken]
+    return [f"what it does from now on may be answered anew, unless: floodwarden allow add {one}" for one in words[:1]]
 
 
 def _also_lifted(gone: Sequence[Action]) -> list[str]:
@@ -97,7 +118,8 @@ def _also_lifted(gone: Sequence[Action]) -> list[str]:
 def _named(action: Action) -> str:
     """What is done to whom, and to which of their requests."""
     part = "" if part_of(action) == "all" else f" ({safe(part_of(action))})"
-    return f"{safe(what_of(action))} {safe(action.target.key)}{part}"
+    whom = "" if action.target.kind == "global" else f" {safe(action.target.key)}"
+    return f"{safe(what_of(action))}{whom or ' of everybody' * (action.kind not in _SITE)}{part}"
 
 
 def list_actions(found: Sequence[Action], *, as_json: bool) -> None:
@@ -134,6 +156,8 @@ def what_of(action: Action) -> str:
     """What is done."""
     if action.kind == "hold":
         return "stop of automation"
+    if action.level is not None:
+        return f"{action.kind} level {action.level}" + (f" x{action.factor:g}" if action.factor else "")
     of = f" {action.limit}" if action.limit else ""
     if action.rate is not None:
         return f"{action.kind}{of} to {action.rate.tokens} in {action.rate.period_ms / 1000:g} s"

@@ -186,7 +186,7 @@ def _redis(settings: Settings) -> Iterator[Check]:
             yield _nodes(settings, client)
             yield from _automation(settings)
     except (redis.RedisError, ValueError) as error:
-        fix = "start it or set FLOODWARDEN_REDIS; meanwhile limiters use conservative local limits"
+        fix = f"{redis_client.fix_of(error)}; meanwhile limiters use conservative local limits"
         yield Check("redis", Level.FAIL, f"{redis_client.shown(settings.redis)}: {error}", fix)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, cast
 
 from sqlalchemy.exc import DBAPIError
@@ -47,7 +46,7 @@ def store(settings: Settings) -> Check:
     """Whether the enforcer's store is there, with the tables of this program."""
     try:
         engine = database.open_engine(settings)
-        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        if database.is_missing(engine):
             return Check("store", Level.OK, f"{database.shown(settings)}: not there yet, the enforcer makes it")
         there, ours = database.version(engine)
         engine.dispose()

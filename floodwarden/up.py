@@ -7,8 +7,10 @@ import contextlib
 import os
 import re
 import secrets
+import shlex
 import signal
 import socket
+import sysconfig
 import tempfile
 import time
 from collections import Counter
@@ -97,20 +99,21 @@ class _Up:
         addresses = {name: f"http://{service.address}" for name, service in self._services.items()}
         port = self._services["enforcer"].environment[f"{PREFIX}API_PORT"]
         api = f"http://{self._settings.host}:{port}/api/v1"
+        shell = write_shell(self._settings, self._services["meter"].address, self._directory)
         if as_json:
-            where = {"kafka": self._settings.kafka, "redis": shown(self._settings.redis)}
+            where = {"kafka": self._settings.kafka, "redis": shown(self._settings.redis), "shell": str(shell)}
             write_json(where | {"services": addresses, "api": api})
         for name, address in addresses.items():
             self._screen.say(None, "ready", f"{name:<10} {address}")
-        kafka, redis = f"{PREFIX}KAFKA={self._settings.kafka}", f"{PREFIX}REDIS={shown(self._settings.redis)}"
+        self._screen.say(None, "api", api)
+        self._screen.say(None, "logs", f"{self._directory}; Ctrl-C ends everything")
         first = next(address for name, address in addresses.items() if name.startswith("limiter"))
         body = """'{"method":"POST","path":"/login","ip":"203.0.113.7"}'"""
-        self._screen.say(None, "try", f"curl -s {first}/v1/check -H 'content-type: application/json' -d {body}")
-        self._screen.say(None, "try", f"{kafka} {redis} floodwarden deny add ip 203.0.113.7 --for 10m")
-        key = f"{PREFIX}DATA_DIR={self._settings.data_dir} floodwarden keys create me --role admin"
-        self._screen.say(None, "api", f"{api}; a key for it: {key}")
-        self._screen.say(None, "try", f"floodwarden usage top --by route --at {self._services['meter'].address}")
-        self._screen.say(None, "logs", f"{self._directory}; Ctrl-C ends everything")
+        self._screen.say(None, "try", f"curl -s {first}/v1/check -d {body}")
+        self._screen.say(None, "first", f". {shell}      # in another terminal: commands there then find this", "bold")
+        self._screen.say(None, "try", "floodwarden deny add ip 203.0.113.7 --for 10m")
+        self._screen.say(None, "try", "floodwarden keys create me --role admin      # a key for the API")
+        self._screen.say(None, "try", "floodwarden usage top --by route")
 
     async def _look(self, tail: AlertTail) -> None:
         for news in self._supervisor.tend():
@@ -165,6 +168,27 @@ def _settings(settings: Settings, nodes: int, directory: Path, leash: Leash, own
     if "secret" not in stated:
         update["secret"] = type(settings.secret)(secrets.token_hex(16))
     return settings.model_copy(update=update)
+
+
+def write_shell(settings: Settings, meter: str, directory: Path) -> Path:
+    """A file for a shell to read, after which commands there find what runs here; nobody else may read it.
+
+    Ports, secret and data directory are made up anew at each start: without them a command would ask another broker,
+    or look into an empty store of its own and find nothing in it.
+    """
+    said = {
+        "KAFKA": settings.kafka,
+        "REDIS": settings.redis,
+        "DATA_DIR": str(settings.data_dir),
+        "SECRET": settings.secret.get_secret_value(),
+        "METER": meter,
+    }
+    lines = [f"export {PREFIX}{name}={shlex.quote(value)}" for name, value in said.items()]
+    lines.append(f'export PATH={shlex.quote(sysconfig.get_path("scripts"))}:"$PATH"')
+    path = directory / "shell"
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
 
 
 def _services(settings: Settings, nodes: int, port: int) -> list[Service]:

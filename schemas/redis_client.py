@@ -22,7 +22,7 @@ import redis.retry
 import redis.sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException
+from redis.exceptions import NoPermissionError, RedisClusterException
 
 from schemas.errors import SettingsError
 from schemas.redis_url import Kind, RedisUrl, Verify, parse
@@ -126,6 +126,15 @@ def shown(url: str) -> str:
         return parse(url).shown
     except ValueError:
         return "an address that cannot be read"
+
+
+def fix_of(error: Exception) -> str:
+    """What to do about a Redis that failed so: one that refuses us is not to be started."""
+    if isinstance(error, redis.AuthenticationError):
+        return f"correct the user and password in {_NAME}, or make that user: docs/redis.md"
+    if isinstance(error, NoPermissionError):
+        return f"give the user of {_NAME} what deploy/redis/users.acl gives it: docs/redis.md"
+    return f"start it, or set {_NAME}"
 
 
 def _options(url: str, timeout_s: float | None, connect_timeout_s: float) -> tuple[RedisUrl, dict[str, Any]]:

@@ -35,7 +35,7 @@ def run(*arguments: str) -> Any:
     """What a command prints as JSON, a line each."""
     told = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
     assert told.exit_code == 0, told.output
-    return [json.loads(line) for line in told.output.splitlines()]
+    return [json.loads(line) for line in told.stdout.splitlines()]
 
 
 def test_a_key_is_made_shown_once_and_revoked_and_the_audit_has_it(store: str) -> None:
@@ -78,6 +78,7 @@ def test_an_audit_that_was_cut_off_is_a_failure_that_says_so(store: str) -> None
     ],
 )
 def test_a_mistake_is_named_with_the_fix(arguments: tuple[str, ...], field: str) -> None:
+    run("store", "upgrade")
     with pytest.raises(RefusedError) as error:
         CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     assert (error.value.field, bool(error.value.fix)) == (field, True)
@@ -100,3 +101,21 @@ def test_a_store_that_is_away_is_named_without_its_password(monkeypatch: pytest.
     with pytest.raises(UnreachableError, match="FLOODWARDEN_STORE") as error:
         CliRunner().invoke(app, ["keys", "list"], catch_exceptions=False)
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("asked", [("incidents",), ("audit", "verify"), ("keys", "list"), ("actions", "show", "a")])
+def test_who_looks_into_a_store_that_is_not_there_is_not_told_that_it_is_empty(
+    tmp_path: Path, asked: tuple[str, ...]
+) -> None:
+    with pytest.raises(CommandError, match=r"store\.db: not there .*FLOODWARDEN_DATA_DIR"):
+        run(*asked)
+    assert not (tmp_path / "store.db").exists()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_key_that_begins_a_store_says_so_beside_it() -> None:
+    first, second = (CliRunner().invoke(app, ["keys", "create", name]) for name in ("ann", "bob"))
+    assert "made a new store" in first.stderr
+    assert first.stdout.startswith("fwk_")
+    assert not second.stderr

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from limiter_world import action
+from redis.exceptions import NoPermissionError
 
 from enforcer.session import Result
 from floodwarden.cli_told import tell
 from schemas.action import Action
+from schemas.redis_client import fix_of
 
 
 def said(capsys: pytest.CaptureFixture[str], gone: list[Action]) -> list[str]:
@@ -18,7 +21,8 @@ def said(capsys: pytest.CaptureFixture[str], gone: list[Action]) -> list[str]:
 
 def test_what_a_stop_takes_away_is_said_to_be_lifted(capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, [action("deny", "ip:203.0.113.7"), action("challenge", "key:k1", route="/login")])
-    assert lines[0].startswith("stop of automation global:* in force for")
+    assert lines[0].startswith("automation is stopped: it decides nothing for")
+    assert lines[0].endswith("`floodwarden resume` lets it act again")
     assert lines[1:] == [
         "deny ip:203.0.113.7 lifted",
         "challenge key:k1 (/login) lifted",
@@ -31,3 +35,34 @@ def test_a_hundred_of_them_are_one_line(capsys: pytest.CaptureFixture[str]) -> N
         action("challenge", f"ip:198.51.100.{i}") for i in range(30)
     ]
     assert said(capsys, gone)[1] == "100 more actions lifted: 30 challenge, 70 deny"
+
+
+def of(capsys: pytest.CaptureFixture[str], *actions: Action) -> list[str]:
+    tell(Result(actions, 7, 12, {"limiter-1": 15}, ()), as_json=False)
+    return capsys.readouterr().out.splitlines()[:-1]
+
+
+def test_a_stop_in_place_of_another_is_not_said_to_have_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    before = action("hold", "global:*", "stop0000", status="lifted")
+    anew, replaced = of(capsys, action("hold", "global:*", "stop0001"), before)
+    assert anew.startswith("automation is stopped")
+    assert replaced == "in place of stop of automation, stop0000"
+    assert of(capsys, before) == ["automation acts again"]
+
+
+def test_a_brownout_says_its_level(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = of(capsys, action("brownout", "global:*", "slow0001", level=2))
+    assert line.startswith("brownout level 2 in force for")
+
+
+def test_who_undoes_what_automation_did_is_told_how_to_keep_it_away(capsys: pytest.CaptureFixture[str]) -> None:
+    lifted = action("deny", "ip:203.0.113.7", status="lifted")
+    assert of(capsys, lifted.model_copy(update={"owner": "cli:ann"})) == ["deny ip:203.0.113.7 lifted"]
+    _, hint = of(capsys, lifted.model_copy(update={"owner": "auto"}))
+    assert hint.endswith("unless: floodwarden allow add ip 203.0.113.7")
+
+
+def test_a_redis_that_refuses_us_is_not_to_be_started() -> None:
+    assert "user and password" in fix_of(redis.AuthenticationError("invalid username-password pair"))
+    assert "users.acl" in fix_of(NoPermissionError("this user has no permissions"))
+    assert fix_of(redis.ConnectionError("refused")).startswith("start it")

@@ -42,6 +42,12 @@ def open_engine(settings: Settings) -> sa.Engine:
         raise SettingsError(f"{shown(settings)}: {sql.reason(error)}; set {PREFIX}STORE") from error
 
 
+def is_missing(engine: sa.Engine) -> bool:
+    """Whether the store is a file that is not there yet."""
+    file = engine.url.database or ""
+    return engine.dialect.name == "sqlite" and file not in {"", ":memory:"} and not Path(file).exists()
+
+
 def shown(settings: Settings) -> str:
     """Where the store is, without its password."""
     return sql.shown(url(settings)) or f"{PREFIX}STORE"

@@ -8,9 +8,10 @@ entities go (`detectors.eviction`) and begin at nought when they come back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from detectors.columns import Flows
-from schemas.usage import ITEM_WORDS, WORDS, Kind, What
+from schemas.usage import ITEM_WORDS, WORDS, Block, Kind, What
 from stream import dated, dated_entries
 from stream.cells import marks
 from stream.compiled import I32, I64, U8
@@ -40,6 +41,25 @@ def marks_of(items: pa.RecordBatch) -> int:
     """As how many marks items count in `fits`: three words of cells make a set as large as 48 marks do."""
     words = int(np.count_nonzero(items.column("what").to_numpy() >= WORDS))
     return int(items.num_rows) + 15 * words
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A block with its flows, and how far event time has come with it."""
+
+    end_s: int
+    flows: Flows
+    block: Block
+
+    def items(self, name: str) -> NDArray[Any]:
+        return self.block.items.column(name).to_numpy()
+
+    def counts(self, name: str) -> NDArray[Any]:
+        return self.block.counts.column(name).to_numpy()
+
+    def in_time(self, at_s: I64) -> I64:
+        """-1 for what was too old when the block came."""
+        return np.where(at_s < self.end_s - HELD_S, -1, at_s)
 
 
 class Distinct:
@@ -70,18 +90,33 @@ class Distinct:
         words = 4 * size + sum(g * int(WORDS_OF[form]) for g, form in zip(grown, (3, 4, CELLED), strict=True))
         return self.bytes() + size * ENTRY_BYTES + 8 * words <= self._bytes_max
 
-    def see(self, flows: Flows, counts: pa.RecordBatch, items: pa.RecordBatch, ts_ms_max: int, alive: Alive) -> None:
-        """Take in one block: its flows, its items and the counts these refer to."""
-        self._come_to(ts_ms_max // 1000 + 1)
-        self._flows(flows)
-        self._items(counts, items)
-        if self.bytes() > self._bytes_max:
-            self._evict(alive)
+    def see(self, seen: Sequence[tuple[Flows, Block]], alive: Alive) -> None:
+        """Take in blocks in their order, each with its flows as read. Those that nothing is swept between, together."""
+        for run in self._runs(seen):
+            self._come_to(run[-1].end_s)
+            since_s = run[0].end_s - HELD_S
+            self._flows(run, since_s)
+            self._items(run, since_s)
+            if self.bytes() > self._bytes_max:
+                self._evict(alive)
+
+    def _runs(self, seen: Sequence[tuple[Flows, Block]]) -> Iterator[list[_Seen]]:
+        run: list[_Seen] = []
+        end_s = self._end_s
+        for flows, block in seen:
+            end_s = max(end_s, block.ts_ms_max // 1000 + 1)
+            if run and end_s // SWEEP_S > run[-1].end_s // SWEEP_S:
+                yield run
+                run = []
+            run.append(_Seen(end_s, flows, block))
+        if run:
+            yield run
 
     def put(self, entities: U64, what: What, values: U64, at_s: int, alive: Alive) -> None:
         """Take in what entities, as of `Kind.IP`, had to do with in one second: a value (not 0) each."""
         self._come_to(at_s + 1)
-        entry = self._placed(np.zeros(len(entities), np.uint8), entities, np.full(len(entities), at_s))
+        kind, since_s = np.zeros(len(entities), np.uint8), self._end_s - HELD_S
+        entry = self._placed(kind, entities, np.full(len(entities), at_s), since_s)
         whats, at = np.full(len(entry), what, np.uint8), np.full(len(entry), at_s)
         self._all(partial(dated.put, entry=entry, what=whats, item=marks(values), at_s=at), len(entry))
         if self.bytes() > self._bytes_max:
@@ -98,26 +133,32 @@ class Distinct:
             self._swept_s = self._end_s
             self._keep(np.arange(len(self)), self._end_s // SWEEP_S * SWEEP_S - HELD_S)
 
-    def _flows(self, flows: Flows) -> None:
-        if (flows.kind == Kind.USER).any():  # logins again, under their account
-            flows = flows.take(flows.kind != Kind.USER)
+    def _flows(self, run: list[_Seen], since_s: int) -> None:
         # The second itself, for late rows are evidence in another; a block that lies names none that is to come.
-        at_s = np.minimum(flows.last_ms // 1000, self._end_s)
-        entry = self._placed(np.array(flows.kind), np.array(flows.entity), at_s)  # copies: what may be written to
+        at_s = _one([one.in_time(np.minimum(one.flows.last_ms // 1000, one.end_s)) for one in run])
+        flows = Flows.concat([one.flows for one in run])
+        if (flows.kind == Kind.USER).any():  # logins again, under their account
+            kept = flows.kind != Kind.USER
+            flows, at_s = flows.take(kept), at_s[kept]
+        entry = self._placed(np.array(flows.kind), np.array(flows.entity), at_s, since_s)  # copies: to be written to
         first = np.where(flows.kind == Kind.KEY, What.ADDRESS, What.USER).astype(np.uint8)
         columns = (flows.ip, flows.user, flows.route, flows.path, flows.agent)
         hashes = tuple(_unwritten(each) for each in columns)
         self._all(partial(dated.put_flows, entry=entry, first=first, at_s=at_s, hashes=hashes), len(entry))
 
-    def _items(self, counts: pa.RecordBatch, items: pa.RecordBatch) -> None:
-        row, what, item = (items.column(name).to_numpy() for name in ("row", "what", "item"))
-        used = np.zeros(counts.num_rows, np.bool_)
+    def _items(self, run: list[_Seen], since_s: int) -> None:
+        sizes = [one.block.counts.num_rows for one in run]
+        before = np.cumsum([0, *sizes[:-1]])
+        row = _one([one.items("row").astype(np.int64) + n for one, n in zip(run, before.tolist(), strict=True)])
+        what, item = (_one([one.items(name) for one in run]) for name in ("what", "item"))
+        used = np.zeros(sum(sizes), np.bool_)
         used[row] = True
         of = np.flatnonzero(used)
-        place = np.zeros(counts.num_rows, np.int64)
+        place = np.zeros(len(used), np.int64)
         place[of] = np.arange(len(of))
-        kind, entity, pane_s = (counts.column(name).to_numpy()[of] for name in ("kind", "hash", "pane_s"))
-        entry, at_s = self._placed(kind, entity, pane_s)[place[row]], pane_s[place[row]]
+        kind, entity = (_one([one.counts(name) for one in run])[of] for name in ("kind", "hash"))
+        pane_s = _one([one.in_time(one.counts("pane_s")) for one in run])[of]
+        entry, at_s = self._placed(kind, entity, pane_s, since_s)[place[row]], pane_s[place[row]]
         plain, word = what < len(What), what >= WORDS
         marks_of = {"entry": entry[plain], "what": what[plain], "item": item[plain], "at_s": at_s[plain]}
         self._all(partial(dated.put, **marks_of), int(plain.sum()))
@@ -129,10 +170,10 @@ class Distinct:
     def _sets(self) -> dated.Sets:
         return self._forms, self._refs, self._heap, self._n
 
-    def _placed(self, kind: U8, entity: U64, at_s: I64) -> I32:
+    def _placed(self, kind: U8, entity: U64, at_s: I64, since_s: int) -> I32:
         self._reserve(len(self) + len(entity))
         state = self._index, self._keys, self._facts, self._n
-        return dated_entries.placed(kind, entity, at_s, self._end_s - HELD_S, *state)
+        return dated_entries.placed(kind, entity, at_s, since_s, *state)
 
     def _all(self, put: Callable[..., int], rows: int) -> None:
         """Go on until every row found room."""
@@ -216,6 +257,10 @@ class Distinct:
         made._end_s, made._swept_s, made.evicted = (int(v) for v in arrays["clock"])
         made._find_anew()
         return made
+
+
+def _one(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _unwritten(column: U64) -> U64:

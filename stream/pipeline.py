@@ -86,15 +86,15 @@ class Pipeline:
             before = self._at.sources.get(block.partition)
             newest_ms = max(block.ts_ms_max, before.ts_ms_max if before else 0)
             self._at.sources[block.partition] = Source(block.end, newest_ms, now_ms, now_ms)
-        for block in blocks:
-            flows = flow_rows.read(block.flows)
+        seen = [(flow_rows.read(block.flows), block) for block in blocks]
+        for flows, block in seen:
             self._circumstances.add(flows, block.flows, block.ts_ms_max // 1000 + 1)
             self._open.add(self._in_time(flows))
             self.history.add(block.flows, self._at.closed_s)
             self._at.unheld_rows += self._rules.add(block.hits, self._at.closed_s)
         if len(self._open) > self._bounds.flows:
             self._thin()
-        self._tallies.add(blocks)
+        self._tallies.add(seen)
 
     def _thin(self) -> None:
         """Open panes hold more than may be: those go of whom least is to be feared, and are counted."""

@@ -11,15 +11,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.columns import Flows
 from schemas.usage import MEASURES, Block, Kind, What
 from stream import distinct
-from stream import flows as flow_rows
 from stream.grouping import U64
 from stream.names import Names
 from stream.rings import WINDOWS_S
 from stream.windows import Alive, Windows
 
 ROWS_MAX: Final = 16_384
+BLOCKS_MAX: Final = 128  # who has an alert to tell asks, and waits no longer than for so many
 
 
 class Tallies:
@@ -28,7 +29,7 @@ class Tallies:
     def __init__(self, windows: Windows, names: Names, alive: Alive, watched: Callable[[], U64]) -> None:
         self._windows, self._names = windows, names
         self._alive, self._watched = alive, watched
-        self._blocks: list[Block] = []  # not yet counted
+        self._seen: list[tuple[Flows, Block]] = []  # not yet counted
         self._unnamed: list[Block] = []
         self._rows = self._marks = self._flows = self._texts = 0  # rows of counts, marks, flows; rows not yet named
 
@@ -49,17 +50,19 @@ class Tallies:
         rows, marks = _sizes(blocks)
         return self._windows.fits(self._rows + rows, self._marks + marks) or self.windows.fits(rows, marks)
 
-    def add(self, blocks: Sequence[Block]) -> None:
-        """More blocks, in their order."""
+    def add(self, seen: Sequence[tuple[Flows, Block]]) -> None:
+        """More blocks, in their order, each beside its flows as read."""
+        blocks = [block for _, block in seen]
         rows, marks = _sizes(blocks)
-        self._blocks += blocks
+        self._seen += seen
         self._unnamed += blocks
         flows = sum(block.flows.num_rows for block in blocks)
         self._rows, self._marks, self._flows = self._rows + rows, self._marks + marks, self._flows + flows
         self._texts += rows + flows + sum(block.hits.num_rows for block in blocks)
-        if self._rows + self._flows > ROWS_MAX or not self._windows.fits(self._rows, self._marks):
+        many = len(self._seen) >= BLOCKS_MAX or self._rows + self._flows > ROWS_MAX
+        if many or not self._windows.fits(self._rows, self._marks):
             self._settle()
-        if self._texts > ROWS_MAX:
+        if len(self._unnamed) >= BLOCKS_MAX or self._texts > ROWS_MAX:
             self._name()
 
     def crowds(self, kind: Kind, entities: U64) -> NDArray[np.int64]:
@@ -73,13 +76,12 @@ class Tallies:
         return np.stack([np.maximum(0, accounts - failed), addresses])
 
     def _settle(self) -> None:
-        if not self._blocks:
+        if not self._seen:
             return
-        blocks, self._blocks = self._blocks, []
+        seen, self._seen = self._seen, []
         self._rows = self._marks = self._flows = 0
-        self._windows.add([b.counts for b in blocks], max(b.ts_ms_max for b in blocks), self._alive)
-        for block in blocks:
-            self._windows.see(flow_rows.read(block.flows), block, self._alive)
+        self._windows.add([b.counts for _, b in seen], max(b.ts_ms_max for _, b in seen), self._alive)
+        self._windows.see(seen, self._alive)
 
     def _name(self) -> None:
         blocks, self._unnamed, self._texts = self._unnamed, [], 0

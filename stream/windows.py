@@ -97,9 +97,9 @@ class Windows:
             windows.add(hashes[at].view(np.uint64), pane_s[at], rows[at], self._end_s, partial(alive, kind))
         self._bound_rows(alive)
 
-    def see(self, flows: Flows, block: Block, alive: Alive = nobody) -> None:
-        """Take in what is distinct in one block, whose flows are given as read."""
-        self._distinct.see(flows, block.counts, block.items, block.ts_ms_max, alive)
+    def see(self, seen: Sequence[tuple[Flows, Block]], alive: Alive = nobody) -> None:
+        """Take in what is distinct in blocks, each beside its flows as read."""
+        self._distinct.see(seen, alive)
 
     def _bound_rows(self, alive: Alive) -> None:
         """Merge and count the rows of kinds, and where that gives too little room, let entities go: most rows first."""

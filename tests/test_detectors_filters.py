@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import filters
 from detectors.filter_file import where
+from detectors.filters import FEW, By, holds
 from schemas import codec
 from schemas.decision import Decision
 from schemas.documents import documents
@@ -104,3 +105,22 @@ def test_no_letter_of_a_plain_word_is_taken_for_a_pattern(word: str, text: str) 
         (filters.By.CONTAINS, [word in each for each in of]),
     ):
         assert filters.holds((filters.Test(by, (word,)),), of).tolist() == expected
+
+
+LETTERS = "ab/*.İΣςß\n%é-A"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    by=st.sampled_from([by for by in By if by not in {By.MATCHES, By.LONGER}]),
+    wanted=st.lists(st.text(LETTERS, min_size=1, max_size=4), min_size=1, max_size=3),
+    texts=st.lists(st.none() | st.text(LETTERS, max_size=8), min_size=1, max_size=20),
+    any_case=st.booleans(),
+)
+def test_few_texts_are_compared_as_many_are(
+    by: By, wanted: list[str], texts: list[str | None], *, any_case: bool
+) -> None:
+    among = (*texts, *wanted)
+    few = holds((filters.Test(by, tuple(wanted), any_case),), pl.Series(among, dtype=pl.String))
+    many = holds((filters.Test(by, tuple(wanted), any_case),), pl.Series(among * FEW, dtype=pl.String))
+    assert many[: len(among)].tolist() == few.tolist()

@@ -58,7 +58,7 @@ def fed(rows: Sequence[Decision], windows: Windows | None = None, cuts: int = 1)
             [block] = blocks(some)
             block = codec.decode_block(codec.encode_block(block))
             windows.add([block.counts], block.ts_ms_max)
-            windows.see(read(block.flows), block)
+            windows.see([(read(block.flows), block)])
     return windows
 
 
@@ -184,9 +184,9 @@ def test_it_stays_within_its_bytes_and_never_lets_an_attacker_alive_go() -> None
 
     for second in range(40):
         block = one([f"10.0.{second}.{i}" for i in range(200)], [f"/{i}" for i in range(200)], second)
-        held.see(read(block.flows), block.counts, block.items, block.ts_ms_max, alive)
+        held.see([(read(block.flows), block)], alive)
         block = one(["203.0.113.7"], [f"/guess{second}"], second)
-        held.see(read(block.flows), block.counts, block.items, block.ts_ms_max, alive)
+        held.see([(read(block.flows), block)], alive)
         assert held.bytes() <= 300_000
     assert held.evicted > 1000
     assert held.count(Kind.IP, attacker, What.PATH, 0).tolist() == [40]
@@ -198,7 +198,7 @@ def test_what_is_an_hour_old_goes_and_who_was_silent_for_it_is_counted_one_by_on
 
     def see(paths: Sequence[str], at_s: int) -> None:
         block = one(["192.0.2.1"] * len(paths), paths, at_s)
-        held.see(read(block.flows), block.counts, block.items, block.ts_ms_max, nobody)
+        held.see([(read(block.flows), block)], nobody)
 
     see([f"/p{i}" for i in range(200)], 0)
     assert held.bytes() > 4096
@@ -209,7 +209,7 @@ def test_what_is_an_hour_old_goes_and_who_was_silent_for_it_is_counted_one_by_on
     see([f"/s{i}" for i in range(40)], 6001)
     assert held.count(Kind.IP, hashed("192.0.2.1"), What.PATH, NOW_S).tolist() == [41]
     block = one(["192.0.2.9"], ["/x"], 12_000)
-    held.see(read(block.flows), block.counts, block.items, block.ts_ms_max, nobody)
+    held.see([(read(block.flows), block)], nobody)
     assert held.count(Kind.IP, hashed("192.0.2.1"), What.PATH, 0).tolist() == [0]
     assert len(held) == 4, "the address, its route, its network and all"
 
@@ -227,7 +227,7 @@ def test_where_it_says_that_marks_fit_they_do(marks: int, held_n: int, per: int,
 
     for block in (made(0, held_n), made(held_n, marks)):
         gone, fit = held.evicted, held.fits(5 * block.flows.num_rows + marks_of(block.items))
-        held.see(read(block.flows), block.counts, block.items, block.ts_ms_max, nobody)
+        held.see([(read(block.flows), block)], nobody)
         assert held.evicted == gone or not fit
 
 
@@ -237,7 +237,7 @@ def test_several_partitions_hold_what_one_would_each_entity_in_its_own() -> None
     parts = [Windows(10_000) for _ in range(3)]
     for block, windows in zip(blocks(rows, usage_partitions=3), parts, strict=True):
         windows.add([block.counts], block.ts_ms_max)
-        windows.see(read(block.flows), block)
+        windows.see([(read(block.flows), block)])
     answers = [everything(windows, rows) for windows in parts]
     assert {question: max(a[question] for a in answers) for question in whole} == whole
     assert all(sorted(a[question] for a in answers)[:2] == [0, 0] for question in whole)

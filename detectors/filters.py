@@ -234,7 +234,7 @@ def _all_at_once(test: Test, values: pl.Series) -> Flag:
         case By.IS:
             found = values.is_in(_wanted(test))
         case By.CONTAINS:
-            found = values.str.contains_any(_wanted(test))
+            found = values.str.contains_any(list(_wanted(test)))
         case By.LONGER:
             found = values.str.len_bytes() > int(test.values[0])
         case _:

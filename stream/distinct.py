@@ -52,10 +52,12 @@ class _Seen:
     block: Block
 
     def items(self, name: str) -> NDArray[Any]:
-        return self.block.items.column(name).to_numpy()
+        found: NDArray[Any] = self.block.items.column(name).to_numpy()
+        return found
 
     def counts(self, name: str) -> NDArray[Any]:
-        return self.block.counts.column(name).to_numpy()
+        found: NDArray[Any] = self.block.counts.column(name).to_numpy()
+        return found
 
     def in_time(self, at_s: I64) -> I64:
         """-1 for what was too old when the block came."""

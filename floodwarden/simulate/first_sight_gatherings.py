@@ -44,7 +44,7 @@ def election_night(scene: Scene) -> Rows:
 
     As many readers as the site has requests in 80 seconds (400 at 5 a second), two in three of them there when the
     first figures come, and sixty more in a town hall behind one address. The page comes every 30 or 60 seconds,
-    like clocks, for up to an hour; half is unchanged (304), and in the first two minutes one in ten fails (503).
+    like clocks, for up to forty minutes; half is unchanged (304), and in the first two minutes one in ten fails (503).
     """
     rng, hall = scene.rng, 60
     closes_s, n = scene.moment(0.3, 0.7), max(30, round(scene.requests_per_s * 80)) + hall
@@ -53,7 +53,7 @@ def election_night(scene: Scene) -> Rows:
     ip = scene.addresses(n, "crowd")
     ip[-hall:] = scene.addresses(1, "office")[0]
     ua, every_s = scene.world.browsers[rng.integers(0, 16, n)], np.where(rng.random(n) < 0.5, 30.0, 60.0)
-    stays = np.maximum(2, (rng.uniform(300, 3600, n) / every_s).astype(np.int64))
+    stays = np.maximum(2, (rng.uniform(300, 2400, n) / every_s).astype(np.int64))
     who = np.repeat(np.arange(n), stays)
     nth = np.arange(len(who)) - np.searchsorted(who, who)
     at_s = comes_s[who] + nth * every_s[who] + rng.normal(0, 0.3, len(who))

@@ -42,7 +42,7 @@ def test_the_weak_hijack_is_four_accounts_in_fifty_minutes() -> None:
 
 
 def test_a_borrowed_desk_looks_everybody_up_and_one_customer_in_three_is_taken_over() -> None:
-    made, scene = attack("panel_takeover", "strong")
+    made, _ = attack("panel_takeover", "strong")
     desk, looked = of(made, "sso"), of(made, "backoffice")
     assert len(np.unique(desk["ip"])) == 4
     for ip in np.unique(desk["ip"]).tolist():
@@ -134,7 +134,8 @@ def test_lists_are_read_in_order_and_four_mistakes_are_bought_by_the_dozen() -> 
     assert not np.isin(paid["user"], buyers).any(), "too late"
     assert (carts["status"] == 200).sum() == 6 * len(paid)
     gaps_ms = np.sort(np.diff(paid["ts_ms"]))
-    assert gaps_ms[-3] > 20_000 > 5_000 > gaps_ms[-4], "four bursts"
+    assert gaps_ms[-3] > 20_000, "four bursts"
+    assert gaps_ms[-4] < 5_000
 
 
 def test_a_price_is_argued_with_in_four_ways_and_hardly_ever_granted() -> None:

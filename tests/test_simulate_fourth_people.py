@@ -18,8 +18,8 @@ USED: Ints = np.array(
         ENDPOINT_CODES[name]
         for name in (
             "home", "list", "item", "reviews", "search", "suggest", "article", "static", "cart", "cart_add", "coupon",
-            "checkout", "pay", "review", "account", "profile", "orders", "login", "logout", "reset", "register", "token",
-            "verify", "invoice", "vote", "assistant", "missing", "api_items",
+            "checkout", "pay", "review", "account", "profile", "orders", "login", "logout", "reset", "register",
+            "token", "verify", "invoice", "vote", "assistant", "missing", "api_items",
         )
     ]
 )  # fmt: skip

@@ -22,8 +22,8 @@ def charity_evening(scene: Scene) -> Rows:
     """
     rng = scene.rng
     begin_s, n = scene.moment(0.2, 0.6), max(30, round(scene.requests_per_s * 60))
-    calls_s = begin_s + np.arange(6) * min(1200.0, scene.span_s * 0.05)
-    begins_s = calls_s[rng.integers(0, 6, n)] + np.minimum(rng.gamma(1.5, 80, n), 480)
+    call, apart_s = rng.integers(0, 6, n), min(1200.0, scene.span_s * 0.05)
+    begins_s: Seconds = np.asarray(begin_s + call * apart_s + np.minimum(rng.gamma(1.5, 80, n), 480), np.float64)
     shared = scene.addresses(max(4, n // 20), "cgnat")
     ip = np.where(rng.random(n) < 1 / 3, shared[rng.integers(0, len(shared), n)], scene.addresses(n, "crowd"))
     ua = scene.world.browsers[rng.integers(0, 16, n)]

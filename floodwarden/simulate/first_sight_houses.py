@@ -87,17 +87,17 @@ def corporate_gifts(scene: Scene) -> Rows:
         declines = int(rng.integers(3, 8))
         stopped = int(rng.integers(n // 3, n - 5))
         at_s[stopped + 1 :] += 900  # the call to the bank
-        one = {"ip": int(offices[firm]), "user": int(users[firm]), "ua": int(scene.browser(offices)[firm])}
+        ip, user, ua = int(offices[firm]), int(users[firm]), int(scene.browser(offices)[firm])
         steps = [("item", 0.0, 200), ("cart_add", 5.0, 200), ("profile", 18.0, 200), ("checkout", 7.0, 200)]
-        made = scripted(scene, at_s, [*steps, ("pay", 9.0, 200)], **one)
+        made = scripted(scene, at_s, [*steps, ("pay", 9.0, 200)], ip=ip, user=user, ua=ua)
         made["path"][:n] = scene.world.items[np.array(_PRESENTS)[rng.integers(0, 3, n)]]
         paid_ms = made["ts_ms"][4 * n + stopped]
         made["ts_ms"][4 * n + stopped] += 800_000
         tried_s = paid_ms / 1000 + np.arange(declines) * 70.0 + rng.uniform(0, 40, declines)
         parts += [
-            scene.requests(np.array([begin_s]), "login", **one),
+            scene.requests(np.array([begin_s]), "login", ip=ip, user=user, ua=ua),
             made,
-            scene.requests(tried_s, "pay", status=402, **one),
+            scene.requests(tried_s, "pay", ip=ip, user=user, ua=ua, status=402),
         ]
     return together(*parts)
 

@@ -107,8 +107,8 @@ def helpers_login(scene: Scene) -> Rows:
     """Forty helpers of a food bank order on collecting day with one account between them, from telephones everywhere.
 
     Five hours. The password is read out: a third mistype it once to three times (401). Each looks at the orders every
-    few minutes and adds what his shop lacks. In the middle somebody has a new password sent (202), all are thrown out,
-    try the old one once or twice (401) and sign in with the new one within a quarter of an hour.
+    ten minutes or so and adds what his shop lacks. In the middle somebody has a new password sent (202), all are thrown
+    out, try the old one once or twice (401) and sign in with the new one within a quarter of an hour.
     """
     rng, helpers = scene.rng, 40
     begin_s, lasts_s = scene.moment(0.1, 0.4), min(18_000.0, scene.span_s * 0.5)

@@ -75,10 +75,10 @@ def brushing(scene: Scene, how: Strength) -> Rows:
 
 @family(oat="OAT-016", weak=Strength(60, 0.1, 3000), medium=Strength(300, 0.5, 1200), strong=Strength(800, 2, 480))
 def suggestion_poisoning(scene: Scene, how: Strength) -> Rows:
-    """The search box is to suggest a rival's name with a bad word: three phrases are typed and searched for, for hours.
+    """The search box is to suggest a rival's name with a bad word: three phrases are typed and searched for en masse.
 
-    Three beginnings of the phrase in the box, then the search; every other time one of four items is opened.
-    From hundreds of homes worldwide, no account, no script, and nothing else.
+    Three beginnings of the phrase in the box, then the search; every other time one of four items is opened. From
+    dozens to hundreds of homes worldwide, no account, no script, and nothing else.
 
     Source: P. Wang and others, "Game of missuggestions: semantic analysis of search-autocomplete manipulations", NDSS
     2018-02 (383,000 suggestions at three search engines).

@@ -57,16 +57,16 @@ def timing_pairs(scene: Scene, how: Strength) -> Rows:
     rng = scene.rng
     pairs_s = scene.steady(how.sources * how.per_s / 2, how.lasts_s)
     n, term = len(pairs_s), int(rng.integers(100))
-    words = [_HIDDEN[one // _MEASURED % len(_HIDDEN)] for one in range(n)]
-    asked = [f"/search?q=term{term}&{word}=1" for word in words]
+    words = [divmod(one // _MEASURED, len(_HIDDEN)) for one in range(n)]
+    asked = [f"/search?q=term{term}&{_HIDDEN[word]}{version or ''}=1" for version, word in words]
     plain, secret = np.full(n, scene.world.searches[term]), scene.world.paths.all(asked)
     either = rng.random(n) < 0.5  # which of the two is written first
     path = np.stack([np.where(either, plain, secret), np.where(either, secret, plain)], axis=1)
-    ip = scene.by_turns(scene.addresses(how.sources, "hosting"), n).repeat(2)
+    ip = scene.addresses(how.sources, "hosting")[np.arange(n) % how.sources].repeat(2)
     return scene.requests(pairs_s.repeat(2), "search", path=path.ravel(), ip=ip, ua=scene.tool("turbo/2024.7"))
 
 
-@family(oat="OAT-014", weak=Strength(1, 1.5, 2400), medium=Strength(2, 20, 900), strong=Strength(6, 100, 420))
+@family(oat="OAT-014", weak=Strength(1, 1.5, 2400), medium=Strength(2, 20, 900), strong=Strength(6, 80, 420))
 def cache_deception(scene: Scene, how: Strength) -> Rows:
     """Pages of accounts are asked for as if they were scripts or pictures, until a victim's own lies in the cache.
 
@@ -84,8 +84,8 @@ def cache_deception(scene: Scene, how: Strength) -> Rows:
     fallen = (rng.random(baits) < 0.2)[bait] & (nth == _POLLS - 1)
     names = [f"{one:08x}.{('css', 'js', 'png')[one % 3]}" for one in rng.integers(1 << 32, size=baits).tolist()]
     n = len(bait)
-    who = {"ip": scene.by_turns(scene.addresses(how.sources, "hosting"), n), "status": np.where(fallen, 200, 401)}
-    ua = scene.browser(who["ip"])
+    ip = scene.addresses(how.sources, "hosting")[np.argsort(np.argsort(at_s)) % how.sources]
+    who, ua = {"ip": ip, "status": np.where(fallen, 200, 401)}, scene.browser(ip)
     own = scene.world.paths.all([f"/account/{name}" for name in names])[bait]
     made = scene.requests(at_s, "account", path=own, ua=ua, **who)
     orders = bait % 2 == 1

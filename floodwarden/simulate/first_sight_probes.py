@@ -83,7 +83,6 @@ def cache_deception(scene: Scene, how: Strength) -> Rows:
     at_s = begins_s[bait] + nth * 6.0 + rng.uniform(0, 1.5, len(bait))
     fallen = (rng.random(baits) < 0.2)[bait] & (nth == _POLLS - 1)
     names = [f"{one:08x}.{('css', 'js', 'png')[one % 3]}" for one in rng.integers(1 << 32, size=baits).tolist()]
-    n = len(bait)
     ip = scene.addresses(how.sources, "hosting")[np.argsort(np.argsort(at_s)) % how.sources]
     who, ua = {"ip": ip, "status": np.where(fallen, 200, 401)}, scene.browser(ip)
     own = scene.world.paths.all([f"/account/{name}" for name in names])[bait]

@@ -47,12 +47,12 @@ def stale_tabs(scene: Scene) -> Rows:
 def secret_rotation(scene: Scene) -> Rows:
     """The payment provider signs with a secret that the shop does not have yet: forty minutes of 401, then all of it.
 
-    A message in two and a half seconds from three of its machines. Each that is refused is sent again after 5 seconds,
+    A message in six seconds from three of its machines. Each that is refused is sent again after 5 seconds,
     30, two minutes, ten, half an hour, until the shop has the secret; then every one of them is taken.
     """
     rng = scene.rng
     begin_s, lasts_s = scene.moment(0.2, 0.6), min(2400.0, scene.span_s * 0.3)
-    told_s = scene.regular(0, scene.span_s, 2.5, 0.3)
+    told_s = scene.regular(0, scene.span_s, 6.0, 0.3)
     ip, ua = scene.addresses(3, "partner"), scene.tool("PayBridge-Hooks/2.1")
     machine, parts = rng.integers(0, 3, len(told_s)), []
     waits_s = iter((*_RETRIES_S, *[1800.0] * 3))
@@ -68,7 +68,7 @@ def secret_rotation(scene: Scene) -> Rows:
 def clock_skew(scene: Scene) -> Rows:
     """Two of a partner's six machines have the wrong time: for an hour and a half all that they sign is refused.
 
-    One good key on all six, a request in six seconds each: orders, items and stock. What is refused (401) is tried
+    One good key on all six, a request in fifteen seconds each: orders, items and stock. What is refused (401) is tried
     twice more within two seconds. Then the clocks are set, and everything is answered.
     """
     rng = scene.rng
@@ -76,7 +76,7 @@ def clock_skew(scene: Scene) -> Rows:
     key, ua = scene.key("key-batch-signed"), scene.tool("wholesale-link/4.4 Java/17.0.9")
     parts = []
     for machine, ip in enumerate(scene.addresses(6, "partner").tolist()):
-        at_s = scene.steady(1 / 6, scene.span_s, shape=4.0)
+        at_s = scene.steady(1 / 15, scene.span_s, shape=4.0)
         refused = (machine < 2) & (at_s >= wrong_s) & (at_s < wrong_s + lasts_s)
         each = np.repeat(np.arange(len(at_s)), np.where(refused, 3, 1))
         nth = np.arange(len(each)) - np.searchsorted(each, each)
@@ -95,7 +95,7 @@ def erp_cutover(scene: Scene) -> Rows:
     """A partner's new system takes over: it writes the stock of all six thousand items in order, then reads all of it.
 
     Ten a second with a key of that morning, from one machine in a cloud; one in a hundred meets the old system (409)
-    and is written again. Then one in two seconds, as the old one did, which falls silent.
+    and is written again. Then one in six seconds, as the old one did, which falls silent.
     """
     rng = scene.rng
     begin_s = scene.moment(0.3, 0.5)
@@ -109,7 +109,7 @@ def erp_cutover(scene: Scene) -> Rows:
     again["status"], again["ts_ms"] = 200, again["ts_ms"] + 3000
     read_s = write_s[-1] + 20 + np.cumsum(rng.gamma(6, 0.1 / 6, ITEMS))
     read = scene.requests(read_s, "api_item", path=items, ip=ip, key=key, ua=ua)
-    usual_s = scene.steady(0.5, scene.span_s, shape=4.0)
+    usual_s = scene.steady(1 / 6, scene.span_s, shape=4.0)
     before, after = usual_s[usual_s < write_s[0] + 300], usual_s[usual_s > read_s[-1]]
     old_key, old_ua = scene.key("key-batch-olderp"), scene.tool("erp-sync/2.9 Java/11.0.2")
     was = scene.requests(
@@ -136,7 +136,7 @@ def firmware_rollout(scene: Scene) -> Rows:
     parts_of_it = scene.world.paths.all([f"/api/v1/packages/meter-fw-4.0.0?part={one}" for one in range(1, 5)])
     parts = []
     for device in range(devices):
-        who = {"ip": int(ip[device]), "key": key}
+        at = int(ip[device])
         stuck = device >= devices - 6
         tries_s = update_s[device] + np.arange(40 if stuck else 1) * 90.0
         fetch_s = (tries_s[:, None] + np.cumsum(rng.uniform(3, 8, (len(tries_s), 4)), 1)).ravel()
@@ -148,8 +148,8 @@ def firmware_rollout(scene: Scene) -> Rows:
         ua = np.where(at_s < begin_s, old, new)[~silent]
         known = 409 if rng.random() < 0.1 else 201
         parts += [
-            scene.requests(fetch_s, "build", path=package, ua=old, **who),
-            scene.requests(np.array([begin_s]), "device", ua=new, status=known, **who),
-            scene.requests(at_s[~silent], "telemetry", path=path, ua=ua, **who),
+            scene.requests(fetch_s, "build", path=package, ip=at, key=key, ua=old),
+            scene.requests(np.array([begin_s]), "device", ip=at, key=key, ua=new, status=known),
+            scene.requests(at_s[~silent], "telemetry", path=path, ip=at, key=key, ua=ua),
         ]
     return together(*parts)

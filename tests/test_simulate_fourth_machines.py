@@ -13,7 +13,7 @@ from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, ITEMS, Rows
 
 BELOW_THE_LIMIT_OF_AN_ADDRESS = (
     "stealth_crawler", "repeat_downloads", "distillation", "git_dump", "timing_pairs", "cache_deception", "blind_sql",
-    "web_shell", "hangups", "pingback_reflection", "suggest_poisoning", "serial_claiming", "dead_drop",
+    "web_shell", "hangups", "pingback_reflection", "serial_claiming", "dead_drop",
 )  # fmt: skip
 
 
@@ -177,18 +177,6 @@ def test_a_key_is_used_up_within_four_seconds_of_a_full_minute(strength: str, sp
     assert len(np.unique(made["key"])) == (3 if strength == "strong" else 1)
     assert set(each(made["key"].astype(np.int64) * 100_000_000 + at_ms // 60_000).tolist()) == {130}
     assert set(np.unique(made["endpoint"]).tolist()) == {ENDPOINT_CODES["api_items"]}
-
-
-def test_a_phrase_is_typed_and_searched_for_and_nothing_is_opened() -> None:
-    made, scene = attack("suggest_poisoning")
-    assert len(of(made, "home")) == len(of(made, "search")) == len(made) / 5
-    assert len(of(made, "suggest")) == 3 * len(of(made, "home"))
-    assert len(np.unique(of(made, "search")["path"])) == 3
-    for ip in np.unique(made["ip"]).tolist():
-        mine = made[made["ip"] == ip]
-        assert mine["endpoint"][0] == ENDPOINT_CODES["home"]
-        assert mine["endpoint"][-1] == ENDPOINT_CODES["search"]
-    assert all("voltura".startswith(path.split("=")[1][:7]) for path in paths(of(made, "suggest"), scene))
 
 
 def test_stock_is_overwritten_item_by_item_with_a_partners_key_from_a_home() -> None:

@@ -40,7 +40,7 @@ class Trials:
 
     seeds: int = 5
     first_seed: int = 21
-    duration_s: float = 12 * 3600.0
+    duration_s: float = 18 * 3600.0
     requests_per_s: float = 5.0
     clients: int = 2000
 

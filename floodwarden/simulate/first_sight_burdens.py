@@ -1,4 +1,4 @@
-"""First sight: attacks that weigh on the site: hung up on, reflected, quotas burnt, words pushed."""
+"""First sight: attacks that weigh on the site: hung up on, reflected, quotas burnt."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import Strength, family
-from floodwarden.simulate.scene import Rows, Scene, together
+from floodwarden.simulate.scene import Rows, Scene
 from floodwarden.simulate.world import SEARCHES
 
 _STREAMS: Final = 15  # opened and dropped at once
 _KEY_A_MINUTE: Final = 130  # a little more than a customer's key may
-_PHRASES: Final = ("voltura power adapter", "voltura charger deal", "voltura shop")
 
 
 @family(oat="OAT-015", weak=Strength(10, 3, 1800), medium=Strength(60, 15, 600), strong=Strength(150, 100, 180))
@@ -80,29 +79,3 @@ def quota_burning(scene: Scene, how: Strength) -> Rows:
     ip = scene.by_turns(scene.addresses(how.sources, "hosting"), len(burst))
     key = np.array(keys)[burst % len(keys)]
     return scene.requests(at_s, "api_items", ip=ip, key=key, ua=scene.tool("Go-http-client/2.0"))
-
-
-@family(oat="OAT-016", weak=Strength(40, 0.15, 2400), medium=Strength(200, 0.6, 1200), strong=Strength(500, 3, 420))
-def suggest_poisoning(scene: Scene, how: Strength) -> Rows:
-    """A brand's name is searched for from hundreds of homes, so that the search box will suggest it to everybody.
-
-    The front page, a few letters, the whole of one of three phrases, the search: five requests, and nothing of what was
-    found is opened.
-
-    Source: P. Wang and others, "Game of missuggestions: semantic analysis of search-autocomplete manipulations", NDSS
-    2018, 2018-02 (0.5 % of Google's suggestions, sold as a service).
-    """
-    rng = scene.rng
-    visits = max(how.sources, int(how.sources * how.per_s * how.lasts_s) // 5)
-    at_s = scene.scattered(visits, max(1.0, how.lasts_s - 30))
-    ip = scene.by_turns(scene.addresses(how.sources, "bot"), visits)
-    who = {"ip": ip, "ua": scene.browser(ip)}
-    phrase = [_PHRASES[one] for one in rng.integers(0, len(_PHRASES), visits).tolist()]
-    parts = [scene.requests(at_s, "home", **who)]
-    for letters in (3, 7, 12):
-        at_s = at_s + rng.gamma(4, 0.4, visits)
-        typed = [f"/api/v1/suggest?q={text[:letters].replace(' ', '+')}" for text in phrase]
-        parts.append(scene.requests(at_s, "suggest", path=typed, **who))
-    whole = [f"/search?q={text.replace(' ', '+')}" for text in phrase]
-    parts.append(scene.requests(at_s + rng.gamma(4, 0.5, visits), "search", path=whole, **who))
-    return together(*parts)

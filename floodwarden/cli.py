@@ -18,6 +18,7 @@ from floodwarden import (
     cli_policy,
     cli_rules,
     cli_services,
+    cli_status,
     cli_store,
     cli_usage,
 )
@@ -40,6 +41,7 @@ app = typer.Typer(
 for part in (
     cli_services,
     cli_offline,
+    cli_status,
     cli_control,
     cli_incidents,
     cli_lists,

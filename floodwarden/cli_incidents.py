@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,7 +13,10 @@ from floodwarden.cli_store import opened
 from floodwarden.cli_told import By, who
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+EVIDENCE_SHOWN: Final = 4
+UNDO_SHOWN: Final = 5
 
 Tenant = Annotated[str | None, typer.Option(help="as this tenant sees it: of its own clients' alerts alone")]
 incidents = typer.Typer(help="Alerts that are one thing: what they are, what was done, who has it in hand.")
@@ -78,6 +81,7 @@ def show(
     where = f" on {safe(found['route'])}" if found["route"] else ""
     console().print(f"{found['uid']}: {safe(found['kind'])}{where}, {found['severity']}, {found['status']}")
     listing(False, words, columns, "nothing is known of it")
+    _evidence(words)
 
 
 @incidents.command("ack")
@@ -135,7 +139,28 @@ def _since(way: Mapping[str, Any]) -> dict[str, int]:
 
 def _about(word: Mapping[str, Any]) -> str:
     told = word[word["kind"]]
-    return str(told["summary"]) if word["kind"] == "alert" else f"{told['target']['value']}: {told['reason']}"
+    if word["kind"] == "alert":
+        return str(told["summary"])
+    where = f" on {told['route']}" if told["route"] else ""
+    what = f"{told['uid'][:8]} {told['kind']} {told['target']['kind']}:{told['target']['value']}{where}"
+    if told["ended_reason"]:
+        return f"{what}, by {told['ended_by']}: {told['ended_reason']}"
+    return f"{what}: {told['reason'].partition(': ')[0]}"
+
+
+def _evidence(words: Sequence[Mapping[str, Any]]) -> None:
+    """What speaks against each client, as it was told last, and how to take back what still stands."""
+    alerts = {word["alert"]["uid"]: word["alert"] for word in words if word["kind"] == "alert"}
+    actions = {word["action"]["uid"]: word["action"] for word in words if word["kind"] == "action"}
+    out = console()
+    for alert in alerts.values():
+        if sentences := [one["sentence"] for one in alert["evidence"]][:EVIDENCE_SHOWN]:
+            out.print(f"\n{safe(alert['entity']['kind'])} {safe(alert['entity']['value'])}")
+            for sentence in sentences:
+                out.print(f"    {safe(sentence)}")
+    standing = [uid for uid, action in actions.items() if action["status"] == "active"]
+    if standing:
+        out.print("\nundo with: " + "; ".join(f"floodwarden undo {uid[:8]}" for uid in standing[:UNDO_SHOWN]))
 
 
 def _when(at_ms: int) -> str:

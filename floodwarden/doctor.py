@@ -20,12 +20,14 @@ from enforcer.errors import CommandError
 from floodwarden import clocks, embedded, topics
 from floodwarden.diagnosis import Check, Level
 from floodwarden.doctor_brownout import brownout
+from floodwarden.doctor_files import files
 from floodwarden.doctor_services import ingest, meter, notices, store
 from floodwarden.errors import UnreachableError
 from limiter import policy_file
 from limiter.errors import PolicyError
 from limiter.spool_directory import nearest, writable
 from schemas import redis_client
+from schemas.errors import FileError
 from schemas.model_registry import Registry
 from schemas.redis_url import Kind, parse
 from schemas.settings import Settings
@@ -43,6 +45,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _versions()
     yield from settings_checks(settings)
     yield _policy(settings)
+    yield from files(settings)
     yield _model(settings)
     yield _kafka(settings)
     yield _topics(settings)
@@ -114,6 +117,8 @@ def _policy(settings: Settings) -> Check:
 def _model(settings: Settings) -> Check:
     try:
         model = configured(settings)
+    except FileError:  # of the families: told above
+        return Check("model", Level.WARN, "cannot be looked at without families", "first correct these")
     except (ArtifactError, OSError) as error:
         fix = "`floodwarden model rollback`, train one with `floodwarden train`, or unset FLOODWARDEN_MODEL"
         return Check("model", Level.FAIL, str(error), fix)
@@ -183,7 +188,7 @@ def _redis(settings: Settings) -> Iterator[Check]:
                 yield Check("redis", Level.FAIL, f"{redis_client.shown(settings.redis)} is a node of a cluster", fix)
                 return
             yield _latency(settings, client)
-            yield _nodes(settings, client)
+            yield limiters(settings, client)
             yield from _automation(settings)
     except (redis.RedisError, ValueError) as error:
         fix = f"{redis_client.fix_of(error)}; meanwhile limiters use conservative local limits"
@@ -228,7 +233,8 @@ def _latency(settings: Settings, client: redis.Redis) -> Check:
     return Check("redis", Level.OK, seen)
 
 
-def _nodes(settings: Settings, client: redis.Redis) -> Check:
+def limiters(settings: Settings, client: redis.Redis) -> Check:
+    """Whether limiters follow what is in force, and which are behind. Raises `redis.RedisError`."""
     keys = settings.keys
     now_ms = time.time_ns() // 1_000_000
     beats = {str(name): int(at) for name, at in dict(client.hgetall(keys.nodes)).items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from floodwarden import bench, doctor, doctor_services
+from floodwarden import bench, doctor, doctor_files, doctor_services
 from floodwarden.cli_output import lines, safe
 from floodwarden.doctor_brownout import brownout
 from floodwarden.embedded import free_port
@@ -49,6 +49,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
         "dead-letter",
         "bench",
         "doctor",
+        "status",
         "topics",
         "Exit codes",
     ):
@@ -220,3 +221,13 @@ main()
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
     assert told.stdout == "{}\n"
     assert "heard" in told.stderr
+
+
+@pytest.mark.parametrize("name", ["rules", "bots", "families", "playbooks"])
+def test_doctor_looks_at_the_files_that_people_write_and_goes_on(tmp_path: Path, name: str) -> None:
+    assert list(doctor_files.files(Settings())) == []
+    missing = str(tmp_path / "not-there.yaml")
+    settings = Settings(**{name: missing})  # type: ignore[arg-type]
+    (check,) = doctor_files.files(settings)
+    assert (check.level, f"FLOODWARDEN_{name.upper()}" in check.fix) == ("fail", True)
+    assert doctor._model(settings).level in {"ok", "warn"}

@@ -58,7 +58,9 @@ def test_incidents_are_listed_told_and_taken_in_hand() -> None:
     assert of("incidents", "ack", uid, "--by", "bob")[0]["acked_by"] == "cli:ann"
     assert [entry["verb"] for entry in of("audit", "list")].count("incident.acknowledged") == 1
     assert "cli:ann" in run("incidents")
-    assert "guess" in run("incidents", "show", uid)
+    told = run("incidents", "show", uid)
+    assert "act-1 deny ip:" in told
+    assert "\nundo with: floodwarden undo act-1" in told
     with pytest.raises(RefusedError, match="none begins"):
         run("incidents", "ack", "nothing")
 

@@ -16,6 +16,7 @@ from detectors.columns import IP, KEY, Finding, Flows
 from detectors.control import Control
 from detectors.crowd import admitted
 from detectors.drift import Drift
+from detectors.elsewhere import Elsewhere
 from detectors.entities import RESERVED, Entities, Slots
 from detectors.eviction import ALIVE
 from detectors.explain import findings
@@ -62,6 +63,7 @@ class Engine:
         self.memories = Memories(pairs_max)
         self.cardinality = Cardinality(entities_max)
         self.influx = Influx()
+        self.elsewhere = Elsewhere()
         self.control = Control()
         self.groups = Groups()
         self.backdrop = Backdrop()
@@ -88,6 +90,7 @@ class Engine:
         out += self._odd(None, np.empty(0, np.intp), until_s)
         out += self._commit_before(until_s)
         out += self.cardinality.close(until_s) + self.influx.close(until_s)
+        out += self.elsewhere.close(until_s)
         self.closed_s = max(self.closed_s, until_s)
         return out
 
@@ -132,7 +135,9 @@ class Engine:
         first_ms = rows.t_ms[heads]
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
-        self.influx.take(rows, self.entities.c.established[slots], self.entities.c.seen[slots], self.memories.visits)
+        known, seen = self.entities.c.established[slots], self.entities.c.seen[slots]
+        self.influx.take(rows, known, seen, self.memories.visits)
+        self.elsewhere.take(rows, known, seen, self.memories.whence)
         write_requests(self.entities.c, rows, slots)
         for series in judged.series:
             write_series(self.entities.c, series, rows, slots, followed.teaches.get(series.family.index))
@@ -146,7 +151,7 @@ class Engine:
         self.seen_n += int((samples[0] == WARM_KEY).sum())
         if self.watch is not None:
             self.watch.take(judged)
-        told += self._odd(judged, slots, until_s) + self.influx.close(until_s)
+        told += self._odd(judged, slots, until_s) + self.influx.close(until_s) + self.elsewhere.close(until_s)
         if self.entities.used > self.entities.size_max:
             self.entities.purge(standing(self.entities.c, np.arange(self.entities.used), self.model, until_s * 1000))
         return sorted(told, key=lambda f: (f.at_s, f.crossed_ms, f.kind, f.entity, f.family))
@@ -236,10 +241,10 @@ class Engine:
             out |= part.arrays(name)
         return out
 
-    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift | Influx]:
+    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift | Influx | Elsewhere]:
         return {
             "control": self.control, "groups": self.groups, "backdrop": self.backdrop,
-            "cardinality": self.cardinality, "drift": self.drift, "influx": self.influx,
+            "cardinality": self.cardinality, "drift": self.drift, "influx": self.influx, "elsewhere": self.elsewhere,
         }  # fmt: skip
 
     @classmethod

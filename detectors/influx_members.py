@@ -78,6 +78,11 @@ class Member:
     crossed_ms: int = 0
     crossed_after: int = 0
 
+    def crosses(self, pane_s: int, t_ms: int, before: int, *, anew: bool) -> None:
+        """His evidence suffices, after so many requests `before`; it is the same episode unless `anew`."""
+        if not self.crossed_s or anew:
+            self.crossed_s, self.crossed_ms, self.crossed_after = pane_s, t_ms, before
+
 
 class Members:
     """Newcomers with such pages; of more than `MEMBERS_MAX` the latest to begin."""
@@ -104,6 +109,15 @@ class Members:
 
     def _came(self, rows: Rows, row: int, before: int, stand: Stand) -> Finding | None:
         owner, t_ms, pane_s = int(rows.owner[rows.seg[row]]), int(rows.t_ms[row]), int(rows.flows.pane_s[row])
+        one, quiet = self.came(owner, t_ms)
+        own, total = evidence(one.marks, before + 1, stand.p), stand.odds(int(rows.flows.route[row]))
+        if one.marks < MARKS_MIN or own + total < ENOUGH_FOR_ONE:
+            return None
+        one.crosses(pane_s, t_ms, before, anew=quiet)
+        return _finding(rows, row, one, stand, (own, before + 1))
+
+    def came(self, owner: int, t_ms: int) -> tuple[Member, bool]:
+        """One more mark of his; whether he had been quiet for long."""
         one = self._held.get(owner)
         if one is None:
             if len(self._held) >= MEMBERS_MAX:
@@ -111,12 +125,7 @@ class Members:
             one = self._held[owner] = Member(0, t_ms, t_ms)
         quiet = t_ms - one.last_ms > QUIET_MS
         one.marks, one.last_ms = one.marks + 1, t_ms
-        own, total = evidence(one.marks, before + 1, stand.p), stand.odds(int(rows.flows.route[row]))
-        if one.marks < MARKS_MIN or own + total < ENOUGH_FOR_ONE:
-            return None
-        if not one.crossed_s or quiet:
-            one.crossed_s, one.crossed_ms, one.crossed_after = pane_s, t_ms, before
-        return _finding(rows, row, one, stand, (own, before + 1))
+        return one, quiet
 
     def forget(self, before_ms: int) -> None:
         """Those whose last such page is older go."""

@@ -116,32 +116,59 @@ def crossing(a: Routes, k: F64, at_s: int) -> list[int]:
     return found
 
 
-def told(a: Routes, i: int, at_s: int, share: float, p0: float, *, same: bool) -> Finding:
-    """What people are told of route `i` when the hop that ends with `at_s` is over. No route is answered.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is told of places of one sort: so many of `who` `came`, a share `of` what, and what `control` says."""
 
-    `same`: it is told of for what others of them had come for already.
-    """
-    route, s, last_ms = int(a.route[i]), float(a.s[i].max()), at_s * 1000 + 999
+    kind: int
+    family: str
+    who: str
+    came: str
+    of: str
+    control: str
+    avoid: str
+    ids: tuple[str, ...] = ()
+
+
+_NEWCOMERS: Final = "of what newcomers come for just now"
+_AVOID: Final = "coming for what newcomers come for usually, or when established clients come for it as well"
+VISITS: Final = Said(
+    ROUTE,
+    "influx",
+    "newcomers",
+    "came for this",
+    _NEWCOMERS,
+    "established clients do not come for it more often than usual, nor is it one page that all ask for",
+    _AVOID,
+)
+SAME: Final = Said(
+    ROUTE,
+    "influx",
+    "newcomers",
+    "submitted something where others just had",
+    _NEWCOMERS,
+    "established clients do so no more often than usual, and here people usually submit each something else",
+    _AVOID,
+)
+
+
+def told(a: Routes, i: int, at_s: int, share: float, p0: float, said: Said) -> Finding:
+    """What people are told of place `i` when the hop that ends with `at_s` is over. No place is answered."""
+    place, s, last_ms = int(a.route[i]), float(a.s[i].max()), at_s * 1000 + 999
     visits, first_ms = int(a.visits[i]), int(a.first_s[i]) * 1000
-    came = "submitted something where others just had" if same else "came for this"
     what = (
-        f"{visits} newcomers {came} within {span(first_ms, last_ms)}: {100 * share:.0f} % of what newcomers "
-        f"come for just now, up to {100 * p0:.1f} % usually"
+        f"{visits} {said.who} {said.came} within {span(first_ms, last_ms)}: {100 * share:.0f} % {said.of}, "
+        f"up to {100 * p0:.1f} % usually"
     )
-    control = "established clients do not come for it more often than usual, nor is it one page that all ask for"
-    if same:
-        control = (
-            "established clients do so no more often than usual, and here people usually submit each something else"
-        )
     facts = (
-        Fact("newcomers", float(visits), None, what),
-        Fact("share", share, p0, control),
+        Fact(said.who, float(visits), None, what),
+        Fact("share", share, p0, said.control),
         Fact("evidence", s, H, f"evidence {s:.1f} nats against a threshold of {H:.1f}"),
     )
     return Finding(
-        kind=ROUTE,
-        entity=route,
-        family="influx",
+        kind=said.kind,
+        entity=place,
+        family=said.family,
         version=1,
         pane_s=int(a.crossed_s[i]),
         at_s=at_s,
@@ -152,9 +179,10 @@ def told(a: Routes, i: int, at_s: int, share: float, p0: float, *, same: bool) -
         score=score(s, H),
         answer="notice",
         severity="low",
-        route=route,
+        route=place if said.kind == ROUTE else 0,
         facts=facts,
-        contributions=(Share("influx", s, 1.0, f"influx: {s:.1f} of {H:.1f} nats"),),
-        campaign=(ROUTE, int(a.leader[i])),
-        avoid="coming for what newcomers come for usually, or when established clients come for it as well",
+        contributions=(Share(said.family, s, 1.0, f"{said.family}: {s:.1f} of {H:.1f} nats"),),
+        campaign=(said.kind, int(a.leader[i])),
+        ids=said.ids,
+        avoid=said.avoid,
     )

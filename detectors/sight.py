@@ -36,6 +36,7 @@ class Memories:
         self.user = Memory(few, 7 * 24 * HOUR_S)  # owner, account it tried
         self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
         self.visits = PairSet(size_max, HOUR_S)  # owner, route, hour; and path, route, ten minutes: `influx`
+        self.whence = PairSet(size_max, HOUR_S)  # account, operator: `elsewhere`
 
     def by_owner(self, name: str) -> Memory:
         """What of one sort owners brought: `agent`, `asn`, `address` or `user`."""
@@ -67,6 +68,7 @@ class Memories:
             "user": self.user,
             "sampled": self.sampled,
             "visits": self.visits,
+            "whence": self.whence,
         }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

@@ -22,7 +22,7 @@ SIZE_MAX: Final = 1 << 18
 
 
 class Memories:
-    """The pairs one engine remembers, each set bounded and ageing; 320 * `size_max` bytes when all are full."""
+    """The pairs one engine remembers, each set bounded and ageing; 328 * `size_max` bytes when all are full."""
 
     def __init__(self, size_max: int = SIZE_MAX) -> None:
         self.paths = Memory(4 * size_max, 12 * HOUR_S)  # owner, path
@@ -36,7 +36,7 @@ class Memories:
         self.user = Memory(few, 7 * 24 * HOUR_S)  # owner, account it tried
         self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
         self.visits = PairSet(size_max, HOUR_S)  # owner, route, hour; and path, route, ten minutes: `influx`
-        self.whence = PairSet(size_max, HOUR_S)  # account, operator: `elsewhere`
+        self.whence = PairSet(few, HOUR_S)  # account, operator: `elsewhere`
 
     def by_owner(self, name: str) -> Memory:
         """What of one sort owners brought: `agent`, `asn`, `address` or `user`."""

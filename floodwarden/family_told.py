@@ -20,6 +20,13 @@ NO_FAMILIES: Final[dict[str, dict[str, Any]]] = {
         "told in": "docs/detection.md, What newcomers come for",
         "source": _NO_FILE,
     },
+    "elsewhere": {
+        "name": "elsewhere",
+        "what": "accounts that turn up at operators (autonomous systems) where hardly any account is",
+        "about": ["asn", "everybody", "ip"],
+        "told in": "docs/detection.md, Where accounts turn up",
+        "source": _NO_FILE,
+    },
     "cardinality": {
         "name": "cardinality",
         "what": "many addresses or keys that come, ask once and are not back: a flood of made-up identities",

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors import cusum
+from detectors import cusum, doors
 from detectors.columns import ASN, NETWORK, ROUTE, TENANT, Fact, Finding, Share
 from detectors.cusum import Leak, Track
 from detectors.entities import Columns
@@ -35,6 +35,7 @@ ENOUGH_FOR_ONE: Final = 3.9  # of fifty to one: what a newcomer's single mark ma
 PI_FOR_ONE: Final = 0.9
 ESTABLISHED_MIN: Final = 20
 MARKS_MIN: Final = 2  # of his own: denying on one mark hit good clients
+OWN_MIN: Final = 2.0  # nats of his own: where many sign in, successes take failures back, and two failures are nothing
 BAD_SHARE: Final = 0.8  # of a network's clients, before it is answered as one
 _NEVER: Final = 1e9
 
@@ -146,7 +147,9 @@ class Members:
                 stood.crossed_pane_s, stood.crossed_ms, stood.crossed_after = row.pane_s, row.t_ms, row.before
             stood.episode, stood.last_mark_ms = True, row.t_ms
             route = int(rows.flows.route[row.index]) if series.family.on_route else 0
-            found[row.pane_s] = replace(_finding(judged, one, alarm, (replace(track), stood), c), route=route)
+            found[row.pane_s] = replace(
+                _finding(judged, one, alarm, (replace(track), stood), c, shut=bool(series.shut[number])), route=route
+            )
         self._tracks[one, family] = end, track, stood
         return [(family, one, replace(stood), finding) for finding in found.values()]
 
@@ -192,13 +195,14 @@ def _is_part(alarm: Alarm, track: Track, before: int, *, newcomer: bool) -> bool
     return total + alarm.is_like(before) >= ENOUGH_FOR_ONE
 
 
-def _answer(alarm: Alarm, wanted: str, track: Track, total: float) -> str:
-    """What is asked for. Who may be the victim of a fault, or has one mark alone, is not denied."""
-    sure = alarm.cause is Cause.ATTACK and track.distinct >= MARKS_MIN and total >= ENOUGH
+def _answer(alarm: Alarm, wanted: str, track: Track, total: float, *, shut: bool) -> str:
+    """What is asked for. Who may be the victim of a fault, or has next to nothing of his own, is not denied."""
+    own = track.distinct >= MARKS_MIN and track.s >= OWN_MIN
+    sure = alarm.cause is Cause.ATTACK and own and total >= ENOUGH and not shut
     return "challenge" if wanted == "deny" and not sure else wanted
 
 
-def _finding(judged: Judged, seg: int, alarm: Alarm, both: tuple[Track, Track], c: Columns) -> Finding:
+def _finding(judged: Judged, seg: int, alarm: Alarm, both: tuple[Track, Track], c: Columns, *, shut: bool) -> Finding:
     track, stood = both
     rows, slot, family = judged.rows, int(judged.slots[seg]), alarm.family
     begin = int(rows.starts[seg])
@@ -231,10 +235,10 @@ def _finding(judged: Judged, seg: int, alarm: Alarm, both: tuple[Track, Track], 
         first_ms=track.first_ms,
         last_ms=stood.last_mark_ms,
         score=score(total, ENOUGH),
-        answer=_answer(alarm, family.answer(kind, established=established), track, total),
+        answer=_answer(alarm, family.answer(kind, established=established), track, total, shut=shut),
         severity=family.severity,
         route=0,
-        facts=facts,
+        facts=facts + (doors.SHUT if shut else ()),
         contributions=shares if own > 0 else shares[1:],
         behaviour=family.words.behaviour,
         ids=family.ids,

@@ -37,10 +37,18 @@ class Control:
 
         `samples` are (route, pane, marked) of this run.
         """
+        n, marks = self.counts(route, pane_s, samples)
+        m = np.divide(marks, n, out=np.zeros(len(n)), where=n > 1e-6)
+        m = np.clip(m, 0.0, 1.0)
+        out: F64 = np.minimum((m + Z * np.sqrt(m * (1 - m) / (n + 1))) * n / (n + SHRINK_N), 0.999)
+        return out
+
+    def counts(self, route: U64, pane_s: I64, samples: tuple[U64, I64, F64]) -> tuple[F64, F64]:
+        """Samples, and marked ones, that stand for each (route, pane), faded. `samples` as in `bounds`."""
         s_route, s_pane, s_mark = samples
         routes, at = compiled.unique(np.concatenate([self.route, s_route]))
         if not len(routes):
-            return np.zeros(len(route))
+            return np.zeros(len(route)), np.zeros(len(route))
         base = int(min(pane_s.min(initial=NEVER), s_pane.min(initial=NEVER)))
         carried = self.sums * np.exp(min(self.at_s - base, 0) / TAU_S)
         kept, fresh = at[: len(self.route)], at[len(self.route) :]
@@ -57,7 +65,7 @@ class Control:
         return self._at(route, pane_s, routes, (group, pane, sums), base)
 
     @staticmethod
-    def _at(route: U64, pane_s: I64, routes: U64, prefix: tuple[I64, I64, F64], base: int) -> F64:
+    def _at(route: U64, pane_s: I64, routes: U64, prefix: tuple[I64, I64, F64], base: int) -> tuple[F64, F64]:
         group, pane, sums = prefix
         place = np.searchsorted(routes, route)
         place[place == len(routes)] = 0
@@ -68,10 +76,7 @@ class Control:
         start = np.searchsorted(group, place)
         fade = np.exp((base - pane_s) / TAU_S)[:, None]
         n, marks = np.where(known[:, None], np.maximum(sums[end] - sums[start], 0.0) * fade, 0.0).T
-        m = np.divide(marks, n, out=np.zeros(len(n)), where=n > 1e-6)
-        m = np.clip(m, 0.0, 1.0)
-        out: F64 = np.minimum((m + Z * np.sqrt(m * (1 - m) / (n + 1))) * n / (n + SHRINK_N), 0.999)
-        return out
+        return n, marks
 
     def advance(self, samples: tuple[U64, I64, F64], until_s: int) -> None:
         """Take in the samples of a run that ended at `until_s`."""

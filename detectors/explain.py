@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import credential, fleet
+from detectors import credential, doors, fleet
 from detectors import families as fam
 from detectors.artifact import Model
-from detectors.columns import IP, Fact, Finding, Share
+from detectors.columns import IP, KEY, OK, Fact, Finding, Share
 from detectors.cusum import Event, Track
 from detectors.entities import Columns, had_past
 from detectors.families import HOUR_S, Each, New
@@ -25,6 +25,11 @@ Z_9999: Final = 3.72  # standard deviations
 EXACT_MAX: Final = 200.0  # marks expected; of more, the normal distribution's
 _WRONG: Final = (
     Fact("credential", 1.0, None, "all of it was refused with one and the same key: set up wrongly, or expired"),
+)
+_USUAL: Final = (
+    Fact(
+        "again", 1.0, None, "a key with a history, refused where it has asked before: it tries again what does not work"
+    ),
 )
 _FLEET: Final = "its addresses are refused {:.1f} times each in a second: many that come at once, and none that runs on"
 _SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip"}
@@ -55,6 +60,8 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     wrong = kind == IP and credential.spares(family, c.credential[slot], so_far)
     many = fleet.is_fleet(family, kind, track)
     past = had_past(c, slot, track.crossed_pane_s)
+    usual = kind == KEY and past and _where_it_always_goes(family, judged, at)
+    shut = bool(series.shut[of_pane[-1]])
     return Finding(
         kind=kind,
         entity=int(rows.flows.entity[event.index]),
@@ -67,13 +74,15 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         first_ms=track.first_ms,
         last_ms=int(rows.flows.last_ms[at].max()),
         score=score(track.s, h),
-        answer="notice" if many else _answer(family, kind, known=established or wrong, past=past),
+        answer="notice" if many or usual else _answer(family, kind, known=established or wrong or past, shut=shut),
         severity=family.severity,
         route=route if family.on_route else 0,
         facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established)
         + _control(family, float(series.control[of_pane[-1]]))
         + (_WRONG if wrong else ())
-        + (_many(track) if many else ()),
+        + (_many(track) if many else ())
+        + (_USUAL if usual else ())
+        + (doors.SHUT if shut else ()),
         contributions=_contributions(judged, crossing, event, model, kind),
         examples=tuple(int(e) for e in np.unique(examples[at]) if e)[:EXAMPLES_MAX],
         behaviour=family.words.behaviour,
@@ -82,10 +91,16 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     )
 
 
-def _answer(family: fam.Family, kind: int, *, known: bool, past: bool) -> str:
-    """What to ask for: of who had a `past` when it crossed no less than of a stranger, though it alarmed since."""
+def _answer(family: fam.Family, kind: int, *, known: bool, shut: bool) -> str:
+    """What to ask for; `known`: it had a past when it crossed. Where the door may be what fails, nobody is denied."""
     asked = family.answer(kind, established=known)
-    return family.answer(kind, established=past) if asked == "notice" else asked
+    return "challenge" if shut and asked == "deny" else asked
+
+
+def _where_it_always_goes(family: fam.Family, judged: Judged, at: Index) -> bool:
+    """Whether marked rows `at` are refusals of what the owner had asked for before: a retry, and no search."""
+    refusal = family.each is Each.REQUEST and family.mark.new is None and OK not in family.mark.outcomes
+    return refusal and not judged.sight.new_path[at].any()
 
 
 def _rows_of(series: Series, judged: Judged, seg: int, event: Event) -> tuple[Index, Index]:

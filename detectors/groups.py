@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from detectors.artifact import Model
 from detectors.columns import ASN, IP, NETWORK, ROUTE, TENANT
-from detectors.families import MARK_MAX, OVER, QUIET_MS, Family
+from detectors.doors import BROKEN_P0
+from detectors.families import MARK_MAX, OVER, QUIET_MS, Each, Family
 from detectors.group_rows import Cell, Part, Place, cells, value_of
 from detectors.group_state import HISTORY_MIN, PLACES, Alarm, Group, Key, alarm_of, arrays_of, groups_of, place_of
 from detectors.judge import Judged
@@ -98,8 +99,9 @@ class Groups:
     def _walk(self, family: Family, cell: Cell, model: Model) -> list[Alarm]:
         key = (family.index, *cell.place)
         group = self.held.setdefault(key, Group())
-        group.hour[0] += sum(cell.marks.values())
-        group.hour[1] += cell.plain
+        if family.each is not Each.CREDENTIAL or cell.control < BROKEN_P0:  # an outage is no habit of a door
+            group.hour[0] += sum(cell.marks.values())
+            group.hour[1] += cell.plain
         p0 = min(max(_usual(group, family, model), cell.control), 0.95)
         marks = _step(group, cell, p0)
         if not group.crossed_pane_s:

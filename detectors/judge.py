@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import cusum, moment
+from detectors import cusum, doors, moment
 from detectors import families as fam
 from detectors.artifact import Model
 from detectors.chances import chances
@@ -60,7 +60,7 @@ def judge(
     """Judge `rows` of owners in `slots`. `seen_n`: samples ever, for the warmth of `novel`."""
     sight = look(rows, slots, c, memories, model.families)
     all_of = chances(model.families, rows, sight)
-    known, sampled = samples(rows, slots, c, memories, sight, model)
+    known, sampled = _all(samples(rows, slots, c, memories, sight, model), doors.samples(rows, memories.sampled))
     warm = warm_samples(rows, slots, c, sight)
     both = tuple(np.concatenate(pair) for pair in zip(known, warm, strict=True))
     held = Held(rows, slots, c, sight, model, control, (both[0], both[1], both[2]), seen_n)
@@ -68,6 +68,12 @@ def judge(
     scored = [_accumulate(s, rows, slots, c) for s in series]
     crossings = [found for s in scored if s.family.alone for found in _crossings(s, rows, slots, c, model, sight)]
     return Judged(rows, slots, sight, scored, crossings, known, sampled, warm)
+
+
+def _all(*some: tuple[tuple[U64, I64, F64], U64]) -> tuple[tuple[U64, I64, F64], U64]:
+    """Samples of several sorts, and the keys they are remembered by, as one."""
+    routes, panes, marks = (np.concatenate(part) for part in zip(*(found for found, _ in some), strict=True))
+    return (routes, panes, marks), np.concatenate([keys for _, keys in some])
 
 
 def _accumulate(series: Series, rows: Rows, slots: Slots, c: Columns) -> Series:

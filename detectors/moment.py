@@ -66,6 +66,6 @@ def shares(family: fam.Family, x: F64, marks: I64, distinct: I64, p0: F64, n: I6
         return x, np.zeros(len(x))
     repeats = marks - distinct
     gain = np.minimum(fam.MARK_MAX, np.log(family.q1 / np.minimum(p0, family.q1)))
-    quick = np.where(repeats >= n, np.log(fam.REPEAT_Q1 / fam.REPEAT_P0), 0.0)
+    quick = np.where(repeats >= n, x / n, 0.0)
     first = np.where(distinct > 0, gain, np.where(repeats > 0, quick, x / n))
     return first, np.where(n > 1, (x - first) / np.maximum(n - 1, 1), 0.0)

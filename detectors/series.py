@@ -8,12 +8,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import doors
 from detectors import families as fam
 from detectors.artifact import POSITIONS, Model
 from detectors.chances import Chances
 from detectors.control import Control, distinct
 from detectors.entities import Columns, Slots
-from detectors.families import Null
+from detectors.families import Each, Null
 from detectors.nulls import upper
 from detectors.rows import Rows
 from detectors.sampling import WARM_KEY, Samples, place
@@ -40,6 +41,7 @@ class Series:
     p0: F64
     s: F64
     control: F64  # of p0, what the control group made it at least
+    shut: NDArray[np.bool_]  # of logins, whether the door may be what fails (`doors`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,11 @@ class Held:
             own = self.c.own[self.slots, family.index].astype(np.float64)[seg]
             null = np.maximum(by_age(f.kind[one.at], self.sight.before[one.at], own, self.model), null)
         group = bounds[family.index][one.at] if family.control else np.zeros(len(one.at))
-        return _marked(one, np.maximum(null, group), group)
+        if family.each is not Each.CREDENTIAL:
+            return _marked(one, np.maximum(null, group), group)
+        door = doors.seen(self.control, f.route[one.at], f.pane_s[one.at], self.samples)
+        group = np.where(door.broken, np.maximum(group, doors.BROKEN_P0), group)
+        return replace(_marked(one, np.maximum(null, group), group), shut=door.shut)
 
     def _nulls(self) -> F64:
         """Nulls (segment, family); of those by age here only the floor."""
@@ -127,7 +133,8 @@ def _rated(one: Chances, rate: F64) -> Series:
     none = np.empty(0)
     x = one.marks.astype(np.float64) * LN2
     distinct_n = one.marks if one.repeats is None else one.marks - one.repeats
-    return Series(one.family, one.at, x, one.marks, one.marks, distinct_n, rate, none, np.zeros(len(rate)))
+    nowhere = np.zeros(len(rate), np.bool_)
+    return Series(one.family, one.at, x, one.marks, one.marks, distinct_n, rate, none, np.zeros(len(rate)), nowhere)
 
 
 def _marked(one: Chances, p0: F64, control: F64) -> Series:
@@ -137,7 +144,10 @@ def _marked(one: Chances, p0: F64, control: F64) -> Series:
     x = marks.astype(np.float64) * np.minimum(fam.MARK_MAX, np.log(family.q1 / p)) + plain
     distinct_n = marks
     if one.repeats is not None:
-        x = x + one.repeats * np.log(fam.REPEAT_Q1 / fam.REPEAT_P0)
+        x = x + one.repeats * np.log(fam.REPEAT_Q1 / np.clip(control, fam.REPEAT_P0, fam.REPEAT_Q1))
         marks = marks + one.repeats
     none = np.empty(0)
-    return Series(family, one.at, np.maximum(x, -100.0), marks, marks + one.plain, distinct_n, p0, none, control)
+    nowhere = np.zeros(len(p0), np.bool_)
+    return Series(
+        family, one.at, np.maximum(x, -100.0), marks, marks + one.plain, distinct_n, p0, none, control, nowhere
+    )

@@ -16,6 +16,7 @@ from schemas.action import Action, ActionKind, Target, TargetKind
 from schemas.alert import Alert
 
 CODE: Final = "no_history"
+RECENT_MS: Final = 3_600_000
 HELPS_WITHIN_MS: Final = 5_000  # by then every limiter has an answer: evidence after it comes from who is spared
 
 
@@ -28,7 +29,7 @@ def spared(
     """
     if play.kept is None:
         return play, guardrails.milder(play.kind, alert, shared)
-    kept = _standing(play, alert, standing, now_ms) or _kept(play.kept, alert, target, history)
+    kept = _standing(play, alert, target, standing, now_ms) or _kept(play.kept, alert, target, history)
     play = replace(play, spare=kept.exempt, told=kept.told if kept.exempt else f"everywhere, for {kept.told}")
     if kept.exempt is not None:
         return play, None  # what guards the good would guard those who are left alone
@@ -41,16 +42,23 @@ def spared(
 
 
 def _kept(kept: Kept, alert: Alert, target: Target, history: History) -> Spared:
-    return history.addresses(target, alert.first_ms) if kept is Kept.ADDRESSES else history.pairs(alert.first_ms)
+    if kept is Kept.PAIRS:
+        return history.pairs(alert.first_ms)
+    # What stands for hours began before much that is known by now: who crosses late was unnoticed until then.
+    return history.addresses(target, max(alert.first_ms, alert.crossed_ms - RECENT_MS))
 
 
-def _standing(play: Play, alert: Alert, standing: Iterable[Action], now_ms: int) -> Spared | None:
+def _standing(play: Play, alert: Alert, target: Target, standing: Iterable[Action], now_ms: int) -> Spared | None:
     """Whom this play's answer that stands spares: what came to be known meanwhile makes no new answer.
 
-    Where it does not help, because it is from there that it goes on, nobody is spared any more.
+    Where it does not help, because it is from there that it goes on, nobody is spared any more; but a machine with a
+    history is not asked whether it is a person where it always is.
     """
+    machine = play.kind is ActionKind.CHALLENGE and target.kind is TargetKind.KEY and alert.established
     mine = [a for a in standing if a.owner == AUTO and a.play == play.name and a.exempt is not None]
-    if any(a.target.kind is not TargetKind.ROUTE and alert.last_ms > a.created_ms + HELPS_WITHIN_MS for a in mine):
+    if not machine and any(
+        a.target.kind is not TargetKind.ROUTE and alert.last_ms > a.created_ms + HELPS_WITHIN_MS for a in mine
+    ):
         return Spared(None, "it goes on from where it is known")
     stands = next((a for a in mine if not runs_out(a, now_ms)), None)
     return Spared(stands.exempt, "except where it is known") if stands else None

@@ -89,6 +89,36 @@ def test_a_stolen_key_is_denied_but_for_the_networks_it_is_known_from(tmp_path: 
     assert "except from the 2 networks it is known from" in action.reason
 
 
+def test_a_machine_with_a_history_is_not_asked_where_it_always_is_though_it_goes_on_from_there() -> None:
+    answers = Planner(
+        PlanConfig.of(Settings(usage_partitions=1)), knowing(sights(Kind.KEY, ("k1", "203.0.113.7", 50, 2)))
+    )
+    (first,) = answers.plan(leak(kind="sweep"), NOW_MS)
+    assert (first.kind, spares(first, "203.0.113.7")) == (ActionKind.CHALLENGE, True)
+    assert not spares(first, "198.51.100.1"), "who else has the key is asked"
+    later = leak(kind="sweep", status=Status.UPDATE, last_ms=first.created_ms + 60_000)
+    assert answers.plan(later, later.last_ms) == ()
+
+
+def test_a_new_key_that_goes_on_from_where_it_is_known_is_asked_everywhere() -> None:
+    answers = Planner(
+        PlanConfig.of(Settings(usage_partitions=1)), knowing(sights(Kind.KEY, ("k1", "203.0.113.7", 50, 2)))
+    )
+    (first,) = answers.plan(leak(kind="sweep", established=False), NOW_MS)
+    later = leak(kind="sweep", established=False, status=Status.UPDATE, last_ms=first.created_ms + 60_000)
+    (everywhere,) = answers.plan(later, later.last_ms)
+    assert everywhere.exempt is None
+
+
+def test_evidence_that_stands_for_hours_lets_be_known_what_came_meanwhile() -> None:
+    """A key whose evidence began five hours ago and sufficed now: what was there for hours is known."""
+    homes = sights(Kind.KEY, ("k1", "203.0.113.7", 3, 0), ("k1", "198.51.100.1", 1, 0))
+    answers = Planner(PlanConfig.of(Settings(usage_partitions=1)), knowing(homes))
+    (action,) = answers.plan(leak(kind="sweep", first_ms=NOW_MS - 5 * HOUR_S * 1000), NOW_MS)
+    assert spares(action, "203.0.113.7")
+    assert not spares(action, "198.51.100.1"), "within the hour before the evidence sufficed"
+
+
 def test_what_comes_to_be_known_meanwhile_makes_no_new_answer(tmp_path: Path) -> None:
     history = knowing(sights(Kind.KEY, ("k1", "203.0.113.7", 50, 2)))
     answers = planner(tmp_path, history)

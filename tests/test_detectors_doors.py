@@ -75,3 +75,11 @@ def test_guesses_at_a_broken_door_are_found_all_the_same() -> None:
     many.route[:] = SSO
     (answers,) = ({one.answer for one in told(staff(0.5), many) if one.entity == 9_001},)
     assert answers == {"challenge"}
+
+
+def test_an_outage_is_no_habit_of_a_door() -> None:
+    """Who sprays there an hour later is held to what was usual before it."""
+    engine = Engine(artifact.load())
+    engine.close(Flows.concat([site(3, span_s=7300), staff(0.5)]), T0_S + 7300)
+    taught = [group.own for (family, _, place), group in engine.groups.held.items() if (family, place) == (0, SSO)]
+    assert taught == [[0.0, 0.0]]

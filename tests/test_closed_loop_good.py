@@ -13,6 +13,8 @@ from floodwarden.simulate.config import SimulationConfig
 from floodwarden.simulate.generate import simulate
 from schemas.settings import Settings
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 
 @pytest.fixture(scope="module")
 def met() -> Counter[tuple[str, Effect]]:

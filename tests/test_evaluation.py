@@ -169,6 +169,8 @@ def test_what_is_of_first_sight_is_told_apart_its_attacks_and_the_good_it_hit(mo
     show(result, Console(file=out, width=160))
     assert "| all: first sight | 1 | 1 (100.0%) |" in shown
     assert "all: first sight" in out.getvalue()
+    show(result, Console(file=(narrow := StringIO()), width=72))
+    assert "gift_codes" in narrow.getvalue(), "an attack's name is whole in a narrow window"
     assert "all: first sight" in page(result | {"trace": "t"})
 
 

@@ -102,6 +102,7 @@ def test_peers_are_set_up_on_the_clean_day_which_is_gone_through_once() -> None:
 def test_seeds_begin_where_it_is_said() -> None:
     material = simulated(Trials(seeds=2, first_seed=7, duration_s=3600))
     assert material.name == "2 made-up traces of 1 h, seeds 7 to 8"
+    assert simulated(Trials(seeds=1, first_seed=7, duration_s=1200)).name == "a made-up trace of 20 min, seed 7"
 
 
 def answer(kind: ActionKind, value: str, from_ms: int, until_ms: int, **more: Any) -> Action:

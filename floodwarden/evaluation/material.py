@@ -10,6 +10,7 @@ from pathlib import Path
 from floodwarden.errors import CommandError
 from floodwarden.formats import Rejects, read
 from floodwarden.formats_trace import Labelled, is_attack
+from floodwarden.report_text import span_words
 from floodwarden.simulate import catalogue
 from floodwarden.simulate.config import SimulationConfig, every_attack
 from floodwarden.simulate.generate import simulate
@@ -83,7 +84,9 @@ def simulated(trials: Trials) -> Material:
     if trials.seeds < 1:
         raise CommandError("--seeds must be one or more")
     seeds = range(trials.first_seed, trials.first_seed + trials.seeds)
-    name = f"{trials.seeds} made-up traces of {trials.duration_s / 3600:g} h, seeds {seeds[0]} to {seeds[-1]}"
+    long = span_words(round(trials.duration_s * 1000))
+    many = f"{trials.seeds} made-up traces of {long}, seeds {seeds[0]} to {seeds[-1]}"
+    name = many if trials.seeds > 1 else f"a made-up trace of {long}, seed {seeds[0]}"
     # Bound here, not when called: a seed each.
     traces = tuple(partial(_made, trials.config(seed)) for seed in seeds)
     return Material(name, traces, partial(simulate, trials.clean), f"a made-up day, seed {CLEAN_SEED}")

@@ -103,7 +103,7 @@ _FIGURES: Final = ("found", "answered", "noticed after", "requests", "stopped")
 def _head(result: Record) -> str:
     adapt = f" · attackers {' and '.join(map(shown, result['adapt']))} when refused" if result.get("adapt") else ""
     return (
-        f"<h1>How well was {shown(result.get('trace', 'the trace'))} judged?</h1><div class='soft'>"
+        f"<h1>How well it judged {shown(result.get('trace', 'the trace'))}</h1><div class='soft'>"
         f"{result['decisions']:,} decisions over {result['days'] * 24:.1f} h, {result['incidents']} attacks · model "
         f"<span class='mono'>{shown(result.get('model', ''))}</span>, learned from {shown(result.get('made_from', ''))}"
         f"{adapt}</div>"

@@ -35,6 +35,7 @@ from stream import train as training
 from stream.models import budgeted
 
 OURS: Final = "floodwarden"
+FILE_COLUMNS: Final = 120  # of tables that go into a file or a pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def run(
     elif output.as_markdown:
         sys.stdout.write(markdown.tables(result))
     else:
-        show(result, Console())
+        show(result, Console(width=None if sys.stdout.isatty() else FILE_COLUMNS))
         if output.html is not None:
             Console().print(f"The whole report: {output.html}", style="dim", markup=False, soft_wrap=True)
     return 1 if fail_on_denied and result["benign_denied"] else 0

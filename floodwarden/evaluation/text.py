@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -90,9 +91,11 @@ def _sentences(result: Record) -> Text:
 
 
 def _attacks(by_family: Record, title: str) -> Table:
-    made = Table("attack", "strength", title=title, title_justify="left")
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("attack", "strength"):  # of a narrow window figures may take two lines, but names are whole
+        made.add_column(name, no_wrap=True)
     for name in ("found", "answered", "alert after", "requests", "answer after", "requests", "stopped"):
-        made.add_column(name, justify="right")
+        made.add_column(name, justify="right", overflow="fold")
     for family, counts in by_family.items():
         for strength, each in counts["by_strength"].items():
             made.add_row(

@@ -30,6 +30,7 @@ EACH_S: Final = 120  # a client is counted once in so long, as what it met
 LET_IN_MIN: Final = 3.0  # clients, fading, of whom a door is known to work
 KEPT_OUT_MIN: Final = 3.5  # clients, fading, that did not get in, before it may be the door's fault: one comes to 1.6
 ERRORS_MIN: Final = 1.5  # clients, fading, that met errors of the server's own
+ONE: Final = 0.5  # client, fading, that met such an error where nobody gets in
 BROKEN_SHARE: Final = 0.1  # of those who came
 BROKEN_P0: Final = 0.75  # how many good clients' logins fail at a door that is broken
 SHUT: Final = (
@@ -64,7 +65,8 @@ def seen(control: Control, route: U64, pane_s: I64, new: tuple[U64, I64, F64]) -
     came, _ = control.counts(asked, np.tile(pane_s, len(_MET)), new)
     let_in, failed, errors = came.reshape(len(_MET), len(route))
     broken = (errors >= ERRORS_MIN) & (errors >= BROKEN_SHARE * (let_in + failed + errors))
-    return Doors(broken | ((let_in < LET_IN_MIN) & (failed + errors >= KEPT_OUT_MIN)), broken)
+    stuck = (failed + errors >= KEPT_OUT_MIN) | (errors >= ONE)  # an outage's first seconds are one office's
+    return Doors(broken | ((let_in < LET_IN_MIN) & stuck), broken)
 
 
 def place(route: U64, met: NDArray[np.uint8] | I64) -> U64:

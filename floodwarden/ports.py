@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from floodwarden.errors import CommandError
@@ -27,4 +28,5 @@ def _need(host: str, port: int, program: str, name: str) -> None:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         fix = f"set {PREFIX}{name} to a free one or end what listens there; {PREFIX}HOST is the address"
-        raise CommandError(f"{program}: cannot listen on {host}:{port}: {error.strerror or error} ({fix})") from error
+        why = os.strerror(error.errno) if error.errno else str(error)  # `strerror` of a bind repeats the address
+        raise CommandError(f"{program}: cannot listen on {host}:{port}: {why} ({fix})") from error

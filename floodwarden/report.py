@@ -27,6 +27,7 @@ class Incident:
 
     alert: Alert
     actions: tuple[Action, ...]
+    standing: Action | None = None  # where nothing was done: what held the client already, for another alert
 
     @property
     def answer(self) -> Action | None:
@@ -123,7 +124,15 @@ class Findings:
         by_alert: dict[str, list[Action]] = defaultdict(list)
         for action in self.actions:
             by_alert[action.alert_uid or ""].append(action)
-        found = [Incident(alert, tuple(by_alert.get(uid, ()))) for uid, alert in self._alerts.items()]
+        held = defaultdict(list)
+        for action in self.actions:
+            if action.took_effect and action.status is ActionStatus.ACTIVE and action.kind is not ActionKind.NOTICE:
+                held[action.target.key].append(action)
+        found = []
+        for uid, alert in self._alerts.items():
+            at_ms, whom = alert.crossed_ms, f"{alert.entity.kind}:{alert.entity.value}"
+            standing = (a for a in held.get(whom, ()) if a.created_ms <= alert.last_ms and at_ms < a.expires_ms)
+            found.append(Incident(alert, tuple(by_alert.get(uid, ())), next(standing, None)))
         return sorted(found, key=lambda i: (_STATE_ORDER[i.alert.severity], -i.alert.score, i.alert.first_ms))
 
     def top_clients(self, n: int) -> list[tuple[str, Client]]:

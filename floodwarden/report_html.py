@@ -8,7 +8,7 @@ from typing import Final
 from floodwarden.effects import Effect
 from floodwarden.html_page import document, shown
 from floodwarden.report import Bin, Findings, Incident, sentences
-from floodwarden.report_text import clock, done_words, span_words
+from floodwarden.report_text import answer_words, clock, done_words, span_words
 from schemas.action import Action, ActionKind
 from schemas.alert import Alert
 
@@ -126,7 +126,7 @@ def _incident(incident: Incident) -> str:
         f"<span class='when'>{clock(alert.first_ms, full=True)} UTC, for {lasted} · score {alert.score:.2f} · "
         f"{shown(alert.rule or alert.model or '')}</span></div>"
         f"<p class='summary'>{shown(alert.summary)}</p>{f'<ul>{facts}</ul>' if facts else ''}{_why(alert)}"
-        f"<div class='done'>Would have been: <b class='{kind}'>{shown(done_words(answer))}</b>"
+        f"<div class='done'>Would have been: <b class='{kind}'>{shown(answer_words(incident))}</b>"
         f"{_crossed(alert, answer)}</div></section>"
     )
 

@@ -117,8 +117,15 @@ def _incident(incident: Incident) -> Group:
     for sentence in sentences(alert)[:4]:
         body.append(f"\n· {printable(sentence)}", style="dim")
     body.append("\n→ ")
-    body.append(done_words(incident.answer), style="bold")
+    body.append(answer_words(incident), style="bold")
     return Group(head, Padding(body, (0, 0, 0, 9)))
+
+
+def answer_words(incident: Incident) -> str:
+    """What was done about an incident; of nothing, what held the client already."""
+    if incident.answer is None and incident.standing is not None:
+        return f"nothing more: already {done_words(incident.standing)}"
+    return done_words(incident.answer)
 
 
 def done_words(action: Action | None) -> str:

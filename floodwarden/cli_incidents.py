@@ -124,8 +124,10 @@ def show_action(
     if way is None:
         out.print("not measured: no limiter was there, or no enforcer has written it yet")
         return
-    since = "deciding request" if way["crossed_ms"] is not None else "command"
-    out.print(f"after the {since}: p50 {way['p50_ms']} ms, p99 {way['p99_ms']} ms over {len(way['ack_ms'])} limiters")
+    since, many = "deciding request" if way["crossed_ms"] is not None else "command", len(way["ack_ms"])
+    out.print(
+        f"after the {since}: p50 {way['p50_ms']} ms, p99 {way['p99_ms']} ms over {many} limiter{'s' * (many != 1)}"
+    )
     for node, took_ms in sorted(_since(way).items()):
         out.print(f"  {safe(node)} after {took_ms} ms")
     if way["missing"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -111,7 +111,7 @@ def _policy(settings: Settings) -> Check:
         policy = policy_file.load(settings.policies)
     except PolicyError as error:
         return Check("policy", Level.FAIL, str(error), "correct the file that FLOODWARDEN_POLICIES names")
-    return Check("policy", Level.OK, f"{policy.name}: {len(policy.limits)} limits, {len(policy.tiers)} tiers")
+    return Check("policy", Level.OK, f"{policy.name}: {_many(policy.limits, 'limit')}, {_many(policy.tiers, 'tier')}")
 
 
 def _model(settings: Settings) -> Check:
@@ -257,3 +257,7 @@ def limiters(settings: Settings, client: redis.Redis) -> Check:
 def _embedded(name: str, why_not: Callable[[], str | None]) -> Check:
     reason = why_not()
     return Check(name, Level.WARN, "not installed", reason) if reason else Check(name, Level.OK, "installed")
+
+
+def _many(things: Sized, what: str) -> str:
+    return f"{len(things)} {what}{'s' * (len(things) != 1)}"

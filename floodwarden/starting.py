@@ -45,7 +45,8 @@ async def until_ready(
                 raise CommandError(f"{name} was not ready in {within_s:g} s; its log ends:\n{supervisor.log(name)}")
         if COMPILES in waiting and took_s > PATIENCE_S and not told:
             told = True
-            say("wait", f"the {COMPILES} compiles its loops, once a machine: a minute or two", "")
+            first = "its first start on a machine compiles its loops, a minute or two"
+            say("wait", f"the {COMPILES} is not ready yet: {first}", "")
         look()
         await asyncio.sleep(LOOK_S)
     return not waiting

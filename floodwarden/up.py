@@ -126,7 +126,8 @@ class _Up:
                 if one.uid not in self._enforced:
                     self._enforced[one.uid] = one
                     took = f", {one.took_ms} ms after the deciding request" if one.took_ms is not None else ""
-                    text = f"{one.kind} {safe(one.target)} in force at {len(one.nodes)} limiters{took}"
+                    nodes = len(one.nodes)
+                    text = f"{one.kind} {safe(one.target)} in force at {nodes} limiter{'s' * (nodes != 1)}{took}"
                     self._say("ACTION", text, "bold red")
         checks = await self._checks()
         figures = Figures(

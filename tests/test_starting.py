@@ -53,7 +53,9 @@ def test_who_waits_for_the_stream_hears_once_what_takes_so_long(
             (site / "readyz").touch()
 
     assert asyncio.run(until_ready(supervisor, services, lambda mark, text, _: said.append(f"{mark} {text}"), look))
-    assert said == ["wait the stream compiles its loops, once a machine: a minute or two"]
+    assert said == [
+        "wait the stream is not ready yet: its first start on a machine compiles its loops, a minute or two"
+    ]
     assert len(looks) >= 3
 
 

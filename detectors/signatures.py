@@ -101,4 +101,5 @@ def joined(texts: Sequence[str]) -> tuple[U8, I32]:
     parts = [text.encode("utf-8", "surrogatepass") for text in texts]
     offsets = np.zeros(len(parts) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, parts), np.int32, len(parts)), out=offsets[1:])
+    offsets.flags.writeable = False  # as those of a column
     return np.frombuffer(b"".join(parts), np.uint8), offsets

@@ -11,13 +11,6 @@ from stream.compiled import I32, I64, U8, U64
 _GROUP_BITS, _TOP_GROUP = np.uint64(16), np.uint64(48)
 
 
-def lying(addresses: pa.StringArray) -> tuple[U8, I32]:
-    """Texts as they lie: bytes, and where each begins and the last one ends."""
-    _, places, held = addresses.buffers()
-    offsets = np.frombuffer(places, np.int32)[addresses.offset : addresses.offset + len(addresses) + 1]
-    return np.frombuffer(held, np.uint8) if held is not None else np.empty(0, np.uint8), offsets
-
-
 def names_of(uppers: U64, bits: int) -> pa.StringArray:
     """IPv6 networks of so many bits, by their upper halves, as text."""
     return _texts(*_as_network(uppers, np.frombuffer(f":/{bits}".encode(), np.uint8)))

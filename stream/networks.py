@@ -13,9 +13,10 @@ import pyarrow as pa
 from detectors.compiled import numbered
 from schemas.exempt_kept import scrambled
 from schemas.networks import CLIENT_BITS, address, client, origin, subscriber
-from stream.address_text import as_v4, as_v6, lying, names_of, names_of_24
+from stream.address_text import as_v4, as_v6, names_of, names_of_24
 from stream.compiled import I32, U64
 from stream.grouping import Bool, mixed
+from stream.text_bytes import lying
 
 SITE_BITS: Final = 48  # what a provider gives a site at the most: 65,536 clients
 _COLON: Final = 58

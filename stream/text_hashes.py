@@ -15,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 
 from detectors.compiled import compiled
 from stream.compiled import I32, I64, U8, U64
+from stream.text_bytes import lying
 
 SHORT_MAX: Final = 240
 _SECRET: Final[NDArray[np.uint8]] = np.array(list(bytes.fromhex(
@@ -36,11 +37,9 @@ def hashes(texts: pa.StringArray) -> U64:
     out = np.zeros(len(texts) + 1, np.uint64)
     if not len(texts):
         return out
-    _, places, held = texts.buffers()
-    offsets = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    long = _short(np.frombuffer(held, np.uint8) if held is not None else np.empty(0, np.uint8), offsets, _SECRET, out)
-    for at in long.tolist():
-        out[at] = xxh3_64_intdigest(held[int(offsets[at]) : int(offsets[at + 1])]) or 1
+    data, offsets = lying(texts)
+    for at in _short(data, offsets, _SECRET, out).tolist():
+        out[at] = xxh3_64_intdigest(data[offsets[at] : offsets[at + 1]].tobytes()) or 1
     return out
 
 

@@ -45,7 +45,8 @@ def warm(model: Model, rules: Ruleset | None = None) -> None:
         )
         # More than flows take, and than are counted one by one.
         rows = [msgspec.structs.replace(guess, user=f"{part}-{i}") for i in range(80)]
-        rows.append(Decision(ts_ms=ts_ms, verdict="limit", ip="192.0.2.2", path=f"/{part}"))  # panes few, and many
+        # Panes few, and many.
+        rows.append(Decision(ts_ms=ts_ms, verdict="limit", ip="192.0.2.2", path=f"/{part}", tenant="t"))
         exploits = ("/?${jndi:a}", "/?%24{jndi:a}")
         rows += [msgspec.structs.replace(guess, ip="192.0.2.3", route=None, path=path) for path in exploits]
         batch = codec.from_rows(rows)

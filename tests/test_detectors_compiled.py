@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
 import numpy as np
 import pytest
 from detectors_traffic import flows
 from hypothesis import given
 from hypothesis import strategies as st
+from numba.core.dispatcher import Dispatcher
 from stream_traffic import NOW_MS, blocks, crowd
 
 import detectors.compiled
@@ -24,13 +29,15 @@ from detectors.entities import Columns
 from detectors.record import write_standing
 from detectors.rows import canonical
 from detectors.rule_file import gathered
-from schemas import codec
+from schemas import codec, topics
 from schemas.decision import Decision
+from stream.combine import COLUMNS as READ
 from stream.combine import combine
 from stream.lowest import beyond
 from stream.panes import COLUMNS, NOTHING
 from stream.pipeline import Config, Pipeline
 from stream.plan import Plan
+from stream.rule_source import shipped
 from stream.slots import Slots
 from stream.warm import warm
 
@@ -121,14 +128,19 @@ def test_beyond_the_few_of_lowest_rank_are_those_that_sorting_puts_behind(
     assert beyond(np.array(groups, np.int64), 4, rank, keep).tolist() == behind
 
 
-def compiled() -> dict[str, int]:
+def everywhere() -> list[ModuleType]:
+    """All rooms of stream and detectors."""
+    return [room for name, room in sys.modules.items() if name.startswith(("stream.", "detectors."))]
+
+
+def compiled(rooms: Sequence[ModuleType] = ()) -> dict[str, int]:
     """For how many types each loop is compiled."""
-    rooms = (
+    rooms = rooms or (
         detectors.compiled, stream.compiled, stream.dated, stream.dated_entries, stream.lowest,
         stream.networks, stream.text_hashes, stream.slots, stream.spread, stream.step_loops, stream.ways,
     )  # fmt: skip
     every = {f"{room.__name__}.{name}": it for room in rooms for name, it in vars(room).items()}
-    return {name: len(it.signatures) for name, it in every.items() if hasattr(it, "signatures")}
+    return {name: len(it.signatures) for name, it in every.items() if isinstance(it, Dispatcher) and it.signatures}
 
 
 def test_a_worker_that_was_warmed_compiles_nothing_more() -> None:
@@ -164,6 +176,34 @@ def test_nor_does_one_that_has_rules_with_a_window() -> None:
         )  # fmt: skip
     assert {alert.kind for alert in pipeline.finish()} >= {"many", "told"}
     assert compiled() == before
+
+
+def test_nor_does_what_comes_in_messages_whose_bytes_nobody_may_write() -> None:
+    warm(load())
+    before, plan = compiled(everywhere()), shipped()
+    pipeline = Pipeline(load(), Config(rules=plan.rules))
+    for part in range(12):
+        rows = [made(NOW_MS + 1000 * part + i, i) for i in range(400)]
+        messages = [(codec.encode(codec.from_rows(rows[i : i + 100])), topics.ARROW) for i in range(0, 400, 100)]
+        batch = codec.decode_many(messages, READ)
+        [block] = combine(
+            batch, partition=0, start=part, end=part + 1, ts_ms_max=0, usage_partitions=1, login_globs=("/login",),
+            plan=plan,
+        )  # fmt: skip
+        pipeline.step([codec.decode_block(codec.encode_block(block))], NOW_MS)
+    pipeline.finish()
+    assert compiled(everywhere()) == before
+
+
+def made(ts_ms: int, i: int) -> Decision:
+    """A guess, a refusal, an IPv6 client, a probe, by turns."""
+    of = (
+        {"ip": "203.0.113.66", "method": "POST", "route": "/login", "path": "/login", "status": 401, "ua": "curl/8"},
+        {"ip": f"198.51.100.{i % 50}", "key_id": "k1", "path": f"/search?q={i}", "status": 429},
+        {"ip": f"2001:db8::{i}", "path": f"/items/{i}", "status": 200, "asn": 64500, "tenant": "t"},
+        {"ip": f"192.0.2.{i % 200}", "path": "/a/" + "x" * 300 * (i % 8 == 3), "status": 404},
+    )[i % 4]
+    return Decision(ts_ms=ts_ms, verdict="limit" if i % 4 == 1 else "allow", user=f"u{i}", **of)  # type: ignore[arg-type]
 
 
 def test_a_standing_written_in_one_loop_is_what_each_owner_s_rows_add_up_to() -> None:

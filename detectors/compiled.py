@@ -18,6 +18,7 @@ F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
 Flag = NDArray[np.bool_]
 Call = TypeVar("Call", bound=Callable[..., Any])
+Array = TypeVar("Array", bound=NDArray[Any])
 _DIGIT_BITS: Final = 11
 _U1: Final = np.uint64(1)
 _M1: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -35,6 +36,13 @@ def compiled(function: Call) -> Call:
         return cast("Call", numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # no place for the cache
         return cast("Call", numba.njit(nogil=True)(function))
+
+
+def unwritten(array: Array) -> Array:
+    """A view that cannot be written to, whatever `array` is: loops are compiled for one of both."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @compiled

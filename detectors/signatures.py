@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from detectors.compiled import unwritten
 from detectors.strings import Strings
 
 COLUMNS: Final = ("url", "agent", "referer")
@@ -101,5 +102,4 @@ def joined(texts: Sequence[str]) -> tuple[U8, I32]:
     parts = [text.encode("utf-8", "surrogatepass") for text in texts]
     offsets = np.zeros(len(parts) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, parts), np.int32, len(parts)), out=offsets[1:])
-    offsets.flags.writeable = False  # as those of a column
-    return np.frombuffer(b"".join(parts), np.uint8), offsets
+    return np.frombuffer(b"".join(parts), np.uint8), unwritten(offsets)  # as those of a column

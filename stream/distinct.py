@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from detectors.columns import Flows
+from detectors.compiled import unwritten
 from schemas.usage import ITEM_WORDS, WORDS, Block, Kind, What
 from stream import dated, dated_entries
 from stream.cells import marks
@@ -145,7 +146,7 @@ class Distinct:
         entry = self._placed(np.array(flows.kind), np.array(flows.entity), at_s, since_s)  # copies: to be written to
         first = np.where(flows.kind == Kind.KEY, What.ADDRESS, What.USER).astype(np.uint8)
         columns = (flows.ip, flows.user, flows.route, flows.path, flows.agent)
-        hashes = tuple(_unwritten(each) for each in columns)
+        hashes = tuple(unwritten(each) for each in columns)
         self._all(partial(dated.put_flows, entry=entry, first=first, at_s=at_s, hashes=hashes), len(entry))
 
     def _items(self, run: list[_Seen], since_s: int) -> None:
@@ -263,10 +264,3 @@ class Distinct:
 
 def _one(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _unwritten(column: U64) -> U64:
-    """The column as one that cannot be written to, whatever it was: loops are compiled for one of both."""
-    view = column.view()
-    view.flags.writeable = False
-    return view

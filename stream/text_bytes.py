@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from detectors.compiled import unwritten
 from stream.compiled import I32, U8
 
 
@@ -17,10 +15,5 @@ def lying(texts: pa.StringArray) -> tuple[U8, I32]:
     Not to be written to, whatever they were: what came in a message cannot be, and loops would be compiled for both.
     """
     _, places, held = texts.buffers()
-    offsets = _unwritten(np.frombuffer(places, np.int32))[texts.offset : texts.offset + len(texts) + 1]
-    return _unwritten(np.frombuffer(held, np.uint8) if held is not None else np.empty(0, np.uint8)), offsets
-
-
-def _unwritten(array: NDArray[Any]) -> NDArray[Any]:
-    array.flags.writeable = False
-    return array
+    offsets = unwritten(np.frombuffer(places, np.int32))[texts.offset : texts.offset + len(texts) + 1]
+    return unwritten(np.frombuffer(held, np.uint8) if held is not None else np.empty(0, np.uint8)), offsets

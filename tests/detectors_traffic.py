@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.columns import AUTH_FAILED, CLIENT_ERROR, IP, KEY, LIMITED, OK, Flows
+from detectors.columns import AUTH_FAILED, CLIENT_ERROR, IP, KEY, LIMITED, OK, Finding, Flows
+from detectors.evidence import Engine
 from detectors.family_file import built_in
 
 T0_S = 1_700_000_000 // 3600 * 3600
@@ -142,3 +143,14 @@ def thrown_out(at_s: float, accounts: int = 20, entity: int = 9_006, *, back: bo
     failed = flows(accounts, entity=entity, t_ms=t_ms, user=70_000 + np.arange(accounts), **login)
     on = flows(accounts, entity=entity, t_ms=t_ms + 3000, user=70_000 + np.arange(accounts), path=5)
     return Flows.concat([failed, on]) if back else failed
+
+
+def closed(engine: Engine, traffic: Flows, step_s: int = 600, restart_s: int = 0) -> list[Finding]:
+    """What is found of traffic that is closed every `step_s` seconds, by an engine restored once after `restart_s`."""
+    found: list[Finding] = []
+    for begin_s in range(T0_S, int(traffic.pane_s.max()) + 1, step_s):
+        if restart_s and begin_s >= T0_S + restart_s:
+            engine, restart_s = Engine.restore(engine.model, engine.arrays()), 0
+        here = (traffic.pane_s >= begin_s) & (traffic.pane_s < begin_s + step_s)
+        found += engine.close(traffic.take(here), begin_s + step_s)
+    return found

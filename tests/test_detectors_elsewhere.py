@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from detectors_traffic import T0_S, flows
+from detectors_traffic import closed, flows
 
 from detectors.artifact import NEVER, defaults
 from detectors.columns import ASN, AUTH_FAILED, EVERYBODY, GLOBAL, IP, Finding, Flows
@@ -41,13 +41,9 @@ def usual(span_s: int = WARM_S + 2400) -> Flows:
 
 def told(parts: list[Flows], step_s: int = 600, restart_s: int = 0) -> list[Finding]:
     model = defaults()
-    engine, found = Engine(replace(model, h=np.full_like(model.h, NEVER))), []  # no family speaks
+    engine = Engine(replace(model, h=np.full_like(model.h, NEVER)))  # no family speaks
     traffic = Flows.concat(parts)
-    for begin_s in range(T0_S, int(traffic.pane_s.max()) + 1, step_s):
-        if restart_s and begin_s >= T0_S + restart_s:
-            engine, restart_s = Engine.restore(engine.model, engine.arrays()), 0
-        here = (traffic.pane_s >= begin_s) & (traffic.pane_s < begin_s + step_s)
-        found += engine.close(traffic.take(here), begin_s + step_s)
+    found = closed(engine, traffic, step_s, restart_s)
     return [finding for finding in found if finding.family == "elsewhere"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from detectors_traffic import T0_S, flows, tags_of
+from detectors_traffic import T0_S, closed, flows, tags_of
 
 from detectors.artifact import NEVER, Model, defaults
 from detectors.columns import ROUTE, Finding, Flows
@@ -47,13 +47,9 @@ def usual_hours() -> list[Flows]:
 
 
 def told(parts: list[Flows], step_s: int = 600, model: Model | None = None, restart_s: int = 0) -> list[Finding]:
-    engine, found = Engine(model or quiet_families()), []
+    engine = Engine(model or quiet_families())
     traffic = Flows.concat(parts)
-    for begin_s in range(T0_S, int(traffic.pane_s.max()) + 1, step_s):
-        if restart_s and begin_s >= T0_S + restart_s:
-            engine, restart_s = Engine.restore(engine.model, engine.arrays()), 0
-        here = (traffic.pane_s >= begin_s) & (traffic.pane_s < begin_s + step_s)
-        found += engine.close(traffic.take(here), begin_s + step_s)
+    found = closed(engine, traffic, step_s, restart_s)
     return [finding for finding in found if finding.family == "influx"]
 
 

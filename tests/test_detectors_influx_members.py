@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from detectors_traffic import T0_S, flows
+from detectors_traffic import closed, flows
 
 from detectors.artifact import NEVER, defaults
 from detectors.columns import IP, ROUTE, Finding, Flows
@@ -42,13 +42,9 @@ def gang(begin_s: int, span_s: int, n: int, pages: int, looked_round: int = 0) -
 
 def told(parts: list[Flows], step_s: int = 600, restart_s: int = 0) -> list[Finding]:
     model = defaults()
-    engine, found = Engine(replace(model, h=np.full_like(model.h, NEVER))), []
+    engine = Engine(replace(model, h=np.full_like(model.h, NEVER)))
     traffic = Flows.concat([people(1, 0, WARM_S + 1800, 3000), *parts])
-    for begin_s in range(T0_S, int(traffic.pane_s.max()) + 1, step_s):
-        if restart_s and begin_s >= T0_S + restart_s:
-            engine, restart_s = Engine.restore(engine.model, engine.arrays()), 0
-        here = (traffic.pane_s >= begin_s) & (traffic.pane_s < begin_s + step_s)
-        found += engine.close(traffic.take(here), begin_s + step_s)
+    found = closed(engine, traffic, step_s, restart_s)
     return [finding for finding in found if finding.family == "influx"]
 
 

@@ -92,7 +92,8 @@ def broker(leash: Leash | None = None, directory: Path | None = None) -> Iterato
         where = ["--listener-url", url, "--advertised-listener-url", url]
         return [str(binary), "broker", *where, "--storage-engine", "memory://tansu/", "--silent"]
 
-    environment = {**os.environ, "RUST_LOG": "error"}
+    # It gives out an offset before what is to lie there can be read: beside another thread a reader would skip that.
+    environment = {**os.environ, "RUST_LOG": "error", "TOKIO_WORKER_THREADS": "1"}
     with _server("tansu", command, _broker_answers, leash, directory, environment) as port:
         yield f"127.0.0.1:{port}"
 

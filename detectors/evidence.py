@@ -24,6 +24,7 @@ from detectors.features import HOP_S
 from detectors.groups import Groups
 from detectors.influx import Influx
 from detectors.judge import Judged, judge
+from detectors.kin import Kin
 from detectors.learn import Watch, early, establish, refresh, settle
 from detectors.outlook import Outlook
 from detectors.peeking import Peek
@@ -67,6 +68,7 @@ class Engine:
         self.control = Control()
         self.groups = Groups()
         self.backdrop = Backdrop()
+        self.kin = Kin()
         self.drift = Drift.begun(len(model.families))
         self._index = {family.name: family.index for family in model.families}
         self.closed_s = 0
@@ -123,7 +125,7 @@ class Engine:
     def _judge(self, rows: Rows) -> Judged:
         slots = self.entities.find(rows.owner, rows.flows.kind[rows.starts])
         model = self.model
-        return judge(rows, slots, self.entities.c, self.memories, self.control, model, self.seen_n)
+        return judge(rows, slots, self.entities.c, self.memories, (self.control, self.kin), model, self.seen_n)
 
     def _run(self, flows: Flows, until_s: int) -> list[Finding]:
         rows = canonical(flows)
@@ -136,8 +138,10 @@ class Engine:
         slots = self.entities.place(rows.owner, rows.flows.kind[heads], rows.flows.entity[heads], first_ms)
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
         known, seen = self.entities.c.established[slots], self.entities.c.seen[slots]
-        self.influx.take(rows, known, seen, self.memories.visits)
+        people = known[rows.seg]
+        self.influx.take(rows, (~people & ~judged.kin, people & ~judged.kin), seen, self.memories.visits)
         self.elsewhere.take(rows, known, seen, self.memories.whence)
+        self.kin.take(rows, slots, self.entities.c, (judged.sight, judged.series, judged.kin))
         write_requests(self.entities.c, rows, slots)
         for series in judged.series:
             write_series(self.entities.c, series, rows, slots, followed.teaches.get(series.family.index))
@@ -207,6 +211,7 @@ class Engine:
         told = self._odd(None, np.empty(0, np.intp), now_s)
         self.hour_s = 0
         told += drift_words.found(self.drift, self.entities, self.groups, self.model, now_s)
+        self.kin.commit(self.entities, self.model.families, now_s)
         settle(self.entities, self.model, now_s * 1000)
         self.groups.commit()
         self.backdrop.forget(now_s // HOP_S)
@@ -241,10 +246,11 @@ class Engine:
             out |= part.arrays(name)
         return out
 
-    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift | Influx | Elsewhere]:
+    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift | Influx | Elsewhere | Kin]:
         return {
             "control": self.control, "groups": self.groups, "backdrop": self.backdrop,
             "cardinality": self.cardinality, "drift": self.drift, "influx": self.influx, "elsewhere": self.elsewhere,
+            "kin": self.kin,
         }  # fmt: skip
 
     @classmethod

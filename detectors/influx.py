@@ -71,17 +71,21 @@ class Influx(Shares):
             self.all.route, self.all.prior = learned["route"].astype(np.uint64), learned["share"].astype(np.float64)
             self.all.past = WARM * learned["past"].astype(np.float64)
 
-    def take(self, rows: Rows, established: Flag, requests: I64, seen: PairSet) -> None:
-        """A run of rows, which owners are established, what each asked before, and the visits that were (mutated)."""
+    def take(self, rows: Rows, of: tuple[Flag, Flag], requests: I64, seen: PairSet) -> None:
+        """A run of rows, which are `of` newcomers and of the established, what owners asked before, visits (mutated).
+
+        Rows of neither say nothing of what people come for.
+        """
+        newcomers, established = of
         f = rows.flows
         self._stands = self._stands[-1:] or [self._stand()]
-        asks, own = asked_alone(rows, established, seen, WINDOW_S)
-        at, alone, anew = visits(rows, seen, ~established, self.submits)
-        newcomer = ~established[rows.seg[at]]
+        asks, own = asked_alone(rows, newcomers, seen, WINDOW_S)
+        at, alone, anew = visits(rows, seen, newcomers, self.submits)
+        newcomer, known = newcomers[at], established[at]
         came = np.zeros((8, len(at) + len(asks)))
-        came[0, : len(at)], came[1, : len(at)], came[2, : len(at)] = newcomer, newcomer & alone, ~newcomer
+        came[0, : len(at)], came[1, : len(at)], came[2, : len(at)] = newcomer, newcomer & alone, known
         came[3, len(at) :], came[4, len(at) :] = own, f.n[asks]
-        came[5, : len(at)], came[6, : len(at)], came[7, : len(at)] = newcomer, newcomer & ~anew, ~newcomer & ~anew
+        came[5, : len(at)], came[6, : len(at)], came[7, : len(at)] = newcomer, newcomer & ~anew, known & ~anew
         both = np.concatenate([at, asks])
         if len(both):
             self._count(f.route[both], f.pane_s[both] // HOP_S, came)

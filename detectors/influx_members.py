@@ -39,10 +39,10 @@ MEMBERS_MAX: Final = 50_000
 _ASKED: Final = np.uint64(13)
 
 
-def asked_alone(rows: Rows, established: Flag, seen: PairSet, window_s: int) -> tuple[NDArray[np.intp], Flag]:
+def asked_alone(rows: Rows, newcomers: Flag, seen: PairSet, window_s: int) -> tuple[NDArray[np.intp], Flag]:
     """Newcomers' requests in order of time, and which are for a path that none of them asked for in the window."""
     f = rows.flows
-    at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED) & ~established[rows.seg])
+    at = np.flatnonzero((f.kind != USER) & (f.outcome != LIMITED) & newcomers)
     at = at[rows.in_time(at)]
     path = mix(f.path[at], f.route[at], (f.pane_s[at] // window_s).astype(np.uint64) ^ _ASKED)
     own = ~seen.contains(path) & firsts(path)

@@ -35,7 +35,7 @@ def visits(rows: Rows, seen: PairSet, newcomers: Flag, submits: int) -> tuple[ND
     one = one[rows.in_time(at[one])]
     at, key = at[one], key[one]
     submitted = tagged(f.tags[at], submits) if submits >= 0 else np.zeros(len(at), np.bool_)
-    counts = newcomers[rows.seg[at]] & ~submitted
+    counts = newcomers[at] & ~submitted
     period = np.where(submitted, _THINGS, (f.pane_s[at] // WINDOW_S).astype(np.uint64) ^ _PATHS)
     path = mix(f.path[at], f.route[at], period)
     first, some = np.ones(len(at), np.bool_), np.flatnonzero(counts | submitted)

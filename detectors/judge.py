@@ -15,6 +15,7 @@ from detectors.chances import chances
 from detectors.control import Control
 from detectors.cusum import Event, Leak, Track
 from detectors.entities import Columns, Slots
+from detectors.kin import Kin
 from detectors.rows import Rows
 from detectors.sampling import samples, warm_samples
 from detectors.series import NOTHING, Held, Series
@@ -47,6 +48,7 @@ class Judged:
     samples: tuple[U64, I64, F64]
     sampled: U64
     warm: tuple[U64, I64, F64]
+    kin: NDArray[np.bool_]  # rows of addresses like a machine that is known (`kin`)
 
 
 def leak_of(family: fam.Family, rate: float) -> Leak:
@@ -55,19 +57,21 @@ def leak_of(family: fam.Family, rate: float) -> Leak:
 
 
 def judge(
-    rows: Rows, slots: Slots, c: Columns, memories: Memories, control: Control, model: Model, seen_n: int
+    rows: Rows, slots: Slots, c: Columns, memories: Memories, by: tuple[Control, Kin], model: Model, seen_n: int
 ) -> Judged:
     """Judge `rows` of owners in `slots`. `seen_n`: samples ever, for the warmth of `novel`."""
+    control, kin = by
     sight = look(rows, slots, c, memories, model.families)
+    like = kin.like(rows, slots, c, sight)
     all_of = chances(model.families, rows, sight)
     known, sampled = _all(samples(rows, slots, c, memories, sight, model), doors.samples(rows, memories.sampled))
     warm = warm_samples(rows, slots, c, sight)
     both = tuple(np.concatenate(pair) for pair in zip(known, warm, strict=True))
-    held = Held(rows, slots, c, sight, model, control, (both[0], both[1], both[2]), seen_n)
+    held = Held(rows, slots, c, sight, model, control, (both[0], both[1], both[2]), seen_n, like)
     series = [s for s in held.series(all_of) if len(s.at)]
     scored = [_accumulate(s, rows, slots, c) for s in series]
     crossings = [found for s in scored if s.family.alone for found in _crossings(s, rows, slots, c, model, sight)]
-    return Judged(rows, slots, sight, scored, crossings, known, sampled, warm)
+    return Judged(rows, slots, sight, scored, crossings, known, sampled, warm, like)
 
 
 def _all(*some: tuple[tuple[U64, I64, F64], U64]) -> tuple[tuple[U64, I64, F64], U64]:

@@ -46,7 +46,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What chances of a run are held against. `samples`: this run's own; `seen_n`: samples ever."""
+    """What chances of a run are held against. `samples`: this run's own; `seen_n`: samples ever; `kin`: by row."""
 
     rows: Rows
     slots: Slots
@@ -56,6 +56,7 @@ class Held:
     control: Control
     samples: Samples
     seen_n: int
+    kin: NDArray[np.bool_]
 
     def series(self, all_of: list[Chances]) -> list[Series]:
         """Rows and evidence of each family, not yet accumulated."""
@@ -76,6 +77,7 @@ class Held:
         elif family.null is Null.BY_AGE:
             own = self.c.own[self.slots, family.index].astype(np.float64)[seg]
             null = np.maximum(by_age(f.kind[one.at], self.sight.before[one.at], own, self.model), null)
+            null[self.kin[one.at]] = 1.0
         group = bounds[family.index][one.at] if family.control else np.zeros(len(one.at))
         if family.each is not Each.CREDENTIAL:
             return _marked(one, np.maximum(null, group), group)

@@ -197,7 +197,7 @@ async def _serve(settings: Settings) -> NoReturn:
     await server.start(settings.host, settings.port or http.PORT)
     log.info("listening", host=settings.host, port=server.port)
     work = [asyncio.create_task(inbox.drain()) for inbox in stream.inboxes.values()]
-    work += [asyncio.create_task(run(stream)) for run in (_tick, _watch)]
+    work += [asyncio.create_task(run) for run in (_tick(stream), _watch(stream.combiner), _watch(stream.detector))]
     work += [asyncio.create_task(run(stream.detector)) for run in (partial(follow, watch), partial(propose, settings))]
     work += [asyncio.create_task(_host(stream.faust))]
     stopping = asyncio.create_task(stop.wait())
@@ -241,11 +241,10 @@ async def _tick(stream: Stream) -> None:
         await stream.detector.tick()
 
 
-async def _watch(stream: Stream) -> None:
+async def _watch(part: Combiner | Detector) -> None:
     while True:
         await asyncio.sleep(WATCH_EVERY_S)
-        await stream.combiner.watch()
-        await stream.detector.watch()
+        await part.watch()
 
 
 async def _host(app: faust.App) -> None:

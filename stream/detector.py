@@ -105,7 +105,7 @@ class Detector:
                 peek = held.pipeline.unseen and held.looks(began_s)
                 if not peek and began_s < held.tick_due_s:
                     continue
-                alerts = await asyncio.to_thread(self._look, held.pipeline, peek)
+                alerts = await asyncio.to_thread(self._look, held, peek)
                 held.rest(began_s, 0, peeked=peek)
                 await self._send(alerts)
                 await self._tell(held)
@@ -145,12 +145,13 @@ class Detector:
                 if held.pipeline.watermark_ms:
                     self._metrics.watermark_ms.labels(str(p)).set(held.pipeline.watermark_ms)
                     self._metrics.watermark_lag_ms.labels(str(p)).set(now_ms - held.pipeline.watermark_ms)
-            silent = {source for held in self._held.values() for source in held.pipeline.silent(now_ms)}
+            silent = {source for held in self._held.values() for source in held.pipeline.silent(held.awake.ms)}
         if silent and self._group:
             found = await self._group.ends((self._decisions, source) for source in silent)
+            ends = {source: found.get((self._decisions, source)) for source in silent}
             async with self._lock:
                 for held in self._held.values():
-                    held.pipeline.awaits({source: end for (_, source), end in found.items()}, _now_ms())
+                    held.pipeline.awaits(ends, held.awake.ms)
 
     async def save(self) -> None:
         """Snapshots of everything, for a quick start."""
@@ -213,7 +214,7 @@ class Detector:
                     blocks.append(self._own.read(held.partition, value))
                 except BadMessageError as error:
                     rejected.append((offset, value, error))
-            return _Stepped(held.pipeline.step(blocks, _now_ms(), peek=peek), len(blocks), rejected)
+            return _Stepped(held.pipeline.step(blocks, held.awake.look(_now_ms()), peek=peek), len(blocks), rejected)
 
     async def _send(self, alerts: Sequence[Alert]) -> None:
         await self._sender.send(
@@ -228,9 +229,9 @@ class Detector:
             key = history.record_key(held.partition, part)
             await self._sender.send([Outgoing(self._history, history.encode(sights), key, held.partition)])
 
-    def _look(self, pipeline: Pipeline, peek: bool) -> list[Alert]:  # noqa: FBT001 - to_thread
+    def _look(self, held: Held, peek: bool) -> list[Alert]:  # noqa: FBT001 - to_thread
         with self._metrics.cpu("detect"):
-            return pipeline.tick(_now_ms(), peek=peek)
+            return held.pipeline.tick(held.awake.look(_now_ms()), peek=peek)
 
     def _load(self, partition: int, bounds: tuple[int, int]) -> Held:
         pipeline, offset = self._keeper.load(partition, bounds, self._model, self._config)

@@ -29,6 +29,7 @@ Place = tuple[str, int]
 """Topic and partition."""
 FETCH_WAIT_MS: Final = 25  # a partition whose rows were just taken is asked for only when the fetch under way returns
 _FENCED: Final = frozenset({22, 25, 27})  # illegal generation, unknown member, rebalance in progress
+_ENDS_S: Final = 0.5
 _COMMIT_TRIES: Final = 50
 _COMMIT_PAUSE_S: Final = 0.1
 
@@ -74,8 +75,9 @@ class Group:
         """Next offset of partitions that may be others'; of none while the broker does not say."""
         wanted = [TopicPartition(*place) for place in places]
         try:
-            found = await self._in_thread(self._kafka.end_offsets, wanted)
-        except kafka_errors.KafkaError:
+            async with asyncio.timeout(_ENDS_S):
+                found = await self._in_thread(self._kafka.end_offsets, wanted)
+        except (kafka_errors.KafkaError, TimeoutError):
             return {}
         return {(tp.topic, tp.partition): int(end) for tp, end in found.items()}
 

@@ -15,8 +15,27 @@ BUSY_MESSAGES: Final = (
     8  # a step of so many came late already: what costs the throughput less goes before looking early
 )
 TICK_S: Final = 0.2
+LOOK_MS_MAX: Final = 1000  # between two looks, by the clock of who looks
 PACE_S: Final = 2.0  # over so long it is seen how fast event time goes
 CATCHING_UP: Final = 1.5  # so much faster than the clock: panes close before a look at them would tell anybody
+
+
+@dataclass(slots=True)
+class Awake:
+    """A clock in milliseconds that goes on while somebody looks, and stands while nobody does.
+
+    Who was stopped, or took long over something else, has not seen that a partition was silent meanwhile.
+    """
+
+    ms: int = 0
+    _looked_ms: int | None = None
+
+    def look(self, now_ms: int) -> int:
+        """Somebody looks, at `now_ms` by the machine's clock: the time by this one."""
+        if self._looked_ms is not None:
+            self.ms += min(max(0, now_ms - self._looked_ms), LOOK_MS_MAX)
+        self._looked_ms = now_ms
+        return self.ms
 
 
 @dataclass(slots=True)
@@ -27,6 +46,7 @@ class Held:
     pipeline: Pipeline
     next: int
     waiting: list[tuple[int, bytes]] = field(default_factory=list)
+    awake: Awake = field(default_factory=Awake)
     peek_due_s: float = 0.0
     tick_due_s: float = 0.0
     busy: bool = False

@@ -121,8 +121,11 @@ class Pipeline:
         """Partitions that have not spoken for some time and will soon count as idle: does their log hold more?"""
         return self._at.silent(now_ms, self._config.idle_ms, self._config.stalled_ms)
 
-    def awaits(self, ends: Mapping[int, int], now_ms: int) -> None:
-        """Partitions whose log goes on beyond what was applied are not idle: event time waits for their blocks."""
+    def awaits(self, ends: Mapping[int, int | None], now_ms: int) -> None:
+        """Partitions whose log goes on beyond what was applied are not idle: event time waits for their blocks.
+
+        None: the broker does not say. That is no sign of idleness either.
+        """
         self._at.heard(set(self.silent(now_ms)), ends, now_ms)
 
     def adopt(self, model: Model) -> None:

@@ -43,15 +43,15 @@ class Progress(msgspec.Struct):
         return min((source.ts_ms_max for source in self.sources.values()), default=0)
 
     def silent(self, now_ms: int, idle_ms: int, stalled_ms: int) -> list[int]:
-        """Partitions that have not spoken for half of what counts as idle, and are still waited for."""
-        half_ms, sources = idle_ms / 2, self.sources.items()
-        return [p for p, s in sources if now_ms - s.seen_ms > half_ms and now_ms - s.spoke_ms < stalled_ms]
+        """Partitions that have not spoken for a third of what counts as idle, and are still waited for."""
+        third_ms, sources = idle_ms / 3, self.sources.items()
+        return [p for p, s in sources if now_ms - s.seen_ms > third_ms and now_ms - s.spoke_ms < stalled_ms]
 
-    def heard(self, silent: set[int], ends: Mapping[int, int], now_ms: int) -> None:
-        """Of silent partitions those are not idle whose log ends later than what was applied (mutates)."""
+    def heard(self, silent: set[int], ends: Mapping[int, int | None], now_ms: int) -> None:
+        """Of silent partitions those are not idle whose log ends later than what was applied, or nobody knows where."""
         for partition in silent & ends.keys():
-            source = self.sources[partition]
-            if ends[partition] > source.end:
+            source, end = self.sources[partition], ends[partition]
+            if end is None or end > source.end:
                 source.seen_ms = now_ms
 
 

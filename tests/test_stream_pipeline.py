@@ -10,6 +10,7 @@ from schemas.alert import Alert, Status
 from schemas.decision import Decision
 from schemas.usage import Kind
 from stream.errors import LostBlockError, SnapshotError
+from stream.held import Awake
 from stream.pipeline import Config, Pipeline
 
 CROWD = crowd(5, 900, span_ms=8000)
@@ -136,6 +137,31 @@ def test_a_partition_that_has_said_all_it_holds_is_idle_soon(model: Model) -> No
         pipeline.step(blocks([row(5_000 + second * 1000)], partition=0, start=second), now_ms)
         pipeline.awaits(dict.fromkeys(pipeline.silent(now_ms), 1), now_ms)
     assert pipeline.watermark_ms == NOW_MS + 9_000
+
+
+def test_while_the_broker_does_not_say_where_a_log_ends_nobody_takes_its_partition_for_idle(model: Model) -> None:
+    pipeline = Pipeline(model, Config(source_partitions=2, lateness_ms=1000, idle_ms=3000, stalled_ms=10_000))
+    for p in (0, 1):
+        pipeline.step(blocks([row(5_000)], partition=p), NOW_MS)
+    for second in range(1, 9):
+        pipeline.tick(NOW_MS + second * 1000)
+        pipeline.awaits(dict.fromkeys(pipeline.silent(NOW_MS + second * 1000), None), NOW_MS + second * 1000)
+    assert pipeline.watermark_ms == NOW_MS + 4_000
+    pipeline.step(blocks([row(6_000)], partition=1, start=1), NOW_MS + 8_500)
+    pipeline.step(blocks([row(6_000)], partition=0, start=1), NOW_MS + 8_500)
+    assert pipeline.progress.late_rows == 0
+
+
+def test_who_did_not_look_has_seen_nobody_silent(model: Model) -> None:
+    pipeline, awake = Pipeline(model, Config(lateness_ms=1000, idle_ms=3000)), Awake()
+    pipeline.step(blocks([row(5_000)]), awake.look(NOW_MS))
+    pipeline.tick(awake.look(NOW_MS + 200))
+    pipeline.tick(awake.look(NOW_MS + 9_000))  # the process was stopped
+    pipeline.step(blocks([row(6_000)], start=1), awake.look(NOW_MS + 9_020))
+    assert pipeline.progress.late_rows == 0
+    for tick in range(30):
+        pipeline.tick(awake.look(NOW_MS + 9_020 + tick * 200))
+    assert pipeline.watermark_ms > NOW_MS + 6_000, "who looks, and finds nothing, has"
 
 
 def test_when_all_is_silent_event_time_goes_on_with_the_clock(model: Model) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import KINDS_N
 from detectors.errors import ArtifactError
-from detectors.families import Families
+from detectors.families import Families, Null
 from detectors.family_file import built_in
 from detectors.features import FEATURES
 from detectors.forest import Forest, from_arrays
@@ -237,15 +237,15 @@ def _fitted(model: Model, name: str, made_of: list[str], families: Families) -> 
 
 
 NEVER: Final = 1e9  # nats nobody comes to: a family with this threshold is deaf
-STRENGTH: Final = 10.0  # opportunities a stated share counts as
+STRENGTH: Final = {Null.OWN: 1.0}  # opportunities a stated share counts as, else 10
 
 
 def defaults(families: Families | None = None) -> Model:
     """Stated conservative defaults, with nothing to learn from: thresholds for 20,000 entities at a slope of 1.5."""
-    families = families or built_in()
-    n = len(families)
+    n = len(families := families or built_in())
     share = np.array([(0.5, 0.5) if family.rate else family.usual for family in families]).T
-    prior = np.stack([share * STRENGTH, (1 - share) * STRENGTH], axis=-1)
+    strength = np.array([STRENGTH.get(family.null, 10.0) for family in families])
+    prior = np.stack([share * strength, (1 - share) * strength], axis=-1)
     share_new = np.clip(1.0 - 0.02 * np.arange(POSITIONS), 0.5, 0.98)
     position = np.stack([share_new * 12, (1 - share_new) * 12], axis=-1)
     beta = np.full((KINDS_N, n), 1.5)

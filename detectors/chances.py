@@ -39,8 +39,14 @@ def chances(families: Families, rows: Rows, sight: Sight) -> list[Chances]:
 
 
 def base(family: Family, rows: Rows, sight: Sight) -> Flag:
-    """The rows that a family of requests or logins looks at."""
-    answered = sight.plain if family.each is Each.REQUEST else sight.results
+    """The rows that a family of requests, returns or logins looks at."""
+    match family.each:
+        case Each.REQUEST:
+            answered = sight.plain
+        case Each.RETURN:
+            answered = sight.plain & ~sight.new_path
+        case _:
+            answered = sight.results
     return answered & of_kinds(family, rows.flows.kind)
 
 
@@ -90,7 +96,7 @@ def of_kind(kind: NDArray[np.uint8], kinds: list[int]) -> Flag:
 
 def _of(family: Family, rows: Rows, sight: Sight) -> Chances | None:
     match family.each:
-        case Each.REQUEST | Each.LOGIN:
+        case Each.REQUEST | Each.RETURN | Each.LOGIN:
             return _requests(family, rows, sight)
         case Each.CREDENTIAL:
             return _credentials(family, rows, sight)

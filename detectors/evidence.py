@@ -26,13 +26,13 @@ from detectors.influx import Influx
 from detectors.judge import Judged, judge
 from detectors.kin import Kin
 from detectors.learn import Watch, early, establish, refresh, settle
+from detectors.memories import SIZE_MAX, Memories
 from detectors.outlook import Outlook
 from detectors.peeking import Peek
 from detectors.record import write_crossing, write_member, write_memories, write_requests, write_series
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
 from detectors.sampling import WARM_KEY
-from detectors.sight import SIZE_MAX, Memories
 from detectors.standing import standing
 
 ENTITIES_MAX = 1 << 17

@@ -32,7 +32,7 @@ _USUAL: Final = (
     ),
 )
 _FLEET: Final = "its addresses are refused {:.1f} times each in a second: many that come at once, and none that runs on"
-_SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip"}
+_SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip", New.PLACE: "ip"}
 
 
 def score(s: float, h: float) -> float:

@@ -41,6 +41,7 @@ class Each(StrEnum):
     """What an opportunity is."""
 
     REQUEST = "request"  # answered, no login
+    RETURN = "return"  # the same, for a path the entity asked for before
     LOGIN = "login"  # a login and its result
     CREDENTIAL = "credential"  # the same, at an account not yet good at that address (`sight.Logins`)
     ADDRESS = "address"  # an address new to the entity
@@ -57,6 +58,7 @@ class New(StrEnum):
     ASN = "asn"
     USER = "user"
     IP = "ip"
+    PLACE = "place"  # an autonomous system for a path: where it is asked for
 
 
 class Null(StrEnum):
@@ -64,6 +66,7 @@ class Null(StrEnum):
 
     LEARNED = "learned"  # how clients differ, and own history
     BY_AGE = "by_age"  # by place in the entity's life, and own history
+    OWN = "own"  # own history alone: without one no mark says anything
     STATED = "stated"
     RATE = "rate"  # no p0: marks a second that good clients come to in bursts
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from detectors.columns import AUTH_FAILED, LIMITED, OK, USER
+from detectors.columns import AUTH_FAILED, IP, LIMITED, OK, USER
 from detectors.families import KINDS, OUTCOMES, Each, Family, New
 from schemas.reading import At
 
 _ANSWERED: Final = frozenset(OUTCOMES.values()) - {LIMITED}
 _POSSIBLE: Final = {
     Each.REQUEST: _ANSWERED,
+    Each.RETURN: _ANSWERED,
     Each.LOGIN: frozenset({OK, AUTH_FAILED}),
     Each.CREDENTIAL: frozenset({AUTH_FAILED}),
     Each.ADDRESS: _ANSWERED,
@@ -24,7 +25,7 @@ _FIXED: Final = {
     Each.PENALTY: ("limited", "being refused again"),
 }
 """Sorts whose mark is always the same: its outcome, and in words."""
-_SHARES: Final = (Each.REQUEST, Each.LOGIN, Each.CREDENTIAL)
+_SHARES: Final = (Each.REQUEST, Each.RETURN, Each.LOGIN, Each.CREDENTIAL)
 _OF_ACCOUNTS: Final = (Each.LOGIN, Each.ADDRESS)
 
 
@@ -48,7 +49,7 @@ def _check_outcomes(family: Family, at: At) -> None:
     said = at.fields().get("outcome")
     if said is None:
         return
-    if family.rate or family.each not in (Each.REQUEST, Each.LOGIN):
+    if family.rate or family.each not in (Each.REQUEST, Each.RETURN, Each.LOGIN):
         raise said.wrong("is not looked at: it is of shares of requests and logins", "leave it out")
     _check_possible(family, said)
 
@@ -72,6 +73,8 @@ def _check_mark(family: Family, at: At) -> None:
         raise said.wrong("counts like requests, not what is new", "write `each: request`, and no `new`")
     if mark.new is New.USER and USER in family.about:
         raise at.wrong("`new: user`: an account is always the same one", "leave `user` out of `about`")
+    if mark.new is New.PLACE and IP in family.about:
+        raise at.wrong("`new: place`: an address is always in one network", "write `about: [key]`")
     every = mark.outcomes >= _POSSIBLE[family.each] and mark.where in (None, family.where)
     if every and not mark.once and not mark.same_route and not family.rate:
         raise at.wrong(

@@ -52,6 +52,7 @@ FILES: Final = ("logins", "reading", "shop", "keys", "limits", "unknown")
 _NEW_OF: Final = {
     Each.LOGIN: (New.USER, New.IP),
     Each.REQUEST: (New.PATH, New.AGENT, New.USER),
+    Each.RETURN: (New.PLACE,),
     Each.ADDRESS: (New.ASN,),
 }
 
@@ -291,8 +292,7 @@ def _ids(at: At | None, pattern: re.Pattern[str], fix: str) -> tuple[str, ...]:
 
 
 def _one(at: At, known: Iterable[str]) -> str:
-    words = list(known)
-    text = at.text().strip()
+    words, text = list(known), at.text().strip()
     if text not in words:
         fix = one_of(text[:40], words) if words else "leave it out: this sort of opportunity has none"
         raise at.wrong(f"{text[:40]!r} is not known here", fix)

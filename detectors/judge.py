@@ -16,10 +16,11 @@ from detectors.control import Control
 from detectors.cusum import Event, Leak, Track
 from detectors.entities import Columns, Slots
 from detectors.kin import Kin
+from detectors.memories import Memories
 from detectors.rows import Rows
 from detectors.sampling import samples, warm_samples
 from detectors.series import NOTHING, Held, Series
-from detectors.sight import Memories, Sight, look
+from detectors.sight import Sight, look
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

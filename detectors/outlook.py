@@ -28,10 +28,11 @@ from detectors.entities import Columns, Entities, Slots
 from detectors.families import Each, Families, New, Null
 from detectors.family_file import built_in
 from detectors.judge import Judged
+from detectors.memories import Memories
 from detectors.nulls import upper
 from detectors.pairs import mix
 from detectors.series import LN2, bucket
-from detectors.sight import MEMORY, Memories, kinds_of
+from detectors.sight import MEMORY, kinds_of, value_of
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -209,12 +210,13 @@ def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDA
     novel = new[New.PATH].copy()
     novel[novel] = ~memories.anyone.contains(mix(flows.path[novel]))
     for thing, name in MEMORY.items():
-        value: U64 = getattr(flows, thing)
+        value = value_of(flows, thing)
         at = np.flatnonzero(of_kind(flows.kind, kinds_of(families, name)) & ~limited & (value != 0))
         new[thing] = np.zeros(len(flows), np.bool_)
         new[thing][at] = ~memories.by_owner(name).contains(mix(owner[at], value[at]))
     looks_at = {
         Each.REQUEST: plain,
+        Each.RETURN: plain & ~new[New.PATH],  # what it first asked for in these panes waits until they close
         Each.LOGIN: flows.login & ~limited,
         Each.CREDENTIAL: flows.login & ~limited,
         Each.ADDRESS: new[New.IP],

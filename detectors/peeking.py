@@ -13,10 +13,10 @@ from detectors.compiled import within
 from detectors.entities import Entities
 from detectors.explain import findings
 from detectors.judge import Judged
+from detectors.memories import Memories
 from detectors.outlook import Outlook
 from detectors.pairs import mix
 from detectors.rows import Rows, canonical
-from detectors.sight import Memories
 
 
 @dataclass(frozen=True, slots=True)

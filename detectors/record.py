@@ -13,10 +13,10 @@ from detectors.compiled import compiled
 from detectors.cusum import Track
 from detectors.entities import Columns, Slots
 from detectors.judge import Crossing, Judged, write_track
+from detectors.memories import Memories
 from detectors.pairs import mix
 from detectors.rows import Rows
 from detectors.series import NOTHING, Series
-from detectors.sight import Memories
 
 Flag = NDArray[np.bool_]
 F32 = NDArray[np.float32]

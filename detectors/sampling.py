@@ -12,9 +12,10 @@ from detectors.chances import base, marked, tagged
 from detectors.control import SAMPLE_S
 from detectors.entities import RESERVED, Columns, Slots
 from detectors.families import Each
+from detectors.memories import Memories
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
-from detectors.sight import Memories, Sight
+from detectors.sight import Sight
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -9,79 +9,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import AUTH_FAILED, IP, LIMITED, OK, USER
+from detectors.columns import AUTH_FAILED, IP, LIMITED, OK, USER, Flows
 from detectors.entities import Columns, Slots
 from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS, Each, Families, New
-from detectors.pairs import Memory, PairSet, firsts, mix
+from detectors.memories import Memories
+from detectors.pairs import firsts, mix
 from detectors.rows import Rows
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 Flag = NDArray[np.bool_]
-SIZE_MAX: Final = 1 << 18
-
-
-class Memories:
-    """The pairs one engine remembers, each set bounded and ageing; 328 * `size_max` bytes when all are full."""
-
-    def __init__(self, size_max: int = SIZE_MAX) -> None:
-        self.paths = Memory(4 * size_max, 12 * HOUR_S)  # owner, path
-        self.anyone = Memory(size_max, 48 * HOUR_S)  # path
-        self.failed = Memory(size_max, 24 * HOUR_S)  # address, account that failed there
-        self.good = Memory(size_max, 24 * HOUR_S)  # address, account, route it is good at; and the same with the hour
-        few = max(1, size_max // 4)
-        self.agent = Memory(few, 7 * 24 * HOUR_S)  # owner, user agent
-        self.asn = Memory(few, 7 * 24 * HOUR_S)  # owner, autonomous system
-        self.address = Memory(few, 7 * 24 * HOUR_S)  # owner, address
-        self.user = Memory(few, 7 * 24 * HOUR_S)  # owner, account it tried
-        self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
-        self.visits = PairSet(size_max, HOUR_S)  # owner, route, hour; and path, route, ten minutes: `influx`
-        self.whence = PairSet(few, HOUR_S)  # account, operator: `elsewhere`
-
-    def by_owner(self, name: str) -> Memory:
-        """What of one sort owners brought: `agent`, `asn`, `address` or `user`."""
-        return {"agent": self.agent, "asn": self.asn, "address": self.address, "user": self.user}[name]
-
-    def fits(self, rows: int) -> bool:
-        """Whether so many more rows let none of them overflow; a row adds three keys to one at most."""
-        return all(part.fits(3 * rows) for part in self.parts().values())
-
-    def bytes(self) -> int:
-        """What their tables take."""
-        return 8 * sum(part.places() for part in self.parts().values())
-
-    def age(self, now_s: int) -> None:
-        """On the hour."""
-        for part in self.parts().values():
-            part.age(now_s)
-
-    def parts(self) -> dict[str, Memory | PairSet]:
-        """Each by its name."""
-        return {
-            "paths": self.paths,
-            "anyone": self.anyone,
-            "failed": self.failed,
-            "good": self.good,
-            "agent": self.agent,
-            "asn": self.asn,
-            "address": self.address,
-            "user": self.user,
-            "sampled": self.sampled,
-            "visits": self.visits,
-            "whence": self.whence,
-        }
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """State as plain arrays."""
-        out: dict[str, NDArray[np.generic]] = {}
-        for name, part in self.parts().items():
-            out |= part.arrays(f"memory.{name}")
-        return out
-
-    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take up what `arrays` gave."""
-        for name, part in self.parts().items():
-            part.restore(f"memory.{name}", arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +59,10 @@ class Sight:
     logins: Logins
     refusals: Refusals
     pair: U64  # owner, path
-    seen: Mapping[str, tuple[U64, NDArray[np.intp]]]  # by memory: new keys and their rows
+    seen: Mapping[str, tuple[U64, NDArray[np.intp]]]  # by memory: keys to remember and their rows
 
 
-MEMORY: Final = {New.AGENT: "agent", New.ASN: "asn", New.USER: "user", New.IP: "address"}
+MEMORY: Final = {New.AGENT: "agent", New.ASN: "asn", New.USER: "user", New.IP: "address", New.PLACE: "paths"}
 
 
 def kinds_of(families: Families, memory: str) -> list[int]:
@@ -139,6 +76,14 @@ def kinds_of(families: Families, memory: str) -> list[int]:
             for kind in family.about
         }
     )
+
+
+def value_of(flows: Flows, thing: New) -> U64:
+    """By row what may be new, 0 where nothing is known of it."""
+    if thing is New.PLACE:
+        return mix(flows.path, flows.asn)  # that nobody knows where it was is remembered, too
+    found: U64 = getattr(flows, thing)  # a column has the name of what it holds
+    return found
 
 
 def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Families) -> Sight:
@@ -159,18 +104,21 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
     first: dict[New, Flag] = {New.PATH: new_path}
     seen: dict[str, tuple[U64, NDArray[np.intp]]] = {}
     for thing, memory in MEMORY.items():
-        values: U64 = getattr(f, thing)  # a column has the name of what it holds
+        values = value_of(f, thing)
         tried = results | (plain & (f.outcome == AUTH_FAILED))  # a login, or a credential that was refused
-        shown = {New.AGENT: plain, New.USER: tried}.get(thing, f.outcome != LIMITED)
+        shown = {New.AGENT: plain, New.PLACE: plain, New.USER: tried}.get(thing, f.outcome != LIMITED)
         table = np.zeros(256, np.bool_)
         table[kinds_of(families, memory)] = True
         at = np.flatnonzero(table[f.kind] & shown & (values != 0))
         key = mix(rows.owner[rows.seg[at]], values[at])
-        fresh = np.flatnonzero(~memories.by_owner(memory).contains(key))
-        fresh = fresh[firsts(key[fresh])]
+        one = np.flatnonzero(firsts(key))
+        fresh = one[~memories.by_owner(memory).contains(key[one])]
+        if thing is New.PLACE:
+            fresh = fresh[_elsewhere(rows, at[fresh], memories)]
         first[thing] = np.zeros(len(rows), np.bool_)
         first[thing][at[fresh]] = True
-        seen[memory] = key[fresh], at[fresh]
+        kept = one if thing is New.PLACE else fresh  # where a path is asked for is not forgotten before the path
+        seen[memory] = key[kept], at[kept]
     same_route = np.concatenate([[False], f.route[1:] == f.route[:-1]])[: len(rows)]
     same_route[rows.starts] = f.route[rows.starts] == c.route[slots]
     total = np.cumsum(f.n) - f.n
@@ -189,6 +137,13 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
         pair=pair,
         seen=seen,
     )
+
+
+def _elsewhere(rows: Rows, at: NDArray[np.intp], memories: Memories) -> Flag:
+    """Of rows whose place is new to the path those of which it is known, as it was of all requests for the path."""
+    f = rows.flows
+    nowhere = mix(rows.owner[rows.seg[at]], mix(f.path[at], np.zeros(len(at), np.uint64)))
+    return (f.asn[at] != 0) & ~memories.paths.contains(nowhere)
 
 
 def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:

@@ -174,6 +174,11 @@ def test_what_is_wrong_with_a_family_is_named(tmp_path: Path, old: str, new: str
             "[user]\n    opportunity: {each: login}\n    mark: {new: user, ",
             "an account is always the same one",
         ),
+        (
+            "each: request}\n    mark: {",
+            "each: return}\n    mark: {new: place, ",
+            "an address is always in one network .write `about: .key.`",
+        ),
     ],
 )
 def test_a_family_that_could_not_do_what_it_says_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:

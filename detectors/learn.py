@@ -66,12 +66,16 @@ def settle(entities: Entities, model: Model, now_ms: int) -> None:
 def refresh(entities: Entities, model: Model) -> F64:
     """Commit the hour's own histories (owners that alarmed are skipped) and set the nulls of the next (mutates).
 
+    What is held to its own history alone learns unless it alarmed for that very thing: else it would never be heard.
     Returns the prior (kind, population, family, 2) the nulls came from.
     """
     c, n = entities.c, entities.used
     calm = ~c.alarmed[:n]
     hour = np.where(calm[:, None, None], c.hour[:n], 0.0).astype(np.float64)
     own = commit_own(c.own[:n].astype(np.float64), hour)
+    for i in (family.index for family in model.families if family.null is Null.OWN):
+        lesson = np.where(c.episode[:n, i, None], 0.0, c.hour[:n, i]).astype(np.float64)
+        own[:, i] = commit_own(c.own[:n, i].astype(np.float64), lesson)
     rates = [family.index for family in model.families if family.rate]
     own[:, rates, 0] = np.maximum(c.own[:n][:, rates, 0] * RATE_OWN, hour[:, rates, 0])
     c.own[:n] = own

@@ -7,7 +7,7 @@ import pytest
 from detectors_traffic import T0_S, flows, site
 
 from detectors import artifact
-from detectors.columns import KEY, Finding, Flows
+from detectors.columns import CLIENT_ERROR, KEY, Finding, Flows
 from detectors.evidence import Engine
 
 FLEET = 8_200
@@ -47,6 +47,16 @@ def test_reports_in_the_name_of_devices_that_are_elsewhere_are_told_of_and_the_f
     assert ADDRESS in found[0].examples
     assert found[0].first_ms >= (T0_S + 3 * HOUR_S) * 1000
     assert found[0].crossed_ms <= (T0_S + 3 * HOUR_S) * 1000 + 30 * 10_000  # a thirtieth of the fleet's own reports
+
+
+def test_an_hour_in_which_a_key_alarms_for_something_else_teaches_where_its_things_are() -> None:
+    n = 60
+    asked = {"route": 4, "path": 70_000 + np.arange(n), "asn": 11, "outcome": CLIENT_ERROR}
+    search = flows(n, kind=KEY, entity=FLEET, t_ms=(HOUR_S + 600) * 1000 + np.arange(n) * 300, **asked)
+    traffic = Flows.concat([site(3), fleet(2 * HOUR_S, HOUR_S), search, reports(2 * HOUR_S + 600, 200)])
+    found = [one for one in Engine(artifact.load()).close(traffic, T0_S + 3 * HOUR_S) if one.entity == FLEET]
+    assert min(one.at_s for one in found if one.family == "probe") < T0_S + 2 * HOUR_S
+    assert "moved" in {one.family for one in found}
 
 
 def test_a_fleet_that_stays_where_it_is_is_never_told_of_though_what_is_remembered_of_it_is_forgotten_twice() -> None:

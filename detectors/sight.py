@@ -143,7 +143,8 @@ def _elsewhere(rows: Rows, at: NDArray[np.intp], memories: Memories) -> Flag:
     """Of rows whose place is new to the path those of which it is known, as it was of all requests for the path."""
     f = rows.flows
     nowhere = mix(rows.owner[rows.seg[at]], mix(f.path[at], np.zeros(len(at), np.uint64)))
-    return (f.asn[at] != 0) & ~memories.paths.contains(nowhere)
+    found: Flag = (f.asn[at] != 0) & ~memories.paths.contains(nowhere)
+    return found
 
 
 def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:

@@ -36,7 +36,7 @@ def deny_add(
     settings: Settings, kind: str, value: str, seconds: int, reason: str, by: By,
     *, scope: Scope = EVERYONE, challenge: bool = False,
 ) -> Result:  # fmt: skip
-    """Deny (or challenge) a target for `seconds`. Refused where the allowlist protects it, or something inside it."""
+    """Deny or challenge a target for `seconds`. Refused where it, or something in it, is allowed or our own proxy."""
     target = target_named(kind, value)
     if target.kind is TargetKind.GLOBAL and scope.tier is None:
         raise CommandError("bad_value", "kind", "global denies everyone", "name a tier, or `brownout set` to shed load")
@@ -239,9 +239,9 @@ def _end(
 
 
 def restrict(settings: Settings, actions: list[Action]) -> Result:
-    """Put `actions` on one target in force, unless the allowlist protects it."""
+    """Put `actions` on one target in force, unless it is allowed or our own proxy."""
     with session(settings) as opened:
-        opened.refuse_allowlisted(actions[0].target)
+        opened.refuse_protected(actions[0].target)
         return opened.carry_out(actions)
 
 

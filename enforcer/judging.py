@@ -31,7 +31,7 @@ def approve_pending(settings: Settings, action_uid: str, seconds: int | None, re
     """Do what waits, by its uid or by the first characters of it, as long as it was meant to last or `seconds`."""
     with session(settings) as opened:
         found = _waiting(opened, action_uid)
-        opened.refuse_allowlisted(found.target)
+        opened.refuse_protected(found.target)
         if seconds is not None:
             in_bounds(settings, found.kind, seconds)
         at_ms, owner, why = now_ms(), owner_of(by), reason_of(reason)

@@ -96,8 +96,8 @@ class Session:
         if not self._redis.hexists(self._keys.enforcement, "version"):
             raise _no_enforcer("no enforcer has put a snapshot into Redis yet")
 
-    def refuse_allowlisted(self, target: Target) -> None:
-        """Raises `CommandError` where the allowlist protects `target`, or something inside it."""
+    def refuse_protected(self, target: Target) -> None:
+        """Raises `CommandError` where `target`, or something inside it, is allowed or our own proxy."""
         configured = parse_targets(self._settings.allowlist, PREFIX + "ALLOWLIST")
         if entry := guardrails.Allowlist(configured).covering(target):
             raise CommandError("allowlisted", "value", f"{entry} is allowed", f"take it out of {PREFIX}ALLOWLIST")
@@ -105,6 +105,11 @@ class Session:
         if entry := guardrails.Allowlist(by_command).covering(target):
             kind, _, value = entry.partition(":")
             raise CommandError("allowlisted", "value", f"{entry} is allowed", f"`allow remove {kind} {value}` first")
+        proxies = parse_targets(self._settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES")
+        if entry := guardrails.Allowlist(proxies).covering(target):
+            why = f"{entry} is where your own proxies are, and everybody comes through them"
+            fix = f"name the client they tell of, or take it out of {PREFIX}TRUSTED_PROXIES"
+            raise CommandError("own_proxy", "value", why, fix)
 
     def carry_out(self, actions: Sequence[Action], ends: Callable[[], Sequence[Action]] = tuple) -> Result:
         """Write `actions`, and wait until Redis and then the nodes have them, and what that `ends` is gone."""

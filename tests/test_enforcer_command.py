@@ -111,6 +111,8 @@ def test_what_cannot_be_is_refused_with_the_fix(world: World) -> None:
     _error("bad_value", "reason", command.deny_add, settings, "ip", "203.0.113.9", 60, " ", "ann")
     _error("bad_value", "level", command.brownout_set, settings, 9, 60, "x", "ann")
     _error("allowlisted", "value", command.deny_add, settings, "key", "partner", 60, "x", "ann")
+    for value in ("127.0.0.1", "127.0.0.0/24", "0.0.0.0/1"):
+        _error("own_proxy", "value", command.deny_add, settings, "ip", value, 60, "x", "ann")
     _error("not_found", "value", command.deny_remove, settings, "ip", "203.0.113.9", "ann")
     _error("not_found", "action_uid", command.undo, settings, "nothing", "ann")
     _error("not_found", "action_uid", command.undo, settings, "", "ann")

@@ -22,6 +22,7 @@ _STATUS: Final = {
     "not_found": 404,
     "shared_incident": 403,
     "allowlisted": 409,
+    "own_proxy": 409,
     "not_in_force": 409,
     "not_held": 409,
     "not_pending": 409,

@@ -70,9 +70,12 @@ class Kin:
             walks = walks[(rows.flows.kind[walks] == IP) & c.established[slots[rows.seg[walks]]]]
             walks = walks[(rows.flows.agent[walks] != 0) & (rows.flows.network[walks] != 0)]
             pace = np.where(like[walks], 0.0, sight.before[walks] / _lived_s(rows, slots, c, walks))
-            owner = rows.owner[rows.seg[walks]]
-            for who in zip(_keys(rows, walks).tolist(), owner.tolist(), pace.tolist(), strict=True):
-                self._walked[who[:2]] = max(self._walked.get(who[:2], 0.0), who[2])
+            who = np.stack([_keys(rows, walks), rows.owner[rows.seg[walks]]], axis=1)
+            _, first, which = np.unique(mix(*who.T), return_index=True, return_inverse=True)
+            fastest = np.zeros(len(first))
+            np.maximum.at(fastest, which, pace)
+            for walker, walked in zip(map(tuple, who[first].tolist()), fastest.tolist(), strict=True):
+                self._walked[walker] = max(self._walked.get(walker, 0.0), walked)
 
     def commit(self, entities: Entities, families: Families, now_s: int) -> None:
         """The hour ends: who walked in it is known, but for who was answered for something."""

@@ -338,9 +338,8 @@ def storm(kafka: Kafka, prefix: str, directory: Path, seed: int, *, workers: int
         assert not wrong, (story, len(wrong), wrong[:5])
         for kind in Kind:
             assert totals[int(kind), ""] == sum(n for (k, _), n in by_entity.items() if k == kind), (story, kind)
-        if (
-            not late
-        ):  # what a partition holds that had no worker for half a minute is (ADR 0022): on a very busy machine
+        # On a very busy machine what a partition holds that had no worker for half a minute is late (ADR 0022).
+        if not late:
             assert sorted(entity for entity, _ in told.values()) == walkers, (story, told)
             assert told == (at_once := read_at_once(settings)), (story, told, at_once)
     starts = sum(worker.starts for worker in together.workers)
@@ -374,13 +373,12 @@ Told = dict[str, tuple[str, int]]
 def _told(together: Fleet, walkers: list[str]) -> Told:
     """Alerts of the rule, once each walker has one, or nothing more is to be expected."""
     settings = together.workers[0].settings
-    deadline_s, found = time.monotonic() + _TELL_S, list[Alert]()
-    while time.monotonic() < deadline_s and {alert.entity.value for alert in found} != set(walkers):
+    deadline_s, found = time.monotonic() + _TELL_S, Told()
+    while time.monotonic() < deadline_s and {entity for entity, _ in found.values()} != set(walkers):
         together.tend(time.monotonic())
         time.sleep(0.5)
-        alerts = [Alert.model_validate_json(value) for _, value in messages(settings, topics.ALERTS)]
-        found = [alert for alert in alerts if alert.kind == RULE]
-    return {alert.uid: (alert.entity.value, alert.crossed_ms) for alert in found}
+        found = _of_rule([Alert.model_validate_json(value) for _, value in messages(settings, topics.ALERTS)])
+    return found
 
 
 def read_at_once(settings: Settings) -> Told:
@@ -389,9 +387,12 @@ def read_at_once(settings: Settings) -> Told:
     for partition in range(settings.usage_partitions):
         pipeline = Pipeline(artifact.load(None), _config(settings))
         blocks = [codec.decode_block(value) for _, value in messages(settings, topics.USAGE, partition)]
-        alerts = pipeline.step(blocks, 0) + pipeline.finish()
-        told |= {alert.uid: (alert.entity.value, alert.crossed_ms) for alert in alerts if alert.kind == RULE}
+        told |= _of_rule(pipeline.step(blocks, 0) + pipeline.finish())
     return told
+
+
+def _of_rule(alerts: list[Alert]) -> Told:
+    return {alert.uid: (alert.entity.value, alert.crossed_ms) for alert in alerts if alert.kind == RULE}
 
 
 def _config(settings: Settings) -> Config:

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 V := .venv/bin
 # A process a core, each with servers of its own; a file's tests stay together, so that they share them.
 PYTEST := $(V)/pytest -q -n $(or $(TEST_PROCESSES),auto) --dist loadfile
-.PHONY: demo up test test-fast test-kafka chaos check fix bench kafka bouncers clean
+.PHONY: demo up test test-fast test-kafka chaos lint check fix bench kafka bouncers clean
 
 demo: .venv/ready ## the whole loop on embedded parts, an attack included; fails unless it was stopped
 	$(V)/floodwarden demo
@@ -25,12 +25,14 @@ test-kafka: .venv/ready kafka ## the integration suite on real Apache Kafka
 chaos: .venv/ready kafka ## workers and broker killed at random moments under load, 16 seeds: is every count right?
 	FW_CHAOS_SEEDS=16 $(V)/pytest -q tests/test_chaos.py tests/test_metering_chaos.py
 
-check: .venv/ready ## linters, types, architecture, fast tests
+lint: .venv/ready ## linters, types, architecture
 	$(V)/ruff check .
 	$(V)/ruff format --check .
 	$(V)/mypy
 	$(V)/lint-imports
 	$(V)/python tests/raises.py
+
+check: lint ## and the fast tests
 	$(PYTEST) -m "not integration and not kafka and not slow"
 
 fix: .venv/ready

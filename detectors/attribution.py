@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from detectors import cusum, doors
-from detectors.columns import ASN, NETWORK, ROUTE, TENANT, Fact, Finding, Share
+from detectors import cusum, doors, doubt
+from detectors.columns import ASN, IP, NETWORK, ROUTE, TENANT, Fact, Finding, Share
 from detectors.cusum import Leak, Track
 from detectors.entities import Columns
-from detectors.explain import evidence, score, span
+from detectors.explain import evidence, score, span, spared
 from detectors.families import QUIET_MS
 from detectors.group_rows import Part, value_of
 from detectors.group_state import HISTORY_MIN, Alarm, Cause
@@ -33,6 +33,7 @@ _WORDS: Final = {ROUTE: "route", TENANT: "tenant", ASN: "autonomous system", NET
 ENOUGH: Final = 6.9  # log odds of a thousand to one
 ENOUGH_FOR_ONE: Final = 3.9  # of fifty to one: what a newcomer's single mark may be challenged for
 PI_FOR_ONE: Final = 0.9
+PI_MIN: Final = 0.5  # of a group's marks beyond what is usual, before anybody is part of it
 ESTABLISHED_MIN: Final = 20
 MARKS_MIN: Final = 2  # of his own: denying on one mark hit good clients
 OWN_MIN: Final = 2.0  # nats of his own: where many sign in, successes take failures back, and two failures are nothing
@@ -136,22 +137,34 @@ class Members:
         begin, track, stood = self._tracks.get((one, family), (begin, fresh, replace(fresh)))
         end = begin + int(np.searchsorted(rows.flows.pane_s[series.at[begin:end]], end_s))
         found: dict[int, Finding] = {}
-        newcomer = not c.established[judged.slots[one]]
         for number, row in enumerate(steps(series, slice(begin, end), rows, judged.sight), start=begin):
             episode = stood.episode and row.t_ms - stood.last_mark_ms <= QUIET_MS
             cusum.walk(track, [row], _NEVER, Leak())
             alarm = concerned.get(number)
-            if alarm is None or not _is_part(alarm, track, row.before, newcomer=newcomer):
+            newcomer = not (c.established[judged.slots[one]] or judged.accounts.past[row.index])
+            by_one = newcomer and not judged.waiting[row.index]  # by the next one it is seen whether it is a poll
+            if alarm is None or not is_part(alarm, track, row.before, newcomer=newcomer, by_one=by_one):
                 continue
             if not episode:
                 stood.crossed_pane_s, stood.crossed_ms, stood.crossed_after = row.pane_s, row.t_ms, row.before
             stood.episode, stood.last_mark_ms = True, row.t_ms
             route = int(rows.flows.route[row.index]) if series.family.on_route else 0
-            found[row.pane_s] = replace(
-                _finding(judged, one, alarm, (replace(track), stood), c, shut=bool(series.shut[number])), route=route
-            )
+            why = spared(judged, series.family, series.at[[number]], track)
+            asked = why or self._asked(series, number, track)
+            told_of = _finding(judged, one, alarm, (replace(track), stood), c, (odds(alarm, newcomer=newcomer), asked))
+            found[row.pane_s] = replace(told_of, route=route, answer="notice" if why else told_of.answer)
         self._tracks[one, family] = end, track, stood
         return [(family, one, replace(stood), finding) for finding in found.values()]
+
+    def _asked(self, series: Series, number: int, track: Track) -> tuple[Fact, ...]:
+        """Why whoever made a mark is not denied for it, empty where nothing speaks against it."""
+        judged, row = self._judged, int(series.at[number])
+        if series.shut[number]:
+            return doors.SHUT
+        if judged.rows.flows.kind[row] != IP:
+            return ()
+        seen = doubt.beside(self._c, int(judged.slots[judged.rows.seg[row]]), judged.rows, judged.company, row)
+        return doubt.speaks(series.family, track, seen, series.at[[number]], judged.rows, judged.company)
 
 
 def _concerned(judged: Judged, part: Part, at: dict[tuple[int, int, int], Alarm]) -> dict[int, Alarm]:
@@ -184,30 +197,42 @@ def odds(alarm: Alarm, *, newcomer: bool) -> float:
     return log(pi / (1 - pi))
 
 
-def _is_part(alarm: Alarm, track: Track, before: int, *, newcomer: bool) -> bool:
-    """Whether evidence of his own suffices; `before`: his requests until now. One mark must come as the others' do."""
+def is_part(alarm: Alarm, track: Track, before: int, *, newcomer: bool, by_one: bool) -> bool:
+    """Whether evidence of his own suffices; `before`: his requests until now.
+
+    One mark, where that may do (`by_one`), must come as the others' do. Where most of the group's marks are usual by
+    now, as the control group has them too, nobody is: what he did before that was known does not count against him.
+    """
+    if alarm.pi < PI_MIN:
+        return False
     total = odds(alarm, newcomer=newcomer) + track.s
     if track.distinct >= MARKS_MIN and total >= ENOUGH:
         return True
     sure = alarm.cause is Cause.ATTACK or alarm.history >= HISTORY_MIN
-    if not (sure and newcomer and alarm.pi >= PI_FOR_ONE and track.distinct >= 1):
+    if not (sure and by_one and alarm.pi >= PI_FOR_ONE and track.distinct >= 1):
         return False
     return total + alarm.is_like(before) >= ENOUGH_FOR_ONE
 
 
-def _answer(alarm: Alarm, wanted: str, track: Track, total: float, *, shut: bool) -> str:
+def _answer(alarm: Alarm, wanted: str, track: Track, total: float, *, spared: bool) -> str:
     """What is asked for. Who may be the victim of a fault, or has next to nothing of his own, is not denied."""
     own = track.distinct >= MARKS_MIN and track.s >= OWN_MIN
-    sure = alarm.cause is Cause.ATTACK and own and total >= ENOUGH and not shut
+    sure = alarm.cause is Cause.ATTACK and own and total >= ENOUGH and not spared
     return "challenge" if wanted == "deny" and not sure else wanted
 
 
-def _finding(judged: Judged, seg: int, alarm: Alarm, both: tuple[Track, Track], c: Columns, *, shut: bool) -> Finding:
-    track, stood = both
+def _finding(
+    judged: Judged,
+    seg: int,
+    alarm: Alarm,
+    both: tuple[Track, Track],
+    c: Columns,
+    of: tuple[float, tuple[Fact, ...]],
+) -> Finding:
+    (track, stood), (own, asked) = both, of
     rows, slot, family = judged.rows, int(judged.slots[seg]), alarm.family
     begin = int(rows.starts[seg])
     kind, established = int(rows.flows.kind[begin]), bool(c.established[slot]) and not bool(c.alarmed[slot])
-    own = odds(alarm, newcomer=not c.established[slot])
     total = own + track.s
     group = (
         f"part of what {alarm.members} clients do on its {_WORDS[alarm.place[0]]}: {100 * alarm.pi:.0f} % of the "
@@ -235,10 +260,10 @@ def _finding(judged: Judged, seg: int, alarm: Alarm, both: tuple[Track, Track], 
         first_ms=track.first_ms,
         last_ms=stood.last_mark_ms,
         score=score(total, ENOUGH),
-        answer=_answer(alarm, family.answer(kind, established=established), track, total, shut=shut),
+        answer=_answer(alarm, family.answer(kind, established=established), track, total, spared=bool(asked)),
         severity=family.severity,
         route=0,
-        facts=facts + (doors.SHUT if shut else ()),
+        facts=facts + asked,
         contributions=shares if own > 0 else shares[1:],
         behaviour=family.words.behaviour,
         ids=family.ids,

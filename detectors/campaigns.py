@@ -116,7 +116,8 @@ class _Course:
             i, at = part.series.family.index, part.series.at[part.rows]
             seg = self._judged.rows.seg[at]
             explained = self._judged.rows.t_ms[at] - self._last_ms[i][seg] <= QUIET_MS
-            alarms += self._groups.take(self._judged, part, (before[seg], explained), self._model)
+            known = before[seg] | self._judged.accounts.past[at]
+            alarms += self._groups.take(self._judged, part, (known, explained), self._model)
             out.teaches[i][part.rows] = self._groups.teach(self._judged, part)
         for pane_s, who, family, _ in alone:
             place = self._groups.campaign_of(family, int(self._judged.rows.owner[who]))

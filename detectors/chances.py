@@ -39,14 +39,18 @@ def chances(families: Families, rows: Rows, sight: Sight) -> list[Chances]:
 
 
 def base(family: Family, rows: Rows, sight: Sight) -> Flag:
-    """The rows that a family of requests, returns or logins looks at."""
+    """The rows that a family of requests, returns, turns or logins looks at."""
     match family.each:
         case Each.REQUEST:
             answered = sight.plain
         case Each.RETURN:
             answered = sight.plain & ~sight.new_path
+        case Each.TURN:
+            answered = sight.plain & sight.turn
         case _:
             answered = sight.results
+    if family.mark.new is New.HOME:
+        answered = answered & sight.homed
     return answered & of_kinds(family, rows.flows.kind)
 
 
@@ -60,8 +64,12 @@ def marked(family: Family, rows: Rows, sight: Sight) -> Flag:
         found &= sight.anyone if mark.to_anyone else sight.new[mark.new]
     if mark.new is New.AGENT:
         found &= sight.before > 0  # what it first comes with is no change
+    if mark.again:
+        found = found & ~sight.new_path
     if mark.at_once > 1:
         found &= f.n >= mark.at_once
+    if not mark.waits:
+        found = found & ~sight.asks_again
     return found & sight.same_route if mark.same_route else found
 
 
@@ -96,7 +104,7 @@ def of_kind(kind: NDArray[np.uint8], kinds: list[int]) -> Flag:
 
 def _of(family: Family, rows: Rows, sight: Sight) -> Chances | None:
     match family.each:
-        case Each.REQUEST | Each.RETURN | Each.LOGIN:
+        case Each.REQUEST | Each.RETURN | Each.TURN | Each.LOGIN:
             return _requests(family, rows, sight)
         case Each.CREDENTIAL:
             return _credentials(family, rows, sight)
@@ -123,6 +131,8 @@ def _requests(family: Family, rows: Rows, sight: Sight) -> Chances:
     # What is new is so once in a row; the like requests after it are not. Of many at once none is.
     marks = np.where(mark[at], 1 if family.mark.once else n, 0)
     rest = np.where(mark[at], 0, n) if family.mark.at_once > 1 else n - marks
+    if family.each is Each.TURN:
+        rest = np.where(mark[at], 0, 1)  # what comes after the first of like requests is no turn
     return Chances(family, at, marks, np.where(chance[at], rest, 0))
 
 

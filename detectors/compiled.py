@@ -30,7 +30,7 @@ _S29, _S32, _S64 = (np.uint64(s) for s in (29, 32, 64))
 def compiled(function: Call) -> Call:
     """`function` as machine code, which holds no lock of the interpreter.
 
-    Where nothing may be written it is compiled anew in each process.
+    Where nothing may be written it is compiled anew in each process. A hot loop hands arrays to nobody (ADR 0076).
     """
     try:
         return cast("Call", numba.njit(cache=True, nogil=True)(function))
@@ -222,14 +222,16 @@ def joined(rows: I64, order: I64, heads: I64, sums: int) -> I64:
     """
     out, g = np.empty((len(heads), rows.shape[1]), np.int64), -1
     for i in range(len(order)):
-        row = rows[order[i]]
+        row = order[i]
         if g + 1 < len(heads) and heads[g + 1] == i:
             g += 1
-            out[g] = row
+            for column in range(rows.shape[1]):
+                out[g, column] = rows[row, column]
             continue
         for column in range(sums):
-            out[g, column] += row[column]
-        out[g, sums], out[g, sums + 1] = min(out[g, sums], row[sums]), max(out[g, sums + 1], row[sums + 1])
+            out[g, column] += rows[row, column]
+        out[g, sums] = min(out[g, sums], rows[row, sums])
+        out[g, sums + 1] = max(out[g, sums + 1], rows[row, sums + 1])
     return out
 
 

@@ -67,7 +67,7 @@ class Control:
     @staticmethod
     def _at(route: U64, pane_s: I64, routes: U64, prefix: tuple[I64, I64, F64], base: int) -> tuple[F64, F64]:
         group, pane, sums = prefix
-        place = np.searchsorted(routes, route)
+        place = compiled.searched(routes, np.ascontiguousarray(route))
         place[place == len(routes)] = 0
         known = routes[place] == route
         span = NEVER

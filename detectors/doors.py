@@ -48,10 +48,13 @@ class Doors:
     broken: Flag
 
 
-def samples(rows: Rows, sampled: PairSet) -> tuple[tuple[U64, I64, F64], U64]:
-    """What clients met at logins (place, pane, 1), one of each a client, route and two minutes; their keys."""
+def samples(rows: Rows, sampled: PairSet, waited: Flag) -> tuple[tuple[U64, I64, F64], U64]:
+    """What clients met at logins (place, pane, 1), one of each a client, route and two minutes; their keys.
+
+    Who waits there as usual (`waited`, by row) is not kept out.
+    """
     f = rows.flows
-    at = np.flatnonzero(f.login & (f.kind != USER) & np.isin(f.outcome, _MET))
+    at = np.flatnonzero(f.login & (f.kind != USER) & np.isin(f.outcome, _MET) & ~waited)
     where = place(f.route[at], f.outcome[at])
     key = mix(rows.owner[rows.seg[at]], where, (f.pane_s[at] // EACH_S).astype(np.uint64))
     some = np.flatnonzero(~sampled.contains(key))

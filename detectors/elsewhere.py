@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.chances import tagged
 from detectors.columns import ASN, AUTH_FAILED, EVERYBODY, GLOBAL, IP, OK, Fact, Finding, Flows, Share
 from detectors.explain import score
 from detectors.families import HOUR_S
@@ -60,14 +61,18 @@ SPREAD: Final = Said(
 class Spread(Shares):
     """Accounts at rare operators, among all of them."""
 
-    def _counted(self, came: F64, apart: Flag) -> tuple[F64, F64]:  # noqa: ARG002 - there is one place
-        return np.where(self.all.route == _RARE, came[:, 0], 0.0), np.full(len(came), came[:, 0].sum())
+    apart = False
+
+    def _visits(self, came: F64) -> F64:
+        return np.where(self.all.route == _RARE, came[:, 0], 0.0)
 
 
 class Elsewhere:
     """Where accounts are, by operator, and who comes while they turn up where they never are."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused_keys: int = -1) -> None:
+        """`refused_keys`: the bit of `tags` of requests that come with a key and name no account; -1: nobody knows."""
+        self.refused_keys = refused_keys
         self.accounts = Shares(ACCOUNTS, least=P_ONE, warm=WARM, enough=ENOUGH, calm=CALM)
         self.spread = Spread(SPREAD, least=P_MANY, warm=WARM, enough=ENOUGH, calm=CALM)
         self.members = Members()
@@ -79,14 +84,17 @@ class Elsewhere:
         """A run of rows of one window, who is established, what each asked before, what was `seen` (mutated)."""
         f = rows.flows
         self.members.forget(int(f.pane_s.min()) * 1000 - HOUR_S * 1000)
-        signed_in = (f.outcome == OK) | (f.login & (f.outcome == AUTH_FAILED))
+        tried = f.login & (f.outcome == AUTH_FAILED)
+        if self.refused_keys >= 0:
+            tried &= ~tagged(f.tags, self.refused_keys)  # a key is where its programs run: no account turns up there
+        signed_in = (f.outcome == OK) | tried
         at = np.flatnonzero((f.kind == IP) & (f.user != 0) & (f.asn != 0) & signed_in)
         at = _new(rows, at, mix(f.user[at], f.asn[at]), seen)
         if not len(at):
             return
         asn, hop = f.asn[at], f.pane_s[at] // HOP_S
         self.accounts.until(int(hop.min()))
-        rare = self._rare(asn)
+        rare = self.accounts.rare(asn, RARE)
         self.accounts.count(asn, hop)
         alarms = self._spread(asn, hop, rare)
         if alarms:
@@ -96,14 +104,6 @@ class Elsewhere:
         """What there is to tell of what is complete at `until_s`."""
         out, self._out = self._out, []
         return out + self.accounts.close(until_s) + self.spread.close(until_s)
-
-    def _rare(self, asn: U64) -> Flag:
-        """Operators that hardly any account comes from, as windows before this one have it."""
-        a = self.accounts
-        if a.windows < WARM or not len(a.all.route):
-            return np.zeros(len(asn), np.bool_)
-        place = np.minimum(np.searchsorted(a.all.route, asn), len(a.all.route) - 1)
-        return np.asarray((a.all.route[place] != asn) | (a.all.share[place, 0] < RARE))
 
     def _spread(self, asn: U64, hop: I64, rare: Flag) -> list[tuple[int, float]]:
         """Count what is at rare operators; from which hop on there is an alarm, with the odds of who comes then."""
@@ -128,19 +128,14 @@ class Elsewhere:
         """Log odds that an account at a rare operator belongs to what is in alarm; 0 where nothing is."""
         a = self.spread.all
         at = np.flatnonzero((a.route == _RARE) & (a.crossed_s > 0))
-        if not len(at):
-            return 0.0
-        i = int(at[0])
-        usual = (float(a.share[i, 0]) * float(a.among[i]) + 1) / max(2.0, float(a.visits[i]))
-        return log(max(1.0, 1 / usual - 1))
+        return self.spread.odds(int(at[0])) if len(at) else 0.0
 
     def _members(
         self, rows: Rows, at: Index, alarms: list[tuple[int, float]], established: Flag, requests: I64
     ) -> None:
         f = rows.flows
         odds = dict(alarms)
-        asked = np.cumsum(f.n) - f.n
-        before = requests[rows.seg] + asked - asked[rows.starts][rows.seg]
+        before = rows.before(requests)
         told: dict[tuple[int, int], Finding] = {}
         for row in at[~established[rows.seg[at]]].tolist():
             pane_s, owner = int(f.pane_s[row]), int(rows.owner[rows.seg[row]])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from detectors.columns import KINDS_N
-from detectors.compiled import ordered, searched
+from detectors.compiled import compiled, ordered, searched
 from detectors.families import HOUR_S
 from detectors.features import COUNTS, TAUS_S
 
@@ -24,7 +24,19 @@ RESERVED: Final = KINDS_N  # slots below stand for one never seen, of each kind
 IDLE_MS: Final = 6 * HOUR_S * 1000
 ESTABLISHED_N: Final = 20
 ESTABLISHED_MS: Final = HOUR_S * 1000
-YOUNG: Final = ("most", "counted", "credential")  # columns that states kept before they were lack
+YOUNG: Final = (
+    "most",
+    "counted",
+    "credential",
+    "accounts",
+    "pages",
+    "missed",
+    "last",
+    "agent",
+    "polls",
+    "polled_ms",
+    "turned",
+)  # columns that states kept before they were lack
 YOUNG_MS: Final = HOUR_S * 500  # before that nobody is established
 
 
@@ -48,9 +60,17 @@ class Columns:
     established: NDArray[np.bool_]
     alarmed: NDArray[np.bool_]  # since the last commit
     fail_ms: I64  # last failed login
+    polls: I64  # failures without a name, at the pace of a device that waits (`detectors.waits`)
+    polled_ms: I64  # the last failure without a name
     refused_s: I64  # last pane with a refusal
     credential: U64  # that it was refused with (`detectors.credential`)
+    accounts: I64  # that were answered well here in the last hours (`detectors.doubt`)
+    pages: I64  # new to it, that it found in the last hours as others had; and those it found not there
+    missed: I64
     route: U64  # of the row before
+    last: U64  # its path
+    agent: U64  # its user agent
+    turned: NDArray[np.bool_]  # whether it ever asked for another path than the one before (`detectors.senders`)
     odd_minute: I64  # last minute in which the forest was asked
     path: U64  # of the row before
     gap_ms: I64  # when that was
@@ -87,8 +107,8 @@ class Columns:
         one = {
             name: np.zeros(size, i8)
             for name in (
-                *("born_ms", "last_ms", "seen", "weight", "good", "fail_ms", "refused_s", "odd_minute"),
-                *("gap_ms", "hop", "shown_hop"),
+                *("born_ms", "last_ms", "seen", "weight", "good", "accounts", "pages", "missed"),
+                *("fail_ms", "refused_s", "odd_minute", "gap_ms", "hop", "shown_hop", "polls", "polled_ms"),
             )
         }
         by = {
@@ -100,6 +120,8 @@ class Columns:
             kind=np.zeros(size, np.uint8),
             entity=np.zeros(size, np.uint64),
             route=np.zeros(size, np.uint64),
+            last=np.zeros(size, np.uint64),
+            agent=np.zeros(size, np.uint64),
             path=np.zeros(size, np.uint64),
             credential=np.zeros(size, np.uint64),
             hop_route=np.zeros(size, np.uint64),
@@ -108,6 +130,7 @@ class Columns:
             shown=np.zeros(size),
             established=np.zeros(size, flag),
             alarmed=np.zeros(size, flag),
+            turned=np.zeros(size, flag),
             asked=np.ones(size, flag),
             recent=np.zeros((size, len(COUNTS), len(TAUS_S))),
             s=np.zeros((size, families), f8),
@@ -186,19 +209,19 @@ class Entities:
         if self.used <= self.size_max:
             return
         who, c = slice(RESERVED, self.used), self.c
-        by_worth = eviction.order(
-            c.key[who], c.weight[who], c.last_ms[who], evidence[who], c.established[who], self.size_max
+        room = eviction.Room(int(self.size_max * eviction.LEAVE))
+        stay = eviction.staying(
+            c.key[who], c.weight[who], c.last_ms[who], evidence[who], c.established[who], self.size_max, room
         )
-        stay = by_worth[: int(self.size_max * eviction.LEAVE)]
-        self.evicted += len(by_worth) - len(stay)
-        self._keep(np.concatenate([np.arange(RESERVED), np.sort(stay) + RESERVED]))
+        self.evicted += self.used - RESERVED - len(stay)
+        self._keep(np.concatenate([np.arange(RESERVED), stay + RESERVED]))
 
     def _keep(self, rows: Slots) -> None:
         """Only these slots, ascending. Memory that has been touched once is used again."""
         none, n = Columns.blank(1, self.families), len(rows)
         for f in fields(Columns):
             column = getattr(self.c, f.name)
-            column[:n] = column[rows]
+            _moved(column.view(np.uint8).reshape(len(column), -1), rows)
             column[n : self.used] = getattr(none, f.name)
         self.used = n
         self._index()
@@ -237,3 +260,11 @@ class Entities:
         long_ago = np.array([1, 0])  # states kept before this was
         self.born_s, self.early_s = (int(v) for v in arrays.get("entities.clock", long_ago))
         self._index()
+
+
+@compiled
+def _moved(column: NDArray[np.uint8], rows: Slots) -> None:
+    """Put `rows`, ascending, to the front of `column` (bytes, mutated), without a copy of it."""
+    for i in range(len(rows)):
+        if rows[i] != i:
+            column[i] = column[rows[i]]

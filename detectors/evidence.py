@@ -21,14 +21,17 @@ from detectors.entities import RESERVED, Entities, Slots
 from detectors.eviction import ALIVE
 from detectors.explain import findings
 from detectors.features import HOP_S
+from detectors.floods import Flood
 from detectors.groups import Groups
 from detectors.influx import Influx
 from detectors.judge import Judged, judge
 from detectors.kin import Kin
 from detectors.learn import Watch, early, establish, refresh, settle
 from detectors.memories import SIZE_MAX, Memories
+from detectors.misfits import Misfits
 from detectors.outlook import Outlook
 from detectors.peeking import Peek
+from detectors.rarities import AFAR, GUISE, UNHEARD, Rarities
 from detectors.record import write_crossing, write_member, write_memories, write_requests, write_series
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
@@ -37,6 +40,8 @@ from detectors.standing import standing
 
 ENTITIES_MAX = 1 << 17
 Flag = NDArray[np.bool_]
+Watchers = Influx | Elsewhere | Rarities | Flood | Misfits
+Parts = Mapping[str, Control | Groups | Backdrop | Cardinality | Drift | Kin | Watchers]
 
 
 class Engine:
@@ -64,7 +69,10 @@ class Engine:
         self.memories = Memories(pairs_max)
         self.cardinality = Cardinality(entities_max)
         self.influx = Influx()
-        self.elsewhere = Elsewhere()
+        self.elsewhere = Elsewhere(fam.refused_keys(model.families))
+        self.rarities = {what.told.family: Rarities(what) for what in (AFAR, GUISE, UNHEARD)}
+        self.flood = Flood()
+        self.misfits = Misfits(fam.submissions(model.families), pairs_max)
         self.control = Control()
         self.groups = Groups()
         self.backdrop = Backdrop()
@@ -92,7 +100,7 @@ class Engine:
         out += self._odd(None, np.empty(0, np.intp), until_s)
         out += self._commit_before(until_s)
         out += self.cardinality.close(until_s) + self.influx.close(until_s)
-        out += self.elsewhere.close(until_s)
+        out += self.elsewhere.close(until_s) + self._rarities(until_s) + self.flood.close(until_s)
         self.closed_s = max(self.closed_s, until_s)
         return out
 
@@ -101,6 +109,8 @@ class Engine:
         if self._fits(len(flows)):
             return flows
         looked_at = admitted(flows, self.entities)
+        if looked_at.all():
+            return flows
         self.entities.evicted += len(flows) - int(looked_at.sum())
         self.cardinality.missed(flows.take(~looked_at))
         return flows.take(looked_at)
@@ -120,12 +130,15 @@ class Engine:
 
     def look(self, outlook: Outlook) -> list[Finding]:
         """What open panes say that was not said before, and `close` of the same content would say. Changes nothing."""
-        return Peek(self.entities, self.memories, self.model, self._judge).look(outlook)
+        return Peek(self.entities, self.memories, self.model, self._judge, self._common).look(outlook)
 
     def _judge(self, rows: Rows) -> Judged:
         slots = self.entities.find(rows.owner, rows.flows.kind[rows.starts])
-        model = self.model
-        return judge(rows, slots, self.entities.c, self.memories, (self.control, self.kin), model, self.seen_n)
+        model, by = self.model, (self.control, self.kin, self._common)
+        return judge(rows, slots, self.entities.c, self.memories, by, model, self.seen_n)
+
+    def _common(self, operator: NDArray[np.uint64], least: float) -> Flag:
+        return self.elsewhere.accounts.common(operator, least)
 
     def _run(self, flows: Flows, until_s: int) -> list[Finding]:
         rows = canonical(flows)
@@ -139,8 +152,13 @@ class Engine:
         self.cardinality.take(rows, self.entities.c.seen[slots], self.entities.c.born_ms[slots])
         known, seen = self.entities.c.established[slots], self.entities.c.seen[slots]
         people = known[rows.seg]
-        self.influx.take(rows, (~people & ~judged.kin, people & ~judged.kin), seen, self.memories.visits)
+        of = ~people & ~judged.kin, people & ~judged.kin
+        visits = self.influx.take(rows, of, seen, self.memories.visits)
+        for part in self.rarities.values():
+            part.take(rows, visits, seen, judged.sight.anyone)
         self.elsewhere.take(rows, known, seen, self.memories.whence)
+        self.flood.take(rows, ~people)
+        self.misfits.take(rows, people, judged.kin)
         self.kin.take(rows, slots, self.entities.c, (judged.sight, judged.series, judged.kin))
         write_requests(self.entities.c, rows, slots)
         for series in judged.series:
@@ -156,9 +174,13 @@ class Engine:
         if self.watch is not None:
             self.watch.take(judged)
         told += self._odd(judged, slots, until_s) + self.influx.close(until_s) + self.elsewhere.close(until_s)
+        told += self._rarities(until_s) + self.flood.close(until_s) + self.misfits.close(until_s)
         if self.entities.used > self.entities.size_max:
             self.entities.purge(standing(self.entities.c, np.arange(self.entities.used), self.model, until_s * 1000))
         return sorted(told, key=lambda f: (f.at_s, f.crossed_ms, f.kind, f.entity, f.family))
+
+    def _rarities(self, until_s: int) -> list[Finding]:
+        return [finding for part in self.rarities.values() for finding in part.close(until_s)]
 
     def worth(self, owners: NDArray[np.uint64], kinds: NDArray[np.uint8]) -> tuple[NDArray[np.float64], Flag]:
         """The evidence that stands against owners, and whether they are regulars."""
@@ -246,11 +268,11 @@ class Engine:
             out |= part.arrays(name)
         return out
 
-    def _parts(self) -> dict[str, Control | Groups | Backdrop | Cardinality | Drift | Influx | Elsewhere | Kin]:
+    def _parts(self) -> Parts:
         return {
             "control": self.control, "groups": self.groups, "backdrop": self.backdrop,
             "cardinality": self.cardinality, "drift": self.drift, "influx": self.influx, "elsewhere": self.elsewhere,
-            "kin": self.kin,
+            "kin": self.kin, "flood": self.flood, "misfits": self.misfits, **self.rarities,
         }  # fmt: skip
 
     @classmethod

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import credential, doors, fleet
+from detectors import credential, doors, doubt, fleet, senders, waits, walks
 from detectors import families as fam
 from detectors.artifact import Model
 from detectors.columns import IP, KEY, OK, Fact, Finding, Share
 from detectors.cusum import Event, Track
-from detectors.entities import Columns, had_past
+from detectors.entities import YOUNG_MS, Columns, had_past
 from detectors.families import HOUR_S, Each, New
 from detectors.judge import Crossing, Judged
 from detectors.series import Series
@@ -32,7 +32,14 @@ _USUAL: Final = (
     ),
 )
 _FLEET: Final = "its addresses are refused {:.1f} times each in a second: many that come at once, and none that runs on"
-_SHOWN: Final = {Each.CREDENTIAL: "user", New.USER: "user", New.IP: "ip", New.ASN: "ip", New.PLACE: "ip"}
+_SHOWN: Final = {
+    Each.CREDENTIAL: "user",
+    New.USER: "user",
+    New.IP: "ip",
+    New.ASN: "ip",
+    New.PLACE: "ip",
+    New.HOME: "ip",
+}
 
 
 def score(s: float, h: float) -> float:
@@ -60,8 +67,13 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     wrong = kind == IP and credential.spares(family, c.credential[slot], so_far)
     many = fleet.is_fleet(family, kind, track)
     past = had_past(c, slot, track.crossed_pane_s)
+    known = established or wrong or past
     usual = kind == KEY and past and _where_it_always_goes(family, judged, at)
     shut = bool(series.shut[of_pane[-1]])
+    seen = doubt.beside(c, slot, rows, judged.company, event.index)
+    asked = doubt.speaks(family, track, seen, at, rows, judged.company) if kind == IP else ()
+    follows = doubt.follows(family, seen) if kind == IP and not known else ()
+    why = spared(judged, family, at, track) or _at_work(judged, crossing, event, at, c) or follows
     return Finding(
         kind=kind,
         entity=int(rows.flows.entity[event.index]),
@@ -74,7 +86,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         first_ms=track.first_ms,
         last_ms=int(rows.flows.last_ms[at].max()),
         score=score(track.s, h),
-        answer="notice" if many or usual else _answer(family, kind, known=established or wrong or past, shut=shut),
+        answer="notice" if many or usual or why else _answer(family, kind, known=known, spared=shut or bool(asked)),
         severity=family.severity,
         route=route if family.on_route else 0,
         facts=_facts(family, event, float(series.p0[of_pane[-1]]), h, kind=kind, established=established)
@@ -82,7 +94,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         + (_WRONG if wrong else ())
         + (_many(track) if many else ())
         + (_USUAL if usual else ())
-        + (doors.SHUT if shut else ()),
+        + (why or (doors.SHUT if shut else asked)),
         contributions=_contributions(judged, crossing, event, model, kind),
         examples=tuple(int(e) for e in np.unique(examples[at]) if e)[:EXAMPLES_MAX],
         behaviour=family.words.behaviour,
@@ -91,10 +103,28 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     )
 
 
-def _answer(family: fam.Family, kind: int, *, known: bool, shut: bool) -> str:
-    """What to ask for; `known`: it had a past when it crossed. Where the door may be what fails, nobody is denied."""
+def spared(judged: Judged, family: fam.Family, at: Index, track: Track) -> tuple[Fact, ...]:
+    """Why people are told of marks, of which rows `at` are the last, and nobody is answered; empty for nothing."""
+    if family.each is Each.CREDENTIAL:
+        return waits.speaks(judged.waiting, judged.sight.waits, int(at[-1]), track.marks)
+    return senders.speaks(family, judged.senders, at, track)
+
+
+def _at_work(judged: Judged, crossing: Crossing, event: Event, at: Index, c: Columns) -> tuple[Fact, ...]:
+    """Why a walk at an address is that of many who work there, empty where it is not."""
+    desk = judged.desks.get(crossing.seg)
+    if desk is None:
+        return ()
+    rows, came, slot = judged.rows, judged.company.came, int(judged.slots[crossing.seg])
+    past = bool(c.established[slot]) and event.track.crossed_ms - int(c.born_ms[slot]) > YOUNG_MS
+    signed_in = walks.accounts(desk, rows, came, crossing.seg, event.index)
+    return walks.speaks(crossing.family, at, event.track, rows, signed_in, past=past)
+
+
+def _answer(family: fam.Family, kind: int, *, known: bool, spared: bool) -> str:
+    """What to ask for; `known`: it had a past when it crossed; `spared`: something speaks against a denial."""
     asked = family.answer(kind, established=known)
-    return "challenge" if shut and asked == "deny" else asked
+    return "challenge" if spared and asked == "deny" else asked
 
 
 def _where_it_always_goes(family: fam.Family, judged: Judged, at: Index) -> bool:

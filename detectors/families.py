@@ -42,6 +42,7 @@ class Each(StrEnum):
 
     REQUEST = "request"  # answered, no login
     RETURN = "return"  # the same, for a path the entity asked for before
+    TURN = "turn"  # the same, for another path than the request before, with its user agent
     LOGIN = "login"  # a login and its result
     CREDENTIAL = "credential"  # the same, at an account not yet good at that address (`sight.Logins`)
     ADDRESS = "address"  # an address new to the entity
@@ -59,6 +60,7 @@ class New(StrEnum):
     USER = "user"
     IP = "ip"
     PLACE = "place"  # an autonomous system for a path: where it is asked for
+    HOME = "home"  # an autonomous system: new to it until the hour is over, at every request
 
 
 class Null(StrEnum):
@@ -88,14 +90,16 @@ class Mark:
     new: New | None = None
     to_anyone: bool = False
     same_route: bool = False
+    again: bool = False  # a path that the entity asked for before
     at_once: int = 1  # like requests within a second, at least; then the row is one mark
+    waits: bool = True  # whether a request that only asks whether something is there by now may be one (`sight`)
     where: Filter | None = None
     tag: int = -1
 
     @property
     def once(self) -> bool:
         """Whether a row of like requests is one mark, however many they are."""
-        return self.new is not None or self.at_once > 1
+        return self.new not in (None, New.HOME) or self.again or self.at_once > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,11 @@ Families = tuple[Family, ...]
 def submissions(families: Families) -> int:
     """The bit of a flow's `tags` that says something is submitted (what `focus` looks at), -1 for none."""
     return next((family.tag for family in families if family.name == "focus"), -1)
+
+
+def refused_keys(families: Families) -> int:
+    """The bit that says that a request has a key and names no account (what `key-guess` looks at), -1 for none."""
+    return next((family.mark.tag for family in families if family.name == "key-guess"), -1)
 
 
 def forests_family(families: Families) -> Family:

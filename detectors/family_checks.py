@@ -13,6 +13,7 @@ _ANSWERED: Final = frozenset(OUTCOMES.values()) - {LIMITED}
 _POSSIBLE: Final = {
     Each.REQUEST: _ANSWERED,
     Each.RETURN: _ANSWERED,
+    Each.TURN: _ANSWERED,
     Each.LOGIN: frozenset({OK, AUTH_FAILED}),
     Each.CREDENTIAL: frozenset({AUTH_FAILED}),
     Each.ADDRESS: _ANSWERED,
@@ -25,7 +26,8 @@ _FIXED: Final = {
     Each.PENALTY: ("limited", "being refused again"),
 }
 """Sorts whose mark is always the same: its outcome, and in words."""
-_SHARES: Final = (Each.REQUEST, Each.RETURN, Each.LOGIN, Each.CREDENTIAL)
+_REQUESTS: Final = (Each.REQUEST, Each.RETURN, Each.TURN)
+_SHARES: Final = (*_REQUESTS, Each.LOGIN, Each.CREDENTIAL)
 _OF_ACCOUNTS: Final = (Each.LOGIN, Each.ADDRESS)
 
 
@@ -49,7 +51,7 @@ def _check_outcomes(family: Family, at: At) -> None:
     said = at.fields().get("outcome")
     if said is None:
         return
-    if family.rate or family.each not in (Each.REQUEST, Each.RETURN, Each.LOGIN):
+    if family.rate or family.each not in (*_REQUESTS, Each.LOGIN):
         raise said.wrong("is not looked at: it is of shares of requests and logins", "leave it out")
     _check_possible(family, said)
 
@@ -71,15 +73,27 @@ def _check_mark(family: Family, at: At) -> None:
     if mark.at_once > 1 and (family.each is not Each.REQUEST or mark.new is not None):
         said = at.fields()["at_once"]
         raise said.wrong("counts like requests, not what is new", "write `each: request`, and no `new`")
+    _check_seen(family, at)
+    every = mark.outcomes >= _POSSIBLE[family.each] and mark.where in (None, family.where)
+    if every and mark.new is None and not mark.once and not mark.same_route and not family.rate:
+        raise at.wrong(
+            "marks every opportunity", "say what tells abuse: `outcome`, `new`, `same`, `again`, `at_once` or `where`"
+        )
+
+
+def _check_seen(family: Family, at: At) -> None:
+    mark = family.mark
+    if mark.again != (family.each is Each.TURN):
+        raise at.wrong(
+            "`again: path` is the mark of turns, and their only one", "write `each: turn` with `again: path`"
+        )
+    if mark.same_route and family.each not in (Each.REQUEST, Each.LOGIN):
+        said = at.fields()["same"]
+        raise said.wrong("is only known of requests and logins", "write `opportunity: {each: request}`")
     if mark.new is New.USER and USER in family.about:
         raise at.wrong("`new: user`: an account is always the same one", "leave `user` out of `about`")
-    if mark.new is New.PLACE and IP in family.about:
-        raise at.wrong("`new: place`: an address is always in one network", "write `about: [key]`")
-    every = mark.outcomes >= _POSSIBLE[family.each] and mark.where in (None, family.where)
-    if every and not mark.once and not mark.same_route and not family.rate:
-        raise at.wrong(
-            "marks every opportunity", "say what tells abuse: `outcome`, `new`, `same`, `at_once` or `where`"
-        )
+    if mark.new in (New.PLACE, New.HOME) and IP in family.about:
+        raise at.wrong(f"`new: {mark.new}`: an address is always in one network", "write `about: [key]`")
 
 
 def _check_possible(family: Family, said: At) -> None:

@@ -51,7 +51,7 @@ _UNREAD: Final = frozenset({"rule", "tier", "node"})
 FILES: Final = ("logins", "reading", "shop", "keys", "limits", "unknown")
 _NEW_OF: Final = {
     Each.LOGIN: (New.USER, New.IP),
-    Each.REQUEST: (New.PATH, New.AGENT, New.USER),
+    Each.REQUEST: (New.PATH, New.AGENT, New.USER, New.HOME),
     Each.RETURN: (New.PLACE,),
     Each.ADDRESS: (New.ASN,),
 }
@@ -200,15 +200,16 @@ def _opportunity(at: At) -> tuple[Each, frozenset[int], Filter | None]:
 def _mark(at: At, each: Each) -> Mark:
     if each is Each.MINUTE and at.node in ("", None):
         return Mark()
-    f = at.fields("outcome", "new", "to", "same", "at_once", "where")
+    f = at.fields("outcome", "new", "to", "same", "again", "at_once", "waits", "where")
     new = New(_one(f["new"], _NEW_OF.get(each, ()))) if "new" in f else None
-    if "same" in f and (_one(f["same"], ["route"]), each)[1] not in (Each.REQUEST, Each.LOGIN):
-        raise f["same"].wrong("is only known of requests and logins", "write `opportunity: {each: request}`")
+    same = "same" in f and _one(f["same"], ["route"]) == "route"
     if "to" in f and new is not New.PATH:
         raise f["to"].wrong("is only known of paths", "write `new: path` beside it")
     to_anyone = "to" in f and _one(f["to"], ["anyone", "entity"]) == "anyone"
+    again = "again" in f and _one(f["again"], ["path"]) == "path"
     at_once = f["at_once"].whole(2, 1_000) if "at_once" in f else 1
-    return Mark(_outcomes(f.get("outcome")), new, to_anyone, "same" in f, at_once, _condition(f.get("where")))
+    waits = "waits" not in f or f["waits"].yes()
+    return Mark(_outcomes(f.get("outcome")), new, to_anyone, same, again, at_once, waits, _condition(f.get("where")))
 
 
 def _group(at: At | None, null: Null) -> tuple[tuple[GroupBy, ...], bool]:

@@ -33,17 +33,15 @@ SURPRISE_MAX: Final = 8.0
 class Forest:
     """Trees side by side: node `i` goes to `left[i]` where the feature is at most the threshold, else one further.
 
-    A leaf is its own left child, its threshold infinite. `value` is the path length a row that ends in a leaf counts
-    for, `expected` the mean below a node; `roots` is where each tree begins, `depths` how deep it is.
+    A leaf is its own left child, its threshold infinite. `nodes` has feature, threshold and left child of each beside
+    each other, for a step is a line of cache then. `value` is the path length a row that ends in a leaf counts for,
+    `expected` the mean below a node; `trees` is where each begins and how deep it is.
     """
 
-    feature: I32
-    threshold: F32
-    left: I32
+    nodes: I32  # (node, 4): feature, threshold's bits, left child, nothing
     value: F64
     expected: F64
-    roots: I32
-    depths: I32
+    trees: I32  # (tree, 2): root, depth
     samples: int
     usual: float  # path length of all trees together that scores a half
     grid_x: F64  # (feature, GRID), ascending
@@ -51,13 +49,29 @@ class Forest:
     tail: F64  # highest calibration scores, ascending
     calibrated: int  # how many there were
 
+    @property
+    def feature(self) -> I32:
+        """Which feature each node looks at."""
+        return self.nodes[:, 0]
+
+    @property
+    def threshold(self) -> F32:
+        """Above which it is the right child."""
+        bits: F32 = self.nodes.view(np.float32)[:, 1]
+        return bits
+
+    @property
+    def left(self) -> I32:
+        """Each node's left child."""
+        return self.nodes[:, 2]
+
     def surprise(self, x: F64) -> F64:
         """-log10 P(X >= x) by feature, as good traffic had it; beyond its last value by the mean slope."""
         return surprise(x, self.grid_x, self.grid_t)
 
     def score(self, t: F64) -> F64:
         """Anomaly of rows of surprises in (0, 1), higher is odder: the negative of scikit-learn's `score_samples`."""
-        return trees.scores(t, self.feature, self.threshold, self.left, self.value, self.roots, self.depths, self.usual)
+        return trees.scores(t, self.nodes, self.value, self.trees, self.usual)
 
     def p_value(self, score: F64) -> F64:
         """Conformal: the share of good rows never trained on that are at least as odd; 1 below the kept tail."""
@@ -71,11 +85,12 @@ class Forest:
         A step from a node to its child changes the expected path length; the change is the feature's.
         """
         out, row = np.zeros(len(t)), t.astype(np.float32)
-        for root in self.roots.tolist():
+        feature, threshold, left = self.feature, self.threshold, self.left
+        for root in self.trees[:, 0].tolist():
             node = root
-            while self.left[node] != node:
-                child = int(self.left[node]) + int(row[self.feature[node]] > self.threshold[node])
-                out[self.feature[node]] += self.expected[node] - self.expected[child]
+            while left[node] != node:
+                child = int(left[node]) + int(row[feature[node]] > threshold[node])
+                out[feature[node]] += self.expected[node] - self.expected[child]
                 node = child
         return out
 
@@ -86,8 +101,8 @@ class Forest:
             "threshold": self.threshold,
             "left": self.left,
             "value": self.value,
-            "roots": self.roots,
-            "depths": self.depths,
+            "roots": self.trees[:, 0],
+            "depths": self.trees[:, 1],
             "samples": np.array(self.samples),
             "grid_x": self.grid_x,
             "grid_t": self.grid_t,
@@ -125,13 +140,10 @@ def from_arrays(a: Mapping[str, Array]) -> Forest:
     if not sound:
         raise ValueError("the forest is damaged")
     return Forest(
-        feature=feature,
-        threshold=threshold,
-        left=left,
+        nodes=np.stack([feature, threshold.view(np.int32), left, np.zeros_like(left)], axis=1),
         value=value,
         expected=trees.expectations(left, value),
-        roots=roots,
-        depths=depths,
+        trees=np.stack([roots, depths], axis=1),
         samples=samples,
         usual=len(roots) * float(average_path(np.array([samples]))[0]),
         grid_x=a["grid_x"].astype(np.float64),

@@ -41,9 +41,11 @@ ONE_THING: Final = 0.3  # of visits those for what others came for: a route of f
 class Again(Shares):
     """Of newcomers' submissions those where others just had, by route."""
 
-    def _counted(self, came: F64, apart: Flag) -> tuple[F64, F64]:  # noqa: ARG002 - all visits are among them
+    apart = False
+
+    def _visits(self, came: F64) -> F64:
         few = self.all.past[:, 1] > ONE_THING * self.all.past[:, 0]
-        return np.where(few & (self.all.past[:, 0] > 0), 0.0, came[:, 1]), np.full(len(came), came[:, 0].sum())
+        return np.where(few & (self.all.past[:, 0] > 0), 0.0, came[:, 1])
 
 
 class Influx(Shares):
@@ -71,10 +73,10 @@ class Influx(Shares):
             self.all.route, self.all.prior = learned["route"].astype(np.uint64), learned["share"].astype(np.float64)
             self.all.past = WARM * learned["past"].astype(np.float64)
 
-    def take(self, rows: Rows, of: tuple[Flag, Flag], requests: I64, seen: PairSet) -> None:
+    def take(self, rows: Rows, of: tuple[Flag, Flag], requests: I64, seen: PairSet) -> NDArray[np.intp]:
         """A run of rows, which are `of` newcomers and of the established, what owners asked before, visits (mutated).
 
-        Rows of neither say nothing of what people come for.
+        Rows of neither say nothing of what people come for. Gives newcomers' visits, in order of time.
         """
         newcomers, established = of
         f = rows.flows
@@ -90,9 +92,10 @@ class Influx(Shares):
         if len(both):
             self._count(f.route[both], f.pane_s[both] // HOP_S, came)
         if any(stand.routes for stand in self._stands):
-            asked = np.cumsum(f.n) - f.n
-            before = requests[rows.seg] + asked - asked[rows.starts][rows.seg]
+            before = rows.before(requests)
             self._out += self.members.found(rows, asks[own], before[asks[own]], self._stands)
+        came_anew: NDArray[np.intp] = at[newcomer]
+        return came_anew
 
     def _count(self, route: U64, hop: I64, visits: F64) -> None:
         self.until(first := int(hop.min()))
@@ -136,8 +139,8 @@ class Influx(Shares):
         paths = np.where(past[:, 2] > 0, past[:, 1] / np.maximum(past[:, 2], 1e-9), self.all.window[:, 1])
         return np.asarray(paths > VARIED)
 
-    def _counted(self, came: F64, apart: Flag) -> tuple[F64, F64]:
-        return self._among(np.where(self._varied(), came[:, 1], came[:, 0]), apart)
+    def _visits(self, came: F64) -> F64:
+        return np.where(self._varied(), came[:, 1], came[:, 0])
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """State under names that begin with `name`."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from math import exp
+from math import exp, log
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Finding
+from detectors.compiled import searched
 from detectors.families import HOUR_S, OVER
 from detectors.groups import H
 from detectors.influx_routes import HOP_S, TIMES, Routes, Said, crossing, gain, told, upper
@@ -36,6 +37,7 @@ ALPHA_MIN: Final = 1 - exp(-WINDOW_S / (24 * HOUR_S))
 P_MIN: Final = 0.004
 P_MAX: Final = 0.9
 STEP_MAX: Final = 8.5  # nats a hop: two of them at least
+REST_MIN: Final = 0.02  # of usual visits: where nearly all is in alarm, the rest is held to no less
 
 
 class Shares:
@@ -45,6 +47,8 @@ class Shares:
 
     Counts are of newcomers (`now[:, 0]`), of these some that count apart, and of the established (`now[:, 2]`).
     """
+
+    apart = True  # visits to places in alarm make no other one's share less; else all are among all
 
     def __init__(
         self,
@@ -72,13 +76,33 @@ class Shares:
         out, self._out = self._out, []
         return out
 
+    def rare(self, place: U64, below: float) -> Flag:
+        """Places with less than a share `below`, as windows before this one have it; none until these are enough."""
+        if self.windows < self.warm or not len(self.all.route):
+            return np.zeros(len(place), np.bool_)
+        at = np.minimum(np.searchsorted(self.all.route, place), len(self.all.route) - 1)
+        return np.asarray((self.all.route[at] != place) | (self.all.share[at, 0] < below))
+
+    def common(self, place: U64, least: float) -> Flag:
+        """Places with at least that share, as windows before this one have it; none until these are enough."""
+        if self.windows < self.warm or not len(self.all.route):
+            return np.zeros(len(place), np.bool_)
+        return ~self.rare(place, least)
+
+    def odds(self, i: int) -> float:
+        """Log odds that a visit to the `i`th place belongs to what is in alarm there."""
+        a = self.all
+        share = float(a.share[i, 0] / self._rest(a.crossed_s > 0, a.share[:, 0])[i])
+        usual = (share * float(a.among[i]) + 1) / max(2.0, float(a.visits[i]))
+        return log(max(1.0, 1 / usual - 1))
+
     def places(self, route: U64) -> NDArray[np.intp]:
         """Where places stand, made where there is room."""
         new = np.setdiff1d(route[firsts(route)], self.all.route)[: self.places_max - len(self.all.route)]
         if len(new):
             self.all = self.all.with_new(new)
         a = self.all
-        at = np.minimum(np.searchsorted(a.route, route), len(a.route) - 1)
+        at = np.minimum(searched(a.route, route), len(a.route) - 1)
         return np.where(a.route[at] == route, at, -1)
 
     def count(self, place: U64, hop: I64) -> None:
@@ -137,21 +161,36 @@ class Shares:
             self._out.append(told(a, i, at_s, float(k[i] / n[i]), float(p0[i]), self.said))
 
     def _counted(self, came: F64, apart: Flag) -> tuple[F64, F64]:
-        """Visits by place, and among how many: those to places `apart`, in alarm, make no other one's share less."""
-        return self._among(came[:, 0].copy(), apart)
-
-    def _among(self, k: F64, apart: Flag) -> tuple[F64, F64]:
+        """Visits by place, and among how many; those to places `apart`, in alarm, make no other one's share less."""
+        k = self._visits(came)
+        if not self.apart:
+            return k, np.full(len(came), came[:, 0].sum())
         return k, k[~apart].sum() + np.where(apart, k, 0.0)
 
+    def _visits(self, came: F64) -> F64:
+        """What is counted of visits."""
+        return came[:, 0].copy()
+
     def _usual(self) -> F64:
-        """Upper end of newcomers' share of each place; what the established come for more often now is usual."""
+        """Upper end of newcomers' share of each place; what the established come for more often now is usual.
+
+        It is a share of what is counted with it: where other places are in alarm and count apart, of the rest.
+        """
         a = self.all
         shares = self._blended()
         p0 = upper(shares, self.windows + (PRIOR_WINDOWS if self.trained else 0))
         if self.windows < EARLY:
             p0 = np.maximum(p0, upper(a.share, self.windows))
         more = (a.known + 1) / (a.known.sum() * shares[:, 2] + 1)
-        return np.asarray(np.clip(p0 * np.maximum(1.0, more), self.least, P_MAX))
+        p0 = p0 * np.maximum(1.0, more) / self._rest(a.crossed_s > 0, shares[:, 0])
+        return np.asarray(np.clip(p0, self.least, P_MAX))
+
+    def _rest(self, apart: Flag, share: F64) -> F64:
+        """By place, of usual visits the share of those it is counted among, when others of them count `apart`."""
+        if not self.apart:
+            return np.ones(len(share))
+        others = share[apart].sum() - np.where(apart, share, 0.0)
+        return np.asarray(np.clip(1.0 - others, REST_MIN, 1.0))
 
     def _blended(self) -> F64:
         """Shares as the model has them and as they were seen here."""
@@ -166,12 +205,14 @@ class Shares:
         calm = a.evidence < self.calm
         k, n = self._counted(a.window, ~calm)
         if len(n) and n.min() >= self.enough:
-            self._teach(a, np.where(calm, k / np.maximum(n, 1.0), 0.0), n, calm)
+            share = k / np.maximum(n, 1.0) * self._rest(~calm, a.share[:, 0])
+            self._teach(a, np.where(calm, share, 0.0), n, calm)
         came = np.stack([a.window[:, 0], a.window[:, 1], (a.window[:, 0] > 0).astype(np.float64)], axis=1)
         came[~calm] = 0.0  # paths made up in an attack make no route one of many
         a.past = (a.past * (1 - ALPHA_MIN) + came) * (1 - ALPHA_MIN) ** (windows - 1)
         a.window[:], a.asks[:] = 0, 0
-        keep = (a.past[:, 0] > 0.5) | ~calm | (a.crossed_s > 0) | (a.prior[:, 0] > 0)
+        gone = 0.5 if len(a.route) <= self.places_max // 2 else 1.5  # where it is crowded, who came once goes
+        keep = (a.past[:, 0] > gone) | ~calm | (a.crossed_s > 0) | (a.prior[:, 0] > 0)
         if not keep.all():
             self.all = a.take(np.flatnonzero(keep))
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import cusum, doors, moment
+from detectors import accounts, cusum, doors, doubt, moment, senders, waits, walks
 from detectors import families as fam
 from detectors.artifact import Model
 from detectors.chances import chances
@@ -50,6 +50,11 @@ class Judged:
     sampled: U64
     warm: tuple[U64, I64, F64]
     kin: NDArray[np.bool_]  # rows of addresses like a machine that is known (`kin`)
+    waiting: NDArray[np.bool_]  # failures of who may be a device that waits to be let in (`waits`)
+    senders: senders.Senders  # machines that send here, and who is like them
+    accounts: accounts.Accounts  # who is signed in, and since when he is known
+    company: doubt.Company  # who else was there: what speaks for whom evidence would deny
+    desks: dict[int, NDArray[np.bool_]]  # by segment that walks, which accounts work there (`walks`)
 
 
 def leak_of(family: fam.Family, rate: float) -> Leak:
@@ -58,21 +63,35 @@ def leak_of(family: fam.Family, rate: float) -> Leak:
 
 
 def judge(
-    rows: Rows, slots: Slots, c: Columns, memories: Memories, by: tuple[Control, Kin], model: Model, seen_n: int
+    rows: Rows,
+    slots: Slots,
+    c: Columns,
+    memories: Memories,
+    by: tuple[Control, Kin, waits.Common],
+    model: Model,
+    seen_n: int,
 ) -> Judged:
     """Judge `rows` of owners in `slots`. `seen_n`: samples ever, for the warmth of `novel`."""
-    control, kin = by
+    control, kin, common = by
     sight = look(rows, slots, c, memories, model.families)
     like = kin.like(rows, slots, c, sight)
     all_of = chances(model.families, rows, sight)
-    known, sampled = _all(samples(rows, slots, c, memories, sight, model), doors.samples(rows, memories.sampled))
+    found = doubt.company(rows, sight, memories)
+    signed_in = accounts.look(rows, slots, c, memories, common)
+    at_doors = doors.samples(rows, memories.sampled, sight.waits.usual)
+    known, sampled = _all(samples(rows, slots, c, memories, (sight, signed_in.past), model), at_doors)
     warm = warm_samples(rows, slots, c, sight)
     both = tuple(np.concatenate(pair) for pair in zip(known, warm, strict=True))
     held = Held(rows, slots, c, sight, model, control, (both[0], both[1], both[2]), seen_n, like)
     series = [s for s in held.series(all_of) if len(s.at)]
     scored = [_accumulate(s, rows, slots, c) for s in series]
-    crossings = [found for s in scored if s.family.alone for found in _crossings(s, rows, slots, c, model, sight)]
-    return Judged(rows, slots, sight, scored, crossings, known, sampled, warm, like)
+    crossings = [one for s in scored if s.family.alone for one in _crossings(s, rows, slots, c, model, sight)]
+    sending = senders.look(rows, slots, c, memories.sampled, fam.submissions(model.families))
+    waiting = waits.waiting(rows, sight.waits, common)
+    walk = sorted({one.seg for one in crossings if walks.is_walk(one.family)})
+    at_work = walks.desks(rows, walk, memories.sampled)
+    told = known, sampled, warm, like, waiting, sending, signed_in, found, at_work
+    return Judged(rows, slots, sight, scored, crossings, *told)
 
 
 def _all(*some: tuple[tuple[U64, I64, F64], U64]) -> tuple[tuple[U64, I64, F64], U64]:

@@ -29,6 +29,7 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 Flag = NDArray[np.bool_]
 KNOWN_MAX: Final = 4_096
+WALKED_MAX: Final = 16_384  # an hour; who comes with another agent each time would fill more
 AGE_S: Final = 48 * HOUR_S
 FIRST: Final = 20  # requests that are not too fast, whatever they are: less than a walk shows by
 _KIN: Final = np.uint64(23)
@@ -75,7 +76,8 @@ class Kin:
             fastest = np.zeros(len(first))
             np.maximum.at(fastest, which, pace)
             for walker, walked in zip(map(tuple, who[first].tolist()), fastest.tolist(), strict=True):
-                self._walked[walker] = max(self._walked.get(walker, 0.0), walked)
+                if walker in self._walked or len(self._walked) < WALKED_MAX:
+                    self._walked[walker] = max(self._walked.get(walker, 0.0), walked)
 
     def commit(self, entities: Entities, families: Families, now_s: int) -> None:
         """The hour ends: who walked in it is known, but for who was answered for something."""

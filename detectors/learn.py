@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import doubt
 from detectors import families as fam
 from detectors.artifact import Model
 from detectors.columns import KINDS_N
@@ -57,6 +58,7 @@ def settle(entities: Entities, model: Model, now_ms: int) -> None:
     c, used = entities.c, slice(RESERVED, entities.used)
     establish(entities, now_ms // 1000)
     refresh(entities, model)
+    doubt.faded(c, used)
     over = c.episode[used] & (c.last_mark_ms[used] <= now_ms - fam.QUIET_MS)
     c.s[used] = np.where(over, np.minimum(c.s[used], model.h[c.kind[used]] / 2), c.s[used])
     c.episode[used] &= ~over

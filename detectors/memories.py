@@ -15,7 +15,7 @@ SIZE_MAX: Final = 1 << 18
 
 
 class Memories:
-    """The pairs one engine remembers, each set bounded and ageing; 328 * `size_max` bytes when all are full."""
+    """The pairs one engine remembers, each set bounded and ageing; 360 * `size_max` bytes when all are full."""
 
     def __init__(self, size_max: int = SIZE_MAX) -> None:
         self.paths = Memory(4 * size_max, 12 * HOUR_S)  # owner, path; and the same with where it is asked for
@@ -27,18 +27,23 @@ class Memories:
         self.asn = Memory(few, 7 * 24 * HOUR_S)  # owner, autonomous system
         self.address = Memory(few, 7 * 24 * HOUR_S)  # owner, address
         self.user = Memory(few, 7 * 24 * HOUR_S)  # owner, account it tried
-        self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: the control group's samples
+        self.arrived = Memory(few, HOUR_S)  # owner, autonomous system of this hour
+        self.homes = Memory(few, 7 * 24 * HOUR_S)  # the same, of hours that are over; and owners that have one
+        self.present = Memory(few, HOUR_S)  # account that was answered well, signed in, in this hour
+        self.accounts = Memory(few, 7 * 24 * HOUR_S)  # the same, of hours that are over
+        self.sampled = PairSet(size_max, HOUR_S)  # owner, route, ten seconds: samples of control, `doubt`, `waits`
         self.visits = PairSet(size_max, HOUR_S)  # owner, route, hour; and path, route, ten minutes: `influx`
         self.whence = PairSet(few, HOUR_S)  # account, operator: `elsewhere`
 
     def by_owner(self, name: str) -> Memory:
         """What of one sort owners brought: `agent`, `asn`, `address`, `user`; `paths` and where it asks for them."""
         held = {"agent": self.agent, "asn": self.asn, "address": self.address, "user": self.user, "paths": self.paths}
+        held["arrived"] = self.arrived
         return held[name]
 
     def fits(self, rows: int) -> bool:
-        """Whether so many more rows let none of them overflow; a row adds three keys to one at most."""
-        return all(part.fits(3 * rows) for part in self.parts().values())
+        """Whether so many more rows let none of them overflow; a row adds four keys to one at most."""
+        return all(part.fits(4 * rows) for part in self.parts().values())
 
     def bytes(self) -> int:
         """What their tables take."""
@@ -46,6 +51,8 @@ class Memories:
 
     def age(self, now_s: int) -> None:
         """On the hour."""
+        self.homes.take(self.arrived)
+        self.accounts.take(self.present)
         for part in self.parts().values():
             part.age(now_s)
 
@@ -60,6 +67,10 @@ class Memories:
             "asn": self.asn,
             "address": self.address,
             "user": self.user,
+            "arrived": self.arrived,
+            "homes": self.homes,
+            "present": self.present,
+            "accounts": self.accounts,
             "sampled": self.sampled,
             "visits": self.visits,
             "whence": self.whence,

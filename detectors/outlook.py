@@ -21,18 +21,17 @@ from numpy.typing import NDArray
 from detectors import eviction
 from detectors import families as fam
 from detectors.artifact import POSITIONS, Model
-from detectors.chances import of_kind, tagged, within_outcomes
-from detectors.columns import KINDS_N, LIMITED, USER, Finding, Flows
+from detectors.columns import KINDS_N, Finding, Flows
 from detectors.compiled import firsts, unique_rows, within
 from detectors.entities import Columns, Entities, Slots
-from detectors.families import Each, Families, New, Null
+from detectors.families import Each, Families, Null
 from detectors.family_file import built_in
 from detectors.judge import Judged
+from detectors.markable import Markable
 from detectors.memories import Memories
 from detectors.nulls import upper
 from detectors.pairs import mix
 from detectors.series import LN2, bucket
-from detectors.sight import MEMORY, kinds_of, value_of
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -40,7 +39,6 @@ U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 Worth = Callable[[U64, NDArray[np.uint8]], tuple[F64, NDArray[np.bool_]]]
 PLACES: Final = 1 << 16  # where owners share places, all of them look as if they could cross
-_MANY: Final = 1 << 16  # of one row: no evidence stands so high, and sums have room
 AGAIN: Final = 0.25  # who was judged is judged again with so much more marks: who has thousands, seldom
 _REPEAT: Final = float(np.log(fam.REPEAT_Q1 / fam.REPEAT_P0))
 
@@ -50,11 +48,12 @@ class Outlook:
 
     def __init__(self, families: Families | None = None) -> None:
         self.families = families or built_in()
+        self._markable = Markable.of(self.families)
         self.parts: list[Flows] = []
         self.told: dict[tuple[int, int, str], int] = {}  # kind, entity, family: the pane it crossed in
         self._seen = 0  # parts already looked at
         self._counts: I32 = np.zeros((PLACES, len(self.families)), np.int32)
-        self._marks: list[tuple[NDArray[np.intp], I64, I32]] = []  # place and family, pane, count
+        self._marks: list[tuple[I64, I64, I32]] = []  # place and family, pane, count
         self._stood: dict[tuple[int, int], tuple[I64, F64]] = {}  # kind, entity: marks when judged, evidence at most
 
     def __len__(self) -> int:
@@ -111,9 +110,9 @@ class Outlook:
         weight = np.zeros(len(ids), np.int64)
         np.add.at(weight, which, held.n)
         size = len(ids) * rows_max // max(1, len(held))
-        by_worth = eviction.order(ids, weight, np.zeros(len(ids), np.int64), evidence, regular, size)
+        room = eviction.Room(len(ids), rows, int(rows_max * eviction.LEAVE))
         stays = np.zeros(len(ids), np.bool_)
-        stays[by_worth[np.cumsum(rows[by_worth]) <= rows_max * eviction.LEAVE]] = True
+        stays[eviction.staying(ids, weight, np.zeros(len(ids), np.int64), evidence, regular, size, room)] = True
         kept = stays[which]
         parts = [old.take(kept[: len(old)]), new.take(kept[len(old) :])]
         self._seen = int(len(parts[0]) > 0)
@@ -131,7 +130,7 @@ class Outlook:
 
     def count(self, flows: Flows, memories: Memories) -> Flows:
         """Count what families could mark in fresh rows; gives the rows that have some of it."""
-        row, family, n = _markable(flows, memories, self.families)
+        row, family, n = self._markable.marks(flows, memories)
         place = _places(flows.entity)[row] * len(self.families) + family
         np.add.at(self._counts.reshape(-1), place, n)
         if len(row):
@@ -198,49 +197,6 @@ class Outlook:
 
 def _places(entity: U64) -> NDArray[np.intp]:
     return (entity & np.uint64(PLACES - 1)).astype(np.intp)
-
-
-def _markable(flows: Flows, memories: Memories, families: Families) -> tuple[NDArray[np.intp], I64, I32]:
-    """Rows that a family could mark, which family, and how often at most."""
-    limited = flows.outcome == LIMITED
-    plain = ~limited & ~flows.login & (flows.kind != USER)
-    owner = mix(flows.entity, flows.kind.astype(np.uint64))
-    new = {New.PATH: plain.copy()}
-    new[New.PATH][plain] = ~memories.paths.contains(mix(owner[plain], flows.path[plain]))
-    novel = new[New.PATH].copy()
-    novel[novel] = ~memories.anyone.contains(mix(flows.path[novel]))
-    for thing, name in MEMORY.items():
-        value = value_of(flows, thing)
-        at = np.flatnonzero(of_kind(flows.kind, kinds_of(families, name)) & ~limited & (value != 0))
-        new[thing] = np.zeros(len(flows), np.bool_)
-        new[thing][at] = ~memories.by_owner(name).contains(mix(owner[at], value[at]))
-    looks_at = {
-        Each.REQUEST: plain,
-        Each.RETURN: plain & ~new[New.PATH],  # what it first asked for in these panes waits until they close
-        Each.LOGIN: flows.login & ~limited,
-        Each.CREDENTIAL: flows.login & ~limited,
-        Each.ADDRESS: new[New.IP],
-        Each.REFUSAL: limited,
-        Each.PENALTY: limited,
-        Each.MINUTE: np.zeros(len(flows), np.bool_),
-    }
-    none = np.empty(0, np.int64)
-    row, index, n = [none], [none], [none.astype(np.int32)]
-    for family in families:
-        mark = family.mark
-        if not family.alone:
-            continue
-        at = looks_at[family.each]
-        if mark.new is not None:
-            at = at & (novel if mark.to_anyone else new[mark.new])
-        at = np.flatnonzero(at)  # what is dear to ask is asked of few
-        at = at[of_kind(flows.kind[at], sorted(family.about)) & within_outcomes(flows.outcome[at], mark.outcomes)]
-        at = at[tagged(flows.tags[at], mark.tag) & tagged(flows.tags[at], family.tag)]
-        once = mark.new is not None or family.each is Each.PENALTY  # of like requests at once each is part of one
-        row.append(at)
-        index.append(np.full(len(at), family.index))
-        n.append(np.ones(len(at), np.int32) if once else np.minimum(flows.n[at], _MANY).astype(np.int32))
-    return np.concatenate(row), np.concatenate(index), np.concatenate(n)
 
 
 def _gains(c: Columns, slots: Slots, kind: NDArray[np.uint8], counts: I64, model: Model) -> F64:

@@ -81,6 +81,13 @@ class PairSet:
             self._turn()
             self.born_s = now_s
 
+    def take(self, other: PairSet) -> None:
+        """Remember what `other` remembers, which forgets it (mutated)."""
+        for part in (other.old, other.young):
+            self.add(part[part != 0])
+        other._turn()
+        other._turn()
+
     def _turn(self) -> None:
         self.old, self.young, self.count = self.young, np.zeros(1 << _BITS_MIN, np.uint64), 0
 
@@ -120,6 +127,11 @@ class Memory:
         """Remember `keys` (repeats allowed), given which of them strangers brought."""
         self.strangers.add(keys[stranger])
         self.regulars.add(keys[~stranger])
+
+    def take(self, other: Memory) -> None:
+        """Remember what `other` remembers, which forgets it (mutated)."""
+        self.strangers.take(other.strangers)
+        self.regulars.take(other.regulars)
 
     def fits(self, keys: int) -> bool:
         """Whether so many more keys let it overflow in no case."""

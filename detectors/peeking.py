@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detectors.accounts import Common, with_past
 from detectors.artifact import Model
 from detectors.columns import Finding, Flows
 from detectors.compiled import within
@@ -27,6 +28,7 @@ class Peek:
     memories: Memories
     model: Model
     judge: Callable[[Rows], Judged]
+    common: Common
 
     def look(self, outlook: Outlook) -> list[Finding]:
         """What open panes say that was not said before.
@@ -72,4 +74,5 @@ class Peek:
         slots = self.entities.find(owner, near.kind)
         known = self.entities.c.established[slots] & ~self.entities.c.alarmed[slots]
         suspect = within(owner, mix(own.entity, own.kind.astype(np.uint64)))
+        known |= with_past(near, self.memories, self.common)
         return Flows.concat([own, near.take(known & ~suspect)])

@@ -134,8 +134,9 @@ def _taken(
         habit[s] += counts[i, 0]
         at_route[s] = route[i]
     for s in np.concatenate((waiting, slots)):
-        if not asked[s] and at_hop[s] < until_hop:
-            asked[s] = True
+        due = not asked[s] and at_hop[s] < until_hop
+        asked[s] |= due
+        if due and recent[s, 0, 1] >= REQUESTS_MIN:  # hardly any did so much, and a call counts references to arrays
             made = _told(s, state, out, made)
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import credential
+from detectors import credential, doubt, waits
 from detectors import families as fam
 from detectors.cardinality import STRANGER_MS
 from detectors.columns import LIMITED, OK
@@ -72,8 +72,9 @@ def _taught(family: int, slot: Slots, marks: I64, tries: I64, teaches: Flag, hou
                 own += marks[i]
                 others += tries[i] - marks[i]
             i += 1
-        of = hour[slot[begin], family]
-        of[0], of[1] = np.float64(of[0]) + own, np.float64(of[1]) + others
+        at = slot[begin]
+        hour[at, family, 0] = np.float64(hour[at, family, 0]) + own
+        hour[at, family, 1] = np.float64(hour[at, family, 1]) + others
         begin = i
 
 
@@ -89,6 +90,7 @@ def _stood(
 ) -> None:
     """`write_standing`: an owner's rows gone through once, all that is kept of him (mutated) written once."""
     (t_ms, s, anew), (first_ms, last_ms), (stands, most) = course, times, evidence
+    (marks, tries, distinct), (n_marks, n_tries, n_distinct) = kept, counts
     begin = 0
     while begin < len(slot):
         at, i, since, high = slot[begin], begin, -1, s[begin]
@@ -96,13 +98,13 @@ def _stood(
             since = i if anew[i] else since
             high = max(high, s[i])
             i += 1
-        for k in range(3):
-            total = np.int64(0 if since >= 0 else kept[k][at, family])
-            for row in range(max(since, begin), i):
-                total += counts[k][row]
-            kept[k][at, family] = total
         if since >= 0:
+            marks[at, family] = tries[at, family] = distinct[at, family] = 0
             first_ms[at, family] = t_ms[since]
+        for row in range(max(since, begin), i):
+            marks[at, family] += n_marks[row]
+            tries[at, family] += n_tries[row]
+            distinct[at, family] += n_distinct[row]
         stands[at, family], last_ms[at, family] = s[i - 1], t_ms[i - 1]
         most[at, family] = max(np.float64(most[at, family]), high)
         begin = i
@@ -137,12 +139,25 @@ def write_memories(memories: Memories, c: Columns, judged: Judged, slots: Slots)
     memories.anyone.add(mix(rows.flows.path[sight.anyone]), stranger[sight.anyone])
     for name, (keys, at) in sight.seen.items():
         memories.by_owner(name).add(keys, stranger[at])
+    _, arrived = sight.seen["arrived"]
+    memories.arrived.add(rows.owner[rows.seg[arrived]], stranger[arrived])
     memories.failed.add(logins.failed_pairs, stranger[logins.failed_at])
     memories.good.add(logins.good_pairs, stranger[logins.good_at])
+    here = judged.accounts.here
+    memories.present.add(rows.flows.user[here], stranger[here])
     memories.sampled.add(judged.sampled)
+    memories.sampled.add(judged.company.keys)
+    memories.sampled.add(sight.waits.keys)
+    memories.sampled.add(judged.senders.keys)
+    c.turned[slots] = judged.senders.turned
+    doubt.counted(c, slots, rows, judged.company)
+    waits.counted(c, slots, rows, sight.waits)
     failed = logins.at[logins.failed]
     np.maximum.at(c.fail_ms, slots[rows.seg[failed]], rows.t_ms[failed])
-    c.route[slots] = rows.flows.route[np.append(rows.starts[1:], len(rows)) - 1]
+    ends = np.append(rows.starts[1:], len(rows)) - 1
+    c.route[slots], c.last[slots], c.agent[slots] = (
+        column[ends] for column in (rows.flows.route, rows.flows.path, rows.flows.agent)
+    )
     refused = np.flatnonzero(rows.flows.outcome == LIMITED)
     np.maximum.at(c.refused_s, slots[rows.seg[refused]], rows.flows.pane_s[refused])
 

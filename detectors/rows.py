@@ -33,6 +33,11 @@ class Rows:
         """Number of rows."""
         return len(self.seg)
 
+    def before(self, requests: I64) -> I64:
+        """Requests of its owner before each row; `requests` before the run, by segment."""
+        asked = np.cumsum(self.flows.n) - self.flows.n
+        return np.asarray(requests[self.seg] + asked - asked[self.starts][self.seg])
+
     def in_time(self, at: NDArray[np.intp]) -> I64:
         """The order in time of some rows, ascending; of one time by owner, then content, as rows stand."""
         return compiled.ordered(self.t_ms[at].view(np.uint64))

@@ -20,15 +20,22 @@ from detectors.sight import Sight
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
+Flag = NDArray[np.bool_]
 Samples = tuple[U64, I64, F64]  # place, pane, marked
 WARM_KEY: Final = np.uint64(7)  # a route of its own in the control sums: everybody's share of novel paths
 
 
 def samples(
-    rows: Rows, slots: Slots, c: Columns, memories: Memories, sight: Sight, model: Model
+    rows: Rows, slots: Slots, c: Columns, memories: Memories, seen: tuple[Sight, Flag], model: Model
 ) -> tuple[Samples, U64]:
-    """Established clients' opportunities, one a client, route, family and ten seconds; and their keys to remember."""
+    """Established clients' opportunities, one a client, route, family and ten seconds; and their keys to remember.
+
+    `seen`: what rows are, and which of them are of accounts with a past, who are established wherever they come from:
+    each is one client. What is tried at a door says nothing of whose it is.
+    """
+    sight, past = seen
     known = c.established[slots][rows.seg] & ~c.alarmed[slots][rows.seg]
+    either = known | past
     f = rows.flows
     none = np.empty(0, np.intp)
     at, index, mark = [none], [none], [np.empty(0, np.bool_)]
@@ -40,12 +47,13 @@ def samples(
             at.append(sight.logins.at[some])
             mark.append(sight.logins.fresh[some] > 0)
         else:
-            at.append(np.flatnonzero(known & base(family, rows, sight) & tagged(f.tags, family.tag)))
+            at.append(np.flatnonzero(either & base(family, rows, sight) & tagged(f.tags, family.tag)))
             mark.append(marked(family, rows, sight)[at[-1]])
         index.append(np.full(len(at[-1]), family.index))
     row, family_of, marks = np.concatenate(at), np.concatenate(index), np.concatenate(mark)
     ten = (f.pane_s[row] // SAMPLE_S).astype(np.uint64)
-    key = mix(rows.owner[rows.seg[row]], f.route[row], ten, family_of.astype(np.uint64))
+    who = np.where(known[row], rows.owner[rows.seg[row]], f.user[row])
+    key = mix(who, f.route[row], ten, family_of.astype(np.uint64))
     some = np.flatnonzero(~memories.sampled.contains(key))
     some = some[firsts(key[some])]
     row = row[some]

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import waits
 from detectors.columns import AUTH_FAILED, IP, LIMITED, OK, USER, Flows
 from detectors.entities import Columns, Slots
-from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS, Each, Families, New
+from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS, Each, Families, New, submissions
 from detectors.memories import Memories
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
@@ -55,14 +56,25 @@ class Sight:
     new: Mapping[New, Flag]  # the owner's first of each thing
     address: Flag  # the owner's first request from this address
     same_route: Flag  # the owner's row before was on the same route
+    turn: Flag  # or for another path, with the same user agent
+    asks_again: Flag  # whether something it asked for is there by now: as the row before it, and a while after it
+    homed: Flag  # where the owner has a home at all
     before: I64  # the owner's requests before this row
     logins: Logins
     refusals: Refusals
+    waits: waits.Waits
     pair: U64  # owner, path
     seen: Mapping[str, tuple[U64, NDArray[np.intp]]]  # by memory: keys to remember and their rows
 
 
-MEMORY: Final = {New.AGENT: "agent", New.ASN: "asn", New.USER: "user", New.IP: "address", New.PLACE: "paths"}
+MEMORY: Final = {
+    New.AGENT: "agent",
+    New.ASN: "asn",
+    New.USER: "user",
+    New.IP: "address",
+    New.PLACE: "paths",
+    New.HOME: "arrived",
+}
 
 
 def kinds_of(families: Families, memory: str) -> list[int]:
@@ -80,6 +92,8 @@ def kinds_of(families: Families, memory: str) -> list[int]:
 
 def value_of(flows: Flows, thing: New) -> U64:
     """By row what may be new, 0 where nothing is known of it."""
+    if thing is New.HOME:
+        return flows.asn
     if thing is New.PLACE:
         return mix(flows.path, flows.asn)  # that nobody knows where it was is remembered, too
     found: U64 = getattr(flows, thing)  # a column has the name of what it holds
@@ -103,6 +117,7 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
     novel[new[order][firsts(f.path[new][order])]] = True
     first: dict[New, Flag] = {New.PATH: new_path}
     seen: dict[str, tuple[U64, NDArray[np.intp]]] = {}
+    homed = np.zeros(len(rows), np.bool_)
     for thing, memory in MEMORY.items():
         values = value_of(f, thing)
         tried = results | (plain & (f.outcome == AUTH_FAILED))  # a login, or a credential that was refused
@@ -117,12 +132,14 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
             fresh = fresh[_elsewhere(rows, at[fresh], memories)]
         first[thing] = np.zeros(len(rows), np.bool_)
         first[thing][at[fresh]] = True
-        kept = one if thing is New.PLACE else fresh  # where a path is asked for is not forgotten before the path
+        if thing is New.HOME:
+            first[thing][at], homed[at] = _away(rows, at, key, memories)
+        kept = one if thing in (New.PLACE, New.HOME) else fresh  # where a path is asked for is kept as long as the path
         seen[memory] = key[kept], at[kept]
-    same_route = np.concatenate([[False], f.route[1:] == f.route[:-1]])[: len(rows)]
-    same_route[rows.starts] = f.route[rows.starts] == c.route[slots]
+    same_route = _as_before(rows, f.route, c.route[slots])
     total = np.cumsum(f.n) - f.n
     before = total - total[rows.starts][rows.seg] + c.seen[slots][rows.seg]
+    waited = waits.look(rows, slots, c, memories.sampled)
     return Sight(
         plain=plain,
         results=results,
@@ -131,12 +148,23 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
         new=first,
         address=first[New.IP],
         same_route=same_route,
+        homed=homed,
+        turn=_as_before(rows, f.agent, c.agent[slots]) & ~_as_before(rows, f.path, c.last[slots]),
+        asks_again=plain & same_route & ~new_path & waits.after_a_while(rows, slots, c, submissions(families)),
         before=before,
-        logins=_logins(rows, slots, c, memories),
+        logins=_logins(rows, slots, c, memories, waited.usual),
         refusals=_refusals(rows, slots, c),
+        waits=waited,
         pair=pair,
         seen=seen,
     )
+
+
+def _as_before(rows: Rows, values: U64, before: U64) -> Flag:
+    """Rows of which something is as in the owner's row before; `before`: his last one's, by segment."""
+    same = np.concatenate([[False], values[1:] == values[:-1]])[: len(rows)]
+    same[rows.starts] = values[rows.starts] == before
+    return same
 
 
 def _elsewhere(rows: Rows, at: NDArray[np.intp], memories: Memories) -> Flag:
@@ -147,7 +175,13 @@ def _elsewhere(rows: Rows, at: NDArray[np.intp], memories: Memories) -> Flag:
     return found
 
 
-def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
+def _away(rows: Rows, at: NDArray[np.intp], key: U64, memories: Memories) -> tuple[Flag, Flag]:
+    """Rows `at` which are in none of their owner's homes, and whose owner has one; `key`: owner and place."""
+    homed = memories.homes.contains(rows.owner)[rows.seg[at]]
+    return homed & ~memories.homes.contains(key), homed
+
+
+def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories, waited: Flag) -> Logins:
     f = rows.flows
     results = f.login & (f.kind != USER) & ((f.outcome == OK) | (f.outcome == AUTH_FAILED))
     results[_healed(rows, results, memories)] = True
@@ -161,7 +195,7 @@ def _logins(rows: Rows, slots: Slots, c: Columns, memories: Memories) -> Logins:
     place, fine_at = np.arange(len(at)), ~failed & named
     known_good = (place > _first_ok(door, fine_at)) | (place > _first_ok(pair, fine_at & ~f.login[at]))
     known_good = named & (known_good | memories.good.contains(door) | memories.good.contains(pair))
-    counts = failed & ~known_good
+    counts = failed & ~known_good & ~waited[at]
     fresh = counts & named & ~memories.failed.contains(pair)
     some = np.flatnonzero(fresh)
     fresh[some] = firsts(pair[some])

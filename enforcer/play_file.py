@@ -34,8 +34,9 @@ SPARED_CHARS_MAX: Final = -(-SPARED_MAX * 4 // 3) * 4
 WORDS: Final = ("name", "when", "do", "for", "level", "factor", "scope", "spare", "ladder", "approve", "canary")
 WHEN_WORDS: Final = ("alert", "about", "asks", "severity", "confidence", "route", "behaviour", "hours")
 LADDER_WORDS: Final = ("factor", "penalty", "floor", "hold", "decay", "longest")
-SPARE_WORDS: Final = ("addresses", "addresses_in", "pairs", "pairs_in")
+SPARE_WORDS: Final = ("addresses", "unknown", "addresses_in", "pairs", "pairs_in")
 HISTORY: Final = "history"
+UNKNOWN: Final = "unknown"
 CANARY_WORDS: Final = ("share", "watch")
 ASK_WORDS: Final = ("above", "within", "otherwise")
 OTHERWISE: Final = {"do": Otherwise.DO, "let-go": Otherwise.LET_GO}
@@ -94,6 +95,7 @@ def _play(fields: Mapping[str, At], spare: Exempt | Kept | None, ladder: Ladder)
         on_route=word(fields["scope"], SCOPES) == "route" if "scope" in fields else True,
         spare=spare if isinstance(spare, Exempt) else None,
         kept=spare if isinstance(spare, Kept) else None,
+        tells_unknown="spare" in fields and _tells_unknown(fields["spare"], spare),
         ladder=_ladder(fields["ladder"], ladder) if "ladder" in fields else None,
         page=page,
         ask=_ask(fields["approve"], kind) if "approve" in fields else None,
@@ -169,7 +171,7 @@ def _factor(at: At, kind: ActionKind) -> float:
 
 
 def _spare(at: At, files: list[Path]) -> Exempt | Kept:
-    fields = at.fields(*SPARE_WORDS)
+    fields = {name: one for name, one in at.fields(*SPARE_WORDS).items() if name != UNKNOWN}
     if not fields or (not {"pairs", "pairs_in"}.isdisjoint(fields) and len(fields) > 1):
         raise at.wrong("names none, or both sorts", "addresses, addresses_in, or one of pairs and pairs_in alone")
     if kept := _kept(fields):
@@ -188,6 +190,16 @@ def _spare(at: At, files: list[Path]) -> Exempt | Kept:
             raise
         said = error.reason if isinstance(error, CommandError) else str(error)
         raise at.wrong(said, "addresses like 203.0.113.7 or 203.0.113.0/24; pairs USER ADDRESS, a line each") from error
+
+
+def _tells_unknown(at: At, spare: Exempt | Kept | None) -> bool:
+    """Whether it is only told of where nobody is known to be spared."""
+    said = at.fields(*SPARE_WORDS).get(UNKNOWN)
+    if said is None:
+        return False
+    if spare is not Kept.ADDRESSES:
+        raise said.wrong("is said of what is known by itself", "beside `addresses: history`, or leave it out")
+    return word(said, ("observe", "answer")) == "observe"
 
 
 def _kept(fields: Mapping[str, At]) -> Kept | None:

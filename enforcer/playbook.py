@@ -85,7 +85,8 @@ class Play:
 
     `seconds` is the length of a first answer and `factor` what a throttle leaves of limits; None: as settings have it.
     `on_route`: on the route that an alert names, where it names one; else on every request. `spare`: whom it leaves
-    alone, and `kept`: known by itself; `told`: what is said of them. `page`: somebody is to be called. `ask`: when
+    alone, and `kept`: known by itself (nobody is, and `tells_unknown`: it is only told of); `told`: what is said of
+    them. `page`: somebody is to be called. `ask`: when
     somebody is asked first. `canary`: on whom it is tried first. `level`: a notice that asks for a brownout.
     """
 
@@ -97,6 +98,7 @@ class Play:
     on_route: bool = True
     spare: Exempt | None = None
     kept: Kept | None = None
+    tells_unknown: bool = False
     told: str = ""
     ladder: Ladder | None = None
     page: bool = False

@@ -25,16 +25,19 @@ def spared(
 ) -> tuple[Play, Milder | None]:
     """`play` with whom it spares, and as mild as it must be; why it is no more.
 
-    Where nobody can be spared it is a challenge at the most, on the route that the alert names; of a route, nothing.
+    Where nobody can be spared it is a challenge at the most, on the route that the alert names; of a route, and where
+    the play says so, nothing.
     """
     if play.kept is None:
         return play, guardrails.milder(play.kind, alert, shared)
-    kept = _standing(play, alert, target, standing, now_ms) or _kept(play.kept, alert, target, history)
+    stands = _standing(play, alert, target, standing, now_ms)
+    kept = stands or _kept(play.kept, alert, target, history)
     play = replace(play, spare=kept.exempt, told=kept.told if kept.exempt else f"everywhere, for {kept.told}")
     if kept.exempt is not None:
         return play, None  # what guards the good would guard those who are left alone
     play = replace(play, on_route=True)
-    instead = ActionKind.NOTICE if target.kind is TargetKind.ROUTE else ActionKind.CHALLENGE
+    only_told = target.kind is TargetKind.ROUTE or (play.tells_unknown and stands is None)
+    instead = ActionKind.NOTICE if only_told else ActionKind.CHALLENGE
     if guardrails.STRENGTH[play.kind] <= guardrails.STRENGTH[instead]:
         return play, guardrails.milder(play.kind, alert, shared)
     milder = guardrails.milder(instead, alert, shared) or Milder(CODE, kept.told, instead)

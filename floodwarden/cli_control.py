@@ -101,14 +101,22 @@ def resume(*, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
 def undo(
     action_uid: Annotated[str, typer.Argument(help="the action, or the first characters of it; `actions` shows them")],
     *,
+    false_positive: Annotated[
+        bool, typer.Option("--false-positive", help="it was wrong: say so as well, and thresholds heed it")
+    ] = False,
     reason: Reason = "",
     by: By = "",
     as_json: Json = False,
 ) -> None:
     """Lift one action, whoever decided it. What led to it leads there no more."""
     from enforcer import command
+    from floodwarden import cli_labels
 
-    tell(command.undo(settings_of.load(), action_uid, who(by), reason), as_json=as_json)
+    settings = settings_of.load()
+    if false_positive:
+        tell(cli_labels.wrong(settings, action_uid, reason, by), as_json=as_json)
+    else:
+        tell(command.undo(settings, action_uid, who(by), reason), as_json=as_json)
 
 
 @actions.callback(invoke_without_command=True)

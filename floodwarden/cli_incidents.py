@@ -163,6 +163,7 @@ def _evidence(words: Sequence[Mapping[str, Any]]) -> None:
     standing = [uid for uid, action in actions.items() if action["status"] == "active"]
     if standing:
         out.print("\nundo with: " + "; ".join(f"floodwarden undo {uid[:8]}" for uid in standing[:UNDO_SHOWN]))
+        out.print("was it wrong, `floodwarden undo UID --false-positive` says so as well")
 
 
 def _when(at_ms: int) -> str:

@@ -133,7 +133,12 @@ def evaluate(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="instead of TRACE: so many made-up ones with every attack and case")
     ] = None,
-    duration: Annotated[str, typer.Option(help="with --seeds: how long each, as in 8h")] = "12h",
+    chosen: Annotated[
+        str, typer.Option("--set", help="with --seeds: tuned, first-sight or all families and cases")
+    ] = "all",
+    duration: Annotated[
+        str | None, typer.Option(help="with --seeds: how long each, as in 8h; left out: an attack in 225 s")
+    ] = None,
     rate: Annotated[float, typer.Option(help="with --seeds: requests a second by people")] = 5.0,
     against: Annotated[
         str | None,
@@ -163,10 +168,13 @@ def evaluate(
         raise typer.BadParameter("name a trace, or say how many to make up with --seeds", param_hint="TRACE")
     from floodwarden.evaluation import run as evaluation
     from floodwarden.evaluation.adaptive import adapt_of
-    from floodwarden.evaluation.material import Trials, of_files, simulated
+    from floodwarden.evaluation.material import Chosen, Trials, of_files, simulated
     from floodwarden.evaluation.peers import peers_of
 
-    trials = Trials(seeds or 1, first_seed, duration_s=_seconds(duration), requests_per_s=rate)
+    if chosen not in set(Chosen):
+        raise typer.BadParameter(f"{chosen!r} is none of {', '.join(Chosen)}", param_hint="--set")
+    long_s = _seconds(duration) if duration is not None else None
+    trials = Trials(seeds or 1, first_seed, Chosen(chosen), duration_s=long_s, requests_per_s=rate)
     code = evaluation.run(
         of_files(trace, train) if trace is not None else simulated(trials),
         evaluation.EvaluationOptions(model, peers_of(against or ""), adapt_of(adapt or ""), jobs, labels),

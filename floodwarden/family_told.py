@@ -27,6 +27,41 @@ NO_FAMILIES: Final[dict[str, dict[str, Any]]] = {
         "told in": "docs/detection.md, Where accounts turn up",
         "source": _NO_FILE,
     },
+    "afar": {
+        "name": "afar",
+        "what": "newcomers from operators (autonomous systems) where hardly anybody comes from, all for one route",
+        "about": ["route", "ip"],
+        "told in": "docs/detection.md, What newcomers come for",
+        "source": _NO_FILE,
+    },
+    "guise": {
+        "name": "guise",
+        "what": "newcomers with user agents that hardly anybody has, all for one route",
+        "about": ["route", "ip"],
+        "told in": "docs/detection.md, What newcomers come for",
+        "source": _NO_FILE,
+    },
+    "unheard": {
+        "name": "unheard",
+        "what": "newcomers who each ask one route for a path that nobody ever asked for, many at once",
+        "about": ["route", "ip"],
+        "told in": "docs/detection.md, What newcomers come for",
+        "source": _NO_FILE,
+    },
+    "flood": {
+        "name": "flood",
+        "what": "newcomers who ask one route for thing after thing, all at once, where its visitors ask for one or two",
+        "about": ["route", "ip"],
+        "told in": "docs/detection.md, Floods of one route",
+        "source": _NO_FILE,
+    },
+    "misfit": {
+        "name": "misfit",
+        "what": "a newcomer who is like nobody else where he is: in a place few come to, from elsewhere, for more",
+        "about": ["ip", "key"],
+        "told in": "docs/detection.md, Like nobody else there",
+        "source": _NO_FILE,
+    },
     "cardinality": {
         "name": "cardinality",
         "what": "many addresses or keys that come, ask once and are not back: a flood of made-up identities",
@@ -80,8 +115,12 @@ def record(family: Family) -> dict[str, Any]:
     marked = _answered(mark.outcomes)
     if mark.new is not None:
         marked.append(f"{mark.new} new to {'anyone' if mark.to_anyone else 'it'}")
+    if mark.again:
+        marked.append("path asked for before")
     if mark.at_once > 1:
         marked.append(f"{mark.at_once} or more alike within a second")
+    if not mark.waits:
+        marked.append("not asked for again as one waits for it")
     if mark.same_route:
         marked.append("same route as before")
     if mark.where is not None:

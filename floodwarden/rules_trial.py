@@ -23,6 +23,7 @@ from schemas.alert import Alert, EntityKind, Status
 from schemas.settings import Settings, load
 from schemas.usage import Kind
 from stream import hits
+from stream.decisions import decisions
 from stream.pipeline import Config, Pipeline
 from stream.plan import Plan
 from stream.requests import Requests
@@ -126,7 +127,8 @@ class _Trial:
     def take(self, part: Labelled) -> None:
         """Judge rows; their labels are where they stand."""
         rows = Requests.read(part.batch, self._globs)
-        for found in hits.find(rows, part.batch, self._plan, hits.expected(rows, self._plan)):
+        asked = decisions(part.batch, rows.classes % 2 == 1)
+        for found in hits.find(rows, part.batch, self._plan, hits.expected(rows, self._plan), asked):
             rule = self._plan.rules.rules[found.rule]
             kinds, owners = hits.owners(rule.by, rows, found.row)
             for row, kind, owner in zip(found.row.tolist(), kinds.tolist(), owners.tolist(), strict=True):

@@ -8,7 +8,7 @@
 | windows of rules, of it where one has any | 1/32 | the same, and 72 an entity, 24 a count | the same |
 | buckets of rules | 1/32 | 512 | the dry ones go, then the emptiest |
 | hits of open panes | 1/32 | 120 | some go, by hash; who goes is counted |
-| memories of pairs | 1/8 | 328 for one in each | the older half is forgotten, strangers' apart from regulars' |
+| memories of pairs | 1/8 | 360 for one in each | the older half is forgotten, strangers' apart from regulars' |
 | flows of open panes | 1/8 | 196 | owners as above; who goes is counted |
 | texts of hashes | 1/16 | 64 | the oldest go, never those of owners held |
 | open incidents | 1/16 | 2,560 | those quiet longest are closed; what stands against their owners stays |
@@ -28,7 +28,7 @@ from schemas.settings import Settings
 
 OWNER_BYTES: Final = 1_950  # 1,300 with the built-in families, and before a purge there are up to half more
 ROW_BYTES: Final = 128
-PAIRS_BYTES: Final = 328
+PAIRS_BYTES: Final = 360
 FLOW_BYTES: Final = 196
 NAME_BYTES: Final = 64
 EPISODE_BYTES: Final = 2_560

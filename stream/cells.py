@@ -136,8 +136,8 @@ def sizes(set_: U32) -> I64:
     """How many cells of each group's words are set."""
     out = np.zeros(len(set_), np.int64)
     for g in range(len(set_)):
-        for word in set_[g]:
-            left = word
+        for k in range(set_.shape[1]):
+            left = set_[g, k]
             while left:
                 left &= left - np.uint32(1)
                 out[g] += 1

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.compiled import numbered
-from detectors.filters import Filter, mask
+from detectors.filters import Decisions, Filter, mask
 from schemas import codec
 from schemas.decision import VERDICTS
 from schemas.usage import COUNTS, FLOWS, FLOWS_PER_PANE_MAX, HITS, NO_HITS, Block, Kind, Outcome
@@ -78,11 +78,12 @@ def combine(  # noqa: PLR0913 - where a block stands, and what is asked of its r
     rows = Requests.read(batch, login_globs, judged_s)
     newest_ms = max(ts_ms_max, int(rows.ts_ms.max()))
     expected = hits.expected(rows, plan) if plan else np.zeros(len(rows.ts_ms), np.bool_)
-    flow_rows, dropped, seen = _flows(hits.evidence(rows, expected), _tags(batch, rows, conditions))
+    asked = decisions(batch, rows.classes % 2 == 1)  # columns are made once for families and rules
+    flow_rows, dropped, seen = _flows(hits.evidence(rows, expected), _tags(asked, conditions))
     uniques = Uniques(rows, seen)
     count_rows = _counts(rows, dropped, uniques)
     home = _home(count_rows)
-    found = hits.hits(rows, batch, plan, expected) if plan else None
+    found = hits.hits(rows, batch, plan, expected, asked) if plan else None
     parts = zip(
         split(count_rows, COUNTS, home, usage_partitions),
         split(flow_rows, FLOWS, _home(flow_rows), usage_partitions),
@@ -101,13 +102,12 @@ def _home(rows: Named) -> U64:
     return placement(rows.columns["kind"], rows.columns["hash"])  # type: ignore[arg-type]
 
 
-def _tags(batch: pa.RecordBatch, rows: Requests, conditions: tuple[Filter, ...]) -> U64:
+def _tags(asked: Decisions, conditions: tuple[Filter, ...]) -> U64:
     if not conditions:
         return np.empty(0, np.uint64)
-    seen = decisions(batch, rows.classes % 2 == 1)
-    tags = np.zeros(batch.num_rows, np.uint64)
+    tags = np.zeros(asked.rows, np.uint64)
     for bit, condition in enumerate(conditions):
-        tags |= mask(condition, seen).astype(np.uint64) << np.uint64(bit)
+        tags |= mask(condition, asked).astype(np.uint64) << np.uint64(bit)
     return tags
 
 

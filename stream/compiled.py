@@ -21,6 +21,7 @@ U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 _LATE: Final = np.int64(1 << 62)
+_FEW: Final = 128
 _NOBODY: Final = np.uint64(0)  # typed: an int beside unsigned words would make floats of them
 _U1: Final = np.uint64(1)
 _TOP: Final = np.uint64(1 << 63)
@@ -161,14 +162,14 @@ def counted(
         if g < 0:
             continue
         by = weight[i] if len(weight) else 1
-        of = held[g]
         row[g] = i
-        of[classes[i]] += by
-        of[width] += cost[i] * by
+        held[g, classes[i]] += by
+        held[g, width] += cost[i] * by
         if not np.isnan(latency_ms[i]):
-            of[width + 1] += by
+            held[g, width + 1] += by
             latency[g] += latency_ms[i] * by
-        of[width + 2], of[width + 3] = min(of[width + 2], ts_ms[i]), max(of[width + 3], ts_ms[i])
+        held[g, width + 2] = min(held[g, width + 2], ts_ms[i])
+        held[g, width + 3] = max(held[g, width + 3], ts_ms[i])
     out = np.zeros((measures + 4, count), np.int64)
     for g in range(count):
         for c in range(width):
@@ -191,23 +192,30 @@ def taken(table: U64, codes: I32, rows: I64) -> U64:
 
 
 @compiled
-def used(codes: I32, size: int) -> tuple[I32, I64, bool]:
-    """Codes numbered anew among those that are used, -1 stays; which these are, ascending; and whether any is -1."""
-    number, absent, count = np.zeros(size, np.int32), False, 0
-    for i in range(len(codes)):
-        if codes[i] < 0:
-            absent = True
-        else:
-            number[codes[i]] = 1
-    of = np.empty(size, np.int64)
-    for code in range(size):
-        if number[code]:
-            number[code], of[count] = count, code
-            count += 1
-    out = np.empty(len(codes), np.int32)
-    for i in range(len(codes)):
-        out[i] = number[codes[i]] if codes[i] >= 0 else -1
-    return out, of[:count], absent
+def used(codes: I32, ends: I64, size: int) -> tuple[I32, I64, I64]:
+    """Codes numbered anew among those that their span uses, -1 stays; which these are, ascending; and where they end.
+
+    Spans lie between `ends`, of which there is one more, the first 0; so do those of the codes that they use.
+    """
+    number, out = np.zeros(size, np.int32), np.empty(len(codes), np.int32)
+    of, of_ends, count = np.empty(min(len(codes), size * (len(ends) - 1)), np.int64), np.zeros(len(ends), np.int64), 0
+    for span in range(len(ends) - 1):
+        first, end = ends[span], ends[span + 1]
+        for i in range(first, end):
+            if codes[i] >= 0:
+                number[codes[i]] = 1
+        begun = count
+        for code in range(size):
+            if number[code]:
+                number[code], of[count] = count - begun, code
+                count += 1
+        for i in range(first, end):
+            out[i] = number[codes[i]] if codes[i] >= 0 else -1
+        for i in range(first, end):
+            if codes[i] >= 0:
+                number[codes[i]] = 0
+        of_ends[span + 1] = count
+    return out, of[:count], of_ends
 
 
 @compiled
@@ -227,12 +235,23 @@ def sorted_places(kind: U8, kinds: int) -> tuple[I64, I64]:
 
 @compiled
 def laid(place: I64, columns: tuple[I64, ...]) -> I64:
-    """Columns as rows: each row is written whole, where a pass a column would go over all memory each time."""
+    """Columns as rows: a few rows are written whole, where a pass a column would go over all memory each time."""
     out = np.empty((len(place), len(columns)), np.int64)
-    for i in range(len(place)):
-        row = out[place[i]]
+    for begin in range(0, len(place), _FEW):
         for c in range(len(columns)):
-            row[c] = columns[c][i]
+            column = columns[c]  # taking one out of the tuple counts references: not for each row
+            for i in range(begin, min(begin + _FEW, len(place))):
+                out[place[i], c] = column[i]
+    return out
+
+
+@compiled
+def totalled(rows: I64, width: int) -> I64:
+    """The sums of the first `width` columns."""
+    out = np.zeros(width, np.int64)
+    for i in range(len(rows)):
+        for c in range(width):
+            out[c] += rows[i, c]
     return out
 
 

@@ -119,30 +119,42 @@ def _put(e: int, w: int, mark: np.uint32, second: np.uint64, sets: Sets) -> bool
 
 
 @compiled
-def _known(e: int, w: int, mark: np.uint32, second: np.uint64, sets: Sets) -> bool:
-    """Put a mark where nothing has to grow for it; whether that was so. The short way, for nearly all."""
+def put(  # noqa: C901 - written out where it is hot, see below
+    start: int, entry: I32, what: U8, item: U32, at_s: I64, sets: Sets
+) -> int:
+    """Put marks into sets of entries, from row `start` on; 0 is none. Gives the row for which the heap had no room.
+
+    Where nothing has to grow, which is nearly everywhere, no function is called: each that is handed arrays counts
+    references to them, atomically, and that is most of what a row would cost.
+    """
     forms, refs, heap, _ = sets
-    form, ref, word = forms[e, w], refs[e, w], np.uint64(mark) << _U32 | second
-    if form == CELLED:
-        _date(int(ref), cell(int(mark)), second, heap)
-        return True
-    if form > 1:
-        return _kept(form, int(ref), word, heap)
-    if form == 0:
-        forms[e, w] = 1
-    elif ref >> _U32 != np.uint64(mark):
-        return False
-    refs[e, w] = max(ref, word) if form else word
-    return True
-
-
-@compiled
-def put(start: int, entry: I32, what: U8, item: U32, at_s: I64, sets: Sets) -> int:
-    """Put marks into sets of entries, from row `start` on; 0 is none. Gives the row for which the heap had no room."""
     for i in range(start, len(entry)):
-        if entry[i] < 0 or item[i] == 0 or _known(entry[i], what[i], item[i], np.uint64(at_s[i]), sets):
+        e, w, mark = entry[i], what[i], np.uint64(item[i])
+        if e < 0 or mark == 0:
             continue
-        if not _put(entry[i], what[i], item[i], np.uint64(at_s[i]), sets):
+        form, ref, word, known = forms[e, w], refs[e, w], mark << _U32 | np.uint64(at_s[i]), False
+        if form == 1:
+            known = ref >> _U32 == mark
+            if known and ref < word:
+                refs[e, w] = word
+        elif form == 0:
+            forms[e, w], refs[e, w], known = 1, word, True
+        elif form < CELLED:
+            page, mask, first = np.int64(ref), WORDS_OF[form] - 1, np.int64(word >> _PLACE)
+            for step in range(mask + 1):
+                j = page + (first + step & mask)
+                held = heap[j]
+                if held == 0 or held >> _U32 == mark:
+                    if held < word:
+                        heap[j] = word
+                    known = True
+                    break
+        else:
+            c, known = cell(int(item[i])), True
+            j, shift = np.int64(ref) + (c >> 1), np.uint64((c & 1) * 32)
+            if (heap[j] >> shift) & _LOW < np.uint64(at_s[i]):
+                heap[j] = heap[j] & ~(_LOW << shift) | np.uint64(at_s[i]) << shift
+        if not known and not _put(e, w, item[i], np.uint64(at_s[i]), sets):
             return i
     return len(entry)
 
@@ -154,17 +166,17 @@ def put_flows(start: int, entry: I32, first: U8, at_s: I64, hashes: tuple[U64, .
     The sets of an entity stand together, so a few rows are gone through for all of them. Where one finds no room those
     rows are put again: that changes nothing.
     """
+    item, what = np.empty(_FEW, np.uint32), np.empty(_FEW, np.uint8)
     for begin in range(start, len(entry), _FEW):
+        end = min(begin + _FEW, len(entry))
+        few = end - begin
         for w in range(WHATS):
             column = hashes[w]
-            for i in range(begin, min(begin + _FEW, len(entry))):
-                if entry[i] < 0 or w < first[i] or column[i] == 0:
-                    continue
-                mark = mark_of(column[i])
-                if not _known(entry[i], w, mark, np.uint64(at_s[i]), sets) and not _put(
-                    entry[i], w, mark, np.uint64(at_s[i]), sets
-                ):
-                    return begin
+            what[:] = w
+            for i in range(few):
+                item[i] = mark_of(column[begin + i]) if w >= first[begin + i] else 0
+            if put(0, entry[begin:end], what[:few], item[:few], at_s[begin:end], sets) < few:
+                return begin
     return len(entry)
 
 

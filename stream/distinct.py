@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from detectors.columns import Flows
-from detectors.compiled import unwritten
+from detectors.compiled import unwritten, within
 from schemas.usage import ITEM_WORDS, WORDS, Block, Kind, What
 from stream import dated, dated_entries
 from stream.cells import marks
@@ -216,15 +216,15 @@ class Distinct:
         evidence = np.zeros(size)
         for each in (Kind.IP, Kind.KEY):
             of_kind = np.flatnonzero(kind == each)
-            evidence[of_kind] = np.isin(entity[of_kind].view(np.uint64), alive(each))
+            evidence[of_kind] = within(entity[of_kind].view(np.uint64), alive(each))
         taken = ENTRY_BYTES + 8 * words
         room = max(1, size * self._bytes_max // max(1, int(taken.sum())))
         left = weight.copy()
-        by_worth = eviction.order(self._keys[:size], left, last_s, evidence, np.zeros(size, np.bool_), room)
+        none, left_to = np.zeros(size, np.bool_), eviction.Room(size, taken, int(self._bytes_max * eviction.LEAVE))
+        stay = eviction.staying(self._keys[:size], left, last_s, evidence, none, room, left_to)
         self._facts[:size, 3] = left
-        stay = by_worth[np.cumsum(taken[by_worth]) <= self._bytes_max * eviction.LEAVE]
         self.evicted += size - len(stay)
-        self._keep(np.sort(stay), 0)
+        self._keep(stay, 0)
 
     def _keep(self, entries: I64, since_s: int) -> None:
         """Only these entries, and of them what was seen in `since_s` or later; who has nothing left goes."""

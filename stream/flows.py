@@ -56,7 +56,11 @@ def bounded(parts: list[Flows]) -> Flows:
         return flows
     fits = np.ones(len(flows), np.bool_)
     fits[crowded] = False
-    return Flows.concat([flows.take(fits), _cut(flows.take(crowded), owner[crowded])])
+    row, first_ms, last_ms, n = _cut(flows.take(crowded), owner[crowded])
+    few = np.flatnonzero(fits)
+    out = flows.take(np.concatenate([few, crowded[row]]))  # copied once
+    out.first_ms[len(few) :], out.last_ms[len(few) :], out.n[len(few) :] = first_ms, last_ms, n
+    return out
 
 
 def no_sooner(flows: Flows, pane_s: int) -> Flows:
@@ -70,8 +74,11 @@ def _crowded(groups: I64, count: int) -> I64:
     return rows
 
 
-def _cut(flows: Flows, owner: U64) -> Flows:
-    """Like rows made one, and of each owner and pane the lowest-ranked, as combine cuts."""
+def _cut(flows: Flows, owner: U64) -> tuple[I64, I64, I64, I64]:
+    """Like rows made one, and of each owner and pane the lowest-ranked, as combine cuts: a row of each.
+
+    Beside it their first and last time, and their sum.
+    """
     told = flows.outcome.astype(np.uint64) * np.uint64(2) + flows.login
     parts = (flows.route, flows.path, flows.user, flows.ip, flows.agent, flows.asn, flows.tenant)
     rank = flow_rank(parts, told, flows.tags)
@@ -82,7 +89,4 @@ def _cut(flows: Flows, owner: U64) -> Flows:
     n = summed(groups, count, flows.n)
     places, owners = distinct(owner[one])
     kept = ~beyond(places, len(owners), rank[one], FLOWS_PER_PANE_MAX)
-    rows = flows.take(one[kept])
-    columns = {name: getattr(rows, name) for name in _NAMES}
-    columns |= {"first_ms": first_ms[kept], "last_ms": last_ms[kept], "n": n[kept]}
-    return Flows(**columns)
+    return one[kept], first_ms[kept], last_ms[kept], n[kept]

@@ -20,7 +20,6 @@ from detectors.hits import Hits, canonical
 from detectors.rules import text_hash
 from schemas.usage import Kind, Outcome
 from stream import compiled, crawlers, text_hashes, ways
-from stream.decisions import decisions
 from stream.plan import Borne, Plan
 from stream.requests import OUTCOMES, Requests, Text
 from stream.rows import Named
@@ -68,14 +67,15 @@ def evidence(rows: Requests, expected: Flag) -> Requests:
     return replace(rows, classes=classes)
 
 
-def find(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag) -> list[Found]:
+def find(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag, asked: Decisions) -> list[Found]:
     """Which rows each rule asks for. A row may be found twice for one rule, by different signs.
+
+    `asked` is `batch` as conditions read it.
 
     Rows that are `expected` to fail are asked for only by what they bear.
     """
     if not plan.rules.rules:
         return []
-    asked = decisions(batch, rows.classes % 2 == 1)
     left, met, signs = ways.left(rows, asked, batch, plan)
     fair = rows.classes[left] < _DENIED
     left, met = left[fair], met[fair]
@@ -106,9 +106,9 @@ def _some(asked: Decisions, row: I64, condition: Filter) -> Decisions:
     return Decisions(len(row), texts, numbers, {name: asked.flags[name][row] for name in asked.flags})
 
 
-def hits(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag) -> Named | None:
+def hits(rows: Requests, batch: pa.RecordBatch, plan: Plan, expected: Flag, asked: Decisions) -> Named | None:
     """The hits of a batch, as rows of `schemas.usage.HITS`; None: there are none."""
-    found = _once(find(rows, batch, plan, expected), plan)
+    found = _once(find(rows, batch, plan, expected, asked), plan)
     parts = [part for one in found if len(part := _hits_of(one, rows, batch, plan))]
     if not parts:
         return None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import eviction
+from detectors.compiled import within
 from schemas.usage import MEASURES
 from stream import compiled
 from stream.grouping import I64, U64
@@ -121,13 +122,14 @@ class KindWindows:
         full = len(self) > self._entities_max and len(live) > self._entities_max * FULL
         if full or int(rows[live].sum()) > rows_max:
             hashes, weight = self.held()[live], weights[live]
-            evidence = np.isin(hashes, alive).astype(np.float64)
+            evidence = within(hashes, alive).astype(np.float64)
             none = np.zeros(len(live), np.bool_)
             size = min(self._entities_max, len(live) * rows_max // max(1, int(rows[live].sum())))
-            by_worth = eviction.order(hashes, weight, last_s[live], evidence, none, size)
+            room = eviction.Room(int(self._entities_max * eviction.LEAVE), rows[live], rows_max)
+            stay = eviction.staying(hashes, weight, last_s[live], evidence, none, size, room)
             weights[live] = weight
-            fits = int(np.searchsorted(np.cumsum(rows[live][by_worth]), rows_max, "right"))
-            kept[live[by_worth[min(fits, int(self._entities_max * eviction.LEAVE)) :]]] = False
+            kept[live] = False
+            kept[live[stay]] = True
             self.evicted += len(live) - int(kept.sum())
         self._keep(kept)
         self.rows_at_most = self.rows()

@@ -84,6 +84,6 @@ def share(block: Block, value: bytes) -> float:
     taken: float = max(
         (len(value) + HEAD_BYTES) / USAGE_BYTES_MAX,
         max(part.num_rows for part in parts) / ROWS_MAX,
-        max(int(part.get_total_buffer_size()) for part in parts) / UNPACKED_BYTES_MAX,
+        max(int(part.nbytes) for part in parts) / UNPACKED_BYTES_MAX,  # of itself, not of what it is cut from
     )
     return taken

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.columns import EVERYBODY
-from detectors.compiled import within
+from detectors.compiled import firsts, within
 from schemas.usage import Block, Kind
 from stream.grouping import I64, U64, first_rows
 from stream.kinds import EVERYTHING
@@ -86,8 +86,7 @@ class Names:
             return np.empty(0, np.uint64), pa.array([], pa.utf8())
         hashes = np.concatenate([h for h, _ in self._segments])
         texts = pa.concat_arrays([t for _, t in self._segments])
-        _, last = np.unique(hashes[::-1], return_index=True)
-        keep = np.sort(len(hashes) - 1 - last)
+        keep = np.flatnonzero(firsts(hashes[::-1].copy())[::-1])
         if len(keep) > self._names_max:
             stays = within(hashes[keep], watched())
             stays[-self._names_max :] = True

@@ -25,7 +25,7 @@ class OwnBlocks:
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         self._bytes_max, self._bytes = bytes_max, 0
         self._wanted: frozenset[int] = frozenset()
-        self._held: dict[tuple[int, tuple[int, int] | None], tuple[bytes, Block]] = {}
+        self._held: dict[tuple[int, tuple[int, int] | None], tuple[bytes, Block, int]] = {}
         self._lock = threading.Lock()
 
     def want(self, partitions: Iterable[int]) -> None:
@@ -39,9 +39,9 @@ class OwnBlocks:
         place = partition, (block.partition, block.start)
         with self._lock:
             self._take(place)  # of one that was made anew, shorter
-            size = held_bytes(block)
+            size = held_bytes(block) // max(1, len(self._wanted))  # they are slices of one
             if partition in self._wanted and self._bytes + size <= self._bytes_max:
-                self._held[place] = value, block
+                self._held[place] = value, block, size
                 self._bytes += size
 
     def read(self, partition: int, value: bytes) -> Block:
@@ -50,13 +50,13 @@ class OwnBlocks:
             found = self._take((partition, codec.begins(value)))
         return found[1] if found and found[0] == value else codec.decode_block(value)
 
-    def _take(self, place: tuple[int, tuple[int, int] | None]) -> tuple[bytes, Block] | None:
+    def _take(self, place: tuple[int, tuple[int, int] | None]) -> tuple[bytes, Block, int] | None:
         found = self._held.pop(place, None)
         if found:
-            self._bytes -= held_bytes(found[1])
+            self._bytes -= found[2]
         return found
 
 
 def held_bytes(block: Block) -> int:
-    """What a block takes in memory."""
+    """What a block takes in memory, with those of other partitions that it is cut from."""
     return sum(int(part.get_total_buffer_size()) for part in (block.counts, block.flows, block.hits, block.items))

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.compiled import joined, ordered
+from detectors.compiled import compiled, joined, ordered
 from schemas.usage import MEASURES
 from stream.grouping import I64
 
@@ -41,7 +41,8 @@ class Panes:
         panes = at_s // self.pane_s
         low, high = int(panes.min()), int(panes.max())
         if low == high:
-            self._put(low, slots, rows)
+            # Rows of its own: a view would hold all rows of a block for as long as the few of a small kind are held.
+            self._put(low, slots, rows if rows.base is None else rows.copy())
             return
         order = np.argsort(panes, kind="stable")
         starts = np.searchsorted(panes[order], np.arange(low, high + 2))
@@ -82,9 +83,10 @@ class Panes:
         return out
 
     def keep(self, slot_of: I64) -> None:
-        """Give the slots new numbers; the rows of those who become the rest are added up."""
+        """Give the slots new numbers, in the same order; the rows of those who become the rest are added up."""
         for pane, parts in self.parts.items():
-            self.parts[pane] = [merged([(slot_of[slots], rows) for slots, rows in parts])]
+            self._whole(pane)
+            self.parts[pane] = [_kept(*parts[0], slot_of)]
 
     def flat(self) -> tuple[I64, I64, I64]:
         """Slot, begin of the pane, row: everything."""
@@ -118,3 +120,26 @@ def merged(parts: list[Part]) -> Part:
     slots = slots[order]
     heads = np.flatnonzero(np.diff(slots, prepend=-1))
     return slots[heads], joined(np.concatenate([r for _, r in parts]), order, heads, SUMS)
+
+
+@compiled
+def _kept(slots: I64, rows: I64, slot_of: I64) -> Part:
+    """A part with a row a slot, slots ascending, and new ones given in the same order: those that go first, as one."""
+    gone = 0
+    for slot in slots:
+        gone += slot_of[slot] == REST
+    rest = min(gone, 1)
+    of, out = np.empty(len(slots) - gone + rest, np.int64), np.empty((len(slots) - gone + rest, COLUMNS), np.int64)
+    if gone:
+        of[0], out[0] = REST, NOTHING
+    count = rest
+    for i in range(len(slots)):
+        of_i, row = slot_of[slots[i]], rows[i]
+        if of_i != REST:
+            of[count], out[count] = of_i, row
+            count += 1
+            continue
+        for column in range(SUMS):
+            out[0, column] += row[column]
+        out[0, FIRST], out[0, LAST] = min(out[0, FIRST], row[FIRST]), max(out[0, LAST], row[LAST])
+    return of, out

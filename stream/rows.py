@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream import compiled
-from stream.grouping import U64
+from stream.grouping import I64, U64
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,29 +21,31 @@ class Named:
     texts: dict[str, pa.Array]
 
 
+def by_partition(home: NDArray[np.integer], partitions: int) -> tuple[I64, I64]:
+    """Rows in the order of their partitions, those of one as they come; and where each ends, the first at 0 before."""
+    order = np.argsort(home.astype(np.int16), kind="stable")  # of 16 bits it counts and compares nothing
+    return order, np.append(0, np.cumsum(np.bincount(home, minlength=partitions)))
+
+
 def split(rows: Named, schema: pa.Schema, home: U64, partitions: int) -> list[pa.RecordBatch]:
-    """Rows by the partition they live in, `home % partitions`; every partition gets a batch."""
-    if partitions == 1:
-        return [_batch(rows, schema, slice(None))]
-    at = home % np.uint64(partitions)
-    return [_batch(rows, schema, np.flatnonzero(at == np.uint64(p))) for p in range(partitions)]
+    """Rows by the partition they live in, `home % partitions`: a batch for each, all of them slices of one."""
+    order, ends = by_partition((home % np.uint64(partitions)).astype(np.int64), partitions)
+    columns = {name: rows.columns[name].take(order, mode="clip") for name in schema.names}  # unbuffered: all are places
+    numbers = [f for f in schema if f.name not in rows.texts]
+    whole = pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in numbers], schema=pa.schema(numbers))
+    made = [whole.slice(first, end - first) for first, end in pairwise(ends.tolist())]
+    for at, f in enumerate(schema):
+        if f.name in rows.texts:
+            texts = _texts(columns[f.name], ends, rows.texts[f.name])
+            made = [batch.add_column(at, f, text) for batch, text in zip(made, texts, strict=True)]
+    return made
 
 
-def _batch(rows: Named, schema: pa.Schema, at: NDArray[np.intp] | slice) -> pa.RecordBatch:
-    columns = [
-        _text(_some(rows.columns[f.name], at), rows.texts[f.name]) if f.name in rows.texts
-        else pa.array(_some(rows.columns[f.name], at), f.type)
-        for f in schema
-    ]  # fmt: skip
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _some(column: NDArray[np.generic], at: NDArray[np.intp] | slice) -> NDArray[np.generic]:
-    return column[at] if isinstance(at, slice) else column.take(at, mode="clip")  # unbuffered: every place is one
-
-
-def _text(codes: NDArray[np.generic], values: pa.Array) -> pa.DictionaryArray:
-    """Only the values that rows use."""
-    indices, places, absent = compiled.used(np.ascontiguousarray(codes, np.int32), len(values))
-    mask = indices == -1 if absent else None
-    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=mask), values.take(pa.array(places)))
+def _texts(codes: NDArray[np.generic], ends: I64, values: pa.Array) -> list[pa.DictionaryArray]:
+    """Of each span between `ends` a column with only the values that its rows use."""
+    indices, places, of = compiled.used(np.ascontiguousarray(codes, np.int32), ends, len(values))
+    absent = indices == -1
+    numbers = pa.array(indices, mask=absent if absent.any() else None)
+    texts = values.take(pa.array(places))
+    spans = zip(pairwise(ends.tolist()), pairwise(of.tolist()), strict=True)
+    return [pa.DictionaryArray.from_arrays(numbers[a:b], texts[c:d]) for (a, b), (c, d) in spans]

@@ -148,11 +148,11 @@ class StepCounts:
         taken = ENTRY_BYTES + ROW_BYTES * np.bincount(of, minlength=size) + PAGE_BYTES * paged
         room = max(1, size * self._bytes_max // int(taken.sum()))
         left, none = weight.copy(), np.zeros(size, np.bool_)
-        by_worth = eviction.order(self._keys[:size], left, last_s, none.astype(np.float64), none, room)
+        left_to = eviction.Room(size, taken, int(self._bytes_max * eviction.LEAVE))
+        stay = eviction.staying(self._keys[:size], left, last_s, none.astype(np.float64), none, room, left_to)
         self._facts[:size, 3] = left
-        stay = by_worth[np.cumsum(taken[by_worth]) <= self._bytes_max * eviction.LEAVE]
         self.evicted += size - len(stay)
-        self._keep(np.sort(stay))
+        self._keep(stay)
 
     def _keep(self, entries: I64) -> None:
         self._load(self._taken(entries))

@@ -161,7 +161,8 @@ def rebuild_default(
 
     It knows no regulars and no routes: those of the simulated site are nobody's elsewhere.
     """
-    model = train(batches, login_globs=login_globs, clean=True, made_from=f"simulated day, seed {DEFAULT_SEED}")
+    made_from = f"simulated day, seed {DEFAULT_SEED}"
+    model = train(batches, login_globs=login_globs, clean=True, made_from=made_from, measure=True)
     shipped = replace(model, regulars=model.regulars[:0], regulars_p0=model.regulars_p0[:0], influx={})
     path.parent.mkdir(exist_ok=True)
     save(shipped, path)

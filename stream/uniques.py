@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from stream.cells import U32
 from stream.compiled import I32, I64
 from stream.grouping import U64
 from stream.requests import Requests
+from stream.rows import by_partition
 
 _OWNED: Final = (What.PATH, What.ROUTE, What.USER, What.AGENT)
 OF_FLOWS: Final[Mapping[Kind, tuple[What, ...]]] = {Kind.IP: _OWNED, Kind.KEY: (*_OWNED, What.ADDRESS)}
@@ -145,16 +147,11 @@ def _of(table: U64, codes: I32) -> U32:
 
 def dealt(items: dict[str, NDArray[np.generic]], home: NDArray[np.integer], partitions: int) -> list[pa.RecordBatch]:
     """Items by the partition of their counts row (`home`), with its number there."""
-    if partitions == 1:
-        return [pa.RecordBatch.from_arrays([pa.array(items[f.name], f.type) for f in ITEMS], schema=ITEMS)]
+    order, ends = by_partition(home, partitions)
     place = np.empty(len(home), np.int64)
-    for partition in range(partitions):
-        at = np.flatnonzero(home == partition)
-        place[at] = np.arange(len(at))
+    place[order] = np.arange(len(home))
     row = items["row"].astype(np.int64)
-    to = home[row]
-    numbered = items | {"row": place[row].astype(np.uint32)}
-    return [
-        pa.RecordBatch.from_arrays([pa.array(numbered[f.name][to == p], f.type) for f in ITEMS], schema=ITEMS)
-        for p in range(partitions)
-    ]
+    numbered = items | {"row": (place - ends[home])[row].astype(np.uint32)}
+    order, ends = by_partition(home[row], partitions)
+    made = pa.RecordBatch.from_arrays([pa.array(numbered[f.name][order], f.type) for f in ITEMS], schema=ITEMS)
+    return [made.slice(begin, end - begin) for begin, end in pairwise(ends.tolist())]

@@ -12,6 +12,7 @@ import numpy as np
 
 from detectors.artifact import Model, load
 from detectors.compiled import looked_up
+from detectors.entities import Entities
 from detectors.outlook import Outlook
 from detectors.rows import canonical
 from detectors.rule_file import gathered
@@ -33,6 +34,7 @@ rules:
   - {name: warm, means: requests, by: ip, distinct: path, over: 60s, answer: notice,
      when: {requests: above 100, different: above 100, bits: above 1, gap_variation: below 2}}
 """
+_TIGHT: Final = 16
 FAR_MS = 10_000_000  # panes enough to be found by table; hours are closed one by one
 
 
@@ -65,6 +67,12 @@ def warm(model: Model, rules: Ruleset | None = None) -> None:
         pipeline.step(some, TS_MS_MIN)
         pipeline.totals()  # what is counted when somebody asks
     pipeline.finish()
+    tight = Pipeline(model, Config(entities_max=_TIGHT))
+    tight.step(blocks[:2], TS_MS_MIN)  # more come than may be held
+    tight.finish()
+    few, owners = Entities(1, len(model.families)), np.arange(1, 4, dtype=np.uint64)
+    few.place(owners, np.zeros(3, np.uint8), owners, np.zeros(3, np.int64))
+    few.purge(np.zeros(few.used))
     profile(pipeline.windows, Kind.IP, "192.0.2.1", 60)
     held = flow_rows.read(blocks[0].flows)  # as they lie in a message, which nobody may write to: another type of array
     canonical(held)

@@ -91,10 +91,9 @@ class Windows:
         recent = pane_s >= self._end_s - HELD_S
         for kind, windows in self._kinds.items():
             of_kind = slice(int(begins[kind]), int(begins[kind + 1]))
-            self.totals[kind] += rows[of_kind, :SUMS].sum(axis=0)
-            # Rows of its own: a view of them all would hold them all for as long as the few of a small kind are held.
-            at = of_kind.start + np.flatnonzero(recent[of_kind])
-            windows.add(hashes[at].view(np.uint64), pane_s[at], rows[at], self._end_s, partial(alive, kind))
+            self.totals[kind] += compiled.totalled(rows[of_kind], SUMS)
+            some = of_kind if recent[of_kind].all() else of_kind.start + np.flatnonzero(recent[of_kind])
+            windows.add(hashes[some].view(np.uint64), pane_s[some], rows[some], self._end_s, partial(alive, kind))
         self._bound_rows(alive)
 
     def see(self, seen: Sequence[tuple[Flows, Block]], alive: Alive = nobody) -> None:

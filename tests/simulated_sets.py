@@ -45,3 +45,8 @@ def most_in_a_minute(made: Rows, column: str) -> int:
 
 def paths(made: Rows, scene: Scene) -> list[str]:
     return [scene.world.paths.texts[path] for path in made["path"].tolist()]
+
+
+def agents(made: Rows, scene: Scene) -> set[str]:
+    """The user agents in it."""
+    return {scene.world.agents.texts[ua] for ua in np.unique(made["ua"]).tolist()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,35 @@ def test_a_destination_is_tried_and_what_is_wrong_is_said(tmp_path: Path, monkey
     assert (check.level, bool(check.fix)) == ("fail", True)
     monkeypatch.delenv("FLOODWARDEN_NOTICES")
     assert list(doctor_services.notices(Settings())) == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_people_say_what_was_rightly_found_and_what_wrongly() -> None:
+    (found,) = [row for row in of("incidents") if row["kind"] == "guess"]
+    told = run("labels", "add", f"incident:{found['uid'][:10]}", "true-positive", "--by", "ann", "--reason", "a list")
+    assert told == f"incident:{found['uid']} is labelled true_positive; `calibrate --labels` heeds it\n"
+    (later,) = of("labels", "add", "ip:203.0.113.7", "false_positive", "--by", "bob")
+    assert (later["subject"], later["by"]) == ("ip:203.0.113.7", "cli:bob")
+    assert [(row["label"], row["note"]) for row in of("labels")] == [
+        ("false_positive", ""),
+        ("true_positive", "a list"),
+    ]
+    assert [entry["actor"] for entry in of("audit", "list") if entry["verb"] == "label.added"] == ["cli:ann", "cli:bob"]
+    assert "ip:203.0.113.7" in run("labels")
+    (bare,) = of("labels", "add", "2001:DB8:0::9", "false_positive")
+    assert bare["subject"] == "ip:2001:db8::9", "in the spelling that thresholds look for"
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("subject", "word", "said"),
+    [
+        ("incident:nothing", "true_positive", "none begins"),
+        ("somebody", "true_positive", "ip:203.0.113.7"),
+        ("ip:203.0.113.7", "Wrong!", "true_positive or false_positive"),
+    ],
+)
+def test_what_cannot_be_labelled_is_said_and_nothing_is_kept(subject: str, word: str, said: str) -> None:
+    with pytest.raises((CommandError, RefusedError), match=re.escape(said)):
+        run("labels", "add", subject, word)
+    assert of("labels") == []

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from detectors_traffic import T0_S, attacked, brute_force, flows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detectors import artifact, eviction
 from detectors.artifact import Model
 from detectors.cardinality import STRANGER_MS, WARM_S, Cardinality
 from detectors.columns import EVERYBODY, GLOBAL, KEY, Finding, Flows
 from detectors.control import Control
+from detectors.entities import RESERVED, Columns, Entities
 from detectors.evidence import Engine
+from detectors.families import LEAK_MS, QUIET_MS
 from detectors.outlook import Outlook
 from detectors.pairs import Memory, mix
 from detectors.rows import canonical
+from detectors.standing import standing
 from schemas import codec
 
 GRACE_S = STRANGER_MS // 1000
@@ -46,30 +51,103 @@ def in_pieces(engine: Engine, traffic: Flows, step_s: int, end_s: int) -> Iterat
         yield from engine.close(traffic.take(here), min(end_s, begin_s + step_s))
 
 
+def in_order(
+    ids: NDArray[np.uint64],
+    weight: NDArray[np.int64],
+    last: NDArray[np.int64],
+    evidence: NDArray[np.float64],
+    regular: NDArray[np.bool_],
+    size: int,
+) -> NDArray[np.intp]:
+    """What `eviction` says of who is worth how much, by sorting all of them (mutates `weight`)."""
+    quarter = max(1, size // eviction.QUARTER)
+    suspects = np.flatnonzero(evidence > 0)
+    suspects = suspects[np.lexsort((ids[suspects], -last[suspects], -evidence[suspects]))[:quarter]]
+    if len(weight) > quarter:
+        weight -= np.sort(weight)[-quarter - 1]
+        np.maximum(weight, 0, out=weight)
+    tier = np.full(len(ids), 3)
+    tier[weight > 0] = 1
+    tier[suspects] = 0
+    light = np.flatnonzero((tier == 3) & regular)
+    room = max(0, int(size * eviction.LEAVE) - int((tier < 3).sum())) // 2
+    tier[light[np.lexsort((ids[light], -last[light]))[:room]]] = 2
+    return np.lexsort((ids, np.where(tier == 1, -weight, -last), tier))
+
+
 @settings(max_examples=60)
 @given(
     size=st.integers(4, 60),
     weights=st.lists(st.integers(0, 50), min_size=1, max_size=120),
     evidence=st.integers(0, 10),
+    room=st.integers(0, 120),
+    total=st.none() | st.integers(0, 400),
     seed=st.integers(0, 99),
 )
 def test_suspects_and_heavy_hitters_stay_and_the_order_in_memory_decides_nothing(
-    size: int, weights: list[int], evidence: int, seed: int
+    size: int, weights: list[int], evidence: int, room: int, total: int | None, seed: int
 ) -> None:
     g = np.random.default_rng(seed)
     n = len(weights)
-    ids, last = g.permutation(n).astype(np.uint64), g.integers(0, 5, n)
+    ids, last = g.permutation(mix(np.arange(n, dtype=np.uint64))), g.choice([3, 4, 1 << 40], n)
     against = np.where(np.arange(n) < evidence, 1.0, 0.0)
     regular = g.random(n) < 0.3
-    weight = np.array(weights)
-    first = ids[eviction.order(ids, weight.copy(), last, against, regular, size)]
-    keep = max(1, int(size * eviction.LEAVE))
-    kept = set(first[:keep].tolist())
-    assert set(ids[: min(evidence, size // 4)].tolist()) <= kept or evidence > size // 4
-    assert sorted(first.tolist()) == sorted(ids.tolist())
-    shuffled = g.permutation(n)
-    again = eviction.order(ids[shuffled], weight[shuffled], last[shuffled], against[shuffled], regular[shuffled], size)
-    assert ids[shuffled][again].tolist() == first.tolist()
+    cost = g.integers(0, 9, n)
+    weight, same = np.array(weights), np.array(weights)
+    left_to = eviction.Room(room) if total is None else eviction.Room(room, cost, total)
+    kept = ids[eviction.staying(ids, weight, last, against, regular, size, left_to)]
+    order = in_order(ids, same, last, against, regular, size)
+    fits = len(ids) if total is None else int((np.cumsum(cost[order]) <= total).sum())
+    assert sorted(kept.tolist()) == sorted(ids[order[: min(room, fits)]].tolist())
+    assert weight.tolist() == same.tolist()
+    if total is None and evidence <= size // 4:
+        assert set(ids[:room][: min(evidence, n)].tolist()) <= set(kept.tolist()) or room < evidence
+    moved = g.permutation(n)
+    left_to = eviction.Room(room) if total is None else eviction.Room(room, cost[moved], total)
+    of = (ids, np.array(weights), last, against, regular)
+    again = ids[moved][eviction.staying(*(column[moved] for column in of), size, left_to)]
+    assert sorted(again.tolist()) == sorted(kept.tolist())
+
+
+def test_what_stands_against_owners_is_the_most_of_what_stands_in_each_family(model: Model) -> None:
+    g, now_ms, slots = np.random.default_rng(3), 5_000_000, np.arange(40)
+    c = Columns.blank(40, len(model.families))
+    some = g.random(c.s.shape) < 0.1
+    c.s[some] = g.gamma(2, 3, int(some.sum()))
+    c.kind[:], c.t_ms[:] = g.integers(0, 3, 40), g.integers(0, 6_000_000, c.s.shape)
+    c.episode[:] = g.random(c.s.shape) < 0.05
+    c.last_mark_ms[:] = g.integers(0, 5_000_000, c.s.shape)
+    found = standing(c, slots[::-1].copy(), model, now_ms)[::-1]
+    for slot in slots.tolist():
+        most, alive = 0.0, False
+        for family in model.families:
+            at, idle_ms = (slot, family.index), max(0, now_ms - int(c.t_ms[slot, family.index]))
+            faded = float(c.s[at] * np.exp(-idle_ms / LEAK_MS))
+            if family.rate:
+                faded = max(0.0, float(c.s[at] - c.p0[at] * idle_ms / 1000))
+            most = max(most, faded / float(model.h[c.kind[slot], family.index]))
+            alive |= bool(c.episode[at]) and now_ms - int(c.last_mark_ms[at]) <= QUIET_MS
+        assert found[slot] == round(most, 3) + alive
+
+
+def test_who_stays_keeps_all_that_is_known_of_him_and_slots_given_up_are_blank(model: Model) -> None:
+    g, many, ids = np.random.default_rng(4), 300, mix(np.arange(300, dtype=np.uint64))
+    entities = Entities(200, len(model.families))
+    owners = np.sort(ids)
+    slots = entities.place(owners, np.zeros(many, np.uint8), owners, np.arange(many))
+    for name in ("s", "recent", "own", "episode", "last_ms", "marks"):
+        column = getattr(entities.c, name)
+        column[slots] = g.integers(0, 2, column[slots].shape)
+    before = {f.name: getattr(entities.c, f.name).copy() for f in fields(Columns)}
+    entities.purge(np.zeros(entities.used))
+    stayed = entities.find(owners, np.zeros(many, np.uint8))
+    here = np.flatnonzero(stayed >= RESERVED)
+    assert len(here) == 150
+    blank = Columns.blank(1, len(model.families))
+    for name in (name for name in before if name != "weight"):  # a purge takes some off
+        column = getattr(entities.c, name)
+        assert np.array_equal(column[stayed[here]], before[name][slots[here]])
+        assert (column[entities.used : many] == getattr(blank, name)).all()
 
 
 @pytest.mark.parametrize("step_s", [1, 7, 600])

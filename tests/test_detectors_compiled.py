@@ -181,7 +181,7 @@ def test_nor_does_one_that_has_rules_with_a_window() -> None:
 def test_nor_does_what_comes_in_messages_whose_bytes_nobody_may_write() -> None:
     warm(load())
     before, plan = compiled(everywhere()), shipped()
-    pipeline = Pipeline(load(), Config(rules=plan.rules))
+    pipeline, tight = Pipeline(load(), Config(rules=plan.rules)), Pipeline(load(), Config(entities_max=64))
     for part in range(12):
         rows = [made(NOW_MS + 1000 * part + i, i) for i in range(400)]
         messages = [(codec.encode(codec.from_rows(rows[i : i + 100])), topics.ARROW) for i in range(0, 400, 100)]
@@ -191,7 +191,11 @@ def test_nor_does_what_comes_in_messages_whose_bytes_nobody_may_write() -> None:
             plan=plan,
         )  # fmt: skip
         pipeline.step([codec.decode_block(codec.encode_block(block))], NOW_MS)
+        tight.step([codec.decode_block(codec.encode_block(block))], NOW_MS)
     pipeline.finish()
+    tight.finish()
+    assert tight.sizes()["owners_evicted"]
+    assert tight.sizes()["evicted"]
     assert compiled(everywhere()) == before
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from detectors_traffic import T0_S, brute_force, flows, site
+from detectors_traffic import T0_S, brute_force, closed, flows, site
 
 from detectors import artifact
 from detectors.columns import AUTH_FAILED, OK, SERVER_ERROR, Finding, Flows
@@ -36,11 +36,7 @@ def let_in(n: int, lasts_s: int = 1200) -> Flows:
 
 
 def told(*parts: Flows, step_s: int = 5400) -> list[Finding]:
-    engine, found = Engine(artifact.load()), []
-    everybody = Flows.concat([site(3), *parts])
-    for begin_s in range(T0_S, T0_S + 5400, step_s):
-        here = (everybody.pane_s >= begin_s) & (everybody.pane_s < begin_s + step_s)
-        found += engine.close(everybody.take(here), begin_s + step_s)
+    found = closed(Engine(artifact.load()), Flows.concat([site(3), *parts]), step_s)
     return [one for one in found if one.family == "guess" and one.kind == 0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from detectors_traffic import closed, flows
+from detectors_traffic import closed, flows, tags_of
 
 from detectors.artifact import NEVER, defaults
 from detectors.columns import ASN, AUTH_FAILED, EVERYBODY, GLOBAL, IP, Finding, Flows
@@ -61,6 +61,15 @@ def test_a_crowd_at_the_operators_people_come_from_is_nothing_and_a_new_office_o
     assert told([usual(), accounts(3, WARM_S, 1200, 3000, HOMES)]) == []
     office = told([usual(), accounts(4, WARM_S, 1200, 300, STRANGE[:1], entity=7)])
     assert kinds(office) == {(ASN, int(STRANGE[0]), "notice")}
+
+
+def test_programs_whose_keys_are_refused_at_many_hosters_are_no_accounts() -> None:
+    """Partners' builds see to it that a wrong key is refused: it comes with a key, and names no account."""
+    tried = accounts(5, WARM_S, 1200, 48, STRANGE, failed=True)
+    key = tags_of("key-guess", marked=True)
+    refused = replace(tried, tags=np.full(len(tried), key, np.uint64))
+    assert told([usual(), tried])
+    assert not told([usual(), refused])
 
 
 def test_accounts_at_many_rare_operators_at_once_are_challenged_and_those_at_home_are_not() -> None:

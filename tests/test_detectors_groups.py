@@ -9,7 +9,9 @@ import pytest
 from detectors_traffic import LOGIN_ROUTE, PAY_ROUTE, T0_S, brute_force, flows, shop, site, tags_of
 
 from detectors import artifact
+from detectors.attribution import is_part
 from detectors.columns import ASN, AUTH_FAILED, CLIENT_ERROR, NETWORK, OK, ROUTE, TENANT, Finding, Flows
+from detectors.cusum import Track
 from detectors.evidence import Engine
 from detectors.family_file import built_in
 from detectors.group_rows import Cell
@@ -158,6 +160,16 @@ def test_established_clients_say_what_it_is_when_they_say_it_twenty_to_one(
     family = next(one for one in built_in() if one.name == "guess")
     cell = Cell((ROUTE, 1), 0, 0, {}, {}, 0, 0.0, known, {}, 0, frozenset())
     assert alarm_of(family, group, cell, p0=0.1).cause is cause
+
+
+@pytest.mark.parametrize(("p0", "part"), [(0.1, True), (0.95, False)])
+def test_nobody_is_part_of_a_group_whose_marks_are_usual_by_now_whatever_he_did_before_that_was_known(
+    p0: float, *, part: bool
+) -> None:
+    family = next(one for one in built_in() if one.name == "focus")
+    cell = Cell((ROUTE, 1), 0, 0, {}, {}, 0, p0, (0, 0), {}, 0, frozenset())
+    alarm = alarm_of(family, Group(marks=190, plain=10, known=[0, 40]), cell, p0)
+    assert is_part(alarm, Track(s=30.0, distinct=12), 12, newcomer=True, by_one=False) == part
 
 
 def test_while_nobody_is_established_people_are_told_and_nobody_is_answered() -> None:

@@ -10,6 +10,8 @@ from detectors_traffic import T0_S, closed, flows, tags_of
 from detectors.artifact import NEVER, Model, defaults
 from detectors.columns import ROUTE, Finding, Flows
 from detectors.evidence import Engine
+from detectors.influx_routes import HOP_S, VISITS
+from detectors.influx_shares import Shares
 
 MANY, ONE, RARE = 11, 12, 13  # a route with many paths, one with one, and one that hardly anybody comes for
 WARM_S = 3 * 3600
@@ -70,6 +72,15 @@ def test_what_established_clients_come_for_more_often_as_well_is_usual() -> None
     newcomers = people(5, WARM_S, 1200, 400, (0.2, 0.2, 0.6))
     assert RARE in {finding.entity for finding in told([*usual_hours(), newcomers])}
     assert told([*usual_hours(), newcomers, regulars(WARM_S - 300, 1500, (RARE,), 5)]) == []
+
+
+def test_one_route_in_alarm_makes_no_other_one_a_larger_share_of_the_rest() -> None:
+    g, shares = np.random.default_rng(8), Shares(VISITS)
+    usual, attacked = (0.6, 0.1, 0.1, 0.1, 0.1), (0.92, 0.02, 0.02, 0.02, 0.02)  # for four of them as many as always
+    for begin, end, visits, mix in ((1, 1200, 40, usual), (1200, 1500, 200, attacked)):
+        hop = np.arange(begin, end).repeat(visits)
+        shares.count(g.choice(np.arange(1, 6, dtype=np.uint64), len(hop), p=mix), hop)
+    assert {finding.entity for finding in shares.close(1500 * HOP_S)} == {1}
 
 
 def test_what_is_told_hangs_neither_on_batches_nor_on_a_restart() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from detectors_traffic import T0_S, closed, flows, site
 
+from detectors import kin
 from detectors.artifact import Model, load
 from detectors.columns import IP, Finding, Flows
 from detectors.evidence import Engine
@@ -99,3 +100,14 @@ def test_a_network_is_forgotten_two_days_after_its_crawler_was_last_seen() -> No
     assert len(engine.kin) == 1
     engine.kin.commit(engine.entities, MODEL.families, T0_S + 51 * HOUR_S)
     assert len(engine.kin) == 0
+
+
+def test_a_walker_with_another_name_each_time_fills_no_more_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kin, "WALKED_MAX", 50)
+    engine, each = Engine(MODEL), crawler(1)
+    names = replace(each, agent=np.arange(1, len(each) + 1, dtype=np.uint64))
+    traffic = Flows.concat([names, site(3, span_s=HOUR_S, requests=4_000)])
+    closed(engine, traffic.take(traffic.pane_s < T0_S + 3000), 600)
+    assert len(engine.kin.arrays("kin")["kin.walked"]) == 50

@@ -14,9 +14,11 @@ from pydantic import SecretStr
 from servers import Postgres, own_postgres, why_no_own_postgres
 
 from enforcer.archivist import Archivist, run_to_the_end
-from enforcer.store import audit, reading
+from enforcer.errors import CommandError
+from enforcer.store import audit, labels, reading
 from enforcer.store import database as store
 from enforcer.store.tables import EVENTS, OFFSETS
+from floodwarden import cli_labels
 from schemas import sql, topics
 
 pytestmark = pytest.mark.integration
@@ -112,3 +114,24 @@ def test_a_writer_that_fell_over_by_our_own_mistake_goes_on_where_it_stood(
         eventually(lambda: len(reading.listed(engine, reading.ALERT, reading.Wanted(), 9).items) == 2)
     assert reading.last_event(engine) == 2
     engine.dispose()
+
+
+def test_who_lifts_what_was_wrong_says_so_in_the_same_breath(
+    embedded_address: str, redis_url: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    monkeypatch.setenv("FLOODWARDEN_STORE", url)
+    world = World(embedded_address, redis_url, topic_prefix, store=SecretStr(url))
+    with world.enforcer(program="enforcer.app"):
+        world.send(alert())
+        world.wait_for("203.0.113.7")
+        engine = sql.engine(url)
+        eventually(lambda: len(stored(engine)) == 1)
+        (action,) = world.actions()
+        lifted = cli_labels.wrong(world.settings, action.uid[:10], "our own scanner", "ann")
+        assert [(a.uid, a.status) for a in lifted.actions] == [(action.uid, "lifted")]
+        (said,) = reading.listed(engine, reading.LABEL, reading.Wanted(), 10).items
+        assert (said["subject"], said["label"]) == (f"action:{action.uid}", "false_positive")
+        eventually(lambda: [one.true for one in labels.judged(engine)] == [False])
+        with pytest.raises(CommandError, match="none begins"):
+            cli_labels.wrong(world.settings, "nothing", "", "ann")

@@ -100,6 +100,38 @@ def test_a_machine_with_a_history_is_not_asked_where_it_always_is_though_it_goes
     assert answers.plan(later, later.last_ms) == ()
 
 
+def test_a_machine_that_walks_is_only_told_of_while_nobody_knows_where_it_is() -> None:
+    answers = Planner(PlanConfig.of(Settings(usage_partitions=1)), knowing())
+    (told,) = answers.plan(leak(kind="sweep"), NOW_MS)
+    assert (told.kind, told.guard, told.play) == (ActionKind.NOTICE, "no_history", "challenge-walkers")
+    assert "it is not known yet where it comes from" in told.reason
+    (asked,) = answers.plan(leak(uid="another"), NOW_MS)
+    assert asked.kind is ActionKind.CHALLENGE, "what many networks have is asked"
+
+
+def test_a_machine_that_walks_is_asked_once_it_is_known_where_it_is() -> None:
+    history = knowing()
+    answers = Planner(PlanConfig.of(Settings(usage_partitions=1)), history)
+    (told,) = answers.plan(leak(kind="sweep"), NOW_MS)
+    history.fold(b"0:1", wire.encode(sights(Kind.KEY, ("k1", "203.0.113.7", 50, 0))))
+    later_ms = told.expires_ms + 1000
+    (asked,) = answers.plan(leak(kind="sweep", status=Status.UPDATE, last_ms=later_ms), later_ms)
+    assert (asked.kind, spares(asked, "203.0.113.7")) == (ActionKind.CHALLENGE, True)
+    assert not spares(asked, "198.51.100.1"), "who else has the key"
+
+
+def test_a_play_may_say_that_it_answers_where_nothing_is_known(tmp_path: Path) -> None:
+    when = "when: {about: key}, do: challenge"
+    for unknown, kind in (("answer", ActionKind.CHALLENGE), ("observe", ActionKind.NOTICE)):
+        spare = f"spare: {{addresses: history, unknown: {unknown}}}"
+        (tmp_path / "plays.yaml").write_text(f"version: 1\nplays:\n  - {{name: a, {when}, {spare}}}\n")
+        found = examine(tmp_path / "plays.yaml", Ladder(4, 1000, 86_400))
+        assert not found.errors
+        config = replace(PlanConfig.of(Settings(usage_partitions=1)), playbook=found.playbook)
+        (action,) = Planner(config, knowing()).plan(leak(), NOW_MS)
+        assert action.kind is kind
+
+
 def test_a_new_key_that_goes_on_from_where_it_is_known_is_asked_everywhere() -> None:
     answers = Planner(
         PlanConfig.of(Settings(usage_partitions=1)), knowing(sights(Kind.KEY, ("k1", "203.0.113.7", 50, 2)))
@@ -202,6 +234,9 @@ def test_a_slice_that_cannot_be_read_leaves_what_was_known() -> None:
         ("{name: a, when: {about: key}, do: deny, spare: {pairs: history}}", "`about: route`"),
         ("{name: a, when: {about: route}, do: deny, spare: {pairs: history}}", "`do: challenge` or `throttle`"),
         ("{name: a, when: {about: route}, do: challenge, spare: {pairs: history, pairs_in: x}}", "alone"),
+        ("{name: a, do: deny, spare: {addresses: [192.0.2.1], unknown: observe}}", "`addresses: history`"),
+        ("{name: a, when: {about: key}, do: deny, spare: {addresses: history, unknown: deny}}", "observe, answer"),
+        ("{name: a, when: {about: key}, do: deny, spare: {unknown: observe}}", "names none"),
     ],
 )
 def test_what_a_play_cannot_spare_is_an_error_that_says_what_it_can(tmp_path: Path, play: str, said: str) -> None:

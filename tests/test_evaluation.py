@@ -23,7 +23,7 @@ from floodwarden.evaluation.page import page
 from floodwarden.evaluation.peers import PEERS, Flags, peers_of
 from floodwarden.evaluation.said import Said, read
 from floodwarden.evaluation.summary import summary
-from floodwarden.evaluation.text import show
+from floodwarden.evaluation.text import alarms, show
 from floodwarden.evaluation.verdict import Verdict
 from floodwarden.evaluation.windows import FEATURES, windows
 from floodwarden.formats_trace import Labelled
@@ -85,6 +85,8 @@ def test_an_attack_is_found_and_answered_when_one_of_its_addresses_is_and_its_re
     assert told["requests_to_alert"]["p50"] == told["requests_to_action"]["p50"] == 2
     assert told["attack_stopped_share"] == 0.25
     assert told["by_family"]["scraper"]["by_strength"]["weak"]["found"] == 1
+    assert alarms(told) == ("1", "0", "0", "in 11 s"), "eleven seconds say nothing of a day"
+    assert alarms(told | {"days": 2.5, "alerts_per_day": 1234.4}) == ("1,234", "0", "0", "a day")
 
 
 def test_a_denied_network_stops_who_is_in_it_and_answers_their_attack() -> None:

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 
 from floodwarden.effects import Effect, InForce
 from floodwarden.evaluation.adaptive import Adapt
 from floodwarden.evaluation.contest import Contest
-from floodwarden.evaluation.material import Trace, Trials, simulated
+from floodwarden.evaluation.material import Chosen, Trace, Trials, simulated
 from floodwarden.evaluation.peers import CleanDay, Flags, plain_forest, rate
 from floodwarden.evaluation.processes import Judged, jobs_of, judge
 from floodwarden.evaluation.summary import summary
@@ -20,6 +21,7 @@ from floodwarden.evaluation.windows import Window
 from floodwarden.formats import Rejects
 from floodwarden.formats_trace import Labelled
 from floodwarden.replay import load_model
+from floodwarden.simulate import catalogue
 from floodwarden.simulate.config import Attack, SimulationConfig
 from floodwarden.simulate.generate import simulate
 from schemas import codec
@@ -103,6 +105,15 @@ def test_seeds_begin_where_it_is_said() -> None:
     material = simulated(Trials(seeds=2, first_seed=7, duration_s=3600))
     assert material.name == "2 made-up traces of 1 h, seeds 7 to 8"
     assert simulated(Trials(seeds=1, first_seed=7, duration_s=1200)).name == "a made-up trace of 20 min, seed 7"
+
+
+@pytest.mark.parametrize("chosen", [one for one in Chosen if one.attacks()])
+def test_a_set_judges_alone_and_its_attacks_are_as_far_apart_as_in_all(chosen: Chosen) -> None:
+    made = Trials(chosen=chosen).config(7)
+    kept = {Chosen.ALL: None, Chosen.TUNED: False, Chosen.FIRST_SIGHT: True}[chosen]
+    assert {attack.family for attack in made.attacks} == catalogue.families(first_sight=kept).keys()
+    assert made.cases == catalogue.cases(first_sight=kept).keys() | catalogue.usual_cases()
+    assert made.duration_s == 225 * 3 * len(catalogue.families(first_sight=kept))
 
 
 def answer(kind: ActionKind, value: str, from_ms: int, until_ms: int, **more: Any) -> Action:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 from limiter_world import KEYS, Enforcer, Server, action, eventually, now_ms, settings
-from redis_world import Cluster, Instance, Sentinels, Wire, instances, wire
+from redis_world import Cluster, Instance, Sentinels, Wire, instances, until, wire
 from servers import ROOT
 
 from enforcer.drafts import lifted
@@ -174,12 +174,23 @@ async def test_a_slot_on_its_way_is_asked_where_the_key_is(cluster: Cluster, sta
 
 
 def _back(cluster: Cluster, ip: str) -> None:
+    """Said until it holds: what the second said while it had the slot may come late, and the higher epoch is heeded."""
+    names = [cluster.name(node) for node in cluster.nodes[:2]]
     with cluster.nodes[0].client() as first, cluster.nodes[1].client() as second:
         for client in (first, second):
             client.flushall()
         slot = first.execute_command("CLUSTER", "KEYSLOT", key(ip))
-        for client in (first, second):
-            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", cluster.name(cluster.nodes[0]))
+
+        def settled() -> bool:
+            for client in (first, second):
+                client.execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
+                client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", names[0])
+            first.execute_command("CLUSTER", "BUMPEPOCH")
+            listings = [cluster.listing(node) for node in cluster.nodes]
+            epochs = {line.split()[0]: int(line.split()[6]) for line in listings[1].splitlines()}
+            return epochs[names[0]] > epochs[names[1]] and all(" 0-5460" in listing for listing in listings)
+
+        until(settled)
 
 
 async def test_enforcement_in_a_cluster_reaches_the_node(cluster: Cluster, started: Callable[..., Service]) -> None:

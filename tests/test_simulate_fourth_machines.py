@@ -1,24 +1,18 @@
-"""The judges' attacks by machines are what their sentences say: how often, by how many, in what order, what answers."""
+"""The fourth set's attacks by machines are what their sentences say: how often, by how many, in what order."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_sets import attack, each, most_in_a_minute, of, paths, share
+from simulated_sets import agents, attack, each, most_in_a_minute, of, paths, share
 
-from floodwarden.simulate import catalogue
 from floodwarden.simulate.declare import STRENGTHS
-from floodwarden.simulate.scene import Scene
-from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, ITEMS, Rows
+from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, ITEMS
 
 BELOW_THE_LIMIT_OF_AN_ADDRESS = (
     "stealth_crawler", "repeat_downloads", "distillation", "git_dump", "timing_pairs", "cache_deception", "blind_sql",
     "web_shell", "hangups", "pingback_reflection", "serial_claiming", "dead_drop",
 )  # fmt: skip
-
-
-def agents(made: Rows, scene: Scene) -> set[str]:
-    return {scene.world.agents.texts[ua] for ua in np.unique(made["ua"]).tolist()}
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
@@ -212,9 +206,3 @@ def test_infected_computers_read_one_page_each_by_its_own_timer(strength: str, e
     gaps_ms = np.concatenate([np.diff(made["ts_ms"][made["ip"] == ip]) for ip in often[:40].tolist()])
     assert gaps_ms.min() > 0.96 * every_s * 1000
     assert gaps_ms.max() < 1.04 * every_s * 1000
-
-
-def test_what_this_file_says_of_the_judges_is_said_of_families_that_only_judge() -> None:
-    names = {*BELOW_THE_LIMIT_OF_AN_ADDRESS, "ssrf_probing", "quota_burning", "stock_sabotage"}
-    assert len(names) == 15
-    assert names <= catalogue.families(first_sight=True).keys()

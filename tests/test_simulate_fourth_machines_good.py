@@ -1,4 +1,4 @@
-"""The judges' good cases of machines and networks are what their sentences say: who comes, how often, how it ends."""
+"""The fourth set's good cases of machines and networks are what their sentences say: who, how often, how it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, ITEMS, Rows, Worl
 def changed(name: str) -> tuple[Rows, Rows, Mask, Scene]:
     """Everybody's rows before and after, which the case names, and the scene."""
     scene = Scene(np.random.default_rng(3), World(), 14_400.0, START_MS, 3.0, 800)
-    change = catalogue.cases(first_sight=True)[name].change
+    change = catalogue.cases()[name].change
     before = people(scene, frozenset())
     after = before.copy()
     assert change is not None

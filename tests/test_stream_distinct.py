@@ -15,8 +15,9 @@ from stream_traffic import GLOBS, NOW_MS, blocks, row
 from schemas import codec
 from schemas.decision import Decision
 from schemas.usage import FLOWS_PER_PANE_MAX, ITEMS_EXACT_MAX, WORDS, Block, Kind, What
-from stream import cells
+from stream import cells, dated
 from stream.combine import combine
+from stream.dated import CELLED, NUMBERS, WHATS, WORDS_OF
 from stream.distinct import Distinct, marks_of
 from stream.flows import read
 from stream.rings import WINDOWS_S
@@ -253,3 +254,25 @@ def test_a_block_says_few_values_one_by_one_and_many_as_cells() -> None:
         what = block.items.column("what").to_numpy()[kinds == Kind.GLOBAL]
         assert bool((what >= WORDS).any()) is celled
     assert pa.types.is_uint32(block.items.schema.field("item").type)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 99), st.sampled_from([3, 20, 300]), st.integers(1, 1 << 31))
+def test_the_short_way_to_put_a_mark_is_the_long_one(seed: int, values: int, spread: int) -> None:
+    def blank() -> dated.Sets:
+        heap = np.zeros(20 * int(WORDS_OF[CELLED]), np.uint64)
+        return np.zeros((2, WHATS), np.uint8), np.zeros((2, WHATS), np.uint64), heap, np.zeros(NUMBERS, np.int64)
+
+    g, many = np.random.default_rng(seed), 800
+    entry, what, item = g.integers(-1, 2, many), g.integers(0, 3, many), g.integers(0, values, many)
+    at_s = g.integers(1, 9, many)
+    marks_ = (item * (spread | 1) % (1 << 32)).astype(np.uint32)  # an odd factor keeps different ones different
+    short, long = blank(), blank()
+    done = dated.put(0, entry.astype(np.int32), what.astype(np.uint8), marks_, at_s, short)
+    for e, w, mark, second in zip(entry.tolist(), what.tolist(), marks_, at_s.tolist(), strict=True):
+        if e >= 0 and mark:
+            assert dated._put(e, w, mark, np.uint64(second), long)
+    assert done == many
+    assert (short[0].max() == CELLED) == (values == 300)
+    for one, other in zip(short, long, strict=True):
+        assert np.array_equal(one, other)

@@ -56,12 +56,19 @@ def test_measuring_changes_nothing_of_what_is_learned() -> None:
     assert replace(measured_too, metrics={}).version == plain.version != measured_too.version
 
 
-def test_metrics_are_in_the_file_and_a_file_of_before_has_none(tmp_path: Path) -> None:
+def test_metrics_are_in_the_file_and_one_without_has_none(tmp_path: Path) -> None:
     model = replace(artifact.defaults(), metrics={"requests": 9.0, "held_out.alarms": 0.5})
     artifact.save(model, tmp_path / "m.npz")
     again = artifact.load(tmp_path / "m.npz")
     assert (again.metrics, again.version) == (model.metrics, model.version)
-    assert artifact.load().metrics == {}
+    artifact.save(replace(model, metrics={}), tmp_path / "without.npz")
+    assert artifact.load(tmp_path / "without.npz").metrics == {}
+
+
+def test_the_shipped_model_says_how_good_it_was_found() -> None:
+    metrics = artifact.load().metrics
+    assert metrics["requests"] > 900_000
+    assert metrics["held_out.answered"] == 0.0, "of a day on which nobody attacks"
 
 
 def test_damaged_metrics_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from stream_traffic import NOW_MS, blocks, row
 from schemas import codec
 from schemas.usage import Kind
 from stream.kind_windows import KindWindows
-from stream.panes import COLUMNS
+from stream.panes import COLUMNS, Panes, merged
 from stream.rings import WINDOWS_S
 from stream.windows import Windows
 
@@ -225,3 +225,19 @@ def test_gaps_are_as_many_and_as_long_on_average_as_they_were_and_never_said_to_
     assert pace.variation[0] <= gaps.std() / max(gaps.mean(), 1e-9) + 1e-6
     if gaps.any() and max(Counter(at // 1000 for at in times_ms).values()) <= 2:
         assert np.isclose(pace.variation[0], gaps.std() / gaps.mean()), "two a second are known each"
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 12), max_size=30, unique=True), st.integers(0, 5), st.integers(0, 99))
+def test_slots_given_anew_leave_rows_in_order_and_those_who_go_as_one(slots: list[int], every: int, seed: int) -> None:
+    chance, held = np.random.default_rng(seed), np.array(sorted(slots), np.int64)
+    rows = chance.integers(0, 9, (len(held), COLUMNS))
+    slot_of = np.zeros(13, np.int64)
+    stay = [slot for slot in range(1, 13) if not every or slot % every]
+    slot_of[stay] = np.arange(1, len(stay) + 1)
+    panes = Panes(1)
+    panes.add(held, np.zeros(len(held), np.int64), rows)
+    panes.keep(slot_of)
+    got = panes.parts[0][0] if len(held) else (held, rows)
+    wanted = merged([(slot_of[held], rows)]) if len(held) else (held, rows)
+    assert [part.tolist() for part in got] == [part.tolist() for part in wanted]

@@ -78,8 +78,9 @@ def label(engine: sa.Engine, subject: str, word: str, note: str, said: Said) -> 
     Raises:
         CommandError: there is no such subject, or it is not the tenant's.
     """
+    subject, owner = _subject(engine, subject, said.tenant)
     row = {
-        "uid": uuid.uuid4().hex, "subject": subject, "tenant": _owner(engine, subject, said.tenant), "label": word,
+        "uid": uuid.uuid4().hex, "subject": subject, "tenant": owner, "label": word,
         "note": note, "by": said.by, "at_ms": said.at_ms,
     }  # fmt: skip
     with writing(engine) as at:
@@ -118,19 +119,20 @@ def decide(engine: sa.Engine, appeal_uid: str, *, accept: bool, reason: str, sai
     return found | decided
 
 
-def _owner(engine: sa.Engine, subject: str, tenant: str | None) -> str | None:
-    """Whose the subject is."""
+def _subject(engine: sa.Engine, subject: str, tenant: str | None) -> tuple[str, str | None]:
+    """The subject in its one spelling, and whose it is."""
     kind, _, uid = subject.partition(":")
     if kind == "incident" and tenant is not None:
-        return str(parts.one(engine, uid, tenant)["tenant"])
+        return subject, str(parts.one(engine, uid, tenant)["tenant"])
     if kind in _KINDS:
         reading.one(engine, _KINDS[kind], uid, tenant)
-        return reading.owner(engine, _KINDS[kind], uid)
+        return subject, reading.owner(engine, _KINDS[kind], uid)
     try:
-        owner = tenant_of(parse_target(subject).key)
+        entity = parse_target(subject).key
     except ValueError as error:
         fix = "alert:UID, action:UID, incident:UID, or an entity like ip:203.0.113.7"
         raise CommandError("bad_value", "subject", str(error), fix) from error
+    owner = tenant_of(entity)
     if tenant is not None and owner != tenant:
         raise CommandError("not_found", "subject", f"{subject[:80]!r} is not yours", f"tenant:{tenant}")
-    return owner
+    return entity, owner

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from floodwarden.evaluation import plots
-from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, labelled, seconds, share
+from floodwarden.evaluation.text import STRENGTHS, alarms, compared, good_by_set, labelled, seconds, share
 from floodwarden.html_page import document, shown
+from floodwarden.report_text import span_words
 
 Record = Mapping[str, Any]
 _STYLE: Final = """
@@ -102,9 +103,10 @@ _FIGURES: Final = ("found", "answered", "noticed after", "requests", "stopped")
 
 def _head(result: Record) -> str:
     adapt = f" · attackers {' and '.join(map(shown, result['adapt']))} when refused" if result.get("adapt") else ""
+    span = span_words(round(result["days"] * 86_400_000))
     return (
         f"<h1>How well it judged {shown(result.get('trace', 'the trace'))}</h1><div class='soft'>"
-        f"{result['decisions']:,} decisions over {result['days'] * 24:.1f} h, {result['incidents']} attacks · model "
+        f"{result['decisions']:,} decisions over {span}, {result['incidents']} attacks · model "
         f"<span class='mono'>{shown(result.get('model', ''))}</span>, learned from {shown(result.get('made_from', ''))}"
         f"{adapt}</div>"
     )
@@ -113,6 +115,7 @@ def _head(result: Record) -> str:
 def _tiles(result: Record) -> str:
     tuned, kept = result["sets"]["tuned"], result["sets"]["first_sight"]
     denied = result["benign_denied"]
+    alerts, false, incidents, span = alarms(result)
     tiles = [(f"{tuned['found']} of {tuned['incidents']}", "attacks found", _whole(tuned))]
     if kept["incidents"]:
         tiles.append((f"{kept['found']} of {kept['incidents']}", "found at first sight", _whole(kept)))
@@ -126,8 +129,8 @@ def _tiles(result: Record) -> str:
             "denied in a flash crowd",
             "no" if result["flash_crowd_denied"] else "yes",
         ),
-        (f"{result['false_alerts_per_day']:,.0f}", f"false of {result['alerts_per_day']:,.0f} alerts a day", ""),
-        (f"{result['false_incidents_per_day']:,.0f}", "false incidents a day", ""),
+        (false, f"false of {alerts} alerts {span}", ""),
+        (incidents, f"false incidents {span}", ""),
     ]
     made = "".join(f"<div class='tile'><b class='{kind}'>{n}</b><span>{name}</span></div>" for n, name, kind in tiles)
     return f"<div class='tiles'>{made}</div>"

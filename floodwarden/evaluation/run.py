@@ -106,6 +106,8 @@ def judged(material: Material, options: EvaluationOptions, settings: Settings) -
     if options.against and material.clean is None:
         raise CommandError("--against needs --train: the others are set up on the same clean traffic")
     words = read(options.labels) if options.labels is not None else {}
+    allowed = ",".join(filter(None, (settings.allowlist, material.allowlist)))
+    settings = settings.model_copy(update={"allowlist": allowed})
     with progress_bar() as progress:
         model = _model(material, options, settings, progress)
         fresh: dict[str, Fresh] = {OURS: partial(Floodwarden, model, settings)}

@@ -52,7 +52,7 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
         },
         "decisions": decisions,
         "cpu_us_per_decision": round(sum(outcome.cpu_ns for outcome in outcomes) / 1000 / max(1, decisions), 2),
-        "days": round(days, 4),
+        "days": round(days, 6),
         "traces": len(outcomes),
         "said": summed([outcome.said for outcome in outcomes]) if outcomes[0].said else None,
         "timeline": {"bin_ms": BIN_MS, "first_ms": outcomes[0].first_ms, "bins": outcomes[0].timeline},

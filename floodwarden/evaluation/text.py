@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from floodwarden.report import printable
+from floodwarden.report_text import span_words
 
 STRENGTHS: Final = ("weak", "medium", "strong")
 _EFFECTS: Final = ("denied", "challenged", "throttled")
@@ -83,11 +84,24 @@ def _sentences(result: Record) -> Text:
     when = result["time_to_alert_ms"]
     told.append(f"{result['attack_stopped_share']:.1%} of {result['attack_decisions']:,} attack decisions stopped; ")
     told.append(f"alert after {seconds(when['p50'])} (p50), {seconds(when['p99'])} (p99); ")
-    told.append(f"{result['alerts_per_day']} alerts a day, {result['false_alerts_per_day']} of them false: ")
-    told.append(f"{result['false_incidents_per_day']} false incidents a day")
+    alerts, false, incidents, span = alarms(result)
+    told.append(f"{alerts} alerts {span}, {false} of them false: {incidents} false incidents")
     if result.get("adapt"):
         told.append(f"\nAttackers adapt: refused, they {' and '.join(result['adapt'])}")
     return told
+
+
+def alarms(result: Record) -> tuple[str, str, str, str]:
+    """Alerts, false ones, false incidents, and in what time: a day, or all of it where that is shorter.
+
+    Twenty minutes full of attacks say nothing of a day.
+    """
+    if result["days"] >= 1:
+        per_day = [f"{result[f'{name}_per_day']:,.0f}" for name in ("alerts", "false_alerts", "false_incidents")]
+        return per_day[0], per_day[1], per_day[2], "a day"
+    kinds = result["alerts_by_kind"].values()
+    counts = [f"{sum(each[name] for each in kinds):,}" for name in ("alerts", "false", "false_incidents")]
+    return counts[0], counts[1], counts[2], f"in {span_words(round(result['days'] * 86_400_000))}"
 
 
 def _attacks(by_family: Record, title: str) -> Table:

@@ -99,7 +99,7 @@ class Verdict:
             held_back=sum(action.status is ActionStatus.REFUSED for action in self._actions),
             decisions=self._decisions,
             first_ms=self._first_ms,
-            days=max((self._last_ms - self._first_ms) / _DAY_MS, 1 / 24),
+            days=max(self._last_ms - self._first_ms, 1) / _DAY_MS,
             timeline=self._timeline(),
             said=self.said.record(alerts, self._actions) if self.said.words else {},
         )

@@ -18,7 +18,15 @@ _MODULES: Final = (
     "incidents_programs", "attacks_login", "attacks_access", "attacks_shop", "attacks_accounts", "attacks_reading",
     "attacks_costs", "subscribers", "attacks_identity", "attacks_rights", "attacks_trade", "attacks_expense",
     "attacks_doors", "attacks_keys", "attacks_crawls", "attacks_market", "incidents_guests", "incidents_works",
-    "incidents_jobs",
+    "incidents_jobs", "attacks_takeovers", "attacks_swindles", "attacks_tills", "attacks_voices", "attacks_harvest",
+    "attacks_probes", "attacks_burdens", "attacks_things", "incidents_gatherings", "incidents_houses",
+    "incidents_mishaps", "incidents_visitors", "incidents_upkeep", "incidents_networks",
+    "attacks_agents", "incidents_apparatus", "incidents_appliances", "incidents_batches", "incidents_contracts",
+    "attacks_faults", "attacks_gleaning", "attacks_handsets", "attacks_insiders", "attacks_load",
+    "attacks_messages", "incidents_pathways", "incidents_plumbing", "attacks_readers", "attacks_recovery",
+    "incidents_shoppers", "attacks_tokens", "attacks_torrents", "attacks_wallets", "attacks_writes",
+    "attacks_facades", "attacks_insides", "incidents_desks", "incidents_links", "incidents_occasions",
+    "incidents_renewals",
 )  # fmt: skip
 _PACKAGE: Final = __name__.rpartition(".")[0]
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from floodwarden.simulate import catalogue
 from floodwarden.simulate.declare import STRENGTHS
+from schemas.errors import one_of
 
 START_MS: Final = 1_767_571_200_000  # Monday 2026-01-05 00:00 UTC
 DECISIONS_MAX: Final = 20_000_000  # a run is held in memory
@@ -29,7 +30,9 @@ class Attack:
 
     def __post_init__(self) -> None:
         if self.family not in catalogue.families():
-            raise SimulationError(f"no attack is called {self.family!r}; there are {', '.join(catalogue.families())}")
+            # Those of first sight are not spelled out: who tunes detectors mistypes, too.
+            there_are = one_of(self.family, catalogue.families(first_sight=False))
+            raise SimulationError(f"no attack is called {self.family!r}: {there_are}; `simulate --list` has all")
         if self.strength not in STRENGTHS:
             raise SimulationError(f"no strength is called {self.strength!r}; there are {', '.join(STRENGTHS)}")
 
@@ -138,5 +141,6 @@ def cases_of(added: Iterable[str], left_out: Iterable[str]) -> frozenset[str]:
 def _case(name: str) -> str:
     plain = name.strip().replace("-", "_")
     if plain not in catalogue.cases():
-        raise SimulationError(f"no good case is called {name!r}; there are {', '.join(catalogue.cases())}")
+        there_are = one_of(plain, catalogue.cases(first_sight=False))
+        raise SimulationError(f"no good case is called {name!r}: {there_are}; `simulate --list` has all")
     return plain

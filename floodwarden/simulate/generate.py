@@ -60,8 +60,10 @@ def _decided(world: World, config: SimulationConfig) -> tuple[Rows, Ints, Ints]:
 
 
 def _everyone(world: World, config: SimulationConfig) -> Rows:
-    attacks = [_attack(world, config, what, number) for number, what in enumerate(config.attacks, start=1)]
-    return np.concatenate([_good(world, config), *attacks])
+    good = _good(world, config)  # first, for an attack may use addresses of theirs, or of their neighbours
+    return np.concatenate(
+        [good, *(_attack(world, config, what, number) for number, what in enumerate(config.attacks, start=1))]
+    )
 
 
 def _good(world: World, config: SimulationConfig) -> Rows:

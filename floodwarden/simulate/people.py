@@ -47,6 +47,12 @@ class Visit:
     label: Ints | int = 0
 
 
+def visiting(scene: Scene, start_s: Seconds, ip: Ints, user: Ints, ua: Ints, failures: Ints) -> Visit:
+    """Visits of some pages; signed in from the first one on where there is an account and no sign-in."""
+    many = np.minimum(scene.rng.geometric(1 / 11, len(start_s)) + 1, 90)
+    return Visit(start_s, many, ip, user, ua, failures=failures, known=(user != ABSENT) & (failures < 0))
+
+
 def daily(scene: Scene, n: int, start_ms: int) -> Seconds:
     """`n` sorted times with the daily shape: quiet at 04:00 UTC, busiest at 20:00."""
     minutes = np.arange(0.0, scene.span_s + 60, 60.0)

@@ -35,6 +35,13 @@ class Scene:
     requests_per_s: float = 7.0
     clients: int = 3000
 
+    def renamed(self, made: Rows, endpoint: str) -> Rows:
+        """The same requests, to another endpoint."""
+        other = self.requests(made["ts_ms"] / 1000, endpoint)
+        for column in ("ts_ms", "ip", "user", "key", "ua", "status"):
+            other[column] = made[column]
+        return other
+
     def requests(
         self,
         at_s: Seconds,

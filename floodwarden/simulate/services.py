@@ -61,6 +61,11 @@ def invoice_paths(scene: Scene, numbers: Ints) -> Ints:
     return scene.world.paths.all([f"/account/orders/{number}/invoice" for number in numbers.tolist()])
 
 
+def order_paths(scene: Scene, numbers: Ints) -> Ints:
+    """Some orders as the back office opens them."""
+    return scene.world.paths.all([f"/backoffice/orders/{number}" for number in numbers.tolist()])
+
+
 def orders_of(scene: Scene, user: Ints, nth: Ints | int) -> Ints:
     """The number of each account's `nth` order: of the account's name, so the same whoever else there is."""
     codes, at = np.unique(user, return_inverse=True)

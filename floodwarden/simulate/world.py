@@ -219,7 +219,9 @@ _DOCUMENTATION: Final = {  # 254 addresses each, then they come again
     "partner": ("198.51.100", 64508, "DE"),
     "attacker": ("203.0.113", 65551, "US"),
     "engine": ("192.0.2", 64509, "US"),
+    "invited": ("172.30.0", 64510, "DE"),
 }
+INVITED: Final = "172.30.0.0/24"  # whom the operator let through before they came: a test that was announced
 _SUBSCRIBERS: Final = {"attacker6": (0xF000, 64497), "office6": (0xE000, 64504)}  # the first site, whose it is
 
 

@@ -25,6 +25,7 @@ import pyarrow as pa
 from confluent_kafka import Producer
 from entity_traffic import text
 from local_check import CHECKS, _node, _Rounds
+from processor import cpu_s
 from redis.asyncio import Redis
 from servers import ROOT, kafka, why_no_kafka
 from stream_worker import Worker, make_settings, reading
@@ -112,9 +113,9 @@ def run() -> dict[str, Any]:
 async def _check_ns(url: str) -> float:
     """A leased check among 1,000 limits and 100,000 denials, its request made and its row queued."""
     client = Redis.from_url(url)
-    node = _node(url, client, lease=True)
+    node = _node(url, client)
     await node.warm()
-    rounds = _Rounds(node, node)
+    rounds = _Rounds(node)
     await rounds.with_request_made()
     began_s = time.process_time()
     for _ in range(5):
@@ -150,12 +151,12 @@ def _streamed(settings: Settings, directory: Path, broker_pid: int | None, *, li
         pids = {"stream": _pid(worker), "meter": _pid(meter)} | ({"broker": broker_pid} if broker_pid else {})
         _send(settings, 20_000, live=False)  # what is compiled or loaded at first
         _counted(worker, meter, 20_000)
-        before = {name: _cpu_s(pid) for name, pid in pids.items()}
+        before = {name: cpu_s(pid) for name, pid in pids.items()}
         inside = _stages(worker)
         count = CALM if live else BUSY
         _send(settings, count, live=live)
         _counted(worker, meter, 20_000 + count)
-        spent = {name: (_cpu_s(pid) - before[name]) / count * 1e9 for name, pid in pids.items()}
+        spent = {name: (cpu_s(pid) - before[name]) / count * 1e9 for name, pid in pids.items()}
         stages = {f"stream.{name}": (s - inside.get(name, 0)) / count * 1e9 for name, s in _stages(worker).items()}
     finally:
         for part in parts:
@@ -168,11 +169,6 @@ def _streamed(settings: Settings, directory: Path, broker_pid: int | None, *, li
 def _pid(worker: Worker) -> int:
     assert worker.process
     return worker.process.pid
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _stages(worker: Worker) -> dict[str, float]:

@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from processor import cpu_s
 from servers import ROOT, kafka, why_no_kafka
 
 from floodwarden import embedded
@@ -175,14 +176,14 @@ def _ours(settings: Settings, directory: Path) -> tuple[float, float]:
     with (directory / "ingest.log").open("wb") as log:
         one = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **given})
     try:
-        first = began = cpu_s = 0.0
+        first = began = spent_s = 0.0
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             done, now = _acknowledged(settings.port), time.perf_counter()
             if done and not first:
-                first, began, cpu_s = done, now, _cpu_s(one.pid)
+                first, began, spent_s = done, now, cpu_s(one.pid)
             if done >= EVENTS:
-                return (done - first) / (now - began), (_cpu_s(one.pid) - cpu_s) / (done - first) * 1e6
+                return (done - first) / (now - began), (cpu_s(one.pid) - spent_s) / (done - first) * 1e6
             time.sleep(0.02)
         raise RuntimeError((directory / "ingest.log").read_text("utf-8", "replace")[-3000:])
     finally:
@@ -198,8 +199,3 @@ def _acknowledged(port: int) -> float:
         return 0.0
     found = re.search(r'^floodwarden_ingest_decisions_total\{source="gate"\} (\S+)', text, re.MULTILINE)
     return float(found[1]) if found else 0.0
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -22,6 +22,7 @@ from floodwarden.simulate.generate import simulate
 from schemas.settings import Settings
 from stream import hits
 from stream.combine import combine
+from stream.decisions import decisions
 from stream.plan import Plan
 from stream.requests import Requests
 from stream.rule_source import shipped
@@ -80,7 +81,7 @@ def _hostile(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _asked(rows: Requests, batch: pa.RecordBatch, plan: Plan) -> None:
-    hits.hits(rows, batch, plan, hits.expected(rows, plan))
+    hits.hits(rows, batch, plan, hits.expected(rows, plan), decisions(batch, rows.classes % 2 == 1))
 
 
 def _combine(batch: pa.RecordBatch, globs: tuple[str, ...], plan: Plan | None) -> Callable[[], object]:

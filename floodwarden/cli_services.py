@@ -204,7 +204,10 @@ def up(
 def demo(
     *,
     as_json: Json = False,
-    seconds: Annotated[float, typer.Option(min=12, max=3600, help="length of the traffic")] = 30,
+    seconds: Annotated[
+        float,
+        typer.Option(min=12, max=3600, help="length of the traffic, more if nothing stops the attackers"),
+    ] = 30,
     seed: Annotated[int, typer.Option(help="the same seed gives the same traffic")] = 1,
     kill_stream: Annotated[bool, typer.Option("--kill-stream", help="SIGKILL the stream worker in mid-load")] = False,
     keep: Annotated[Path | None, typer.Option(help="keep the services' logs in this directory")] = None,

@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from floodwarden.demo import story, traffic
 from floodwarden.demo.driver import drive
 from floodwarden.demo.ledger import Ledger
 from floodwarden.demo.node import POLICY
-from floodwarden.demo.verdict import Tallies, Verdict, judge
+from floodwarden.demo.verdict import Tallies, Verdict, how_it_went, judge
 from floodwarden.demo.watch import AlertTail, Enforced, decisions_in_topic, enforcements, tail_alerts
 from floodwarden.http_client import HttpError, get_json
 from floodwarden.leash import Leash
@@ -31,10 +31,13 @@ from floodwarden.starting import until_ready
 from floodwarden.supervisor import Service, Supervisor, environment
 from floodwarden.topics import ensure_topics
 from limiter.identity import Identifier
+from schemas.alert import Alert
 from schemas.redis_client import shown
 from schemas.settings import Settings
 
 NODES: Final = ("limiter-1", "limiter-2")
+PATIENCE_S: Final = 90.0  # of attackers that nothing stopped yet when the traffic ends
+ENCORE_S: Final = 2.0
 SETTLE_S: Final = 25.0
 LOOK_S: Final = 0.1
 PLAIN_WIDTH: Final = 140  # of tables in a file or a pipe
@@ -117,7 +120,8 @@ class _Demo:
         background = asyncio.create_task(self._follow())
         cues = asyncio.create_task(self._cues())
         try:
-            await drive(shots, [self._services[name].address for name in NODES], self.ledger, story.outcome)
+            await self._drive(shots)
+            await self._encore()
             self._say("traffic", f"ended: {self.ledger.totals.total():,} requests sent")
             await cues
             tallies = await self._settle()
@@ -130,10 +134,26 @@ class _Demo:
         good = {
             target for client in self.ledger.by_client if client.good for target in story.targets(client, identifier)
         }
-        alerts = self.tail.first.values() if self.tail else ()
         return judge(
-            self.ledger, story.attackers(identifier), good, list(self.enforced.values()), alerts, NODES, tallies
+            self.ledger, story.attackers(identifier), good, list(self.enforced.values()), self._alerts(), NODES, tallies
         )
+
+    async def _drive(self, shots: Sequence[traffic.Shot]) -> None:
+        await drive(shots, [self._services[name].address for name in NODES], self.ledger, story.outcome)
+
+    async def _encore(self) -> None:
+        """Where the machine was too slow to stop an attacker in the time of the story, all go on for a while."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        attackers = story.attackers(Identifier(self.settings))
+        told = False
+        while time.monotonic() < deadline_s:
+            now = [how_it_went(a, self.ledger, list(self.enforced.values()), self._alerts(), NODES) for a in attackers]
+            if all(one.judged for one in now):
+                return
+            if not told:
+                self._say("traffic", f"the attack goes on until {story.at_large(now)} was stopped", "yellow")
+                told = True
+            await self._drive(traffic.encore(self.options.seed, ENCORE_S))
 
     async def _cues(self) -> None:
         """Say what the traffic is about to do, and do the fault that was asked for, each at its time."""
@@ -183,6 +203,9 @@ class _Demo:
                 self._say("counts", story.tallies_words(tallies), "" if tallies.exact else "bold red")
                 return tallies
             await asyncio.sleep(0.3)
+
+    def _alerts(self) -> Collection[Alert]:
+        return self.tail.first.values() if self.tail else ()
 
     def _show(self) -> None:
         figures = story.figures(self.ledger, len(self.tail.alerts) if self.tail else 0, list(self.enforced.values()))

@@ -143,6 +143,11 @@ class _Totals(msgspec.Struct):
     kinds: dict[str, dict[str, float]]
 
 
+def at_large(stopped: Sequence[Stopped]) -> str:
+    """Those of whom it is not known yet that they were stopped."""
+    return " and ".join(one.attacker.title for one in stopped if not one.judged)
+
+
 def tell(console: Console, verdict: Verdict, alerts: Collection[Alert]) -> None:
     """The verdict for people: each attacker, why it was stopped, how fast; the good; the counts."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))

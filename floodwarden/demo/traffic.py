@@ -83,9 +83,15 @@ def schedule(seed: int, seconds: float) -> list[Shot]:
         shots += _machine(rng, n, when.seconds)
     for n in range(CROWD):
         shots += _visitor(rng, n, when)
-    shots += _brute_force(rng, when)
-    shots += _hammer(rng, when)
+    shots += _brute_force(rng, when.brute_s, when.seconds)
+    shots += _hammer(rng, when.hammer_s, when.seconds)
     return sorted((s for s in shots if s.at_s < when.seconds), key=lambda s: s.at_s)
+
+
+def encore(seed: int, seconds: float) -> list[Shot]:
+    """The attackers alone, as before, for `seconds` more: nobody goes home because he was not stopped yet."""
+    rng = random.Random(seed)  # noqa: S311 - traffic, not secrets
+    return sorted([*_brute_force(rng, 0, seconds), *_hammer(rng, 0, seconds)], key=lambda s: s.at_s)
 
 
 def _person(rng: random.Random, n: int, seconds: float) -> Iterator[Shot]:
@@ -134,18 +140,16 @@ def _visitor(rng: random.Random, n: int, when: Scene) -> Iterator[Shot]:
         yield Shot(at_s, client, "GET", f"/items/{HOT_ITEM}")
 
 
-def _brute_force(rng: random.Random, when: Scene) -> Iterator[Shot]:
+def _brute_force(rng: random.Random, at_s: float, end_s: float) -> Iterator[Shot]:
     client = Client("brute force", BRUTE_IP, "brute")
-    at_s = when.brute_s
-    while at_s < when.seconds:
+    while at_s < end_s:
         name = account(rng.randrange(PEOPLE))
         yield Shot(at_s, client, "POST", "/login", (name, f"{rng.choice(WORDS)}{rng.randrange(10_000)}"))
         at_s += rng.uniform(0.5, 1.5) / BRUTE_PER_S
 
 
-def _hammer(rng: random.Random, when: Scene) -> Iterator[Shot]:
+def _hammer(rng: random.Random, at_s: float, end_s: float) -> Iterator[Shot]:
     client = Client("hammer", HAMMER_IP, "hammer", HAMMER_KEY)
-    at_s = when.hammer_s
-    while at_s < when.seconds:
+    while at_s < end_s:
         yield Shot(at_s, client, "GET", f"/search?q={rng.choice(WORDS)}")
         at_s += rng.uniform(0.8, 1.2) / HAMMER_PER_S

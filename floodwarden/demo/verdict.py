@@ -45,6 +45,11 @@ class Stopped:
     past_threshold: int
     why: str
 
+    @property
+    def judged(self) -> bool:
+        """Whether it asked often enough with the action in force everywhere."""
+        return self.asked >= JUDGED_MIN
+
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
@@ -138,7 +143,7 @@ def judge(
     tallies: Tallies,
 ) -> Verdict:
     """Every promise held against what was seen. `good_targets`: what an action against a good client would name."""
-    stopped = [_stopped(a, ledger.attacks.get(a.role, []), enforced, alerts, nodes) for a in attackers]
+    stopped = [how_it_went(a, ledger, enforced, alerts, nodes) for a in attackers]
     touched = sum(ledger.good_with(outcome) for outcome in Outcome if outcome.touched)
     wrong = sorted({f"{e.kind} {e.target}" for e in enforced if e.target in good_targets and e.kind != "notice"})
     reached = [s.action for s in stopped if s.action is not None]
@@ -168,13 +173,15 @@ def judge(
     )
 
 
-def _stopped(
+def how_it_went(
     attacker: Attacker,
-    seen: Sequence[Seen],
+    ledger: Ledger,
     enforced: Sequence[Enforced],
     alerts: Collection[Alert],
     nodes: Collection[str],
 ) -> Stopped:
+    """With one attacker, until now."""
+    seen = ledger.attacks.get(attacker.role, [])
     aimed = [e for e in enforced if e.target == attacker.target and e.kind in attacker.kinds]
     first = min(aimed, key=lambda e: e.in_force_ms, default=None)
     if first is None:

@@ -12,7 +12,6 @@ nobody comes from are not a crowd in one place; of each operator one visit in te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log
 from typing import Final
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from detectors.chances import tagged
 from detectors.columns import ASN, AUTH_FAILED, EVERYBODY, GLOBAL, IP, OK, Fact, Finding, Flows, Share
-from detectors.explain import score
+from detectors.explain import ODDS, odds_fact, score
 from detectors.families import HOUR_S
 from detectors.groups import H
 from detectors.influx_members import Member, Members
@@ -42,7 +41,6 @@ RARE: Final = 0.002  # of visits: an operator with fewer is rare
 ENOUGH: Final = 30  # visits in a window that teaches
 WARM: Final = 6  # windows of ten minutes, before anything is told
 CALM: Final = H / 4  # two visits where there never were any teach nothing
-ODDS: Final = log(10)
 _RARE, _COMMON = np.uint64(EVERYBODY), np.uint64(1)  # the two places of `spread`
 _PARTS: Final = ("accounts", "spread")
 _AVOID: Final = "coming from an operator that people come from, or in which accounts were before"
@@ -182,7 +180,7 @@ def _finding(f: Flows, row: int, one: Member, odds: float) -> Finding:
     )
     facts = (
         Fact("accounts", float(one.marks), None, what),
-        Fact("odds", odds, ODDS, f"log odds {odds:.1f} that it belongs to them; {ODDS:.1f} is ten to one"),
+        odds_fact(odds),
     )
     return Finding(
         kind=IP,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, exp, sqrt
+from math import ceil, exp, log, sqrt
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from detectors.series import Series
 
 Index = NDArray[np.intp]
 EXAMPLES_MAX: Final = 5
+ODDS: Final = log(10)  # ten to one that somebody belongs to what is in alarm
 NEARLY_ALL: Final = 0.9999
 Z_9999: Final = 3.72  # standard deviations
 EXACT_MAX: Final = 200.0  # marks expected; of more, the normal distribution's
@@ -45,6 +46,16 @@ _SHOWN: Final = {
 def score(s: float, h: float) -> float:
     """Evidence as 0..1, higher is worse: .5 at the threshold, .82 four nats above it, .96 at the cap."""
     return 1 - 0.5 * exp(-(s - h) / 4) if s >= h else 0.5 * s / h
+
+
+def odds_fact(odds: float) -> Fact:
+    """Log odds, in nats, that somebody belongs to those in alarm, against `ODDS`."""
+    return Fact("odds", odds, ODDS, f"log odds {odds:.1f} that it belongs to them; {ODDS:.1f} is ten to one")
+
+
+def few(nth: NDArray[np.int64], first: int) -> NDArray[np.bool_]:
+    """Of so many alike, counted from one, who is told of: the `first`, then one whenever they have doubled."""
+    return np.asarray((nth <= first) | (nth & (nth - 1) == 0))
 
 
 def findings(judged: Judged, c: Columns, model: Model) -> list[Finding]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from detectors import compiled
 from detectors.columns import Fact, Finding, Share
-from detectors.explain import evidence, score, span
+from detectors.explain import evidence, few, score, span
 from detectors.families import HOUR_S
 from detectors.influx_routes import HOP_S
 from detectors.influx_visits import WINDOW_S
@@ -236,11 +236,10 @@ class Misfits:
 
     def _shown_in(self, place: U64) -> Flag:
         """Who of those that cross is told of: of a place the first few of an hour, then one whenever they double."""
-        out = np.zeros(len(place), np.bool_)
+        nth = np.zeros(len(place), np.int64)
         for row, one in enumerate(place.tolist()):
-            self._told[one] = n = self._told.get(one, 0) + 1
-            out[row] = n <= SHOWN or n.bit_count() == 1
-        return out
+            nth[row] = self._told[one] = self._told.get(one, 0) + 1
+        return few(nth, SHOWN)
 
     def _finding(self, i: int, nats: F64) -> Finding:
         v, s = self.visits, float(nats.sum())

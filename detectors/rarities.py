@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log
 from typing import Final
 
 import numpy as np
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from detectors.columns import IP, ROUTE, Fact, Finding, Flows, Share
 from detectors.compiled import within
 from detectors.elsewhere import CALM, ENOUGH, P_ONE, RARE, WARM
-from detectors.explain import score
+from detectors.explain import ODDS, few, odds_fact, score
 from detectors.families import HOUR_S
 from detectors.influx_routes import HOP_S, Said
 from detectors.influx_shares import Shares, summed
@@ -37,7 +36,6 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 Flag = NDArray[np.bool_]
 Index = NDArray[np.intp]
-ODDS: Final = log(10)
 SHOWN: Final = 8  # clients of a route's alarm that people are told of, to look at; then one whenever they have doubled
 COUNTED_MAX: Final = 1 << 16  # values and routes of one window
 EARLY_S: Final = HOUR_S  # in which hardly anything was heard of
@@ -181,23 +179,18 @@ class Rarities:
         since = dict(zip(a.route[alarmed].tolist(), a.crossed_s[alarmed].tolist(), strict=True))
         self._shown = {route: one for route, one in self._shown.items() if since.get(route) == one[0]}
         before = rows.before(requests) if since else requests
-        for route, crossed_s in since.items():
-            odds = self.routes.odds(int(np.searchsorted(a.route, np.uint64(route))))
+        for place, (route, crossed_s) in zip(alarmed.tolist(), since.items(), strict=True):
+            odds = self.routes.odds(place)
             _, came = self._shown.get(route, (crossed_s, 0))
             here = at[f.route[at] == np.uint64(route)] if odds >= ODDS else at[:0]
-            nth = np.arange(came, came + len(here)) + 1
             self._shown[route] = crossed_s, came + len(here)
-            here = here[(nth <= SHOWN) | (nth & (nth - 1) == 0)]
-            leader = int(a.leader[np.searchsorted(a.route, np.uint64(route))])
+            here = here[few(np.arange(came, came + len(here)) + 1, SHOWN)]
+            leader = int(a.leader[place])
             self._out += [self._finding(f, row, (int(rows.t_ms[row]), int(before[row])), odds, leader) for row in here]
 
     def _finding(self, f: Flows, row: int, when: tuple[int, int], odds: float, leader: int) -> Finding:
         t_ms, before = when
         name, what = self.what.told.family, self.what.one
-        facts = (
-            Fact("newcomer", 1.0, None, what),
-            Fact("odds", odds, ODDS, f"log odds {odds:.1f} that it belongs to them; {ODDS:.1f} is ten to one"),
-        )
         return Finding(
             kind=IP,
             entity=int(f.entity[row]),
@@ -213,7 +206,7 @@ class Rarities:
             answer="notice",
             severity="low",
             route=int(f.route[row]),
-            facts=facts,
+            facts=(Fact("newcomer", 1.0, None, what), odds_fact(odds)),
             contributions=(Share(name, odds, 1.0, f"all such newcomers together: {odds:.1f} nats"),),
             examples=(int(f.path[row]),),
             campaign=(ROUTE, leader),
@@ -223,11 +216,10 @@ class Rarities:
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """State under names that begin with `name`."""
-        shown = np.array([(*one, 0) for one in self._shown.values()], np.int64).reshape(-1, 3)[:, :2]
         out: dict[str, NDArray[np.generic]] = {
             f"{name}.window": np.array([self._window, self._begun_s]),
             f"{name}.counted": self._counted,
-            f"{name}.shown": shown,
+            f"{name}.shown": np.array(list(self._shown.values()), np.int64).reshape(-1, 2),
             f"{name}.shown_of": np.array(list(self._shown), np.uint64),
         }
         return out | self.values.arrays(f"{name}.values") | self.routes.arrays(f"{name}.routes")

@@ -27,13 +27,18 @@ def by_partition(home: NDArray[np.integer], partitions: int) -> tuple[I64, I64]:
     return order, np.append(0, np.cumsum(np.bincount(home, minlength=partitions)))
 
 
+def cut(whole: pa.RecordBatch, ends: I64) -> list[pa.RecordBatch]:
+    """The spans of a batch between `ends`, nothing copied."""
+    return [whole.slice(first, end - first) for first, end in pairwise(ends.tolist())]
+
+
 def split(rows: Named, schema: pa.Schema, home: U64, partitions: int) -> list[pa.RecordBatch]:
     """Rows by the partition they live in, `home % partitions`: a batch for each, all of them slices of one."""
     order, ends = by_partition((home % np.uint64(partitions)).astype(np.int64), partitions)
     columns = {name: rows.columns[name].take(order, mode="clip") for name in schema.names}  # unbuffered: all are places
     numbers = [f for f in schema if f.name not in rows.texts]
     whole = pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in numbers], schema=pa.schema(numbers))
-    made = [whole.slice(first, end - first) for first, end in pairwise(ends.tolist())]
+    made = cut(whole, ends)
     for at, f in enumerate(schema):
         if f.name in rows.texts:
             texts = _texts(columns[f.name], ends, rows.texts[f.name])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -22,7 +21,7 @@ from stream.cells import U32
 from stream.compiled import I32, I64
 from stream.grouping import U64
 from stream.requests import Requests
-from stream.rows import by_partition
+from stream.rows import by_partition, cut
 
 _OWNED: Final = (What.PATH, What.ROUTE, What.USER, What.AGENT)
 OF_FLOWS: Final[Mapping[Kind, tuple[What, ...]]] = {Kind.IP: _OWNED, Kind.KEY: (*_OWNED, What.ADDRESS)}
@@ -154,4 +153,4 @@ def dealt(items: dict[str, NDArray[np.generic]], home: NDArray[np.integer], part
     numbered = items | {"row": (place - ends[home])[row].astype(np.uint32)}
     order, ends = by_partition(home[row], partitions)
     made = pa.RecordBatch.from_arrays([pa.array(numbered[f.name][order], f.type) for f in ITEMS], schema=ITEMS)
-    return [made.slice(begin, end - begin) for begin, end in pairwise(ends.tolist())]
+    return cut(made, ends)

@@ -32,7 +32,7 @@ from stream import http
 from stream.blocks import Message
 from stream.combiner import Arrived, Combiner
 from stream.detector import Detector
-from stream.driver import Group, Place, install
+from stream.driver import Group, NoTables, Place, install
 from stream.metrics import Metrics
 from stream.model_watch import ModelWatch, follow
 from stream.models import configured
@@ -144,6 +144,7 @@ def create_app(settings: Settings, model: Model | None = None) -> Stream:
         consumer_metadata_max_age_ms=2000,
         consumer_max_fetch_size=8 << 20,
         consumer_group_instance_id=settings.node or None,  # static membership: back at once, without a rebalance
+        TableManager=NoTables,
         stream_wait_empty=False,
         stream_buffer_maxsize=FAUST_MESSAGES_MAX,
         broker_request_timeout=max(10, settings.session_s),  # Faust refuses one that is shorter than a session

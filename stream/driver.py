@@ -6,7 +6,7 @@ after it), `App.on_rebalance_complete` (sent also when it left us nothing),
 `Consumer._new_consumer_thread`, `AIOKafkaConsumerThread._create_worker_consumer`, `ConsumerThread.thread_loop`,
 `AIOKafkaConsumer._coordinator`, `_fetch_max_wait_ms` and `_isolation_level`, `GroupCoordinator._send_req`,
 `request_rejoin`, `generation`, `member_id`, `AIOKafkaConsumerThread._fetch_records` and `_seek_wait`,
-`SubscriptionState.subscription`.
+`SubscriptionState.subscription`, `TableManager.on_start` and `_update_channels`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import faust
 from aiokafka import TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol.commit import OffsetCommitRequest
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as faust_driver
 from faust.types import TP
 
@@ -30,6 +31,7 @@ Place = tuple[str, int]
 FETCH_WAIT_MS: Final = 25  # a partition whose rows were just taken is asked for only when the fetch under way returns
 _FENCED: Final = frozenset({22, 25, 27})  # illegal generation, unknown member, rebalance in progress
 _ENDS_S: Final = 0.5
+_AGENTS_S: Final = 0.01
 _COMMIT_TRIES: Final = 50
 _COMMIT_PAUSE_S: Final = 0.1
 
@@ -170,6 +172,21 @@ class Thread(faust_driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if (state := _state(consumer, tp)) is not None:
                 self.read_to[state] = offset
         await super()._seek_wait(consumer, partitions)
+
+
+class NoTables(TableManager):  # type: ignore[misc]
+    """Joins the group as soon as the agents read their topics; Faust gives tables, of which we have none, a second."""
+
+    async def on_start(self) -> None:
+        """Wait for the agents: a topic that is subscribed to later waits 45 s."""
+        wanted = {name for agent in self.app.agents.values() for name in agent.channel.topics}
+        while not self.should_stop and not wanted <= self._read():  # noqa: ASYNC110 - no event
+            await asyncio.sleep(_AGENTS_S)
+        await self._update_channels()
+        await self.recovery.start()
+
+    def _read(self) -> set[str]:
+        return {name for topic in self.app.topics for name in topic.topics}
 
 
 def _state(consumer: Any, tp: Any) -> Any:

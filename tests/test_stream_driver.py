@@ -10,7 +10,10 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.protocol.commit import OffsetCommitRequest
+from faust import Topic
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
+from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer, ConsumerThread
 from faust.transport.drivers import aiokafka as driver
 
@@ -20,6 +23,14 @@ def test_faust_sets_positions_in_perform_seek_alone_after_a_rebalance() -> None:
     assert "perform_seek" not in vars(driver.Consumer)
     assert "consumer.perform_seek()" in inspect.getsource(Recovery)
     assert "seek_to_committed" not in inspect.getsource(Recovery)
+
+
+def test_without_tables_nothing_is_awaited_before_the_group_is_joined() -> None:
+    source = inspect.getsource(TableManager.on_start)
+    assert source.index("self.sleep(1.0)") < source.index("_update_channels()") < source.index("recovery.start()")
+    assert "app.topics.add(" in inspect.getsource(Topic.__aiter__)  # so a topic in it is one that an agent reads
+    waited = inspect.getsource(Conductor)
+    assert waited.index("wait_until_agents_started") < waited.index("wait_until_tables_registered")
 
 
 def test_a_seek_forgets_what_faust_has_read() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors import cusum, doors, doubt
+from detectors import browsers, cusum, doors, doubt
 from detectors.columns import ASN, IP, NETWORK, ROUTE, TENANT, Fact, Finding, Share
 from detectors.cusum import Leak, Track
 from detectors.entities import Columns
@@ -152,7 +152,9 @@ class Members:
             why = spared(judged, series.family, series.at[[number]], track)
             asked = why or self._asked(series, number, track)
             told_of = _finding(judged, one, alarm, (replace(track), stood), c, (odds(alarm, newcomer=newcomer), asked))
-            found[row.pane_s] = replace(told_of, route=route, answer="notice" if why else told_of.answer)
+            browser = browsers.mostly(rows.flows.tags[[row.index]])
+            answer = "notice" if why else told_of.answer
+            found[row.pane_s] = replace(told_of, route=route, answer=answer, browser=browser)
         self._tracks[one, family] = end, track, stood
         return [(family, one, replace(stood), finding) for finding in found.values()]
 

@@ -128,6 +128,7 @@ class Finding:
     worse: .5 at the threshold, rising with the excess (`explain.score`). `examples` are hashes of paths or users.
     `behaviour` is what it is a case of, `ids` what catalogues of threats call it, `avoid` what would have avoided it.
     `campaign`: kind and value of the group whose attack it is part of, established clients faring well meanwhile.
+    `browser`: most of what it is found by came with one.
     """
 
     kind: int
@@ -151,3 +152,4 @@ class Finding:
     ids: tuple[str, ...] = ()
     avoid: str = ""
     campaign: tuple[int, int] = (0, 0)
+    browser: bool = False

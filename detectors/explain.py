@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import credential, doors, doubt, fleet, senders, waits, walks
+from detectors import browsers, credential, doors, doubt, fleet, senders, waits, walks
 from detectors import families as fam
 from detectors.artifact import Model
 from detectors.columns import IP, KEY, OK, Fact, Finding, Share
@@ -111,6 +111,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         behaviour=family.words.behaviour,
         ids=family.ids,
         avoid=family.words.avoid,
+        browser=browsers.mostly(rows.flows.tags[at]),
     )
 
 

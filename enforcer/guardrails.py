@@ -192,6 +192,17 @@ def milder(kind: ActionKind, alert: Alert, shared: int) -> Milder | None:
     return None
 
 
+def asked_first(kind: ActionKind, alert: Alert, step: int, times: int) -> Milder | None:
+    """Whether he who is to be denied is asked instead, for he comes with a browser; `step`: the how manieth answer.
+
+    Whoever is a person gets past a challenge, and a program that only says it is a browser does not. Who goes on though
+    he was asked `times` times is denied.
+    """
+    if kind is not ActionKind.DENY or not alert.browser or step > times:
+        return None
+    return Milder("browser", "it comes with a browser, so it is asked before it is denied", ActionKind.CHALLENGE)
+
+
 def harm(kind: ActionKind) -> Harm:
     """What an answer of that kind would do to a client who is good."""
     return Harm.ASKS if kind is ActionKind.CHALLENGE else Harm.SHUTS_OUT

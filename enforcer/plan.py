@@ -181,9 +181,11 @@ class Planner:
     def _given(self, alert: Alert, target: Target, play: Play, milder: Milder | None, now_ms: int) -> Action | None:
         """What `play` asks for, no more than `milder`; held back, what there is in its place, or that it is."""
         last = self._standing.last(alert.uid)
+        step, seconds = self._length(alert, play, target, now_ms)
+        if (asked := guardrails.asked_first(play.kind, alert, step, self._config.browser_asked)) is not None:
+            play, milder = replace(play, kind=asked.kind), asked
         if last is not None and settled(last, alert, play.kind):
             return None
-        step, seconds = self._length(alert, play, target, now_ms)
         factor = self._config.throttle_factor if play.factor is None else play.factor
         action = drafts.draft(alert, play, step, seconds, factor, now_ms, milder)
         standing = [each for each in self._standing.on(target) if not runs_out(each, now_ms)]

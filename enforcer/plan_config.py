@@ -28,6 +28,7 @@ class PlanConfig:
     proxies: tuple[Target, ...] = ()
     crawlers: Crawlers = field(default_factory=Crawlers)
     shared_accounts: int = 10
+    browser_asked: int = 2
     partitions: int = 1
     dry_run: bool = False
     playbook: Playbook = field(default_factory=built_in)
@@ -59,6 +60,7 @@ class PlanConfig:
             proxies=parse_targets(settings.trusted_proxies, PREFIX + "TRUSTED_PROXIES"),
             crawlers=Crawlers(crawlers.load(settings.bots).all),
             shared_accounts=settings.shared_accounts,
+            browser_asked=settings.browser_asked,
             partitions=settings.usage_partitions,
             dry_run=settings.dry_run,
             playbook=load(settings.playbooks, ladder),

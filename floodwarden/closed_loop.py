@@ -5,13 +5,14 @@
 The detector is ours (combine and `Pipeline.step`), or another to compare it with. A slice of traffic is judged at
 once; an answer counts from `REACTION_MS` after the decision that called for it, also within its own slice. What comes
 of the rest of that slice is then no sign that an answer does not help. An attacker whose login an answer stopped has no
-session, so what he did signed in does not come (`sessions`). Input is in time order, so panes close without
+session, so what he did signed in does not come (`sessions`); who means well passes a challenge with a browser, and
+with nothing else (`passing`). Input is in time order, so panes close without
 waiting for late rows and nothing is peeked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -26,6 +27,7 @@ from enforcer.plan import Planner
 from enforcer.plan_config import PlanConfig
 from floodwarden.effects import Effect, Effects, InForce
 from floodwarden.formats_trace import Labelled, is_attack
+from floodwarden.passing import Passing
 from floodwarden.sessions import Sessions
 from schemas import history
 from schemas.action import Action
@@ -104,8 +106,9 @@ def _config(plan: Plan, settings: Settings) -> Config:
 class ClosedLoop:
     """One run over one stream of decisions in time order."""
 
-    def __init__(self, detector: Detector, settings: Settings) -> None:
-        self._detector = detector
+    def __init__(self, detector: Detector, settings: Settings, passing: Passing | None = None) -> None:
+        """Without `passing` every challenged request but an attacker's passes, and counts."""
+        self._detector, self._passing = detector, passing
         config = PlanConfig.of(settings.model_copy(update={"usage_partitions": 1}))
         self._planner = Planner(config, detector.history if isinstance(detector, Floodwarden) else None)
         self._in_force = InForce()
@@ -124,15 +127,27 @@ class ClosedLoop:
             yield Judged(nothing, np.zeros(0, np.int8), alerts, self._answers(alerts))
 
     def step(self, part: Labelled) -> Judged:
-        """Judge one slice; challenges stop rows labelled as attacks and let others pass."""
-        before, _ = self._sessions.after(part, self._in_force.effects(part.batch))
-        alerts = self._detector.step(_with_verdicts(part, before))
+        """Judge one slice; challenges stop rows labelled as attacks, and others as `passing` has it."""
+        done = self._in_force.effects(part.batch)
+        alerts = self._detector.step(_with_verdicts(part, self._came_of(part, done)[0]))
         self._judged_ms = int(part.batch.column("ts_ms")[-1].as_py())
         actions = self._answers(alerts)
-        done = np.maximum(before, self._in_force.effects(part.batch)) if actions else before
-        effects, news = self._sessions.after(part, done)
-        self._sessions.take(news)
+        done = np.maximum(done, self._in_force.effects(part.batch)) if actions else done
+        effects, go_on = self._came_of(part, done)
+        go_on()
         return Judged(part, effects, alerts, actions)
+
+    def _came_of(self, part: Labelled, done: Effects) -> tuple[Effects, Callable[[], None]]:
+        """What becomes of each row by what answers do to it; and how to go on from there."""
+        effects, stopped = self._sessions.after(part, done)
+        effects, passed = self._passing.after(part, effects) if self._passing else (effects, {})
+
+        def go_on() -> None:
+            self._sessions.take(stopped)
+            if self._passing:
+                self._passing.take(passed)
+
+        return effects, go_on
 
     def _answers(self, alerts: list[Alert]) -> list[Action]:
         actions: list[Action] = []
@@ -171,7 +186,7 @@ def _with_verdicts(part: Labelled, effects: Effects) -> pa.RecordBatch:
     """The batch as the limiters would have reported it with the answers in force."""
     if not effects.any():
         return part.batch
-    stopped = (effects == Effect.CHALLENGED) & is_attack(part.labels)
+    stopped = ((effects == Effect.CHALLENGED) & is_attack(part.labels)) | (effects == Effect.BARRED)
     column = part.batch.column("verdict")
     known = np.array([VERDICTS.index(verdict) for verdict in column.dictionary.to_pylist()])
     codes = known[column.indices.to_numpy(zero_copy_only=False)]

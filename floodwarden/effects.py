@@ -35,7 +35,8 @@ class Effect(IntEnum):
     NONE = 0
     THROTTLED = 1
     CHALLENGED = 2
-    DENIED = 3
+    BARRED = 3  # challenged, and no one there who could answer: `passing`
+    DENIED = 4
 
 
 _EFFECT_OF: Final = {

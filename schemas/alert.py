@@ -132,6 +132,9 @@ class Alert(Frozen):
         default=0, ge=0, description="as `live_clients`, of this tenant alone; at least so many; 0 = unknown"
     )
     established: bool = Field(default=False, description="the entity has a good history of its own")
+    browser: bool = Field(
+        default=False, description="most of what it is found by came with a browser: somebody may answer a challenge"
+    )
     summary: str
     behaviour: str | None = Field(
         default=None, description="what it is a case of, in CrowdSec's words: http:scan/wordpress"

@@ -79,6 +79,12 @@ class Settings(ProgramSettings):
         ge=1,
         description="an address at which so many accounts did not fail in an hour is shared: no denial, no throttle",
     )
+    browser_asked: int = Field(
+        2,
+        ge=0,
+        le=100,
+        description="so many times is an address that comes with a browser challenged in place of a denial; 0: never",
+    )
     deny_seconds: int = Field(600, ge=1, description="length of a first denial or challenge by automation")
     throttle_seconds: int = Field(600, ge=1, description="length of a first throttle by automation")
     throttle_factor: float = Field(0.1, gt=0, le=1, description="what a throttle leaves of limits")

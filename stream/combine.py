@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from detectors.browsers import BIT, BROWSER
 from detectors.compiled import numbered
 from detectors.filters import Decisions, Filter, mask
 from schemas import codec
@@ -70,7 +71,8 @@ def combine(  # noqa: PLR0913 - where a block stands, and what is asked of its r
     `batch` has at least `COLUMNS`, checked; `ts_ms_max` is the newest event time the partition has shown before it.
     Each row is counted in its own second and is evidence in `judged_s` (`stream.event_time`), its own unless given.
     `plan`: the rules that are asked which rows they want.
-    `conditions` are those of the families in force (`detectors.family_file.conditions`): bits of a flow's `tags`.
+    `conditions` are those of the families in force (`detectors.family_file.conditions`): bits of a flow's `tags`,
+    beside that of who comes with a browser; without them there are no tags.
     """
     if batch.num_rows == 0:
         counts, flows = _empty(COUNTS), _empty(FLOWS)
@@ -106,7 +108,7 @@ def _tags(asked: Decisions, conditions: tuple[Filter, ...]) -> U64:
     if not conditions:
         return np.empty(0, np.uint64)
     tags = np.zeros(asked.rows, np.uint64)
-    for bit, condition in enumerate(conditions):
+    for bit, condition in (*enumerate(conditions), (BIT, BROWSER)):
         tags |= mask(condition, asked).astype(np.uint64) << np.uint64(bit)
     return tags
 

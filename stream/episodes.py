@@ -184,6 +184,7 @@ class Episodes:
             behaviour=finding.behaviour or None,
             ids=finding.ids,
             avoid=finding.avoid or None,
+            browser=finding.browser,
             campaign=said.episode.campaign,
             evidence=tuple(
                 Evidence(

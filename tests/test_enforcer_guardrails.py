@@ -54,6 +54,30 @@ def test_an_address_that_many_accounts_share_is_asked_or_told_of_and_never_shut_
         assert "and no more, for 10 accounts were fine there in the last hour" in shared.reason
 
 
+def test_who_comes_with_a_browser_is_asked_twice_before_he_is_denied() -> None:
+    planner, at_ms, told = Planner(CONFIG), NOW, []
+    for nth in range(4):
+        (action,) = planner.plan(alert(answer=Answer.DENY, browser=True, uid=f"{nth}", last_ms=at_ms), at_ms)
+        told.append((action.kind, action.guard, action.step))
+        at_ms = action.expires_ms + 1
+    asked, denied = ActionKind.CHALLENGE, ActionKind.DENY
+    assert told == [(asked, "browser", 1), (asked, "browser", 2), (denied, None, 3), (denied, None, 4)]
+
+
+def test_who_comes_with_a_browser_is_denied_at_once_where_that_is_set() -> None:
+    never = replace(CONFIG, browser_asked=0)
+    assert done(alert(answer=Answer.DENY, browser=True), never).kind is ActionKind.DENY
+    assert done(alert(answer=Answer.THROTTLE, browser=True)).kind is ActionKind.THROTTLE, "a throttle is no denial"
+
+
+def test_evidence_while_a_browser_is_asked_begins_no_new_answer() -> None:
+    planner = Planner(CONFIG)
+    first = alert(answer=Answer.DENY, browser=True)
+    planner.plan(first, NOW)
+    again = first.model_copy(update={"status": Status.UPDATE, "last_ms": NOW + 60_000})
+    assert planner.plan(again, NOW + 60_000) == ()
+
+
 def test_a_key_is_no_shared_exit_however_many_accounts_it_serves() -> None:
     assert done(alert("k1", kind_of=EntityKind.KEY, accounts=500)).kind is ActionKind.DENY
 

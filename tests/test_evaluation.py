@@ -194,11 +194,11 @@ def test_what_people_said_of_clients_is_held_to_what_was_found_and_done_and_told
     verdict = Verdict(Said(read(file)))
     verdict.take(judged(part, effects, *alerts, denial("203.0.113.2", 1)))
     result = summary([verdict.outcome()])
-    harms = {"denied": 0, "challenged": 0, "throttled": 0}
+    harms = {"denied": 0, "challenged": 0, "throttled": 0, "refused": 0}
     true = {"labels": 3, "seen": 2, "found": 1, "answered": 0, "decisions": 2}
     assert result["said"]["true_positives"] == true | harms
     false = {"labels": 2, "seen": 2, "found": 1, "answered": 1, "decisions": 3}
-    assert result["said"]["false_positives"] == false | harms | {"denied": 1, "challenged": 1}
+    assert result["said"]["false_positives"] == false | harms | {"denied": 1, "challenged": 1, "refused": 1}
     assert "| false positives | 2 | 2 | 1 | 1 | 3 | 1 | 1 | 0 |" in tables(result | {"traces": 1})
     assert result["benign_decisions"] == 5, "figures of the trace go by its own labels"
     without = Verdict()

@@ -20,6 +20,7 @@ from floodwarden.evaluation.adaptive import Adapt, Attackers, adapted
 from floodwarden.evaluation.said import Said, Words
 from floodwarden.evaluation.verdict import Outcome, Verdict
 from floodwarden.formats_trace import Labelled
+from floodwarden.passing import Passing
 from schemas.settings import Settings
 
 SLICE_MS: Final = 10_000
@@ -61,7 +62,7 @@ class _Run:
         self._verdict, self._cpu_ns = Verdict(Said(contest.said)), 0
         self._attackers = Attackers(contest.adapt) if contest.adapt else None
         coming = adapted(slices, self._attackers) if self._attackers else slices
-        self._judged = ClosedLoop(detector, contest.settings).run(coming)
+        self._judged = ClosedLoop(detector, contest.settings, Passing()).run(coming)
 
     def take(self) -> int | None:
         """Judge the next slice; how many rows it had, None when there are no more."""

@@ -17,7 +17,12 @@ ORDINARY: Final = "ordinary"
 ESTABLISHED_REQUESTS: Final = 20
 ESTABLISHED_MS: Final = 3_600_000
 POPULATIONS: Final = ("newcomer", "established", "machine")
-HARMS: Final = {"denied": Effect.DENIED, "challenged": Effect.CHALLENGED, "throttled": Effect.THROTTLED}
+HARMS: Final = {
+    "denied": (Effect.DENIED,),
+    "challenged": (Effect.CHALLENGED, Effect.BARRED),
+    "throttled": (Effect.THROTTLED,),
+    "refused": (Effect.BARRED, Effect.DENIED),  # who is kept out: denied, or asked what no program can answer
+}
 
 
 @dataclass(slots=True)
@@ -39,15 +44,19 @@ class Fate:
         """How many there were."""
         return int(self.counts.sum())
 
-    def share(self, effect: Effect) -> Share:
+    def hit(self, harm: str) -> int:
+        """How many a harm of `HARMS` befell."""
+        return int(self.counts[list(HARMS[harm])].sum())
+
+    def share(self, harm: str) -> Share:
         """Of all of them, those it befell."""
-        return Share(int(self.counts[effect]), self.decisions)
+        return Share(self.hit(harm), self.decisions)
 
     def record(self) -> dict[str, Any]:
         """As the object of `--json` has it."""
         told: dict[str, Any] = {"decisions": self.decisions}
-        for name, effect in HARMS.items():
-            share = self.share(effect)
+        for name in HARMS:
+            share = self.share(name)
             told[name] = share.hit
             told[f"{name}_bounds_95"] = [share.lower, share.upper]
         return told

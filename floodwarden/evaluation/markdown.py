@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from floodwarden.evaluation.good import HARMS
 from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, labelled, seconds, share
 
 Record = Mapping[str, Any]
@@ -53,11 +54,11 @@ def _requests(each: Record) -> str:
 def _good(result: Record) -> str:
     everybody = {
         "decisions": result["benign_decisions"],
-        **{name: result[f"benign_{name}"] for name in ("denied", "challenged", "throttled")},
-        **{f"{n}_bounds_95": (0, result[f"benign_{n}_upper_95"]) for n in ("denied", "challenged", "throttled")},
+        **{name: result[f"benign_{name}"] for name in HARMS},
+        **{f"{n}_bounds_95": (0, result[f"benign_{n}_upper_95"]) for n in HARMS},
     }
     rows = [
-        (name, f"{each['decisions']:,}", *(_hit(each, effect) for effect in ("denied", "challenged", "throttled")))
+        (name, f"{each['decisions']:,}", *(_hit(each, effect) for effect in HARMS))
         for name, each in [
             ("all of it", everybody),
             *good_by_set(result).items(),
@@ -65,7 +66,7 @@ def _good(result: Record) -> str:
             *result["benign_by_case"].items(),
         ]
     ]
-    return _table(("good traffic (95 % bound)", "decisions", "denied", "challenged", "throttled"), rows)
+    return _table(("good traffic (95 % bound)", "decisions", *HARMS), rows)
 
 
 def _hit(each: Record, effect: str) -> str:
@@ -82,14 +83,16 @@ def _against(result: Record) -> str:
                 f"{tuned['found']} of {tuned['incidents']}",
                 f"{kept['found']} of {kept['incidents']}",
                 share(each["attack_stopped_share"]),
-                *(share(each[f"benign_{effect}_share"]) for effect in ("denied", "challenged", "throttled")),
+                *(share(each[f"benign_{effect}_share"]) for effect in HARMS),
                 f"{each['flash_crowd_denied']:,}",
                 seconds(each["time_to_alert_ms"]["p50"]),
                 f"{each['false_alerts_per_day']:,.0f}",
                 f"{each['cpu_us_per_decision']:,.0f} us",
             )
         )
-    headings = "detector, found, at first sight, stopped, good denied, challenged, throttled, flash crowd denied"
+    headings = (
+        "detector, found, at first sight, stopped, good denied, challenged, throttled, refused, flash crowd denied"
+    )
     return _table((*headings.split(", "), "alert after (median)", "false alerts a day", "a decision costs"), rows)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from floodwarden.evaluation import plots
+from floodwarden.evaluation.good import HARMS
 from floodwarden.evaluation.text import STRENGTHS, alarms, compared, good_by_set, labelled, seconds, share
 from floodwarden.html_page import document, shown
 from floodwarden.report_text import span_words
@@ -91,12 +92,15 @@ a tenth or more, while it went on or within a minute of its end.</dd>
 <dt>Good traffic</dt><dd>The bars are exact 95 % intervals (Clopper and Pearson). Where nothing was hit, the mark is the
 share that it is below: three divided by how many decisions there were. Rows of one client are alike, so the truth may
 lie further out.</dd>
+<dt>Challenged, refused</dt><dd>Who comes with a browser is asked, answers, and is not asked again for an hour. Nobody
+answers for a program: all it asks for is refused meanwhile, as if it were denied. Refused are both.</dd>
 <dt>Populations</dt><dd>A machine has an API key; an established client is an address with twenty good requests over
 more than an hour; who is neither is a newcomer.</dd></dl></div>"""
 
 
 _COMPARED: Final = (
-    "found", "at first sight", "stopped", "good denied", "challenged", "throttled", "noticed after", "false a day",
+    "found", "at first sight", "stopped", "good denied", "challenged", "throttled", "refused", "noticed after",
+    "false a day",
 )  # fmt: skip
 _FIGURES: Final = ("found", "answered", "noticed after", "requests", "stopped")
 
@@ -208,7 +212,7 @@ def _compared(name: str, each: Record, *, us: bool) -> str:
         f"{tuned['found']} of {tuned['incidents']}",
         f"{kept['found']} of {kept['incidents']}" if kept["incidents"] else "-",
         share(each["attack_stopped_share"]),
-        *(share(each[f"benign_{effect}_share"]) for effect in ("denied", "challenged", "throttled")),
+        *(share(each[f"benign_{effect}_share"]) for effect in HARMS),
         seconds(each["time_to_alert_ms"]["p50"]),
         f"{each['false_alerts_per_day']:,.0f}",
     )

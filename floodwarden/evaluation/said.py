@@ -67,7 +67,7 @@ class Said:
             whole = Fate()
             for who in {who for who, _ in came}:
                 whole.add(self._fates[who])
-            harms = {harm: int(whole.counts[effect]) for harm, effect in HARMS.items()}
+            harms = {harm: whole.hit(harm) for harm in HARMS}
             found = sum(about in told for about in came)
             acted = sum(who in answered for who, _ in came)
             counts = {"labels": len(mine), "seen": len(came), "found": found, "answered": acted}

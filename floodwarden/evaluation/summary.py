@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from floodwarden.effects import Effect
-from floodwarden.evaluation.good import ORDINARY, POPULATIONS, Fate
+from floodwarden.evaluation.good import HARMS, ORDINARY, POPULATIONS, Fate
 from floodwarden.evaluation.incidents import Incident
 from floodwarden.evaluation.said import summed
 from floodwarden.evaluation.verdict import BIN_MS, Outcome
@@ -32,7 +31,7 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
     return {
         **_found(attacks),
         **_spared(_all(cases.values())),
-        "flash_crowd_denied": int(flash.counts[Effect.DENIED]),
+        "flash_crowd_denied": flash.hit("denied"),
         "by_family": {name: _family(mine) for name, mine in _grouped(attacks, lambda i: i.family).items()},
         "benign_by_case": {name: cases[name].record() for name in sorted(cases)},
         "benign_by_population": {
@@ -100,8 +99,8 @@ def _found(attacks: Sequence[Incident]) -> Record:
 
 def _spared(fate: Fate) -> Record:
     told: Record = {"benign_decisions": fate.decisions}
-    for name, effect in (("denied", Effect.DENIED), ("challenged", Effect.CHALLENGED), ("throttled", Effect.THROTTLED)):
-        share = fate.share(effect)
+    for name in HARMS:
+        share = fate.share(name)
         told |= {
             f"benign_{name}": share.hit,
             f"benign_{name}_share": share.value,

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from floodwarden.evaluation.good import HARMS
 from floodwarden.report import printable
 from floodwarden.report_text import span_words
 
 STRENGTHS: Final = ("weak", "medium", "strong")
-_EFFECTS: Final = ("denied", "challenged", "throttled")
 Record = Mapping[str, Any]
 
 
@@ -79,7 +79,8 @@ def _sentences(result: Record) -> Text:
     told.append(
         f" of {result['benign_decisions']:,} good decisions denied ({share(result['benign_denied_share'])}, 95 % bound "
         f"{share(result['benign_denied_upper_95'])}), {result['benign_challenged']:,} challenged, "
-        f"{result['benign_throttled']:,} throttled\n"
+        f"{result['benign_throttled']:,} throttled; {result['benign_refused']:,} kept out, "
+        "denied or with no browser to answer\n"
     )
     when = result["time_to_alert_ms"]
     told.append(f"{result['attack_stopped_share']:.1%} of {result['attack_decisions']:,} attack decisions stopped; ")
@@ -128,13 +129,13 @@ def _attacks(by_family: Record, title: str) -> Table:
 
 def _good(result: Record) -> Table:
     made = Table("good traffic", title="Good traffic (in brackets: 95 % bound)", title_justify="left")
-    for name in ("decisions", *_EFFECTS):
+    for name in ("decisions", *HARMS):
         made.add_column(name, justify="right")
     populations = {f"all: {name}": told for name, told in result["benign_by_population"].items()}
     for name, each in (good_by_set(result) | populations | dict(result["benign_by_case"])).items():
         cells = [
             Text(f"{each[e]:,} ({share(each[f'{e}_bounds_95'][1])})", style="red" if e == "denied" and each[e] else "")
-            for e in _EFFECTS
+            for e in HARMS
         ]
         made.add_row(printable(name), f"{each['decisions']:,}", *cells)
     return made
@@ -165,6 +166,7 @@ def _against(result: Record) -> Table:
         "good denied",
         "challenged",
         "throttled",
+        "refused",
         "alert after",
         "false a day",
         "us a decision",
@@ -178,7 +180,7 @@ def _against(result: Record) -> Table:
             f"{tuned['found']} of {tuned['incidents']}",
             f"{kept['found']} of {kept['incidents']}" if kept["incidents"] else "-",
             share(each["attack_stopped_share"]),
-            *(share(each[f"benign_{effect}_share"]) for effect in _EFFECTS),
+            *(share(each[f"benign_{effect}_share"]) for effect in HARMS),
             seconds(each["time_to_alert_ms"]["p50"]),
             f"{each['false_alerts_per_day']:,.0f}",
             f"{each['cpu_us_per_decision']:,.0f}",

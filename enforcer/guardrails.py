@@ -18,6 +18,7 @@ from schemas.targets import plain
 Network = IPv4Network | IPv6Network
 RESTRICTIVE: Final = frozenset({ActionKind.DENY, ActionKind.CHALLENGE, ActionKind.THROTTLE})
 SHARES: Final = frozenset({"live_share", "tenant_live_share"})
+ALLOWLISTED: Final = "allowlisted"
 CLIENTS: Final = frozenset({TargetKind.IP, TargetKind.KEY, TargetKind.USER})
 MINUTE_MS: Final = 60_000
 STRENGTH: Final = {ActionKind.NOTICE: 0, ActionKind.THROTTLE: 1, ActionKind.CHALLENGE: 2, ActionKind.DENY: 3}
@@ -166,7 +167,7 @@ def stopped(hold: Action | None) -> Refusal | None:
 def protected(target: Target, allowed: Allowlist, proxies: Allowlist) -> Refusal | None:
     """Whether `target` is one automation may never touch."""
     if entry := allowed.covering(target):
-        return Refusal("allowlisted", f"{target.key} is on the allowlist ({entry})")
+        return Refusal(ALLOWLISTED, f"{target.key} is on the allowlist ({entry})")
     if entry := proxies.covering(target):
         return Refusal("own_proxy", f"{target.key} is a trusted proxy ({entry}): everyone behind it would be hit")
     if _LOOPBACK.covering(target):

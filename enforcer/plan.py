@@ -149,7 +149,9 @@ class Planner:
 
     def _ended(self, actions: Iterable[tuple[Action, str]], now_ms: int) -> tuple[Action, ...]:
         """Lifts of those that there is a reason to lift."""
-        lifts = tuple(lifted(action, now_ms, AUTO, reason) for action, reason in actions if reason)
+        lifts = tuple(
+            lifted(action, now_ms, AUTO, reason, self._standing.let_by(action)) for action, reason in actions if reason
+        )
         for lift in lifts:
             self._know(lift)
         return lifts

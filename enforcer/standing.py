@@ -97,6 +97,10 @@ class Standing:
         refusal = guardrails.stopped(self.hold) if automatic(action) else None
         return refusal.reason if refusal else ""
 
+    def let_by(self, action: Action) -> str | None:
+        """The guard that ends `action` though it was no mistake: who passed a challenge is let through for a while."""
+        return guardrails.ALLOWLISTED if self.allowed.around(action.target) else None
+
     def observe(self, action: Action) -> None:
         """Know `action` as it is told."""
         self._remember_last(action)
@@ -114,7 +118,8 @@ class Standing:
             self._count(action)
         self._end(action.uid, action.ended_ms or action.expires_ms)
         if action.status is ActionStatus.LIFTED:
-            self._take_back(action)
+            if action.guard != guardrails.ALLOWLISTED:
+                self._take_back(action)
             self._hear_no(action)
 
     def expire(self, now_ms: int) -> None:

@@ -1,7 +1,7 @@
-"""Who of the good gets past a challenge: somebody with a browser, and is not asked again for an hour; no program does.
+"""Who of the good gets past a challenge: somebody with a browser, for ten minutes; no program does.
 
-    challenged, a browser      asked once, and lets the rest of an hour through     -> CHALLENGED, then NONE
-    challenged, anything else  nobody is there who could answer                     -> BARRED
+    challenged, a browser      asked once in ten minutes, as docs/gateways.md has it    -> CHALLENGED, then NONE
+    challenged, anything else  nobody is there who could answer                         -> BARRED
 
 Of attackers nobody passes (`sessions`).
 """
@@ -18,7 +18,7 @@ from detectors import browsers
 from floodwarden.effects import Effect, Effects
 from floodwarden.formats_trace import Labelled, is_attack
 
-CLEARED_MS: Final = 3_600_000
+CLEARED_MS: Final = 600_000
 _Who = tuple[str | None, str | None]  # address and user agent
 
 

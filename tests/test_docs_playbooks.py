@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from enforcer import play_file, playbook_file
 from enforcer.canary import CODE
+from enforcer.guardrails import ALLOWLISTED
 from enforcer.sparing import CODE as NO_HISTORY
 from floodwarden.cli import app
 
@@ -67,7 +68,7 @@ def test_every_guardrail_is_told_of() -> None:
     code = "".join((ROOT / "enforcer" / f"{name}.py").read_text("utf-8") for name in ("guardrails", "refusing", "plan"))
     told = PAGE.partition("| `guard` | |")[2].partition("\n\n")[0]
     names = set(re.findall(r"(?:Refusal|Milder)\(\s*\"(\w+)\"", code))
-    assert names | {CODE, NO_HISTORY} == {
+    assert names | {CODE, NO_HISTORY, ALLOWLISTED} == {
         name for line in told.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
 

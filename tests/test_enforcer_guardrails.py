@@ -70,6 +70,21 @@ def test_who_comes_with_a_browser_is_denied_at_once_where_that_is_set() -> None:
     assert done(alert(answer=Answer.THROTTLE, browser=True)).kind is ActionKind.THROTTLE, "a throttle is no denial"
 
 
+def test_who_passed_and_was_let_through_for_a_while_is_asked_again_and_then_denied() -> None:
+    planner, at_ms, told = Planner(CONFIG), NOW, []
+    for nth in range(3):
+        (action,) = planner.plan(alert(answer=Answer.DENY, browser=True, uid=f"{nth}", last_ms=at_ms), at_ms)
+        told.append(action.kind)
+        allow = Action(
+            uid=f"passed {nth}", kind=ActionKind.ALLOW, status=ActionStatus.ACTIVE, reason="passed", owner="api:ann",
+            target=action.target, created_ms=at_ms + 5000, expires_ms=at_ms + 605_000,
+        )  # fmt: skip
+        (lift,) = planner.observe(allow, at_ms + 5000)
+        assert (lift.uid, lift.status, lift.guard) == (action.uid, ActionStatus.LIFTED, "allowlisted")
+        at_ms = max(action.expires_ms, allow.expires_ms) + 1
+    assert told == [ActionKind.CHALLENGE, ActionKind.CHALLENGE, ActionKind.DENY]
+
+
 def test_evidence_while_a_browser_is_asked_begins_no_new_answer() -> None:
     planner = Planner(CONFIG)
     first = alert(answer=Answer.DENY, browser=True)

@@ -1,4 +1,4 @@
-"""Good clients who are challenged: a browser is asked once an hour, a program gets nothing until it ends."""
+"""Good clients who are challenged: a browser is asked once in ten minutes, a program gets nothing until it ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def challenged(n: int) -> np.ndarray:
     return np.full(n, Effect.CHALLENGED, np.int8)
 
 
-def test_a_browser_is_asked_once_an_hour() -> None:
+def test_a_browser_is_asked_once_in_ten_minutes() -> None:
     part = slice_of((0, BROWSER), (1000, BROWSER), (CLEARED_MS - 1, BROWSER), (CLEARED_MS, BROWSER))
     done, news = Passing().after(part, challenged(4))
     assert done.tolist() == [ASKED, NONE, NONE, ASKED]

@@ -92,7 +92,7 @@ a tenth or more, while it went on or within a minute of its end.</dd>
 <dt>Good traffic</dt><dd>The bars are exact 95 % intervals (Clopper and Pearson). Where nothing was hit, the mark is the
 share that it is below: three divided by how many decisions there were. Rows of one client are alike, so the truth may
 lie further out.</dd>
-<dt>Challenged, refused</dt><dd>Who comes with a browser is asked, answers, and is not asked again for an hour. Nobody
+<dt>Challenged, refused</dt><dd>Who comes with a browser is asked, answers, and is let through for ten minutes. Nobody
 answers for a program: all it asks for is refused meanwhile, as if it were denied. Refused are both.</dd>
 <dt>Populations</dt><dd>A machine has an API key; an established client is an address with twenty good requests over
 more than an hour; who is neither is a newcomer.</dd></dl></div>"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -40,11 +41,23 @@ def judge(
             on_trace()
         return done
     # Spawned: a forked child would inherit locks that the threads of polars and Arrow may hold.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), end_with_parent) as pool:
         waiting = [pool.submit(_one, trace, contest) for trace in traces]
         for future in waiting:
             future.add_done_callback(lambda _: on_trace())
         return [future.result() for future in waiting]
+
+
+def end_with_parent() -> None:
+    """Have this process end when the one that spawned it is gone: it would judge on for hours, for nobody."""
+    parent = multiprocessing.parent_process()
+
+    def end() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def jobs_of(traces: int, asked: int | None = None) -> int:

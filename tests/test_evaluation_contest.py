@@ -148,4 +148,4 @@ def test_what_is_done_to_a_row_is_the_strictest_of_the_answers_in_force_on_its_c
                 done = max(done, EFFECT_OF[one.kind])
         expected.append(done)
     assert in_force.effects(codec.from_rows(rows)).tolist() == expected
-    assert len(set(expected)) == len(Effect)
+    assert set(expected) == {Effect.NONE, *EFFECT_OF.values()}

@@ -35,7 +35,7 @@ ACTION: dict[str, Any] = {
 ALERT_1 = (
     "v uid status kind severity answer entity route first_ms last_ms crossed_ms crossed_after score rule model "
     "live_clients accounts addresses established summary evidence contributions behaviour ids avoid campaign tenant "
-    "tenant_clients good_clients"
+    "tenant_clients good_clients browser"
 )
 ACTION_1 = (
     "v uid version kind status target route tier exempt limit factor rate level reason guard play page approval "

@@ -28,7 +28,7 @@ class PlanConfig:
     proxies: tuple[Target, ...] = ()
     crawlers: Crawlers = field(default_factory=Crawlers)
     shared_accounts: int = 10
-    browser_asked: int = 2
+    browser_asked: int = 4
     partitions: int = 1
     dry_run: bool = False
     playbook: Playbook = field(default_factory=built_in)

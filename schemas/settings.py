@@ -80,7 +80,7 @@ class Settings(ProgramSettings):
         description="an address at which so many accounts did not fail in an hour is shared: no denial, no throttle",
     )
     browser_asked: int = Field(
-        2,
+        4,
         ge=0,
         le=100,
         description="so many times is an address that comes with a browser challenged in place of a denial; 0: never",

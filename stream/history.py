@@ -18,13 +18,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors.columns import Finding
-from detectors.compiled import firsts, ordered
+from detectors.compiled import compiled, ordered
 from schemas.history import KEPT_S, SLICES, Sights
 from schemas.usage import Kind, Outcome
 from stream.episodes import QUIET_MS
-from stream.grouping import U64, Bool, mixed
+from stream.grouping import I64, U64, Bool, mixed
 from stream.snapshot import Arrays
 
+U32 = NDArray[np.uint32]
 PLACES: Final = 1 << 18
 WAYS: Final = 4
 BARRED_MAX: Final = 32_768
@@ -173,28 +174,15 @@ class History:
             self._held = _empty(self._places)
         pairs["key"] = _keys(pairs["kind"], pairs["owner"], pairs["subscriber"])
         sets = (pairs["key"] % np.uint64(self._places // WAYS)).astype(np.int64)
-        left = np.arange(len(sets))
-        while len(left):
-            first = np.flatnonzero(firsts(sets[left].view(np.uint64)))
-            self._place(_some(pairs, left[first]), sets[left[first]])
-            left = np.delete(left, first)
-
-    def _place(self, pairs: Arrays, sets: NDArray[np.int64]) -> None:
-        held, rows = self._held, np.arange(len(sets))
-        places = sets[:, None] * WAYS + np.arange(WAYS)
-        last = held["last_s"][places].astype(np.int64)
-        there = last > max(0, self._newest_s - KEPT_S)
-        same = there & (held["key"][places] == pairs["key"][:, None])
-        known = there & (last - held["first_s"][places] >= self._known_s)
-        way = np.where(same.any(1), same.argmax(1), np.argmin(there * last + known * _WORTH, axis=1))
-        takes = same.any(1) | ~known[rows, way]
-        self.unheld += int(np.count_nonzero(~takes))
-        at, pairs, again = places[rows, way][takes], _some(pairs, takes), same.any(1)[takes]
-        first = np.where(again, np.minimum(held["first_s"][at], pairs["first_s"]), pairs["first_s"])
-        newest = np.where(again, np.maximum(held["last_s"][at], pairs["last_s"]), pairs["last_s"])
-        for name, array in held.items():
-            array[at] = {"first_s": first, "last_s": newest}.get(name, pairs.get(name))
-        self._changed[at * SLICES // self._places] = True
+        first_s, last_s = pairs["first_s"].astype(np.int64), pairs["last_s"].astype(np.int64)
+        held, since_s = self._held, max(0, self._newest_s - KEPT_S)
+        stands = held["key"], held["first_s"], held["last_s"]
+        places = _placed(sets, pairs["key"], first_s, last_s, *stands, since_s, self._known_s)
+        some = np.flatnonzero(places >= 0)
+        self.unheld += len(places) - len(some)
+        for name in ("kind", "owner", "subscriber"):
+            held[name][places[some]] = pairs[name][some]
+        self._changed[places[some] * SLICES // self._places] = True
 
     def _forget(self, owners: set[tuple[int, int]]) -> None:
         held = self._held
@@ -210,6 +198,39 @@ class History:
         rows = {name: self._held[name][part * size : (part + 1) * size] for name in Sights.__slots__}
         there = rows["last_s"].astype(np.int64) > max(0, self._newest_s - KEPT_S)
         return Sights(*(rows[name][there] for name in Sights.__slots__))
+
+
+@compiled
+def _placed(  # noqa: PLR0913, PLR0917 - columns
+    sets: I64, key: U64, first_s: I64, last_s: I64, held: U64, since: U32, until: U32, gone_s: int, known_s: int
+) -> I64:
+    """The place of each of some pairs, taken one after the other (mutates `held`, `since`, `until`); -1: it has none.
+
+    Who was last seen at `gone_s` or before is not there any more, and who is seen for `known_s` is known.
+    """
+    places = np.empty(len(sets), np.int64)
+    for i in range(len(sets)):
+        place, least, again, taken = -1, 2 * _WORTH, False, False
+        for at in range(sets[i] * WAYS, (sets[i] + 1) * WAYS):
+            last = np.int64(until[at])
+            there = last > gone_s
+            if there and held[at] == key[i]:
+                place, again = at, True
+                break
+            known = bool(there and last - np.int64(since[at]) >= known_s)
+            worth = last if there else np.int64(0)
+            if known:
+                worth += _WORTH
+            if worth < least:
+                place, least, taken = at, worth, known
+        if again:
+            since[place], until[place] = min(np.int64(since[place]), first_s[i]), max(np.int64(until[place]), last_s[i])
+        elif taken:
+            place = -1
+        else:
+            held[place], since[place], until[place] = key[i], first_s[i], last_s[i]
+        places[i] = place
+    return places
 
 
 def _keys(kind: NDArray[np.uint8], owner: U64, subscriber: U64) -> U64:

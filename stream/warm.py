@@ -49,6 +49,7 @@ def warm(model: Model, rules: Ruleset | None = None) -> None:
         rows = [msgspec.structs.replace(guess, user=f"{part}-{i}") for i in range(80)]
         # Panes few, and many.
         rows.append(Decision(ts_ms=ts_ms, verdict="limit", ip="192.0.2.2", path=f"/{part}", tenant="t"))
+        rows.append(Decision(ts_ms=TS_MS_MIN, verdict="allow", ip="192.0.2.2", key_id="key", path="/", status=200))
         exploits = ("/?${jndi:a}", "/?%24{jndi:a}")
         rows += [msgspec.structs.replace(guess, ip="192.0.2.3", route=None, path=path) for path in exploits]
         batch = codec.from_rows(rows)

@@ -56,7 +56,13 @@ class Strings:
 
     def found(self, data: U8, offsets: I32) -> tuple[I32, I32]:
         """Which string stands in which text, as (text, string), each as often as it does; texts are bytes by offset."""
-        return _scan(data, offsets, self.classes, self.moves, self.ends, self.more)
+        room = _ROOM
+        while True:
+            texts, strings = np.empty(room, np.int32), np.empty(room, np.int32)
+            many = _scan(data, offsets, self.classes, self.moves, self.ends, self.more, texts, strings)
+            if many <= room:
+                return texts[:many], strings[:many]
+            room = many
 
 
 def _linked(tree: list[dict[int, int]], ends: list[int], width: int) -> tuple[I32, I32]:
@@ -79,18 +85,19 @@ def _linked(tree: list[dict[int, int]], ends: list[int], width: int) -> tuple[I3
 
 
 @compiled
-def _scan(data: U8, offsets: I32, classes: U8, moves: I32, ends: I32, more: I32) -> tuple[I32, I32]:
-    texts, strings = np.empty(_ROOM, np.int32), np.empty(_ROOM, np.int32)
-    many = 0
+def _scan(
+    data: U8, offsets: I32, classes: U8, moves: I32, ends: I32, more: I32, texts: I32, strings: I32
+) -> int:
+    """What is found goes into `texts` and `strings` as long as there is room; the answer is how much it is."""
+    many, room = 0, len(texts)
     for i in range(len(offsets) - 1):
         state = np.int32(0)
         for at in range(offsets[i], offsets[i + 1]):
             state = moves[state, classes[data[at]]]
             told = state if ends[state] >= 0 else more[state]
             while told:
-                if many == len(texts):
-                    texts, strings = np.concatenate((texts, texts)), np.concatenate((strings, strings))
-                texts[many], strings[many] = i, ends[told]
+                if many < room:
+                    texts[many], strings[many] = i, ends[told]
                 many += 1
                 told = more[told]
-    return texts[:many], strings[:many]
+    return many

@@ -85,9 +85,7 @@ def _linked(tree: list[dict[int, int]], ends: list[int], width: int) -> tuple[I3
 
 
 @compiled
-def _scan(
-    data: U8, offsets: I32, classes: U8, moves: I32, ends: I32, more: I32, texts: I32, strings: I32
-) -> int:
+def _scan(data: U8, offsets: I32, classes: U8, moves: I32, ends: I32, more: I32, texts: I32, strings: I32) -> int:
     """What is found goes into `texts` and `strings` as long as there is room; the answer is how much it is."""
     many, room = 0, len(texts)
     for i in range(len(offsets) - 1):

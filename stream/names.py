@@ -116,12 +116,16 @@ def _distinct(text: pa.DictionaryArray, hashes: pa.Array, rows: I64 | None) -> t
     """Each distinct text of some rows with the hash that stands beside it."""
     if rows is not None:
         text, hashes = text.take(pa.array(rows)), hashes.take(pa.array(rows))
-    if not len(text):
-        return np.empty(0, np.uint64), pa.array([], pa.utf8())
     size = len(text.dictionary)
-    codes = text.indices.fill_null(size).to_numpy(zero_copy_only=False)
+    if not len(text) or not size:
+        return np.empty(0, np.uint64), pa.array([], pa.utf8())
+    indices = text.indices.fill_null(size) if text.null_count else text.indices
+    codes = indices.to_numpy(zero_copy_only=False)
     row = first_rows(codes, size + 1)
     used = np.zeros(size + 1, np.bool_)
     used[codes] = True
+    told = hashes.to_numpy(zero_copy_only=False)
+    if used[:-1].all():
+        return told[row[:-1]], text.dictionary
     at = np.flatnonzero(used[:-1])
-    return hashes.to_numpy(zero_copy_only=False)[row[at]], text.dictionary.take(pa.array(at))
+    return told[row[at]], text.dictionary.take(pa.array(at))

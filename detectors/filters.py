@@ -159,7 +159,7 @@ def holds(tests: tuple[Test, ...], values: pl.Series) -> Flag:
     """For each text whether all `tests` hold."""
     few = values.to_list() if len(values) <= FEW else None
     found = np.ones(len(values), np.bool_)
-    for test in tests:
+    for test in tests if len(values) else ():
         if few is not None and test.by is not By.MATCHES:
             found &= _each(test, few)
         else:
@@ -231,6 +231,10 @@ def _like(parts: list[str], text: str) -> bool:
 
 def _all_at_once(test: Test, values: pl.Series) -> Flag:
     match test.by:
+        case By.IS if not test.values:
+            return np.zeros(len(values), np.bool_)
+        case By.BEGINS if "" in test.values:
+            return values.is_not_null().to_numpy()
         case By.IS:
             found = values.is_in(_wanted(test))
         case By.CONTAINS:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
+CACHED: Final = 4_096  # routes by method: of all that a site has
 BASIC_AUTH: Final = "#basic-auth"  # ends the route of a request that presented its credential in a header
 
 
+@lru_cache(CACHED)
 def is_login(route: str | None, method: str | None, globs: tuple[str, ...]) -> bool:
     """Whether a request by `method` on `route` presents a credential (POST or PUT on a login route, or in a header)."""
     if route is not None and route.endswith(BASIC_AUTH):

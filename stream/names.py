@@ -17,6 +17,7 @@ from stream.kinds import EVERYTHING
 NAMES_MAX: Final = 262_144
 _SEGMENTS_MAX: Final = 32
 _SMALL_ROWS: Final = 4096
+_NAMED: Final = (("entity", "hash"), *((f"{name}_name", name) for name in ("route", "path", "asn", "tenant")))
 
 
 Watched = Callable[[], U64]
@@ -46,14 +47,8 @@ class Names:
         texts: list[pa.StringArray] = []
         for flows, counts in _together(blocks):
             users = np.flatnonzero(counts.column("kind").to_numpy() == Kind.USER)
-            for batch, name, of, rows in (
-                (flows, "entity", "hash", None),
-                (flows, "route_name", "route", None),
-                (flows, "path_name", "path", None),
-                (flows, "asn_name", "asn", None),
-                (flows, "tenant_name", "tenant", None),
-                (counts, "entity", "hash", users),
-            ):
+            of_flows = ((flows, *named, None) for named in _NAMED)
+            for batch, name, of, rows in (*of_flows, (counts, "entity", "hash", users)):
                 h, t = _distinct(batch.column(name), batch.column(of), rows)
                 hashes.append(h)
                 texts.append(t)
@@ -103,11 +98,12 @@ def _together(blocks: Sequence[Block]) -> list[tuple[pa.RecordBatch, pa.RecordBa
     both = [(block.flows, block.counts) for block in blocks]
     if len(both) < 2 or sum(part.num_rows for parts in both for part in parts) > _SMALL_ROWS * len(both):
         return both
-    flows, counts = (_one(list(parts)) for parts in zip(*both, strict=True))
-    return [(flows, counts)]
+    flows, counts = zip(*both, strict=True)
+    return [(_one(flows, [column for named in _NAMED for column in named]), _one(counts, ["kind", "entity", "hash"]))]
 
 
-def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _one(batches: Sequence[pa.RecordBatch], columns: list[str]) -> pa.RecordBatch:
+    batches = [batch.select(columns) for batch in batches]
     table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
     return (table.to_batches() or batches)[0]
 

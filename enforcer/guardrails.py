@@ -194,14 +194,16 @@ def milder(kind: ActionKind, alert: Alert, shared: int) -> Milder | None:
 
 
 def asked_first(kind: ActionKind, alert: Alert, step: int, times: int) -> Milder | None:
-    """Whether he who is to be denied is asked instead, for he comes with a browser; `step`: the how manieth answer.
+    """Whether he who is to be denied is asked instead, for he comes with a browser; `step`: the rung.
 
     Whoever is a person gets past a challenge, and a program that only says it is a browser does not. Who goes on though
-    he was asked `times` times is denied.
+    he was asked on `times` rungs is denied.
     """
     if kind is not ActionKind.DENY or not alert.browser or step > times:
         return None
-    return Milder("browser", "it comes with a browser, so it is asked before it is denied", ActionKind.CHALLENGE)
+    return Milder(
+        "browser", "most of these requests name a browser, so somebody may be there to answer", ActionKind.CHALLENGE
+    )
 
 
 def harm(kind: ActionKind) -> Harm:

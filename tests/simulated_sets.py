@@ -7,7 +7,7 @@ import numpy as np
 from floodwarden.simulate import catalogue
 from floodwarden.simulate.config import START_MS
 from floodwarden.simulate.scene import Scene
-from floodwarden.simulate.world import ENDPOINT_CODES, Ints, Rows, World
+from floodwarden.simulate.world import ABSENT, ENDPOINT_CODES, Ints, Rows, World
 
 
 def attack(name: str, strength: str = "medium") -> tuple[Rows, Scene]:
@@ -50,3 +50,22 @@ def paths(made: Rows, scene: Scene) -> list[str]:
 def agents(made: Rows, scene: Scene) -> set[str]:
     """The user agents in it."""
     return {scene.world.agents.texts[ua] for ua in np.unique(made["ua"]).tolist()}
+
+
+def keys(made: Rows, scene: Scene) -> set[str]:
+    return {scene.world.keys.texts[key] for key in np.unique(made["key"]).tolist() if key != ABSENT}
+
+
+def bouts(made: Rows, apart_ms: int) -> list[Rows]:
+    return np.split(made, np.flatnonzero(np.diff(made["ts_ms"]) > apart_ms) + 1)
+
+
+def grows_with_the_site(name: str, column: str, there_are: int) -> None:
+    """At 2,000 accounts and 5 requests a second a good case has so many of `column`, and stays within a day."""
+    scene = Scene(np.random.default_rng(5), World(), 32_400.0, START_MS, 5.0, 2000)
+    make = catalogue.cases()[name].make
+    assert make is not None
+    made = make(scene)
+    assert len(np.unique(made[column])) == there_are
+    assert len(made) < 30_000
+    assert (made["ts_ms"] < 32_400_000).mean() > 0.98

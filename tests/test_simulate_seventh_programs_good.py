@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_sets import each, good, of, paths, share
+from simulated_sets import bouts, each, good, grows_with_the_site, keys, of, paths, share
 
 from floodwarden.simulate import catalogue
 from floodwarden.simulate.config import START_MS
 from floodwarden.simulate.people import people
 from floodwarden.simulate.scene import Scene
-from floodwarden.simulate.world import ABSENT, Rows, World
+from floodwarden.simulate.world import ABSENT, World
 
 # At a site of 2,000 accounts and 5 requests a second so many keys, addresses or accounts.
 SIZES = {
@@ -21,24 +21,9 @@ SIZES = {
 }  # fmt: skip
 
 
-def keys(made: Rows, scene: Scene) -> set[str]:
-    return {scene.world.keys.texts[key] for key in np.unique(made["key"]).tolist() if key != ABSENT}
-
-
-def bouts(made: Rows, apart_ms: int) -> list[Rows]:
-    return np.split(made, np.flatnonzero(np.diff(made["ts_ms"]) > apart_ms) + 1)
-
-
 @pytest.mark.parametrize("name", SIZES)
 def test_a_case_grows_with_the_site_and_stays_within_a_day(name: str) -> None:
-    column, there_are = SIZES[name]
-    scene = Scene(np.random.default_rng(5), World(), 32_400.0, START_MS, 5.0, 2000)
-    make = catalogue.cases()[name].make
-    assert make is not None
-    made = make(scene)
-    assert len(np.unique(made[column])) == there_are
-    assert len(made) < 30_000
-    assert (made["ts_ms"] < 32_400_000).mean() > 0.98
+    grows_with_the_site(name, *SIZES[name])
 
 
 def test_seven_numbers_in_eight_come_out_as_another_until_a_program_is_mended() -> None:

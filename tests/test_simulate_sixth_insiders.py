@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_sets import agents, attack, each, most_in_a_minute, of, paths, share
+from simulated_sets import agents, attack, each, keys, most_in_a_minute, of, paths, share
 
 from floodwarden.simulate.declare import STRENGTHS
 from floodwarden.simulate.scene import Scene
@@ -13,10 +13,6 @@ from floodwarden.simulate.world import ABSENT, Rows
 
 def names(made: Rows, scene: Scene) -> set[str]:
     return {scene.world.users.texts[user] for user in np.unique(made["user"]).tolist() if user != ABSENT}
-
-
-def keys(made: Rows, scene: Scene) -> set[str]:
-    return {scene.world.keys.texts[key] for key in np.unique(made["key"]).tolist() if key != ABSENT}
 
 
 @pytest.mark.parametrize("name", ["celebrity_snooping", "staff_stalking", "listing_favours", "laptop_farm"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_sets import agents, attack, each, most_in_a_minute, of, paths, share
+from simulated_sets import agents, attack, each, keys, most_in_a_minute, of, paths, share
 
 from floodwarden.simulate.declare import STRENGTHS
 from floodwarden.simulate.scene import Scene
@@ -16,10 +16,6 @@ BELOW_THE_LIMIT_OF_AN_ADDRESS = (
 BELOW_THE_LIMIT_OF_A_KEY = (
     "covert_reports", "skill_skimming", "surge_collusion", "charger_eviction", "load_switching", "meter_tampering",
 )  # fmt: skip
-
-
-def keys(made: Rows, scene: Scene) -> set[str]:
-    return {scene.world.keys.texts[key] for key in np.unique(made["key"]).tolist() if key != ABSENT}
 
 
 def networks(made: Rows, scene: Scene) -> set[int]:

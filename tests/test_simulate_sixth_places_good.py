@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_sets import agents, each, good, most_in_a_minute, of, paths, share
+from simulated_sets import agents, bouts, each, good, most_in_a_minute, of, paths, share
 
 from floodwarden.simulate.scene import Scene
 from floodwarden.simulate.world import Rows
@@ -12,10 +12,6 @@ from floodwarden.simulate.world import Rows
 
 def keys(made: Rows, scene: Scene) -> set[str]:
     return {scene.world.keys.texts[key] for key in np.unique(made["key"]).tolist()}
-
-
-def bouts(made: Rows, apart_ms: int) -> list[Rows]:
-    return np.split(made, np.flatnonzero(np.diff(made["ts_ms"]) > apart_ms) + 1)
 
 
 def test_heat_pumps_go_off_within_twenty_seconds_and_each_says_so() -> None:

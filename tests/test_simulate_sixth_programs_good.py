@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_sets import agents, each, good, most_in_a_minute, of, paths, share
-
-from floodwarden.simulate import catalogue
-from floodwarden.simulate.config import START_MS
-from floodwarden.simulate.scene import Scene
-from floodwarden.simulate.world import ABSENT, Rows, World
+from simulated_sets import agents, bouts, each, good, grows_with_the_site, keys, most_in_a_minute, of, paths, share
 
 # At a site of 2,000 accounts so many customers, robots, shops or people of the staff.
 SIZES = {
@@ -20,24 +15,9 @@ SIZES = {
 }  # fmt: skip
 
 
-def keys(made: Rows, scene: Scene) -> set[str]:
-    return {scene.world.keys.texts[key] for key in np.unique(made["key"]).tolist() if key != ABSENT}
-
-
-def bouts(made: Rows, apart_ms: int) -> list[Rows]:
-    return np.split(made, np.flatnonzero(np.diff(made["ts_ms"]) > apart_ms) + 1)
-
-
 @pytest.mark.parametrize("name", SIZES)
 def test_a_case_grows_with_the_site(name: str) -> None:
-    column, there_are = SIZES[name]
-    scene = Scene(np.random.default_rng(5), World(), 32_400.0, START_MS, 5.0, 2000)
-    make = catalogue.cases()[name].make
-    assert make is not None
-    made = make(scene)
-    assert len(np.unique(made[column])) == there_are
-    assert len(made) < 30_000
-    assert (made["ts_ms"] < 32_400_000).mean() > 0.98
+    grows_with_the_site(name, *SIZES[name])
 
 
 def test_thirty_builds_fetch_all_packages_while_the_cache_is_cold() -> None:

@@ -129,11 +129,12 @@ class ClosedLoop:
     def step(self, part: Labelled) -> Judged:
         """Judge one slice; challenges stop rows labelled as attacks, and others as `passing` has it."""
         done = self._in_force.effects(part.batch)
-        alerts = self._detector.step(_with_verdicts(part, self._came_of(part, done)[0]))
+        effects, go_on = self._came_of(part, done)
+        alerts = self._detector.step(_with_verdicts(part, effects))
         self._judged_ms = int(part.batch.column("ts_ms")[-1].as_py())
         actions = self._answers(alerts)
-        done = np.maximum(done, self._in_force.effects(part.batch)) if actions else done
-        effects, go_on = self._came_of(part, done)
+        if actions:
+            effects, go_on = self._came_of(part, np.maximum(done, self._in_force.effects(part.batch)))
         go_on()
         return Judged(part, effects, alerts, actions)
 

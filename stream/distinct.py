@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from detectors import eviction
 from detectors.columns import Flows
 from detectors.compiled import unwritten, within
-from schemas.usage import ITEM_WORDS, WORDS, Block, Kind, What
+from schemas.usage import ITEM_WORDS, WORDS, Block, Kind, Outcome, What
 from stream import dated, dated_entries
 from stream.cells import marks
 from stream.compiled import I32, I64, U8
@@ -145,7 +145,8 @@ class Distinct:
             flows, at_s = flows.take(kept), at_s[kept]
         entry = self._placed(np.array(flows.kind), np.array(flows.entity), at_s, since_s)  # copies: to be written to
         first = np.where(flows.kind == Kind.KEY, What.ADDRESS, What.USER).astype(np.uint8)
-        columns = (flows.ip, flows.user, flows.route, flows.path, flows.agent)
+        let_in = np.where(flows.outcome == Outcome.LIMITED, np.uint64(0), flows.user)  # as `uniques.LET_IN` says
+        columns = (flows.ip, let_in, flows.route, flows.path, flows.agent)
         hashes = tuple(unwritten(each) for each in columns)
         self._all(partial(dated.put_flows, entry=entry, first=first, at_s=at_s, hashes=hashes), len(entry))
 

@@ -66,7 +66,7 @@ class Tallies:
             self._name()
 
     def crowds(self, kind: Kind, entities: U64) -> NDArray[np.int64]:
-        """Of the last hour: accounts that were seen at each and did not fail, at least; addresses each came from."""
+        """Of the last hour: accounts that were let in at each and did not fail, at least; addresses each came from."""
         hour_s = WINDOWS_S[-1]
         failed = self.windows.counts(kind, entities, hour_s)[:, MEASURES.index("auth_failed")]
         accounts, addresses = (

@@ -15,12 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detectors.compiled import ordered
-from schemas.usage import ITEM_WORDS, ITEMS, ITEMS_EXACT_MAX, WORDS, Kind, What
+from schemas.usage import ITEM_WORDS, ITEMS, ITEMS_EXACT_MAX, WORDS, Kind, Outcome, What
 from stream import cells
 from stream.cells import U32
 from stream.compiled import I32, I64
 from stream.grouping import U64
-from stream.requests import Requests
+from stream.requests import CLASSES, OUTCOMES, Requests
 from stream.rows import by_partition, cut
 
 _OWNED: Final = (What.PATH, What.ROUTE, What.USER, What.AGENT)
@@ -39,8 +39,10 @@ COUNTED: Final[Mapping[Kind, tuple[What, ...]]] = {
 }
 """What is counted of each kind. What is not stated is not counted: 0.
 
-Addresses are clients, of IPv6 the /64; of such a client they are counted by themselves: 0 of any other.
+Addresses are clients, of IPv6 the /64; of such a client they are counted by themselves: 0 of any other. Accounts of an
+address or a key are those of requests that no limit refused (`LET_IN`): whoever runs against one may name any account.
 """
+LET_IN: Final = np.array([code // 2 % OUTCOMES != Outcome.LIMITED for code in range(CLASSES)])  # by class of a request
 _CROWD: Final = 64  # rows of a group, on average, from which on it is quicker to set cells first
 _ALIKE: Final = (Kind.USER, Kind.ROUTE, Kind.NETWORK, Kind.GLOBAL, Kind.ASN, Kind.AGENT)
 """Kinds whose entity all requests of a flow share, so that one of them is enough."""
@@ -69,6 +71,7 @@ class Uniques:
 
     def __init__(self, rows: Requests, seen: Seen) -> None:
         self._seen = seen
+        self._classes = rows.classes
         self._hosts = _hosts(rows, seen)
         self._of_hosts = _of(rows.address.table, rows.address.codes) if len(self._hosts) else np.empty(0, np.uint32)
         self._marks = {
@@ -89,6 +92,7 @@ class Uniques:
                 continue
             if what in OF_FLOWS.get(kind, ()):
                 rows = self._seen.cut[kind]
+                rows = rows[LET_IN[self._classes[rows]]] if what is What.USER else rows
             else:
                 rows = self._seen.one_each if kind in _ALIKE else self._seen.owned
             if len(rows) > _CROWD * count:

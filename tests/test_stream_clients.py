@@ -122,6 +122,16 @@ def test_a_client_who_comes_to_the_place_of_another_is_not_told_of_with_his_addr
     assert inside.addresses("2001:db8:9:9::/64") == ("2001:db8:9:9::7",)
 
 
+def test_accounts_that_a_limit_refused_do_not_make_a_guessers_address_a_shared_one(model: Model) -> None:
+    limited = [guess(n, "192.0.2.7", user=f"other{n}", verdict="limit", status=429) for n in range(1, 41)]
+    alerts, _ = told(model, [*(guess(n, "192.0.2.7") for n in range(1, 41)), *limited])
+    (guessed,) = (a for a in alerts if a.kind == "guess" and a.entity.kind == "ip")
+    assert guessed.accounts == 0
+    done = Planner(PlanConfig.of(Settings())).consider(guessed, NOW_MS + 5000)
+    assert done is not None
+    assert (done.kind, done.guard) == (ActionKind.DENY, None)
+
+
 @pytest.mark.parametrize(
     ("setting", "accounts", "kind", "status", "guard"),
     [

@@ -276,3 +276,16 @@ def test_the_short_way_to_put_a_mark_is_the_long_one(seed: int, values: int, spr
     assert (short[0].max() == CELLED) == (values == 300)
     for one, other in zip(short, long, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("count", [40, 900])  # flows whole, and cut
+@pytest.mark.parametrize(("key_id", "kind", "name"), [(None, Kind.IP, "192.0.2.1"), ("k", Kind.KEY, "k")])
+def test_accounts_that_only_a_limit_refused_do_not_count_at_their_address_or_key(
+    count: int, key_id: str | None, kind: Kind, name: str
+) -> None:
+    limited = [row(i, path=f"/p{i}", user=f"r{i}", verdict="limit", key_id=key_id) for i in range(count)]
+    upstream = [row(i, user=f"u{i}", status=429, key_id=key_id) for i in range(60)]
+    refused, once = fed([*limited, *upstream]), [row(i, path=f"/p{i}", user=f"r{i}", key_id=key_id) for i in range(7)]
+    assert refused.distinct(kind, hashed(name), What.USER, 10).tolist() == [0]
+    assert refused.distinct(Kind.GLOBAL, hashed("*"), What.USER, 10)[0] == pytest.approx(count + 60, rel=0.1)
+    assert fed([*limited, *once]).distinct(kind, hashed(name), What.USER, 10).tolist() == [7]

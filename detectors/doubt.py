@@ -1,5 +1,7 @@
 """What speaks for a client whom evidence would deny: then he is asked, or people are told, and nobody is denied.
 
+    slow        one failed login in five minutes: apps whose accounts have ended, a house, a shop floor. People are
+                told, and nobody is answered who is found by himself; who is part of something larger is
     signed in   answered well at his address in the last hour or two: an account for four failures. Where a class signs
                 in, or a house, many mistype; who tries a list is nobody there
     shared      two others met the same error there within an hour or two: a page that a deploy took away, a dead link
@@ -38,6 +40,7 @@ I64 = NDArray[np.int64]
 Index = NDArray[np.intp]
 Flag = NDArray[np.bool_]
 EACH_FAILS: Final = 4  # failures that an account which is signed in at an address stands for
+SLOW_MS: Final = 300_000  # between two failures of somebody who may as well go on: twelve tries an hour
 OTHERS: Final = 2  # who met an error, before it is one that people meet
 PARTS: Final = 20  # of a page that is not what it was
 MISSES: Final = 4  # errors that a page which others read stands for, before he who found it is denied
@@ -164,12 +167,24 @@ def _searched(family: Family, track: Track, seen: Beside, *, found_nothing: bool
         return ()
     if MISSES * seen.pages >= seen.missed:
         return (_links(seen, "so it is asked"),)
-    took_ms = track.last_mark_ms - track.first_ms
-    each_ms = took_ms / max(1, track.marks - 1)
+    took_ms, each_ms = track.last_mark_ms - track.first_ms, _apart_ms(track)
     if not found_nothing or each_ms < HAND_MS or track.marks > HAND_MAX or took_ms > HAND_S * 1000:
         return ()
     what = f"one error in {each_ms / 1000:.0f} s, as when somebody types what a page may be called: so it is asked"
     return (Fact("by_hand", each_ms / 1000, HAND_MS / 1000, what),)
+
+
+def slow(family: Family, track: Track) -> tuple[Fact, ...]:
+    """Why people are told of failed logins and nobody is answered; empty for nothing."""
+    each_ms = _apart_ms(track)
+    if family.each is not Each.CREDENTIAL or each_ms < SLOW_MS:
+        return ()
+    what = f"one failure in {each_ms / 60_000:.0f} min: nothing a denial would have to stop, so people are told"
+    return (Fact("slow", each_ms / 1000, SLOW_MS / 1000, what),)
+
+
+def _apart_ms(track: Track) -> float:
+    return (track.last_mark_ms - track.first_ms) / max(1, track.marks - 1)
 
 
 def follows(family: Family, seen: Beside) -> tuple[Fact, ...]:

@@ -83,8 +83,8 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     shut = bool(series.shut[of_pane[-1]])
     seen = doubt.beside(c, slot, rows, judged.company, event.index)
     asked = doubt.speaks(family, track, seen, at, rows, judged.company) if kind == IP else ()
-    follows = doubt.follows(family, seen) if kind == IP and not known else ()
-    why = spared(judged, family, at, track) or _at_work(judged, crossing, event, at, c) or follows
+    alone = (doubt.slow(family, track) or (() if known else doubt.follows(family, seen))) if kind == IP else ()
+    why = spared(judged, family, at, track) or _at_work(judged, crossing, event, at, c) or alone
     return Finding(
         kind=kind,
         entity=int(rows.flows.entity[event.index]),

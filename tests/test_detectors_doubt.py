@@ -15,11 +15,11 @@ STATIC = 6
 AT_MS = 4_000_000
 
 
-def answers(*parts: Flows, of: int, family: str, step_s: int = 5400) -> list[Finding]:
+def answers(*parts: Flows, of: int, family: str, step_s: int = 5400, for_s: int = 5400) -> list[Finding]:
     """What is told of address `of` by a family, in order."""
     engine, found = Engine(artifact.load()), []
     everybody = Flows.concat([site(3), *parts])
-    for begin_s in range(T0_S, T0_S + 5400, step_s):
+    for begin_s in range(T0_S, T0_S + for_s, step_s):
         here = (everybody.pane_s >= begin_s) & (everybody.pane_s < begin_s + step_s)
         found += engine.close(everybody.take(here), begin_s + step_s)
     return [one for one in found if one.family == family and one.kind == 0 and one.entity == of]
@@ -154,3 +154,25 @@ def test_pages_found_hours_ago_speak_for_nobody() -> None:
         engine.close(flows(1, entity=ROOM, t_ms=hour * 3600_000), T0_S + hour * 3600 + 1)
     assert held >= 60
     assert int(engine.entities.c.pages.max()) <= held // 4
+
+
+def expired_apps(every_s: float, accounts: int = 9, tries: int = 3) -> Flows:
+    """Apps at one address whose accounts have ended, one after the other: each tries thrice within seconds."""
+    n = accounts * tries
+    at_ms = AT_MS + (np.arange(n) // tries * every_s * 1000 + np.arange(n) % tries * 2000).astype(np.int64)
+    return flows(
+        n, entity=ROOM, t_ms=at_ms, route=LOGIN_ROUTE, path=LOGIN_ROUTE, login=True,
+        user=60_000 + np.arange(n) // tries, outcome=AUTH_FAILED,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("step_s", [20_000, 30])
+@pytest.mark.parametrize(("every_s", "answer"), [(1080, "notice"), (60, "deny")])
+def test_of_a_failed_login_in_five_minutes_people_are_told_and_nobody_is_denied(
+    step_s: int, every_s: int, answer: str
+) -> None:
+    found = answers(expired_apps(every_s), of=ROOM, family="guess", step_s=step_s, for_s=20_000)
+    assert {one.answer for one in found} == {answer}
+    said = [fact.sentence for fact in found[-1].facts if fact.name == "slow"]
+    told = ["one failure in 6 min: nothing a denial would have to stop, so people are told"]
+    assert said == (told if answer == "notice" else [])

@@ -37,7 +37,7 @@ def flight_codes(scene: Scene) -> Rows:
     n, lasts_s = len(aboard), min(9000.0, 0.35 * scene.span_s)
     pace = min(1.0, lasts_s / 9000)
     begin_s = (scene.span_s * rng.uniform(0.03, 0.5, flights))[aboard]
-    comes_s = begin_s + lasts_s * (0.04 + 0.75 * rng.beta(1, 2.5, n))
+    comes_s = begin_s + lasts_s * (0.04 + 0.75 * rng.beta(1, 1.5, n))
     beams, member = scene.addresses(2 * flights, "mobile"), scene.accounts(n, distinct=True)
     ua = scene.world.browsers[np.r_[4:8, 12:16][rng.integers(0, 8, n)]]
     turns_s = begin_s + lasts_s * rng.uniform(0.45, 0.6, flights)[aboard]

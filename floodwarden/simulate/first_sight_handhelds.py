@@ -79,7 +79,7 @@ def rotated_twice(scene: Scene) -> Rows:
     by["ua"] = _apps(scene, n, _ANDROIDS)
     sick_s = release_s + spread_s * rng.random(n)
     well_s = release_s + 0.5 * scene.span_s + 0.3 * spread_s * rng.random(n)
-    every_s = rng.uniform(2400, 6000, n).tolist()
+    every_s = (rng.uniform(2400, 6000, n) * min(1.0, scene.span_s / 20_000)).tolist()
     opens = [scene.regular(0, 0.95 * scene.span_s, every_s[one], 0.2) for one in range(n)]
     who, at_s = np.repeat(np.arange(n), [len(one) for one in opens]), np.abs(np.concatenate(opens))
     twice = (at_s > sick_s[who]) & (at_s < well_s[who])

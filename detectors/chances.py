@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import LIMITED
-from detectors.families import OUTCOMES, Each, Families, Family, New
+from detectors.families import OUTCOMES, UNTIL_THE_HOUR, Each, Families, Family, New
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
 from detectors.sight import Sight
@@ -49,8 +49,8 @@ def base(family: Family, rows: Rows, sight: Sight) -> Flag:
             answered = sight.plain & sight.turn
         case _:
             answered = sight.results
-    if family.mark.new is New.HOME:
-        answered = answered & sight.homed
+    if family.mark.new in UNTIL_THE_HOUR:
+        answered = answered & sight.homed[family.mark.new]
     return answered & of_kinds(family, rows.flows.kind)
 
 

@@ -61,6 +61,10 @@ class New(StrEnum):
     IP = "ip"
     PLACE = "place"  # an autonomous system for a path: where it is asked for
     HOME = "home"  # an autonomous system: new to it until the hour is over, at every request
+    ROUTE = "route"  # the same of a route
+
+
+UNTIL_THE_HOUR: Final = (New.HOME, New.ROUTE)  # what is new for as long
 
 
 class Null(StrEnum):
@@ -99,7 +103,7 @@ class Mark:
     @property
     def once(self) -> bool:
         """Whether a row of like requests is one mark, however many they are."""
-        return self.new not in (None, New.HOME) or self.again or self.at_once > 1
+        return self.new not in (None, *UNTIL_THE_HOUR) or self.again or self.at_once > 1
 
 
 @dataclass(frozen=True, slots=True)

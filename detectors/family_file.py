@@ -51,7 +51,7 @@ _UNREAD: Final = frozenset({"rule", "tier", "node"})
 FILES: Final = ("logins", "reading", "shop", "keys", "limits", "unknown")
 _NEW_OF: Final = {
     Each.LOGIN: (New.USER, New.IP),
-    Each.REQUEST: (New.PATH, New.AGENT, New.USER, New.HOME),
+    Each.REQUEST: (New.PATH, New.AGENT, New.USER, New.HOME, New.ROUTE),
     Each.RETURN: (New.PLACE,),
     Each.ADDRESS: (New.ASN,),
 }

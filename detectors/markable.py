@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detectors.chances import of_kind
 from detectors.columns import LIMITED, USER, Flows
 from detectors.compiled import compiled
-from detectors.families import Each, Families, New
+from detectors.families import UNTIL_THE_HOUR, Each, Families, New
 from detectors.memories import Memories
 from detectors.pairs import mix
 from detectors.sight import MEMORY, kinds_of, value_of
@@ -59,7 +59,7 @@ class Markable:
             np.array([sum(1 << outcome for outcome in family.mark.outcomes) for family in mine], np.uint64),
             np.array([sum(1 << tag for tag in {f.tag, f.mark.tag} - {-1}) for f in mine], np.uint64),
             np.array([f.mark.new is not None or f.each is Each.PENALTY for f in mine], np.bool_),
-            {thing: kinds_of(families, name) for thing, name in MEMORY.items() if thing is not New.HOME},
+            {thing: kinds_of(families, name) for thing, name in MEMORY.items() if thing not in UNTIL_THE_HOUR},
         )
 
     def marks(self, flows: Flows, memories: Memories) -> tuple[I64, I64, I32]:
@@ -93,7 +93,7 @@ class Markable:
 def _new(thing: New | None, *, to_anyone: bool) -> np.uint64:
     if thing is None:
         return np.uint64(0)
-    return _TO_ANYONE if to_anyone else _NEW[thing]  # nobody sets it of HOME: it waits until panes close
+    return _TO_ANYONE if to_anyone else _NEW[thing]  # nobody sets it of `UNTIL_THE_HOUR`: it waits
 
 
 @compiled

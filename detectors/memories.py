@@ -27,7 +27,7 @@ class Memories:
         self.asn = Memory(few, 7 * 24 * HOUR_S)  # owner, autonomous system
         self.address = Memory(few, 7 * 24 * HOUR_S)  # owner, address
         self.user = Memory(few, 7 * 24 * HOUR_S)  # owner, account it tried
-        self.arrived = Memory(few, HOUR_S)  # owner, autonomous system of this hour
+        self.arrived = Memory(few, HOUR_S)  # owner, autonomous system of this hour; and owner, route
         self.homes = Memory(few, 7 * 24 * HOUR_S)  # the same, of hours that are over; and owners that have one
         self.present = Memory(few, HOUR_S)  # account that was answered well, signed in, in this hour
         self.accounts = Memory(few, 7 * 24 * HOUR_S)  # the same, of hours that are over
@@ -36,9 +36,12 @@ class Memories:
         self.whence = PairSet(few, HOUR_S)  # account, operator: `elsewhere`
 
     def by_owner(self, name: str) -> Memory:
-        """What of one sort owners brought: `agent`, `asn`, `address`, `user`; `paths` and where it asks for them."""
+        """What of one sort owners brought: `agent`, `asn`, `address`, `user`; `paths` and where it asks for them.
+
+        `arrived` and `taken` are where it came from in this hour, and for which routes.
+        """
         held = {"agent": self.agent, "asn": self.asn, "address": self.address, "user": self.user, "paths": self.paths}
-        held["arrived"] = self.arrived
+        held["arrived"] = held["taken"] = self.arrived
         return held[name]
 
     def fits(self, rows: int) -> bool:

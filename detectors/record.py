@@ -17,6 +17,7 @@ from detectors.memories import Memories
 from detectors.pairs import mix
 from detectors.rows import Rows
 from detectors.series import NOTHING, Series
+from detectors.sight import MEMORY, settled_key
 
 Flag = NDArray[np.bool_]
 F32 = NDArray[np.float32]
@@ -139,8 +140,9 @@ def write_memories(memories: Memories, c: Columns, judged: Judged, slots: Slots)
     memories.anyone.add(mix(rows.flows.path[sight.anyone]), stranger[sight.anyone])
     for name, (keys, at) in sight.seen.items():
         memories.by_owner(name).add(keys, stranger[at])
-    _, arrived = sight.seen["arrived"]
-    memories.arrived.add(rows.owner[rows.seg[arrived]], stranger[arrived])
+    for thing in fam.UNTIL_THE_HOUR:
+        _, arrived = sight.seen[MEMORY[thing]]
+        memories.arrived.add(settled_key(rows.owner[rows.seg[arrived]], thing), stranger[arrived])
     memories.failed.add(logins.failed_pairs, stranger[logins.failed_at])
     memories.good.add(logins.good_pairs, stranger[logins.good_at])
     here = judged.accounts.here

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from detectors import waits
 from detectors.columns import AUTH_FAILED, IP, LIMITED, OK, USER, Flows
 from detectors.entities import Columns, Slots
-from detectors.families import HOUR_S, PENALTY_S, REPEAT_GAP_MS, Each, Families, New, submissions
+from detectors.families import (
+    HOUR_S,
+    PENALTY_S,
+    REPEAT_GAP_MS,
+    UNTIL_THE_HOUR,
+    Each,
+    Families,
+    New,
+    submissions,
+)
 from detectors.memories import Memories
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
@@ -58,7 +67,7 @@ class Sight:
     same_route: Flag  # the owner's row before was on the same route
     turn: Flag  # or for another path, with the same user agent
     asks_again: Flag  # whether something it asked for is there by now: as the row before it, and a while after it
-    homed: Flag  # where the owner has a home at all
+    homed: Mapping[New, Flag]  # where the owner has a home at all, or a route
     before: I64  # the owner's requests before this row
     logins: Logins
     refusals: Refusals
@@ -74,7 +83,9 @@ MEMORY: Final = {
     New.IP: "address",
     New.PLACE: "paths",
     New.HOME: "arrived",
+    New.ROUTE: "taken",
 }
+_WAY: Final = np.uint64(41)  # beside who has taken routes before this hour
 
 
 def kinds_of(families: Families, memory: str) -> list[int]:
@@ -117,7 +128,7 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
     novel[new[order][firsts(f.path[new][order])]] = True
     first: dict[New, Flag] = {New.PATH: new_path}
     seen: dict[str, tuple[U64, NDArray[np.intp]]] = {}
-    homed = np.zeros(len(rows), np.bool_)
+    homed: dict[New, Flag] = {}
     for thing, memory in MEMORY.items():
         values = value_of(f, thing)
         tried = results | (plain & (f.outcome == AUTH_FAILED))  # a login, or a credential that was refused
@@ -132,9 +143,10 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
             fresh = fresh[_elsewhere(rows, at[fresh], memories)]
         first[thing] = np.zeros(len(rows), np.bool_)
         first[thing][at[fresh]] = True
-        if thing is New.HOME:
-            first[thing][at], homed[at] = _away(rows, at, key, memories)
-        kept = one if thing in (New.PLACE, New.HOME) else fresh  # where a path is asked for is kept as long as the path
+        if thing in UNTIL_THE_HOUR:
+            homed[thing] = np.zeros(len(rows), np.bool_)
+            first[thing][at], homed[thing][at] = _away(rows, at, key, memories, thing)
+        kept = one if thing in (New.PLACE, *UNTIL_THE_HOUR) else fresh  # where a path is asked for is kept as long as the path
         seen[memory] = key[kept], at[kept]
     same_route = _as_before(rows, f.route, c.route[slots])
     total = np.cumsum(f.n) - f.n
@@ -175,9 +187,14 @@ def _elsewhere(rows: Rows, at: NDArray[np.intp], memories: Memories) -> Flag:
     return found
 
 
-def _away(rows: Rows, at: NDArray[np.intp], key: U64, memories: Memories) -> tuple[Flag, Flag]:
+def settled_key(owner: U64, thing: New) -> U64:
+    """What says in the memories that owners have a home, or took a route, in an hour that is over."""
+    return owner if thing is New.HOME else mix(owner, np.full(len(owner), _WAY))
+
+
+def _away(rows: Rows, at: NDArray[np.intp], key: U64, memories: Memories, thing: New) -> tuple[Flag, Flag]:
     """Rows `at` which are in none of their owner's homes, and whose owner has one; `key`: owner and place."""
-    homed = memories.homes.contains(rows.owner)[rows.seg[at]]
+    homed = memories.homes.contains(settled_key(rows.owner, thing))[rows.seg[at]]
     return homed & ~memories.homes.contains(key), homed
 
 

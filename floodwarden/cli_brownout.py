@@ -46,7 +46,7 @@ def status(*, over: Over = "5m", as_json: Json = False) -> None:
     else:
         part = f" by {action.factor:g}" if action.factor else ""
         out.print(f"level {action.level}{part}, {left(action)} left: {safe(action.reason)} ({safe(action.owner)})")
-    for line in _site(health):
+    for line in site_lines(health):
         out.print(line)
     _show(costs)
 
@@ -121,7 +121,7 @@ def _cost(settings: Settings, over: str, policy: Path | None = None) -> Cost:
     return cost(policy_file.load(policy or settings.policies), newest(settings, seconds_of(over)))
 
 
-def _site(health: dict[str, Any] | None) -> list[str]:
+def site_lines(health: dict[str, Any] | None) -> list[str]:
     """How the site does, a line each."""
     if health is None:
         return ["the site: no enforcer of this region leads, or FLOODWARDEN_BROWNOUT is off"]
@@ -135,6 +135,8 @@ def _site(health: dict[str, Any] | None) -> list[str]:
         times = f"{health['latency_ms'] / usual:.1f} times the usual {usual:.0f} ms" if usual else "usual not known yet"
         waiting = "" if queue is None else f", {queue:.0f} of them waiting{_marks(health, 'queue')}"
         lines.append(f"  they take {health['latency_ms']:.0f} ms, {times}{_marks(health, 'latency')}")
+        if (few := health.get("latency_per_second_min")) is not None:
+            lines.append(f"  of fewer than {few} timed requests a second latency begins nothing")
         lines.append(f"  {health['concurrent']:.0f} in work at once{_marks(health, 'concurrent')}{waiting}")
     return lines + _automation(health, time.time_ns() // 1_000_000)
 

@@ -42,8 +42,8 @@ class Rules:
     """When levels change. At or above any mark of `enter` it is too much, at or below all of `leave` it is calm.
 
     `requests_min` let in within `window_s` make health worth judging, and of `usual_s` calm seconds the usual latency
-    is made. `latency_ms_min` is slow enough to be looked at. Below `latency_per_second_min` timed requests a second latency
-    begins nothing, for one slow answer is most of the mean; nor does it end anything.
+    is made. `latency_ms_min` is slow enough to be looked at. Below `latency_per_second_min` timed requests a second
+    latency begins nothing, for one slow answer is most of the mean; nor does it end anything.
     """
 
     enter: Marks = Marks(errors=0.2, latency=3.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from floodwarden.cli_files import files_there, there
 from floodwarden.cli_output import Json, console, safe, table, write_json
 from floodwarden.cli_told import By, For, OfTier, Reason, Route, left, plain, scope_of, seconds_of, tell, who
 from schemas import settings as settings_of
@@ -54,7 +55,9 @@ def status(*, over: Over = "5m", as_json: Json = False) -> None:
 @brownout.command("plan")
 def plan(
     *,
-    policy: Annotated[Path | None, typer.Option(help="another policy than FLOODWARDEN_POLICIES")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="another policy than FLOODWARDEN_POLICIES", callback=there)
+    ] = None,
     over: Over = "5m",
     as_json: Json = False,
 ) -> None:
@@ -92,8 +95,18 @@ def clear(*, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
     tell(command.brownout_clear(settings_of.load(), who(by), reason), as_json=as_json)
 
 
+def _mode_or_there(path: Path) -> Path:
+    from enforcer.brownout_file import MODES
+
+    return path if str(path) in MODES else files_there(path)
+
+
 @brownout.command("lint")
-def lint(path: Annotated[Path, typer.Argument(help="what FLOODWARDEN_BROWNOUT names: deploy/brownout.yaml")]) -> None:
+def lint(
+    path: Annotated[
+        Path, typer.Argument(help="what FLOODWARDEN_BROWNOUT names: deploy/brownout.yaml", callback=_mode_or_there)
+    ],
+) -> None:
     """Whether a file of when brownouts begin and end can be taken: file, line, field, fix. Exit code 1 if not."""
     from enforcer import brownout_file
     from schemas.errors import FileError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from floodwarden.cli_files import files_there, there
 from floodwarden.cli_output import Json, console, safe, write_json
 from schemas import settings as settings_of
 from schemas.settings import Settings
@@ -25,12 +26,16 @@ _TRIED_BYTES_MAX = 64 << 20
 
 def ingest(
     mapping: Annotated[
-        Path | None, typer.Argument(help="what sources there are and what their fields mean (FLOODWARDEN_INGEST)")
+        Path | None,
+        typer.Argument(help="what sources there are and what their fields mean (FLOODWARDEN_INGEST)", callback=there),
     ] = None,
     *,
     lint: Annotated[bool, typer.Option("--lint", help="only look the mapping over: every error with its line")] = False,
     sample: Annotated[
-        Path | None, typer.Option("--try", metavar="FILE", help="only show what a file of records (- : input) becomes")
+        Path | None,
+        typer.Option(
+            "--try", metavar="FILE", help="only show what a file of records (- : input) becomes", callback=files_there
+        ),
     ] = None,
     source: Annotated[str, typer.Option(metavar="NAME", help="with --try: as records of which source")] = "",
     as_json: Json = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from floodwarden.cli_files import files_there
 from floodwarden.format_names import FORMATS
 from schemas.settings import load
 
@@ -32,12 +33,14 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    files: Annotated[list[str], typer.Argument(help="logs or traces, merged by time; - reads standard input")],
+    files: Annotated[
+        list[str], typer.Argument(help="logs or traces, merged by time; - reads standard input", callback=files_there)
+    ],
     *,
     form: Annotated[
         str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}; told from the content without it")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="judge with this model as it is")] = None,
+    model: Annotated[Path | None, typer.Option(help="judge with this model as it is", callback=files_there)] = None,
     adapt: Annotated[bool, typer.Option(help="first fit the shipped model to the log")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
     html: Annotated[Path | None, typer.Option(help="write the report as one page")] = None,
@@ -126,10 +129,14 @@ def simulate(
 
 
 def evaluate(
-    trace: Annotated[str | None, typer.Argument(help="a labelled trace, as `simulate` writes it")] = None,
+    trace: Annotated[
+        str | None, typer.Argument(help="a labelled trace, as `simulate` writes it", callback=files_there)
+    ] = None,
     *,
-    train: Annotated[str | None, typer.Option(help="a trace to learn from what is normal")] = None,
-    model: Annotated[Path | None, typer.Option(help="judge with this model")] = None,
+    train: Annotated[
+        str | None, typer.Option(help="a trace to learn from what is normal", callback=files_there)
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="judge with this model", callback=files_there)] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="instead of TRACE: so many made-up ones with every attack and case")
     ] = None,
@@ -148,7 +155,8 @@ def evaluate(
         str | None, typer.Option(help="what refused attackers do: slow, rotate, or both (slow,rotate)")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="what people said of clients, one JSON object a line; reported apart")
+        Path | None,
+        typer.Option(help="what people said of clients, one JSON object a line; reported apart", callback=files_there),
     ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="with --seeds: the first of them")] = 21,
     jobs: Annotated[
@@ -185,7 +193,9 @@ def evaluate(
 
 
 def train(
-    files: Annotated[list[str] | None, typer.Argument(help="logs or traces of normal traffic, merged by time")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="logs or traces of normal traffic, merged by time", callback=files_there)
+    ] = None,
     *,
     topic: Topic = False,
     over: Over = "24h",
@@ -213,7 +223,9 @@ def train(
 
 
 def calibrate(
-    files: Annotated[list[str] | None, typer.Argument(help="logs or traces in which nobody bad is")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="logs or traces in which nobody bad is", callback=files_there)
+    ] = None,
     *,
     topic: Topic = False,
     over: Over = "24h",
@@ -221,7 +233,9 @@ def calibrate(
         bool, typer.Option("--labels", help="heed what people said of clients: true and false positives of the store")
     ] = False,
     out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
-    model: Annotated[Path | None, typer.Option(help="the model whose thresholds are set anew")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="the model whose thresholds are set anew", callback=files_there)
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:

@@ -94,6 +94,7 @@ def simulate(
         return
     from floodwarden.replay import progress_bar
     from floodwarden.simulate.config import SimulationConfig, SimulationError, attacks_of, cases_of, recurring
+    from floodwarden.simulate.going_on import GoingOn
     from floodwarden.simulate.pace import Pace
     from floodwarden.simulate.sinks import write
 
@@ -115,17 +116,22 @@ def simulate(
         raise typer.BadParameter(str(error)) from error
     if now:
         config = replace(config, start_ms=int(time.time() * 1000))
+    told_of = GoingOn(_say_now, time.monotonic, duration_s / speed if speed else None)
+    told_of.begin(to)
     with progress_bar() as progress:
         bar = progress.add_task("simulating", total=None, note="decisions")
-        total = write(
-            config,
-            to,
-            pace=pace,
-            ask=ask,
-            on_rows=lambda n: progress.advance(bar, n),
-            tell=lambda what: typer.echo(f"{time.strftime('%H:%M:%S')}  {what}", err=True) if speed else None,
-        )
+
+        def written(rows: int) -> None:
+            progress.advance(bar, rows)
+            if progress.disable:  # nobody sees the bar
+                told_of.heard(rows)
+
+        total = write(config, to, pace=pace, ask=ask, on_rows=written, tell=_say_now if speed else lambda _: None)
     typer.echo(f"{total:,} decisions to {to}", err=True)
+
+
+def _say_now(what: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S')}  {what}", err=True)
 
 
 def evaluate(

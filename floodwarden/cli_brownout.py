@@ -169,7 +169,11 @@ def _automation(health: dict[str, Any], now_ms: int) -> list[str]:
 
 def _marks(health: dict[str, Any], name: str) -> str:
     enter, leave = health["enter"][name], health["leave"][name]
-    return "" if enter is None else f" (too much from {enter:g}, calm up to {leave:g})"
+    if enter is None:
+        return ""
+    # A share is told as one, as what it is held against: the file of rules has 0.2 for 20%.
+    high, low = (f"{value * 100:g}%" if name == "errors" else f"{value:g}" for value in (enter, leave))
+    return f" (too much from {high}, calm up to {low})"
 
 
 def _show(costs: Cost) -> None:

@@ -80,3 +80,8 @@ def test_the_file_of_rules_is_looked_over_by_the_command(tmp_path: Path) -> None
 def test_a_site_that_few_ask_is_told_that_its_latency_begins_nothing() -> None:
     assert "  of fewer than 30 timed requests a second latency begins nothing" in site_of(Health(60, 5.0, 0, 112, 28))
     assert "begins nothing" not in "".join(site_of(Health(500, 5.0, 0, 112, 28)))
+
+
+def test_a_share_is_told_in_percent_like_what_it_is_held_against() -> None:
+    (line,) = [line for line in site_of(Health(500, 5.0, 0.31, 240.0, 50.0, 96.0)) if "fail" in line]
+    assert line == "  31.0% of them fail (too much from 20%, calm up to 5%)"

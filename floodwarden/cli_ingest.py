@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from floodwarden.cli_files import files_there, there
+from floodwarden.cli_files import there
 from floodwarden.cli_output import Json, console, safe, write_json
 from schemas import settings as settings_of
 from schemas.settings import Settings
@@ -32,10 +32,7 @@ def ingest(
     *,
     lint: Annotated[bool, typer.Option("--lint", help="only look the mapping over: every error with its line")] = False,
     sample: Annotated[
-        Path | None,
-        typer.Option(
-            "--try", metavar="FILE", help="only show what a file of records (- : input) becomes", callback=files_there
-        ),
+        Path | None, typer.Option("--try", metavar="FILE", help="only show what a file of records (- : input) becomes")
     ] = None,
     source: Annotated[str, typer.Option(metavar="NAME", help="with --try: as records of which source")] = "",
     as_json: Json = False,
@@ -135,7 +132,9 @@ def _lines(sample: Path) -> list[bytes]:
             with sample.open("rb") as file:
                 data = file.read(_TRIED_BYTES_MAX)
         except OSError as error:
-            raise typer.BadParameter(f"{sample}: {error.strerror}") from error
+            raise typer.BadParameter(
+                f"{sample}: {error.strerror}; name a file of records, or -", param_hint="--try"
+            ) from error
     lines = [line for line in data.splitlines() if line.strip()]
     return lines if len(lines) > 1 and _each_is_whole(lines) else [data]
 

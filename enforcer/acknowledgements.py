@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from enforcer import metrics
 from enforcer.writer import Written
-from schemas.action import Action
+from schemas.action import Action, ActionKind
 from schemas.keys import Keys
 
 LIVE_MS: Final = 5_000
@@ -34,7 +34,7 @@ class Enforcement:
 
     A node says when it reached the version it runs now: where it has gone on meanwhile, its time is an upper bound.
     `p50_ms` and `p99_ms` are over the nodes, from `crossed_ms` (for what no decision caused, from `created_ms`) on.
-    `total_ms` is None while nobody acknowledged, and for what no decision caused (commands).
+    `total_ms` is None while nobody acknowledged, and for what no decision caused (commands, brownouts, what goes on).
     """
 
     action: str
@@ -49,6 +49,7 @@ class Enforcement:
     total_ms: int | None
     p50_ms: int | None = None
     p99_ms: int | None = None
+    level: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON and for the log."""
@@ -85,7 +86,7 @@ def judge(
 ) -> Enforcement:
     """How far `action`, version `version` of the feed, has come among the live `nodes`."""
     at = {node: acks[node][1] for node in nodes if node in acks and acks[node][0] >= version}
-    since = action.crossed_ms
+    since = None if action.kind is ActionKind.BROWNOUT else action.crossed_ms
     took = sorted(at_ms - (action.created_ms if since is None else since) for at_ms in at.values())
     return Enforcement(
         action=action.uid,
@@ -100,6 +101,7 @@ def judge(
         total_ms=max(at.values()) - since if at and since is not None else None,
         p50_ms=_share(took, 50),
         p99_ms=_share(took, 99),
+        level=action.level,
     )
 
 

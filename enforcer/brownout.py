@@ -42,7 +42,8 @@ class Rules:
     """When levels change. At or above any mark of `enter` it is too much, at or below all of `leave` it is calm.
 
     `requests_min` let in within `window_s` make health worth judging, and of `usual_s` calm seconds the usual latency
-    is made. `latency_ms_min` is slow enough to be looked at.
+    is made. `latency_ms_min` is slow enough to be looked at. Below `latency_per_second_min` timed requests a second
+    latency begins nothing, for one slow answer is most of the mean; nor does it end anything.
     """
 
     enter: Marks = Marks(errors=0.2, latency=3.0)
@@ -50,7 +51,8 @@ class Rules:
     level_max: int = LEVELS
     window_s: int = 5
     requests_min: int = 50
-    latency_ms_min: int = 20
+    latency_ms_min: int = 50
+    latency_per_second_min: int = 30
     usual_s: int = 30
     enter_s: int = 3
     dwell_s: int = 10
@@ -79,7 +81,10 @@ class Load(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The site in the last `window_s`: requests let in, and what became of them. `usual_ms` is the usual latency."""
+    """The site in the last `window_s`: requests let in, and what became of them. `usual_ms` is the usual latency.
+
+    Of `timed` requests it is known how long they took; None: of all.
+    """
 
     requests: int = 0
     seconds: float = 1.0
@@ -87,6 +92,7 @@ class Health:
     latency_ms: float | None = None
     usual_ms: float | None = None
     concurrent: float = 0.0
+    timed: int | None = None
 
     @property
     def slower(self) -> float | None:
@@ -99,21 +105,27 @@ class Health:
         slower = self.slower
         return None if slower is None else max(0.0, self.concurrent * (1 - 1 / slower)) if slower > 0 else 0.0
 
+    def few(self, rules: Rules) -> bool:
+        """Whether so little is timed that latency begins nothing."""
+        timed = self.requests if self.timed is None else self.timed
+        return timed < rules.latency_per_second_min * self.seconds
+
     def load(self, rules: Rules) -> Load:
         """What it comes to under `rules`."""
         if self.requests < rules.requests_min:
             return Load.UNKNOWN
         slow = (self.latency_ms or 0) >= rules.latency_ms_min
         seen = Marks(self.errors, (self.slower or 0.0) if slow else 0.0, self.concurrent, self.queue or 0.0)
-        pairs = [
-            (getattr(seen, name), getattr(rules.enter, name), getattr(rules.leave, name))
+        marks = [
+            (name, getattr(seen, name), getattr(rules.enter, name), getattr(rules.leave, name))
             for name in ("errors", "latency", "concurrent", "queue")
         ]
-        judged = [(value, enter, leave) for value, enter, leave in pairs if enter is not None]
-        times = max((value / enter for value, enter, _ in judged), default=0.0)
+        judged = [(name, value, enter, leave) for name, value, enter, leave in marks if enter is not None]
+        unsaid = "latency" if self.few(rules) else None
+        times = max((value / enter for name, value, enter, _ in judged if name != unsaid), default=0.0)
         if times >= 1:
             return Load.FAR if times >= FAR else Load.OVER
-        calm = all(value <= (enter if leave is None else leave) for value, enter, leave in judged)
+        calm = all(value <= (enter if leave is None else leave) for _, value, enter, leave in judged)
         return Load.CALM if calm else Load.BETWEEN
 
 

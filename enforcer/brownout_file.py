@@ -29,6 +29,7 @@ _SECONDS: Final = {
     "rest_seconds": ("rest_s", 0, 86_400),
     "requests_min": ("requests_min", 1, 1_000_000),
     "latency_ms_min": ("latency_ms_min", 1, 60_000),
+    "latency_per_second_min": ("latency_per_second_min", 1, 1_000_000),
     "level_max": ("level_max", 1, LEVELS),
 }
 _MARKS: Final = {"errors": (0.001, 1.0), "latency": (1.0, 1000.0), "concurrent": (1.0, 1e9), "queue": (1.0, 1e9)}

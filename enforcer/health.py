@@ -64,6 +64,7 @@ class Gauge:
             latency_ms=total.latency_ms_sum / total.timed if total.timed else None,
             usual_ms=self._usual_ms if known else None,
             concurrent=total.latency_ms_sum / 1000 / window_s,
+            timed=total.timed,
         )
 
     def learn(self, health: Health, load: Load) -> None:

@@ -190,6 +190,8 @@ class Planner:
             return None
         factor = self._config.throttle_factor if play.factor is None else play.factor
         action = drafts.draft(alert, play, step, seconds, factor, now_ms, milder)
+        if last is not None and last.took_effect:  # it goes on, or is changed: that was long after the deciding request
+            action = action.model_copy(update={"crossed_ms": None})
         standing = [each for each in self._standing.on(target) if not runs_out(each, now_ms)]
         if any(serves(each, action) for each in (*standing, *self._waiting.on(target))):
             self._covered.keep(target, alert)

@@ -130,5 +130,11 @@ def _lines(field: str, path: Path) -> list[str]:
             raise CommandError("bad_value", field, f"{path} is too large", f"at most {FILE_BYTES_MAX >> 20} MiB")
         lines = (line.replace("\t", " ").strip() for line in path.read_text("utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError("bad_value", field, f"{path}: {error}", "a text file that can be read") from error
+        raise CommandError(
+            "bad_value", field, f"{path}: {_why(error)}", "name a text file in UTF-8 that can be read"
+        ) from error
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return "is no UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)

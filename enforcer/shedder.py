@@ -130,7 +130,7 @@ class Shedder:
         if self._acts:
             await self._write(term, standing, health, now_ms, asked)
         metrics.BROWNOUT.set(term.state.quarter / brownout.QUARTERS)
-        told = _told(term.state, health, load, self._rules, now_ms, acts=self._acts)
+        told = as_told(term.state, health, load, self._rules, now_ms, acts=self._acts)
         await self._tell(told | {"asked": level or None, "asked_by": None if asked is None else asked.play})
 
     def _after_people(
@@ -200,7 +200,8 @@ def also(
     return told
 
 
-def _told(state: State, health: Health, load: Load, rules: Rules, now_ms: int, *, acts: bool) -> dict[str, Any]:
+def as_told(state: State, health: Health, load: Load, rules: Rules, now_ms: int, *, acts: bool) -> dict[str, Any]:
+    """How the site does and what the controller makes of it, as it is told to people."""
     return {
         "at_ms": now_ms, "acts": acts, "level": state.level, "part": state.part, "load": str(load),
         "begun_ms": state.begun_ms if state.quarter else None,
@@ -209,5 +210,6 @@ def _told(state: State, health: Health, load: Load, rules: Rules, now_ms: int, *
         "failures": state.failures, "requests_per_second": round(health.requests / health.seconds, 1),
         "errors": round(health.errors, 4), "latency_ms": health.latency_ms, "usual_ms": health.usual_ms,
         "concurrent": round(health.concurrent, 1), "queue": health.queue,
+        "latency_per_second_min": rules.latency_per_second_min if health.few(rules) else None,
         "enter": asdict(rules.enter), "leave": asdict(rules.leave),
     }  # fmt: skip

@@ -14,6 +14,7 @@ _DONE: Final = {
     ActionKind.CHALLENGE: "Challenged",
     ActionKind.DENY: "Denied",
 }
+_NO_MORE: Final = ", and no more, for "
 
 
 def done(
@@ -25,9 +26,15 @@ def done(
     """
     where = f" on {route}" if route else ""
     again = f" (time {step})" if step > 1 else ""
-    no_more = f", and no more, for {milder}" if milder else ""
+    no_more = f"{_NO_MORE}{milder}" if milder else ""
     but = f", {told}" if told else ""
     return f"{_DONE[kind]}{where} for {length(seconds)}{again}{but}{no_more}: {alert.summary[:SUMMARY_CHARS_MAX]}"
+
+
+def no_more(reason: str) -> str:
+    """Of a reason that `done` made, why no more was done, as a part of a sentence; empty where nothing held it back."""
+    _, found, rest = reason.partition(_NO_MORE)
+    return f"{found}{rest.partition(': ')[0]}"
 
 
 def not_done(kind: ActionKind, why: str, alert: Alert, level: int | None = None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from floodwarden.cli_files import files_there, there
 from floodwarden.cli_output import Json, console, safe, table, write_json
 from floodwarden.cli_told import By, For, OfTier, Reason, Route, left, plain, scope_of, seconds_of, tell, who
 from schemas import settings as settings_of
@@ -46,7 +47,7 @@ def status(*, over: Over = "5m", as_json: Json = False) -> None:
     else:
         part = f" by {action.factor:g}" if action.factor else ""
         out.print(f"level {action.level}{part}, {left(action)} left: {safe(action.reason)} ({safe(action.owner)})")
-    for line in _site(health):
+    for line in site_lines(health):
         out.print(line)
     _show(costs)
 
@@ -54,7 +55,9 @@ def status(*, over: Over = "5m", as_json: Json = False) -> None:
 @brownout.command("plan")
 def plan(
     *,
-    policy: Annotated[Path | None, typer.Option(help="another policy than FLOODWARDEN_POLICIES")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="another policy than FLOODWARDEN_POLICIES", callback=there)
+    ] = None,
     over: Over = "5m",
     as_json: Json = False,
 ) -> None:
@@ -92,8 +95,18 @@ def clear(*, reason: Reason = "", by: By = "", as_json: Json = False) -> None:
     tell(command.brownout_clear(settings_of.load(), who(by), reason), as_json=as_json)
 
 
+def _mode_or_there(path: Path) -> Path:
+    from enforcer.brownout_file import MODES
+
+    return path if str(path) in MODES else files_there(path)
+
+
 @brownout.command("lint")
-def lint(path: Annotated[Path, typer.Argument(help="what FLOODWARDEN_BROWNOUT names: deploy/brownout.yaml")]) -> None:
+def lint(
+    path: Annotated[
+        Path, typer.Argument(help="what FLOODWARDEN_BROWNOUT names: deploy/brownout.yaml", callback=_mode_or_there)
+    ],
+) -> None:
     """Whether a file of when brownouts begin and end can be taken: file, line, field, fix. Exit code 1 if not."""
     from enforcer import brownout_file
     from schemas.errors import FileError
@@ -121,7 +134,7 @@ def _cost(settings: Settings, over: str, policy: Path | None = None) -> Cost:
     return cost(policy_file.load(policy or settings.policies), newest(settings, seconds_of(over)))
 
 
-def _site(health: dict[str, Any] | None) -> list[str]:
+def site_lines(health: dict[str, Any] | None) -> list[str]:
     """How the site does, a line each."""
     if health is None:
         return ["the site: no enforcer of this region leads, or FLOODWARDEN_BROWNOUT is off"]
@@ -135,6 +148,8 @@ def _site(health: dict[str, Any] | None) -> list[str]:
         times = f"{health['latency_ms'] / usual:.1f} times the usual {usual:.0f} ms" if usual else "usual not known yet"
         waiting = "" if queue is None else f", {queue:.0f} of them waiting{_marks(health, 'queue')}"
         lines.append(f"  they take {health['latency_ms']:.0f} ms, {times}{_marks(health, 'latency')}")
+        if (few := health.get("latency_per_second_min")) is not None:
+            lines.append(f"  of fewer than {few} timed requests a second latency begins nothing")
         lines.append(f"  {health['concurrent']:.0f} in work at once{_marks(health, 'concurrent')}{waiting}")
     return lines + _automation(health, time.time_ns() // 1_000_000)
 
@@ -154,7 +169,11 @@ def _automation(health: dict[str, Any], now_ms: int) -> list[str]:
 
 def _marks(health: dict[str, Any], name: str) -> str:
     enter, leave = health["enter"][name], health["leave"][name]
-    return "" if enter is None else f" (too much from {enter:g}, calm up to {leave:g})"
+    if enter is None:
+        return ""
+    # A share is told as one, as what it is held against: the file of rules has 0.2 for 20%.
+    high, low = (f"{value * 100:g}%" if name == "errors" else f"{value:g}" for value in (enter, leave))
+    return f" (too much from {high}, calm up to {low})"
 
 
 def _show(costs: Cost) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from floodwarden.cli_files import files_there, there
 from floodwarden.cli_output import Json, console, safe, table, write_json
 from floodwarden.cli_told import seconds_of
 from floodwarden.format_names import FORMATS
@@ -68,7 +69,9 @@ def explain(
 
 @families.command("lint")
 def lint(
-    path: Annotated[Path, typer.Argument(help="a file of families, or a directory of them")], *, as_json: Json = False
+    path: Annotated[Path, typer.Argument(help="a file of families, or a directory of them", callback=there)],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Whether families can be taken: file, line, field and fix of what is wrong. Exit code 1 on errors."""
     from detectors.families import BUILT_IN
@@ -104,8 +107,12 @@ def lint(
 
 @families.command("try")
 def tried(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="families to try, or a directory of such files")],
-    files: Annotated[list[str] | None, typer.Argument(metavar="LOG...", help="instead of the topic")] = None,
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="families to try, or a directory of such files", callback=there)
+    ],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="LOG...", help="instead of the topic", callback=files_there)
+    ] = None,
     *,
     over: Annotated[str, typer.Option(metavar="DURATION", help="so much of the topic of decisions")] = "24h",
     form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,

@@ -124,10 +124,9 @@ def show_action(
     if way is None:
         out.print("not measured: no limiter was there, or no enforcer has written it yet")
         return
-    since, many = "deciding request" if way["crossed_ms"] is not None else "command", len(way["ack_ms"])
-    out.print(
-        f"after the {since}: p50 {way['p50_ms']} ms, p99 {way['p99_ms']} ms over {many} limiter{'s' * (many != 1)}"
-    )
+    asked = "it was decided" if found["owner"] == "auto" else "the command"
+    since, many = "the deciding request" if way["crossed_ms"] is not None else asked, len(way["ack_ms"])
+    out.print(f"after {since}: p50 {way['p50_ms']} ms, p99 {way['p99_ms']} ms over {many} limiter{'s' * (many != 1)}")
     for node, took_ms in sorted(_since(way).items()):
         out.print(f"  {safe(node)} after {took_ms} ms")
     if way["missing"]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from floodwarden.cli_files import there
 from floodwarden.cli_output import Json, console, safe, write_json
 from schemas import settings as settings_of
 from schemas.settings import Settings
@@ -25,7 +26,8 @@ _TRIED_BYTES_MAX = 64 << 20
 
 def ingest(
     mapping: Annotated[
-        Path | None, typer.Argument(help="what sources there are and what their fields mean (FLOODWARDEN_INGEST)")
+        Path | None,
+        typer.Argument(help="what sources there are and what their fields mean (FLOODWARDEN_INGEST)", callback=there),
     ] = None,
     *,
     lint: Annotated[bool, typer.Option("--lint", help="only look the mapping over: every error with its line")] = False,
@@ -130,7 +132,9 @@ def _lines(sample: Path) -> list[bytes]:
             with sample.open("rb") as file:
                 data = file.read(_TRIED_BYTES_MAX)
         except OSError as error:
-            raise typer.BadParameter(f"{sample}: {error.strerror}") from error
+            raise typer.BadParameter(
+                f"{sample}: {error.strerror}; name a file of records, or -", param_hint="--try"
+            ) from error
     lines = [line for line in data.splitlines() if line.strip()]
     return lines if len(lines) > 1 and _each_is_whole(lines) else [data]
 

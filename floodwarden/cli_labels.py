@@ -81,13 +81,20 @@ def wrong(settings: Settings, action: str, reason: str, by: str) -> Result:
         CommandError: the store has no such action, or it is not in force; nothing is then said of it.
     """
     from enforcer import command
+    from enforcer.errors import CommandError as RefusedError
     from enforcer.store import reading
     from enforcer.store.hand import find
     from enforcer.store.labels import FALSE_POSITIVE
 
     with opened() as engine:
         uid = find(engine, reading.ACTION, action)
-        lifted = command.undo(settings, uid, who(by), reason)
+        try:
+            lifted = command.undo(settings, uid, who(by), reason)
+        except RefusedError as error:
+            if error.code != "not_found":
+                raise
+            fix = f"say that it was wrong all the same: floodwarden labels add action:{uid} false_positive"
+            raise RefusedError("not_in_force", "action", f"{uid} is over, nothing is left to undo", fix) from error
         put(engine, f"action:{uid}", FALSE_POSITIVE, reason, by)
     return lifted
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.progress import Progress
 
+from floodwarden.cli_files import files_there
 from floodwarden.cli_output import Json, console, safe, write_json
 from floodwarden.cli_restrict import deny
 from floodwarden.cli_told import For, seconds_of
@@ -32,7 +33,10 @@ _WHY: Final = {
 
 def deny_import(
     file: Annotated[
-        Path, typer.Argument(help="a list: an address or network a line, or CSV with a header; - reads it")
+        Path,
+        typer.Argument(
+            help="a list: an address or network a line, or CSV with a header; - reads it", callback=files_there
+        ),
     ],
     *,
     source: Annotated[str, typer.Option(help="whose list it is: a later one of the same name takes its place")],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from floodwarden.cli_files import files_there
 from floodwarden.cli_output import Json, console, write_json
 from floodwarden.cli_told import By, Reason, seconds_of, who
 from floodwarden.format_names import FORMATS
@@ -29,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 @model.command("add")
 def add(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="what `train` or `calibrate` wrote")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="what `train` or `calibrate` wrote", callback=files_there)
+    ],
     *,
     reason: Reason = "",
     by: By = "",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from floodwarden.cli_files import files_there
 from floodwarden.cli_output import Json, console, safe, write_json
 from floodwarden.errors import CommandError
 from schemas import settings as settings_of
@@ -25,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 @notices.command("lint")
 def lint(
-    path: Annotated[Path | None, typer.Argument(help="the file", show_default="FLOODWARDEN_NOTICES")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="the file", show_default="FLOODWARDEN_NOTICES", callback=files_there)
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from floodwarden.cli_files import files_there
 from floodwarden.format_names import FORMATS
 from schemas.settings import load
 
@@ -32,12 +33,14 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    files: Annotated[list[str], typer.Argument(help="logs or traces, merged by time; - reads standard input")],
+    files: Annotated[
+        list[str], typer.Argument(help="logs or traces, merged by time; - reads standard input", callback=files_there)
+    ],
     *,
     form: Annotated[
         str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}; told from the content without it")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="judge with this model as it is")] = None,
+    model: Annotated[Path | None, typer.Option(help="judge with this model as it is", callback=files_there)] = None,
     adapt: Annotated[bool, typer.Option(help="first fit the shipped model to the log")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
     html: Annotated[Path | None, typer.Option(help="write the report as one page")] = None,
@@ -91,6 +94,7 @@ def simulate(
         return
     from floodwarden.replay import progress_bar
     from floodwarden.simulate.config import SimulationConfig, SimulationError, attacks_of, cases_of, recurring
+    from floodwarden.simulate.going_on import GoingOn
     from floodwarden.simulate.pace import Pace
     from floodwarden.simulate.sinks import write
 
@@ -112,24 +116,33 @@ def simulate(
         raise typer.BadParameter(str(error)) from error
     if now:
         config = replace(config, start_ms=int(time.time() * 1000))
+    told_of = GoingOn(_say_now, time.monotonic, duration_s / speed if speed else None)
+    told_of.begin(to)
     with progress_bar() as progress:
         bar = progress.add_task("simulating", total=None, note="decisions")
-        total = write(
-            config,
-            to,
-            pace=pace,
-            ask=ask,
-            on_rows=lambda n: progress.advance(bar, n),
-            tell=lambda what: typer.echo(f"{time.strftime('%H:%M:%S')}  {what}", err=True) if speed else None,
-        )
+
+        def written(rows: int) -> None:
+            progress.advance(bar, rows)
+            if progress.disable:  # nobody sees the bar
+                told_of.heard(rows)
+
+        total = write(config, to, pace=pace, ask=ask, on_rows=written, tell=_say_now if speed else lambda _: None)
     typer.echo(f"{total:,} decisions to {to}", err=True)
 
 
+def _say_now(what: str) -> None:
+    typer.echo(f"{time.strftime('%H:%M:%S')}  {what}", err=True)
+
+
 def evaluate(
-    trace: Annotated[str | None, typer.Argument(help="a labelled trace, as `simulate` writes it")] = None,
+    trace: Annotated[
+        str | None, typer.Argument(help="a labelled trace, as `simulate` writes it", callback=files_there)
+    ] = None,
     *,
-    train: Annotated[str | None, typer.Option(help="a trace to learn from what is normal")] = None,
-    model: Annotated[Path | None, typer.Option(help="judge with this model")] = None,
+    train: Annotated[
+        str | None, typer.Option(help="a trace to learn from what is normal", callback=files_there)
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="judge with this model", callback=files_there)] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="instead of TRACE: so many made-up ones with every attack and case")
     ] = None,
@@ -148,7 +161,8 @@ def evaluate(
         str | None, typer.Option(help="what refused attackers do: slow, rotate, or both (slow,rotate)")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="what people said of clients, one JSON object a line; reported apart")
+        Path | None,
+        typer.Option(help="what people said of clients, one JSON object a line; reported apart", callback=files_there),
     ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="with --seeds: the first of them")] = 21,
     jobs: Annotated[
@@ -185,7 +199,9 @@ def evaluate(
 
 
 def train(
-    files: Annotated[list[str] | None, typer.Argument(help="logs or traces of normal traffic, merged by time")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="logs or traces of normal traffic, merged by time", callback=files_there)
+    ] = None,
     *,
     topic: Topic = False,
     over: Over = "24h",
@@ -213,7 +229,9 @@ def train(
 
 
 def calibrate(
-    files: Annotated[list[str] | None, typer.Argument(help="logs or traces in which nobody bad is")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="logs or traces in which nobody bad is", callback=files_there)
+    ] = None,
     *,
     topic: Topic = False,
     over: Over = "24h",
@@ -221,7 +239,9 @@ def calibrate(
         bool, typer.Option("--labels", help="heed what people said of clients: true and false positives of the store")
     ] = False,
     out: Annotated[Path, typer.Option("--out", help="where the model goes")] = Path("model.npz"),
-    model: Annotated[Path | None, typer.Option(help="the model whose thresholds are set anew")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="the model whose thresholds are set anew", callback=files_there)
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:

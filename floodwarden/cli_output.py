@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import Annotated, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable: one JSON object (lists: one a line).")]
 
+PIPE_COLUMNS: Final = 160  # of a line that is cut and that no terminal shows
 SENTENCE: Final = 40  # a last column wider than this is text to read, not a value to compare
 _GAP: Final = "  "
 _UNDER: Final = "    "
@@ -39,16 +41,24 @@ def safe(text: str) -> str:
     return text.translate(_CONTROL)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
-    """A table for people, or the sentence that there is nothing to show."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str, *, whole: str = "") -> None:
+    """A table for people, or the sentence that there is nothing to show.
+
+    With `whole` a row's last cell is cut to what a line has room for, and `whole` says where all of it stands.
+    """
     if not rows:
         console().print(empty)
         return
     out = console()
-    found = lines(columns, [[safe(cell) for cell in row] for row in rows], out.width if sys.stdout.isatty() else None)
+    cells = uncut = [[safe(cell) for cell in row] for row in rows]
+    if whole:
+        cells = cut(columns, cells, shutil.get_terminal_size((PIPE_COLUMNS, 0)).columns)
+    found = lines(columns, cells, out.width if sys.stdout.isatty() else None)
     out.print(Text(found[0], style="bold"))
     for line in found[1:]:
         out.print(Text(line))
+    if cells != uncut:
+        sys.stderr.write(f"{whole}\n")
 
 
 def lines(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
@@ -76,6 +86,19 @@ def lines(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | No
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
+def cut(columns: Sequence[str], rows: Sequence[list[str]], width: int) -> list[list[str]]:
+    """The rows, each with a last cell that takes one line at most: of its row, or below it where little is left."""
+    others = [max(map(cell_len, column)) for column in zip(columns[:-1], *(row[:-1] for row in rows), strict=True)]
+    beside = width - sum(others) - len(_GAP) * len(others)
+    room = beside if beside >= SENTENCE else width - len(_UNDER)
+    return [[*row[:-1], _cut(row[-1], room)] for row in rows]
+
+
+def _cut(text: str, room: int) -> str:
+    """`text`, or its first words that fit."""
+    return text if cell_len(text) <= room else shorten(text, max(room, SENTENCE), placeholder=" ...")
+
+
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=False))
     return _GAP.join(padded).rstrip()
@@ -86,10 +109,11 @@ def listing(
     objects: Sequence[Mapping[str, object]],
     columns: Mapping[str, Sequence[str]],
     empty: str,
+    whole: str = "",
 ) -> None:
-    """Objects one a line with --json, else a table; `columns` maps a heading to the row's cells."""
+    """Objects one a line with --json, else a table; `columns` maps a heading to the row's cells, `whole` as `table`."""
     if as_json:
         for one in objects:
             write_json(one)
         return
-    table(list(columns), list(zip(*columns.values(), strict=True)), empty)
+    table(list(columns), list(zip(*columns.values(), strict=True)), empty, whole=whole)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from floodwarden.cli_files import files_there, there
 from floodwarden.cli_output import Json, console, listing, safe, write_json
 from schemas import settings as settings_of
 
@@ -24,7 +25,8 @@ playbook = typer.Typer(
     no_args_is_help=True, help="What is done about which alert: look a playbook over, and try it on an alert."
 )
 Where = Annotated[
-    Path | None, typer.Option("--playbooks", help="a file or directory; FLOODWARDEN_PLAYBOOKS unless said")
+    Path | None,
+    typer.Option("--playbooks", help="a file or directory; FLOODWARDEN_PLAYBOOKS unless said", callback=there),
 ]
 
 
@@ -35,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 @playbook.command("lint")
 def lint(
-    path: Annotated[Path, typer.Argument(help="a playbook, or a directory of them that are one")],
+    path: Annotated[Path, typer.Argument(help="a playbook, or a directory of them that are one", callback=there)],
     *,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +74,9 @@ def show(*, where: Where = None, as_json: Json = False) -> None:
 
 @playbook.command("test")
 def try_on(
-    file: Annotated[Path, typer.Argument(help="an alert as JSON, or several, one a line; - reads them")],
+    file: Annotated[
+        Path, typer.Argument(help="an alert as JSON, or several, one a line; - reads them", callback=files_there)
+    ],
     *,
     where: Where = None,
     at: Annotated[str, typer.Option(metavar="TIME", help="as if it were then: 2026-11-21T03:00+01:00")] = "",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from floodwarden import cli_policy_rollout, cli_policy_store
+from floodwarden.cli_files import there
 from floodwarden.cli_output import Json, console, safe, write_json
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 @policy.command("lint")
 def lint(
-    path: Annotated[Path, typer.Argument(help="a policy file, or a directory of them that are one policy")],
+    path: Annotated[
+        Path, typer.Argument(help="a policy file, or a directory of them that are one policy", callback=there)
+    ],
     *,
     as_json: Json = False,
 ) -> None:

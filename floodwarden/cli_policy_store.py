@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from floodwarden.cli_files import there
 from floodwarden.cli_output import Json, console, listing, safe, write_json
 from floodwarden.cli_policy_rollout import At, Emergency, MaxRefused, MinChecks, Name, Stages, Wait, tell_way, way_of
 from floodwarden.cli_policy_told import plan_as_json, tell_changes, tell_nodes, tell_plan
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from enforcer.policy_plan import Plan
     from enforcer.rollout import Way
 
-Dir = Annotated[Path, typer.Argument(help="a policy file, or a directory of them that are one policy")]
+Dir = Annotated[Path, typer.Argument(help="a policy file, or a directory of them that are one policy", callback=there)]
 Yes = Annotated[bool, typer.Option("--yes", help="do it without asking")]
 Number = Annotated[int, typer.Argument(min=1, help="`policy history` tells it")]
 

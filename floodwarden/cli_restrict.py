@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from floodwarden.cli_files import files_there
 from floodwarden.cli_output import Json
 from floodwarden.cli_told import (
     By,
@@ -41,7 +42,8 @@ def deny_add(
         typer.Option(metavar="ADDRESS", help="leave this address or network alone; again for more; @FILE: a line each"),
     ] = None,
     except_pairs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="leave these alone: USER ADDRESS, a line each")
+        Path | None,
+        typer.Option(metavar="FILE", help="leave these alone: USER ADDRESS, a line each", callback=files_there),
     ] = None,
     challenge: Annotated[bool, typer.Option("--challenge", help="challenge instead of denying")] = False,
     reason: Reason = "by command",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from floodwarden.cli_files import files_there
 from floodwarden.cli_output import Json, console, listing, safe, table, write_json
 from floodwarden.cli_told import seconds_of
 
@@ -90,7 +91,9 @@ def explain(
 @rules.command("test")
 def try_(
     file: Annotated[str, typer.Argument(help="a file of rules, or builtin, crowdsec; comma separated")],
-    logs: Annotated[list[Path] | None, typer.Argument(help="logs or traces, instead of the topic")] = None,
+    logs: Annotated[
+        list[Path] | None, typer.Argument(help="logs or traces, instead of the topic", callback=files_there)
+    ] = None,
     *,
     over: Annotated[str, typer.Option(metavar="DURATION", help="so much of the topic of decisions")] = "24h",
     form: Annotated[str | None, typer.Option("--format", help="of the logs; told from the content without it")] = None,
@@ -143,7 +146,7 @@ def _tell(fired: Sequence[Fired], shown_max: int | None) -> None:
 
 @rules.command("verify-bots")
 def verify_bots(
-    logs: Annotated[list[Path], typer.Argument(help="logs or traces")],
+    logs: Annotated[list[Path], typer.Argument(help="logs or traces", callback=files_there)],
     *,
     out: Annotated[Path, typer.Option("--out", help="directory for the addresses that are verified; FLOODWARDEN_BOTS")],
 ) -> None:

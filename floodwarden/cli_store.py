@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from enforcer.store.access import Key
     from enforcer.store.audit import Head
+    from schemas.settings import Settings
 
 KEPT: Final = "What is kept"
 
@@ -79,6 +80,27 @@ def create(
         write_json(asdict(made) | {"key": text})
         return
     console().print(text, soft_wrap=True)
+    sys.stderr.write(_about(made, settings_of.load()))
+
+
+def _about(key: Key, settings: Settings) -> str:
+    """What was just made and what to do with it, for whoever made it: beside the key, which may go into a pipe."""
+    ports = settings_of.PORTS
+    until = _until(key.expires_ms, key.revoked_ms, key.created_ms)
+    if key.role == "bouncer":
+        use = f"its api_key, with api_url http://127.0.0.1:{ports['enforcer']}/ (docs/bouncers.md)"
+        what = "a CrowdSec bouncer"
+    else:
+        api = f"http://127.0.0.1:{settings.api_port or ports['api']}/api/v1"
+        use = f"curl -s {api}/me -H 'authorization: Bearer KEY' (docs/api.md)"
+        what = "the HTTP API"
+    return (
+        f"the key of {safe(key.name)} for {what}, as {key.role}, until it is revoked"
+        f"{'' if until == 'no end' else f' or {until}'}\n"
+        f"it is shown this once: keep it; the store has only its hash\n"
+        f"use it:    {use}\n"
+        f"revoke it: floodwarden keys revoke {key.id}\n"
+    )
 
 
 @keys.command("list")

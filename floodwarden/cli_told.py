@@ -122,18 +122,21 @@ def _named(action: Action) -> str:
     return f"{safe(what_of(action))}{whom or ' of everybody' * (action.kind not in _SITE)}{part}"
 
 
+_WHOLE = "whole reasons: floodwarden actions show ACTION, or --json"
+
+
 def list_actions(found: Sequence[Action], *, as_json: bool) -> None:
     """Actions, one a line."""
     columns = {
         "action": [a.uid[:8] for a in found],
         "what": [what_of(a) for a in found],
         "target": [a.target.key for a in found],
-        "of it": [part_of(a) for a in found],
+        "which requests": [part_of(a) for a in found],
         "left": [left(a) for a in found],
         "by": [a.owner for a in found],
         "why": [a.reason for a in found],
     }
-    listing(as_json, [plain(a) for a in found], columns, "nothing is in force")
+    listing(as_json, [plain(a) for a in found], columns, "nothing is in force", _WHOLE)
 
 
 def list_pending(found: Sequence[Action], *, as_json: bool) -> None:
@@ -143,13 +146,13 @@ def list_pending(found: Sequence[Action], *, as_json: bool) -> None:
         "action": [a.uid[:8] for a, _ in asked],
         "what": [what_of(a) for a, _ in asked],
         "target": [a.target.key for a, _ in asked],
-        "of it": [part_of(a) for a, _ in asked],
+        "which requests": [part_of(a) for a, _ in asked],
         "in": [span(approval.until_ms) for _, approval in asked],
         "else": [str(approval.otherwise).replace("_", " ") for _, approval in asked],
         "asked because": [approval.why for _, approval in asked],
         "why": [a.reason for a, _ in asked],
     }
-    listing(as_json, [plain(a) for a in found], columns, "nothing waits")
+    listing(as_json, [plain(a) for a in found], columns, "nothing waits", "all of it: floodwarden pending --json")
 
 
 def what_of(action: Action) -> str:

@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from enforcer.wording import no_more
 from floodwarden.effects import Effect
 from floodwarden.report import Bin, Findings, Incident, printable, sentences
 from schemas.action import Action, ActionKind
@@ -125,7 +126,19 @@ def answer_words(incident: Incident) -> str:
     """What was done about an incident; of nothing, what held the client already."""
     if incident.answer is None and incident.standing is not None:
         return f"nothing more: already {done_words(incident.standing)}"
-    return done_words(incident.answer)
+    return done_words(incident.answer) + _why_so(incident)
+
+
+def _why_so(incident: Incident) -> str:
+    """Why it was this and neither more nor less."""
+    answer = incident.answer
+    if answer is None or not answer.took_effect:
+        return ""
+    if answer.kind is not ActionKind.DENY:
+        return printable(no_more(answer.reason))
+    if not incident.alert.browser:
+        return ", not challenged: most of its requests name no browser that could answer"
+    return f", not challenged: it went on though it was asked (time {answer.step})" if answer.step > 1 else ""
 
 
 def done_words(action: Action | None) -> str:

@@ -14,6 +14,7 @@ import sysconfig
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -124,11 +125,8 @@ class _Up:
         with contextlib.suppress(HttpError):
             for one in await enforcements(self._services["enforcer"].address):
                 if one.uid not in self._enforced:
+                    self._say("ACTION", enforced_words(one, self._enforced.values()), "bold red")
                     self._enforced[one.uid] = one
-                    took = f", {one.took_ms} ms after the deciding request" if one.took_ms is not None else ""
-                    nodes = len(one.nodes)
-                    text = f"{one.kind} {safe(one.target)} in force at {nodes} limiter{'s' * (nodes != 1)}{took}"
-                    self._say("ACTION", text, "bold red")
         checks = await self._checks()
         figures = Figures(
             checks["allow"],
@@ -136,7 +134,7 @@ class _Up:
             checks["deny"],
             checks["challenge"],
             len(tail.alerts),
-            tuple(f"{one.kind} {safe(one.target)}" for one in list(self._enforced.values())[-4:]),
+            tuple(safe(one.what) for one in list(self._enforced.values())[-4:]),
             tuple(one.took_ms for one in self._enforced.values() if one.took_ms is not None),
         )
         self._screen.show(time.monotonic(), figures, self._supervisor.health())
@@ -155,6 +153,14 @@ class _Up:
 
     def _say(self, mark: str, text: str, style: str = "") -> None:
         self._screen.say(time.monotonic() - self._began_s, mark, text, style)
+
+
+def enforced_words(one: Enforced, before: Iterable[Enforced]) -> str:
+    """An action that is in force, in words; what no request decided and was in force `before` goes on."""
+    nodes = len(one.nodes)
+    again = one.crossed_ms is None and any(one.what == each.what for each in before)
+    does = "goes on" if again else "in force"
+    return f"{safe(one.what)} {does} at {nodes} limiter{'s' * (nodes != 1)}, {one.after}"
 
 
 def _settings(settings: Settings, nodes: int, directory: Path, leash: Leash, own: ExitStack) -> Settings:

@@ -135,7 +135,9 @@ class Action(Frozen):
     created_ms: int
     expires_ms: int
     crossed_ms: int | None = Field(
-        default=None, description="event time of the decision with which the evidence sufficed"
+        default=None,
+        description="event time of the decision with which the evidence sufficed (of a brownout: when it began); none "
+        "where no request decided it: a command, what goes on",
     )
     ended_ms: int | None = Field(default=None, description="when it was lifted or expired")
     ended_by: str | None = Field(default=None, description="`auto`, or who lifted it: `cli:NAME`, `api:NAME`")

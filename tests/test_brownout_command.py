@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from enforcer.brownout import Health, Rules, State
+from enforcer.shedder import as_told
 from floodwarden.brownout_cost import CRITICAL, OTHERS, cost
 from floodwarden.cli import app
+from floodwarden.cli_brownout import site_lines
 from limiter import policy_file
 from schemas.decision import Decision
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = policy_file.load(ROOT / "deploy/policies/example.yaml")
 NOW_MS = 1_800_000_000_000
+
+
+def site_of(health: Health) -> list[str]:
+    return site_lines(as_told(State(), health, health.load(Rules()), Rules(), NOW_MS, acts=True))
 
 
 def asked(n: int, **of: object) -> Decision:
@@ -68,3 +75,13 @@ def test_the_file_of_rules_is_looked_over_by_the_command(tmp_path: Path) -> None
     wrong = CliRunner().invoke(app, ["brownout", "lint", str(tmp_path / "b.yaml")])
     assert wrong.exit_code == 1
     assert "b.yaml:2: brownout.enter.errors: '2' is no number we can take" in wrong.output
+
+
+def test_a_site_that_few_ask_is_told_that_its_latency_begins_nothing() -> None:
+    assert "  of fewer than 30 timed requests a second latency begins nothing" in site_of(Health(60, 5.0, 0, 112, 28))
+    assert "begins nothing" not in "".join(site_of(Health(500, 5.0, 0, 112, 28)))
+
+
+def test_a_share_is_told_in_percent_like_what_it_is_held_against() -> None:
+    (line,) = [line for line in site_of(Health(500, 5.0, 0.31, 240.0, 50.0, 96.0)) if "fail" in line]
+    assert line == "  31.0% of them fail (too much from 20%, calm up to 5%)"

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from floodwarden import bench, doctor, doctor_files, doctor_services
+from floodwarden.cli import app
 from floodwarden.cli_output import lines, safe
 from floodwarden.doctor_brownout import brownout
 from floodwarden.embedded import free_port
@@ -54,6 +56,54 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
         "Exit codes",
     ):
         assert word in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("replay", "acess.log"), "files"),
+        (("replay", "-", "acess.log"), "files"),
+        (("train", "acess.log"), "files"),
+        (("calibrate", "acess.log"), "files"),
+        (("evaluate", "acess.log"), "trace"),
+        (("families", "lint", "acess.log"), "path"),
+        (("families", "try", "acess.log"), "FILE"),
+        (("policy", "lint", "acess.log"), "path"),
+        (("policy", "apply", "acess.log"), "path"),
+        (("playbook", "lint", "acess.log"), "path"),
+        (("playbook", "test", "acess.log"), "file"),
+        (("brownout", "lint", "acess.log"), "path"),
+        (("notices", "lint", "acess.log"), "path"),
+        (("ingest", "acess.log", "--lint"), "mapping"),
+        (("deny", "import", "acess.log", "--source", "x"), "file"),
+        (("deny", "add", "route", "/login", "--challenge", "--except-pairs", "acess.log"), "--except-pairs"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_with_its_argument_and_what_may_have_been_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "access.log").touch()
+    told = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments))
+    assert told.exit_code == 2
+    assert f"Invalid value for '{named}': acess.log: no such file; did you mean access.log?" in told.output
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("nothing.log", "looked for in {}: write its whole path"),
+        ("none/nothing.log", "there is no directory {}/none either: write the whole path"),
+        ("adir", "adir is a directory; name a file in it"),
+    ],
+)
+def test_where_a_file_was_looked_for_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adir").mkdir()
+    told = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["replay", given])
+    assert (told.exit_code, says.format(tmp_path) in told.output) == (2, True)
 
 
 def test_every_setting_is_listed_with_its_default() -> None:

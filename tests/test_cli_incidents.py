@@ -123,7 +123,8 @@ def test_people_say_what_was_rightly_found_and_what_wrongly() -> None:
 @pytest.mark.parametrize(
     ("subject", "word", "said"),
     [
-        ("incident:nothing", "true_positive", "none begins"),
+        ("incident:nothing", "true_positive", "incident: none begins with 'nothing' (`incidents --json` has"),
+        ("action:nothing", "true_positive", "action: none begins with 'nothing' (`actions --json`, of those in force,"),
         ("somebody", "true_positive", "ip:203.0.113.7"),
         ("ip:203.0.113.7", "Wrong!", "true_positive or false_positive"),
     ],

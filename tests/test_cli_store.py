@@ -118,4 +118,20 @@ def test_a_key_that_begins_a_store_says_so_beside_it() -> None:
     first, second = (CliRunner().invoke(app, ["keys", "create", name]) for name in ("ann", "bob"))
     assert "made a new store" in first.stderr
     assert first.stdout.startswith("fwk_")
-    assert not second.stderr
+    assert "made a new store" not in second.stderr
+
+
+@pytest.mark.usefixtures("store")
+def test_a_key_alone_goes_into_a_pipe_and_what_it_is_is_said_beside_it() -> None:
+    made = CliRunner().invoke(app, ["keys", "create", "ann", "--role", "operator", "--for", "30d"])
+    key = made.stdout.removesuffix("\n")
+    assert (key.startswith("fwk_"), key.split()) == (True, [key])
+    assert "the key of ann for the HTTP API, as operator, until it is revoked or 20" in made.stderr
+    assert "it is shown this once" in made.stderr
+    assert "curl -s http://127.0.0.1:8086/api/v1/me -H 'authorization: Bearer KEY'" in made.stderr
+    assert f"floodwarden keys revoke {key.split('_')[1]}\n" in made.stderr
+    assert key not in made.stderr
+    bouncer = CliRunner().invoke(app, ["keys", "create", "fw1", "--role", "bouncer"])
+    assert "its api_key, with api_url http://127.0.0.1:8082/" in bouncer.stderr
+    told = CliRunner().invoke(app, ["keys", "create", "bob", "--json"])
+    assert (json.loads(told.stdout)["name"], told.stderr) == ("bob", "")

@@ -8,7 +8,7 @@ from limiter_world import action
 from redis.exceptions import NoPermissionError
 
 from enforcer.session import Result
-from floodwarden.cli_told import tell
+from floodwarden.cli_told import list_actions, tell
 from schemas.action import Action
 from schemas.redis_client import fix_of
 
@@ -66,3 +66,27 @@ def test_a_redis_that_refuses_us_is_not_to_be_started() -> None:
     assert "user and password" in fix_of(redis.AuthenticationError("invalid username-password pair"))
     assert "users.acl" in fix_of(NoPermissionError("this user has no permissions"))
     assert fix_of(redis.ConnectionError("refused")).startswith("start it")
+
+
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_why_something_is_in_force_takes_a_line_at_most_and_json_has_all_of_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    why = "Denied on /login for 10 min: 89 failed logins in 10 min; " + "good clients' logins here fail, too. " * 7
+    denied = action("deny", "ip:203.0.113.9", "abcdefgh1", route="/login").model_copy(update={"reason": why})
+    list_actions([denied, action("brownout", "global:*", "slow0001", level=2)], as_json=False)
+    said = capsys.readouterr()
+    head, row, _ = said.out.splitlines()
+    assert "which requests" in head
+    assert "Denied on /login" in row
+    assert row.endswith(" ...")
+    assert len(row) <= columns or columns == 80, "where little is left of a line, it goes below on a terminal"
+    assert said.err == "whole reasons: floodwarden actions show ACTION, or --json\n"
+    list_actions([denied], as_json=True)
+    assert why in capsys.readouterr().out
+
+
+def test_a_short_reason_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    list_actions([action("deny", "ip:203.0.113.9")], as_json=False)
+    assert capsys.readouterr().err == ""

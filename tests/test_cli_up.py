@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from floodwarden.demo.watch import Enforced
 from floodwarden.errors import CommandError
 from floodwarden.ports import need_ports
-from floodwarden.up import write_shell
+from floodwarden.up import enforced_words, write_shell
 from schemas.settings import Settings
 
 
@@ -35,3 +36,17 @@ def test_a_port_that_is_taken_is_named_with_its_setting() -> None:
         with pytest.raises(CommandError, match="FLOODWARDEN_API_PORT"):
             need_ports(Settings(api_port=port), "enforcer")
     need_ports(Settings(port=port, api_port=port), "limiter")
+
+
+def test_only_an_answer_to_a_request_is_timed_from_it_and_a_renewal_goes_on() -> None:
+    def enforced(uid: str, kind: str, target: str, crossed_ms: int | None, level: int | None = None) -> Enforced:
+        return Enforced(uid, kind, target, crossed_ms, 5_000, 5_040, ("limiter-1",), (), level)
+
+    first = enforced("a", "throttle", "key:k", 4_900)
+    again = enforced("b", "throttle", "key:k", None)
+    first_level, same, next_level = (enforced(str(n), "brownout", "global:*", None, n // 2) for n in (2, 3, 4))
+    assert enforced_words(first, ()) == "throttle key:k in force at 1 limiter, 140 ms after the deciding request"
+    assert enforced_words(again, [first]) == "throttle key:k goes on at 1 limiter, 40 ms after it was decided"
+    assert enforced_words(first_level, [first]) == "brownout level 1 in force at 1 limiter, 40 ms after it was decided"
+    assert enforced_words(same, [first_level]).startswith("brownout level 1 goes on at 1 limiter, ")
+    assert enforced_words(next_level, [same]).startswith("brownout level 2 in force at 1 limiter, ")

@@ -69,7 +69,7 @@ def test_every_example_does_what_it_says(
 ) -> None:
     world = ApiWorld(embedded_address, redis_url, topic_prefix, tmp_path)
     made = CliRunner().invoke(app, ["keys", "create", "first-admin", "--role", "admin"], env=world.environment)
-    environment = world.environment | {"API": world.base, "KEY": made.output.strip()}
+    environment = world.environment | {"API": world.base, "KEY": made.stdout.strip()}
     with world.enforcer(program="floodwarden.enforcing"):
         world.send(alert("203.0.113.8"))
         world.wait_for("203.0.113.8")

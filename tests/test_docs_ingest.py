@@ -45,8 +45,8 @@ def test_every_word_of_a_source_is_explained() -> None:
     [
         (("ingest",), 2, "FLOODWARDEN_INGEST"),
         (("ingest", "--lint"), 2, "mapping"),
-        (("ingest", "/nowhere.yaml"), 1, "/nowhere.yaml"),
-        (("ingest", "/nowhere.yaml", "--lint"), 1, ""),
+        (("ingest", "/nowhere.yaml"), 2, "/nowhere.yaml"),
+        (("ingest", "/nowhere.yaml", "--lint"), 2, "mapping"),
         (("ingest", "deploy/ingest/example.yaml", "--try", "/nowhere.json"), 2, "--source"),
         (("ingest", "deploy/ingest/example.yaml", "--try", "/nowhere.json", "--source", "nginx"), 2, "/nowhere.json"),
     ],

@@ -135,3 +135,5 @@ def test_who_lifts_what_was_wrong_says_so_in_the_same_breath(
         eventually(lambda: [one.true for one in labels.judged(engine)] == [False])
         with pytest.raises(CommandError, match="none begins"):
             cli_labels.wrong(world.settings, "nothing", "", "ann")
+        with pytest.raises(CommandError, match=f"is over.*labels add action:{action.uid} false_positive"):
+            cli_labels.wrong(world.settings, action.uid, "", "ann")

@@ -173,10 +173,43 @@ def test_who_ends_it_by_hand_is_not_contradicted_for_a_while() -> None:
         (Health(100, errors=0.05, latency_ms=30, usual_ms=20), Load.CALM),
         (Health(100, latency_ms=19, usual_ms=1), Load.CALM),  # too quick to matter, however much slower
         (Health(100, latency_ms=900, usual_ms=None), Load.CALM),  # what is usual is not known yet
+        (Health(100, latency_ms=49, usual_ms=10), Load.CALM),
+        (Health(60, 5.0, latency_ms=112, usual_ms=28), Load.BETWEEN),  # 12 a second: one that took 5 s
+        (Health(149, 5.0, latency_ms=112, usual_ms=28), Load.BETWEEN),
+        (Health(150, 5.0, latency_ms=112, usual_ms=28), Load.OVER),
+        (Health(500, 5.0, latency_ms=112, usual_ms=28, timed=60), Load.BETWEEN),  # of the others nobody knows
+        (Health(60, 5.0, errors=0.2, latency_ms=112, usual_ms=28), Load.OVER),
+        (Health(60, 5.0, latency_ms=30, usual_ms=28), Load.CALM),
     ],
 )
 def test_health_is_held_against_marks_that_lie_apart(health: Health, load: Load) -> None:
     assert health.load(RULES) is load
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 24), st.floats(500, 20_000), st.integers(0, 10**6).map(random.Random))
+def test_a_slow_answer_now_and_then_is_no_overload_of_a_site_that_few_ask(
+    per_second: int, slow_ms: float, chance: random.Random
+) -> None:
+    gauge, state = Gauge(RULES), State(changed_ms=START_MS)
+    for second in range(600):
+        now_ms = START_MS + second * 1000
+        asked = chance.randint(per_second // 2, per_second + per_second // 5)
+        took_ms = [slow_ms if chance.random() < 1 / 500 else chance.uniform(10, 46) for _ in range(asked)]
+        gauge.add(Sums(asked, 0, sum(took_ms), asked), now_ms)
+        health = gauge.health(now_ms)
+        load = health.load(RULES)
+        state = brownout.step(state, load, now_ms, RULES)
+        gauge.learn(health, load)
+        assert not state.quarter, (second, health)
+
+
+def test_a_brownout_does_not_end_because_it_turns_so_many_away_that_latency_says_little() -> None:
+    state = State(quarter=12, begun_ms=START_MS, changed_ms=START_MS)
+    shed = Health(100, 5.0, latency_ms=300, usual_ms=50)
+    for second in range(RULES.calm_s * 3):
+        state = brownout.step(state, shed.load(RULES), START_MS + second * 1000, RULES)
+    assert state.quarter == 12
 
 
 def test_how_many_wait_is_told_by_how_much_longer_all_take() -> None:

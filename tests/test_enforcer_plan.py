@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforcer import guardrails, ladder
+from enforcer.acknowledgements import judge
 from enforcer.drafts import expired, lifted
 from enforcer.plan import Planner
 from enforcer.plan_config import PlanConfig
@@ -109,6 +110,16 @@ def test_a_denial_carries_why_how_long_by_whom_and_since_when() -> None:
     assert action.crossed_ms == NOW - 100
     assert action.evidence[0].value == 6
     assert action.reason.startswith("Denied on /login for 10 min: 6 failed logins")
+
+
+def test_what_goes_on_is_no_answer_to_the_request_that_began_it() -> None:
+    planner = Planner(CONFIG)
+    first = consider(planner, alert())
+    late_ms = first.expires_ms - 1_000
+    again = consider(planner, update(alert(), late_ms - 50), late_ms)
+    assert (first.crossed_ms, again.crossed_ms) == (NOW - 100, None)
+    way = judge(again, 7, late_ms, {"limiter-1": (7, late_ms + 30)}, ("limiter-1",))
+    assert (way.total_ms, way.p99_ms) == (None, 30)
 
 
 def test_the_same_alert_told_again_is_answered_once_also_by_a_planner_started_anew() -> None:

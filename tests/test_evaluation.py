@@ -308,6 +308,30 @@ def test_who_is_not_there_to_compare_with_is_said() -> None:
         adapt_of("teleport")
 
 
+def test_of_a_log_without_labels_only_what_was_done_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    line = '203.0.113.{} - - [05/Jan/2026:09:{:02}:{:02} +0000] "GET / HTTP/1.1" 200 5 "-" "Mozilla/5.0"\n'
+    log.write_text("".join(line.format(n % 50, n // 60, n % 60) for n in range(600)))
+    told = CliRunner().invoke(app, ["evaluate", str(log), "--html", str(tmp_path / "report.html")])
+    words = " ".join(told.stdout.split())
+    assert "None of the 600 decisions has a label" in words
+    assert "0 denied (0), 0 challenged, 0 throttled; alerts: 0 in 10 min" in words
+    assert "attack/NAME/STRENGTH/INCIDENT" in words
+    assert not [word for word in ("incidents found", "good decisions", "bound", "100.0%") if word in told.stdout]
+    assert "None of the 600 decisions has a label" in (tmp_path / "report.html").read_text()
+    assert "None of the 600" in CliRunner().invoke(app, ["evaluate", str(log), "--markdown"]).stdout
+    assert json.loads(CliRunner().invoke(app, ["evaluate", str(log), "--json"]).stdout)["labelled"] is False
+
+
+def test_a_bound_of_nobody_is_not_told() -> None:
+    verdict = Verdict()
+    verdict.take(judged(slice_of((0, "203.0.113.1", ATTACK), (1, "203.0.113.2", "")), [Effect.NONE] * 2))
+    out = StringIO()
+    show(summary([verdict.outcome()]), Console(file=out, width=160))
+    assert "all: machine" in out.getvalue()
+    assert "(100.0%)" not in out.getvalue().partition("all: machine")[2].partition("\n")[0]
+
+
 def test_one_command_judges_compares_and_writes_the_page(tmp_path: Path) -> None:
     clean, trace, html, said = (tmp_path / name for name in ("clean.arrow", "trace.arrow", "report.html", "said"))
     said.write_text('{"subject": "key:key-poll-00", "label": "false_positive"}')

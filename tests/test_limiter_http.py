@@ -154,6 +154,17 @@ async def test_a_check_answers_and_publishes_once(api: httpx.AsyncClient, servic
     assert "s3cret" not in json.dumps(answers)
 
 
+async def test_a_question_goes_by_its_fields_alone_and_knows_no_outcome(
+    api: httpx.AsyncClient, service: Service
+) -> None:
+    headers = {"x-forwarded-for": "192.0.2.7", "user-agent": "gateway/1", "x-api-key": "the gateway's own"}
+    for question in ({"path": "/login"}, {"path": "/login", "ip": "192.0.2.9", "ua": "curl/8"}):
+        assert (await api.post("/v1/check", json=question, headers=headers)).status_code == 200
+    first, second = service.kept  # type: ignore[attr-defined]
+    assert (first.ip, first.ua, first.key_id) == (None, None, None)
+    assert (second.ip, second.ua, second.status) == ("192.0.2.9", "curl/8", 0)
+
+
 async def test_a_check_not_published_hands_the_row_to_the_gateway(api: httpx.AsyncClient, service: Any) -> None:
     question = {"path": "/items/1", "ip": "192.0.2.1", "publish": False}
     row = (await api.post("/v1/check", json=question)).json()["decision"]

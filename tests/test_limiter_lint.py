@@ -206,4 +206,5 @@ def test_the_command_tells_errors_and_warnings_and_fails_on_errors_only(tmp_path
     lines = bad.stdout.splitlines()
     assert lines[0].startswith(f"error    {tmp_path}/p.yaml:3: policy.limits[0]: has no `rate`")
     assert lines[1].startswith(f"error    {tmp_path}/p.yaml:4: policy.limits[1].name: ")
-    assert CliRunner().invoke(app, ["policy", "lint", str(tmp_path / "absent.yaml")]).exit_code == 1
+    absent = CliRunner().invoke(app, ["policy", "lint", str(tmp_path / "absent.yaml")])
+    assert absent.exit_code == 2, "a wrong path is wrong usage"

@@ -25,6 +25,7 @@ from floodwarden.embedded import free_port
 from floodwarden.errors import CommandError, UnreachableError
 from floodwarden.simulate.config import Attack, SimulationConfig, SimulationError, recurring
 from floodwarden.simulate.generate import simulate
+from floodwarden.simulate.going_on import GoingOn
 from floodwarden.simulate.pace import Pace, announced
 from floodwarden.simulate.sinks import write
 from limiter.http import create_app
@@ -194,6 +195,21 @@ async def test_sigterm_ends_the_command_in_good_order(redis_url: str) -> None:
         assert time.monotonic() - asked_s < 5
         assert b"attack/hammer/medium/1 begins" in told
         assert f"{len(kept):,} decisions" in told.decode()
+
+
+def test_who_sees_no_bar_hears_how_far_it_is_every_half_minute() -> None:
+    said: list[str] = []
+    now_s = 100.0
+    told = GoingOn(said.append, lambda: now_s, 3600.0)
+    told.begin("http://127.0.0.1:8080")
+    for _ in range(70):
+        now_s += 1
+        told.heard(8)
+    assert said == [
+        "traffic to http://127.0.0.1:8080 for 1 h; Ctrl-C ends it",
+        "240 decisions, 30 s of 1 h",
+        "480 decisions, 1 min of 1 h",
+    ]
 
 
 def test_rows_of_now_are_of_now() -> None:

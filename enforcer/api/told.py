@@ -21,7 +21,7 @@ class Enforcement(BaseModel):
     """An action's way to the limiters, in milliseconds.
 
     `ack_ms` by limiter since `created_ms`; `p50_ms`, `p99_ms` over them and `total_ms` to the last since `crossed_ms`,
-    the deciding request (`created_ms` where no request decided it).
+    the deciding request (`created_ms` where no request decided it). `level` is a brownout's.
     """
 
     action: str
@@ -36,6 +36,7 @@ class Enforcement(BaseModel):
     total_ms: int | None
     p50_ms: int | None
     p99_ms: int | None
+    level: int | None = None
 
 
 class Spared(Exempt):

@@ -41,5 +41,5 @@ def find(engine: sa.Engine, kind: Kind, begins: str) -> str:
     found = reading.beginning(engine, kind, begins)
     if len(found) != 1:
         what = f"{'more than one begins' if found else 'none begins'} with {begins[:80]!r}"
-        raise CommandError("not_found", kind.uid, what, "write it out; `--json` shows it whole")
+        raise CommandError("not_found", kind.noun, what, f"{kind.shown_by} has whole uids; write one out")
     return found[0]

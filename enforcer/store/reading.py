@@ -30,6 +30,8 @@ class Kind:
     uid: str
     shape: Callable[[sa.RowMapping], Thing]
     alone: str | None = None  # a column that lists leave out
+    noun: str = "entry"
+    shown_by: str = "a list"  # the command that has whole uids
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,11 @@ def _entry(row: sa.RowMapping) -> Thing:
     return dict(row) | {"detail": json.loads(row["detail"])}
 
 
-ALERT: Final = Kind(ALERTS, "crossed_ms", "uid", _alert)
-ACTION: Final = Kind(ACTIONS, "created_ms", "uid", _action, alone="marks")
-INCIDENT: Final = Kind(INCIDENTS, "first_ms", "uid", _incident)
+ALERT: Final = Kind(ALERTS, "crossed_ms", "uid", _alert, noun="alert", shown_by="`alerts --json`")
+ACTION: Final = Kind(
+    ACTIONS, "created_ms", "uid", _action, alone="marks", noun="action", shown_by="`actions --json`, of those in force,"
+)
+INCIDENT: Final = Kind(INCIDENTS, "first_ms", "uid", _incident, noun="incident", shown_by="`incidents --json`")
 LABEL: Final = Kind(LABELS, "at_ms", "uid", _plain)
 APPEAL: Final = Kind(APPEALS, "at_ms", "uid", _plain)
 AUDITED: Final = Kind(AUDIT, "seq", "seq", _entry)

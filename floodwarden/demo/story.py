@@ -103,8 +103,7 @@ def alert_line(alert: Alert, known: Collection[str]) -> Line | None:
 
 def enforced_line(one: Enforced, nodes: int) -> Line:
     """An action that is in force as a line."""
-    took = f" {one.took_ms} ms after the deciding request" if one.took_ms is not None else ""
-    text = f"{one.kind} {safe(one.target)} in force at {len(one.nodes)} of {nodes} limiters{took}"
+    text = f"{safe(one.what)} in force at {len(one.nodes)} of {nodes} limiters {one.after}"
     return "ACTION", text, "bold red" if not one.missing else "bold yellow"
 
 

@@ -34,11 +34,24 @@ class Enforced:
     in_force_ms: int
     nodes: tuple[str, ...]
     missing: tuple[str, ...]
+    level: int | None = None
 
     @property
     def took_ms(self) -> int | None:
-        """From the decision with which the evidence sufficed until every node had it; None for a command's."""
+        """From the decision with which the evidence sufficed until every node had it; None where none decided it."""
         return None if self.crossed_ms is None else self.in_force_ms - self.crossed_ms
+
+    @property
+    def after(self) -> str:
+        """How long it took, and since when."""
+        if self.took_ms is None:
+            return f"{self.in_force_ms - self.created_ms} ms after it was decided"
+        return f"{self.took_ms} ms after the deciding request"
+
+    @property
+    def what(self) -> str:
+        """The kind of action and on whom; of a brownout, the level."""
+        return f"{self.kind} {f'level {self.level}' if self.level else self.target}"
 
 
 class _Row(msgspec.Struct):
@@ -49,6 +62,7 @@ class _Row(msgspec.Struct):
     ack_ms: dict[str, int]
     missing: list[str]
     crossed_ms: int | None = None
+    level: int | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +122,7 @@ async def enforcements(address: str) -> list[Enforced]:
             row.created_ms + max(row.ack_ms.values()),
             tuple(sorted(row.ack_ms)),
             tuple(row.missing),
+            row.level,
         )
         for row in rows
         if row.ack_ms

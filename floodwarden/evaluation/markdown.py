@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from floodwarden.evaluation.good import HARMS
-from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, labelled, seconds, share
+from floodwarden.evaluation.text import STRENGTHS, compared, good_by_set, labelled, seconds, share, unlabelled
 
 Record = Mapping[str, Any]
 
 
 def tables(result: Record) -> str:
     """Attacks, good traffic, clients people labelled and, where others judged too, how they compare."""
+    if not result["labelled"]:
+        beside = [_table(*labelled(result["said"]))] if result.get("said") else []
+        return "\n\n".join([unlabelled(result), *beside]) + "\n"
     kept = result["sets"]["first_sight"]
     parts = [
         f"{result['decisions']:,} decisions, {result['incidents']} attacks, {result['traces']} traces.",

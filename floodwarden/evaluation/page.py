@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from floodwarden.evaluation import plots
 from floodwarden.evaluation.good import HARMS
-from floodwarden.evaluation.text import STRENGTHS, alarms, compared, good_by_set, labelled, seconds, share
+from floodwarden.evaluation.text import STRENGTHS, alarms, compared, good_by_set, labelled, seconds, share, unlabelled
 from floodwarden.html_page import document, shown
 from floodwarden.report_text import span_words
 
@@ -51,6 +51,8 @@ def page(result: Record) -> str:
         _alerts(result),
         _READING,
     ]
+    if not result["labelled"]:
+        body = [_head(result), f"<p>{shown(unlabelled(result))}</p>", body[2], _said(result)]
     return document("Floodwarden evaluation", "".join(body), style=_STYLE)
 
 

@@ -49,6 +49,7 @@ def summary(outcomes: Sequence[Outcome]) -> Record:
             "tuned": _set(attacks, cases, first_sight=False),
             "first_sight": _set(attacks, cases, first_sight=True),
         },
+        "labelled": bool(attacks or cases.keys() - {ORDINARY}),
         "decisions": decisions,
         "cpu_us_per_decision": round(sum(outcome.cpu_ns for outcome in outcomes) / 1000 / max(1, decisions), 2),
         "days": round(days, 6),

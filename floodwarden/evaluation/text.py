@@ -20,6 +20,13 @@ Record = Mapping[str, Any]
 
 def show(result: Record, console: Console) -> None:
     """Print an evaluation."""
+    if not result["labelled"]:
+        console.print(Text(unlabelled(result)))
+        if result["alerts_by_kind"]:
+            console.print(_kinds({kind: {"alerts": each["alerts"]} for kind, each in result["alerts_by_kind"].items()}))
+        if result.get("said"):
+            console.print(_said(result["said"]))
+        return
     console.print(_sentences(result))
     for name, title in (("tuned", "Attacks"), ("first_sight", "Attacks at first sight: nobody tuned on these")):
         first_sight = name == "first_sight"
@@ -63,6 +70,20 @@ def share(value: float) -> str:
     if value == 0:
         return "0"
     return f"{value:.1%}" if value >= 0.001 else f"{value:.1e}".replace("e-0", "e-")
+
+
+def unlabelled(result: Record) -> str:
+    """What there is to say of traffic of which nobody says who is good and who attacks, and what to do about it."""
+    alerts, _, _, span = alarms(result)
+    return (
+        f"None of the {result['decisions']:,} decisions has a label: nobody says which are an attack's and which are "
+        "good. So nothing can be said of what was found or missed, nor of who was hit by mistake; only what was done: "
+        f"{result['benign_denied']:,} denied ({share(result['benign_denied_share'])}), "
+        f"{result['benign_challenged']:,} challenged, {result['benign_throttled']:,} throttled; alerts: {alerts} "
+        f"{span}. On whom and why: `floodwarden replay`.\n"
+        "To have it judged, give rows a column `label`: attack/NAME/STRENGTH/INCIDENT, benign/CASE, empty for the rest "
+        "of the good (docs/evaluation.md); or say what single clients are with --labels FILE."
+    )
 
 
 def _sentences(result: Record) -> Text:
@@ -135,6 +156,8 @@ def _good(result: Record) -> Table:
     for name, each in (good_by_set(result) | populations | dict(result["benign_by_case"])).items():
         cells = [
             Text(f"{each[e]:,} ({share(each[f'{e}_bounds_95'][1])})", style="red" if e == "denied" and each[e] else "")
+            if each["decisions"]
+            else Text("-")
             for e in HARMS
         ]
         made.add_row(printable(name), f"{each['decisions']:,}", *cells)
@@ -149,11 +172,10 @@ def good_by_set(result: Record) -> dict[str, Record]:
 
 def _kinds(by_kind: Record) -> Table:
     made = Table("alert", title="Alerts", title_justify="left")
-    made.add_column("told", justify="right")
-    made.add_column("false", justify="right")
-    made.add_column("false incidents", justify="right")
+    for name in next(iter(by_kind.values())):
+        made.add_column({"alerts": "told"}.get(name, name.replace("_", " ")), justify="right")
     for kind, each in by_kind.items():
-        made.add_row(printable(kind), f"{each['alerts']:,}", f"{each['false']:,}", f"{each['false_incidents']:,}")
+        made.add_row(printable(kind), *(f"{count:,}" for count in each.values()))
     return made
 
 

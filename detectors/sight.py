@@ -146,7 +146,8 @@ def look(rows: Rows, slots: Slots, c: Columns, memories: Memories, families: Fam
         if thing in UNTIL_THE_HOUR:
             homed[thing] = np.zeros(len(rows), np.bool_)
             first[thing][at], homed[thing][at] = _away(rows, at, key, memories, thing)
-        kept = one if thing in (New.PLACE, *UNTIL_THE_HOUR) else fresh  # where a path is asked for is kept as long as the path
+        # Where a path is asked for is kept as long as the path.
+        kept = one if thing in (New.PLACE, *UNTIL_THE_HOUR) else fresh
         seen[memory] = key[kept], at[kept]
     same_route = _as_before(rows, f.route, c.route[slots])
     total = np.cumsum(f.n) - f.n

@@ -13,6 +13,7 @@ import numpy as np
 from detectors.artifact import Model, load
 from detectors.compiled import looked_up
 from detectors.entities import Entities
+from detectors.memories import Memories
 from detectors.outlook import Outlook
 from detectors.rows import canonical
 from detectors.rule_file import gathered
@@ -80,6 +81,7 @@ def warm(model: Model, rules: Ruleset | None = None) -> None:
     open_ = Outlook()
     open_.add(held)
     open_.on_routes(np.unique(held.route))
+    open_.count(held, Memories(1))
     none, empty = np.zeros(2, np.int64), np.zeros((2, COLUMNS), np.int64)
     merged([(none, empty)])  # else only of many rows
     looked_up(none, none, empty, empty)

@@ -1,4 +1,4 @@
-"""A key that asks on routes it never asked on, until the hour is over: what somebody who broke in does beside its job."""
+"""A key that asks on routes it never asked on, until the hour is over: what who broke in does beside its job."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What speaks for a client whom evidence would deny: then he is asked, or people are told, and nobody is denied.
 
-    slow        one failed login in five minutes: apps whose accounts have ended, a house, a shop floor. People are
-                told, and nobody is answered who is found by himself; who is part of something larger is
+    slow        one failed login in five minutes, for five hours at most: apps whose accounts have ended, a shop floor.
+                People are told, and nobody is answered who is found by himself; who is part of something larger is
     signed in   answered well at his address in the last hour or two: an account for four failures. Where a class signs
                 in, or a house, many mistype; who tries a list is nobody there
     shared      two others met the same error there within an hour or two: a page that a deploy took away, a dead link
@@ -41,6 +41,7 @@ Index = NDArray[np.intp]
 Flag = NDArray[np.bool_]
 EACH_FAILS: Final = 4  # failures that an account which is signed in at an address stands for
 SLOW_MS: Final = 300_000  # between two failures of somebody who may as well go on: twelve tries an hour
+SLOW_S: Final = 18_000  # and so long: who was slow for days may be quick now
 OTHERS: Final = 2  # who met an error, before it is one that people meet
 PARTS: Final = 20  # of a page that is not what it was
 MISSES: Final = 4  # errors that a page which others read stands for, before he who found it is denied
@@ -176,8 +177,8 @@ def _searched(family: Family, track: Track, seen: Beside, *, found_nothing: bool
 
 def slow(family: Family, track: Track) -> tuple[Fact, ...]:
     """Why people are told of failed logins and nobody is answered; empty for nothing."""
-    each_ms = _apart_ms(track)
-    if family.each is not Each.CREDENTIAL or each_ms < SLOW_MS:
+    each_ms, took_ms = _apart_ms(track), track.last_mark_ms - track.first_ms
+    if family.each is not Each.CREDENTIAL or each_ms < SLOW_MS or took_ms > SLOW_S * 1000:
         return ()
     what = f"one failure in {each_ms / 60_000:.0f} min: nothing a denial would have to stop, so people are told"
     return (Fact("slow", each_ms / 1000, SLOW_MS / 1000, what),)

@@ -67,6 +67,8 @@ def write_standing(
 
 def _make(c: Columns, family: int, slots: Slots, high: F64) -> None:
     """Rows for owners that come to have evidence, `high` at the most; where there are too many, of the highest."""
+    if not len(slots):
+        return
     left = c.tracks.left()
     if len(slots) > left:
         slots = slots[np.lexsort((c.key[slots], -high))[:left]]

@@ -54,9 +54,13 @@ def _shares(
 
 def has_room(c: Columns, used: int, judged: Judged) -> bool:
     """Whether all that these rows may bring to stand, by themselves and by the forest's word, surely finds room."""
-    marked = sum(int(np.count_nonzero((series.marks > 0) | (series.s > 0))) for series in judged.series)
-    asked = len(judged.slots) + int(np.count_nonzero(~c.asked[:used]))
-    return len(c.tracks) + marked + asked <= c.tracks.room
+    coming = len(judged.slots) + int(np.count_nonzero(~c.asked[:used]))
+    if len(c.tracks) + coming + len(judged.slots) * len(judged.series) <= c.tracks.room:
+        return True
+    for series in judged.series:
+        marked = int(np.count_nonzero((series.marks > 0) | (series.s > 0)))
+        coming += min(marked, int(np.count_nonzero(c.at[judged.slots, series.family.index] == 0)))
+    return len(c.tracks) + coming <= c.tracks.room
 
 
 @compiled

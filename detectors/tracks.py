@@ -119,12 +119,12 @@ class Tracks:
     def arrays(self, at: I32) -> dict[str, NDArray[np.generic]]:
         """What is held for `at`, numbers by (slot, family), in their order."""
         slot, family = np.nonzero(at)
-        rows = self._rows[at[slot, family]]
+        number = at[slot, family]
         out: dict[str, NDArray[np.generic]] = {
             "tracks.slot": slot.astype(np.int32),
             "tracks.family": family.astype(np.uint8),
         }
-        return out | {f"tracks.{name}": np.ascontiguousarray(rows[name]) for name in NAMES}
+        return out | {f"tracks.{name}": getattr(self, name)[number] for name in NAMES}
 
     def restore(self, at: I32, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take up what `arrays` gave, `at` (mutated) as it was; nothing may be held before."""

@@ -41,8 +41,9 @@ def adopt(entities: Entities, drift: Drift, kept: Arrays, model: Model) -> None:
     if kept["model"].tobytes().decode() == model.version:
         return
     drift.restart(entities)
-    c, used = entities.c, slice(entities.used)
-    c.s[used] *= (model.h / kept["h"].astype(np.float64))[c.kind[used]]
+    c = entities.c
+    slot, family, at = c.standing(entities.used)
+    c.tracks.s[at] *= (model.h / kept["h"].astype(np.float64))[c.kind[slot], family]
     set_nulls(entities, model)
 
 

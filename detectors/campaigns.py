@@ -98,8 +98,8 @@ class _Course:
         self._last_ms: dict[int, I64] = {}
         for series in judged.series:
             i = series.family.index
-            stands = c.episode[slots, i] & c.alone[slots, i]
-            self._last_ms[i] = np.where(stands, c.last_mark_ms[slots, i], NOT_YET_MS)
+            t, at = c.tracks, c.at[slots, i]
+            self._last_ms[i] = np.where(t.episode[at] & t.alone[at], t.last_mark_ms[at], NOT_YET_MS)
         self._events = sorted(
             (event.pane_s, crossing.seg, crossing.family.index, event.track.last_mark_ms)
             for crossing in judged.crossings

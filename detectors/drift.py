@@ -79,7 +79,7 @@ class Day:
                     continue
                 self.n[kind, i] += int((~c.counted[some, i]).sum())
                 self.counts[kind, i] += c.hour[some, i].sum(axis=0, dtype=np.float64)
-                self._rise(kind, i, c.key[some], c.most[some, i].astype(np.float64))
+                self._rise(kind, i, c.key[some], c.tracks.most[c.at[some, i]].astype(np.float64))
             c.counted[rows, i] = True
 
     def _rise(self, kind: int, family: int, owner: U64, s: F64) -> None:
@@ -131,7 +131,9 @@ class Drift:
         bad = int((seen & alarmed).sum())
         if group_alarmed or (bad >= BAD_MIN and bad > BAD_SHARE * seen.sum()):
             self.frozen_s = now_s + FREEZE_S
-        ever = alarmed | (c.crossed_pane_s[used] > 0).any(axis=1)
+        slot, _, at = c.standing(entities.used)
+        ever = alarmed.copy()
+        ever[slot[c.tracks.crossed_pane_s[at] > 0] - RESERVED] = True
         self.day.without(c.key[used][ever])
         found: list[tuple[int, int]] = []
         if now_s > self.frozen_s and now_s - entities.born_s >= WARM_S:
@@ -142,7 +144,7 @@ class Drift:
             self.day.hours += 1
             self.day.add(entities, model, RESERVED + np.flatnonzero(seen & ~ever))
             found = self._judged(model)
-        c.most[: entities.used] = 0.0
+        c.tracks.most[:] = 0.0
         return found
 
     def _anew(self, entities: Entities) -> None:
@@ -168,7 +170,7 @@ class Drift:
         fresh = Drift.begun(self.told.shape[1])
         self.day, self.since_s, self.told, self.slope = fresh.day, fresh.since_s, fresh.told, fresh.slope
         entities.c.counted[: entities.used] = False
-        entities.c.most[: entities.used] = 0.0
+        entities.c.tracks.most[:] = 0.0
 
     def arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """State under names that begin with `name`."""

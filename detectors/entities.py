@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from detectors import eviction
 from detectors.columns import KINDS_N
-from detectors.compiled import compiled, ordered, searched
+from detectors.compiled import ordered, searched
 from detectors.families import HOUR_S
 from detectors.features import COUNTS, TAUS_S
+from detectors.tracks import LEAVE, Tracks, moved, of_somebody, renumber
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 Slots = NDArray[np.intp]
@@ -25,7 +27,6 @@ IDLE_MS: Final = 6 * HOUR_S * 1000
 ESTABLISHED_N: Final = 20
 ESTABLISHED_MS: Final = HOUR_S * 1000
 YOUNG: Final = (
-    "most",
     "counted",
     "credential",
     "accounts",
@@ -82,38 +83,23 @@ class Columns:
     shown: F64  # what its samples in the forest's control group weigh, at `shown_hop` on `shown_route`
     shown_hop: I64
     shown_route: U64
-    s: F64
-    t_ms: I64
-    first_ms: I64
-    marks: NDArray[np.int32]
-    tries: NDArray[np.int32]
-    distinct: NDArray[np.int32]
-    episode: NDArray[np.bool_]
-    alone: NDArray[np.bool_]  # it began with own evidence, not with a group's
-    last_mark_ms: I64
-    crossed_pane_s: I64
-    crossed_ms: I64
-    crossed_after: I64
+    at: I32  # row of `tracks` by family, 0 where nothing stands
+    tracks: Tracks
     own: F32
     hour: F32
     p0: F64  # null by family (marks a second, for rates), fixed for the hour
-    most: F32  # the highest evidence of the hour
     counted: NDArray[np.bool_]  # in the day of `drift`
 
     @staticmethod
-    def blank(size: int, families: int) -> Columns:
-        """`size` slots of nothing."""
-        i8, f8, flag = np.int64, np.float64, np.bool_
+    def blank(size: int, families: int, tracks: Tracks | None = None) -> Columns:
+        """`size` slots of nothing. What stands against them is to be in `tracks`, or in some of their own."""
+        i8, flag = np.int64, np.bool_
         one = {
             name: np.zeros(size, i8)
             for name in (
                 *("born_ms", "last_ms", "seen", "weight", "good", "accounts", "pages", "missed"),
                 *("fail_ms", "refused_s", "odd_minute", "gap_ms", "hop", "shown_hop", "polls", "polled_ms"),
             )
-        }
-        by = {
-            name: np.zeros((size, families), i8)
-            for name in ("t_ms", "first_ms", "last_mark_ms", "crossed_pane_s", "crossed_ms", "crossed_after")
         }
         return Columns(
             key=np.zeros(size, np.uint64),
@@ -133,20 +119,28 @@ class Columns:
             turned=np.zeros(size, flag),
             asked=np.ones(size, flag),
             recent=np.zeros((size, len(COUNTS), len(TAUS_S))),
-            s=np.zeros((size, families), f8),
-            marks=np.zeros((size, families), np.int32),
-            tries=np.zeros((size, families), np.int32),
-            distinct=np.zeros((size, families), np.int32),
-            episode=np.zeros((size, families), flag),
-            alone=np.zeros((size, families), flag),
+            at=np.zeros((size, families), np.int32),
+            tracks=Tracks(size) if tracks is None else tracks,
             own=np.zeros((size, families, 2), np.float32),
             hour=np.zeros((size, families, 2), np.float32),
             p0=np.full((size, families), 0.5),
-            most=np.zeros((size, families), np.float32),
             counted=np.zeros((size, families), flag),
             **one,
-            **by,
         )
+
+    def standing(self, used: int) -> tuple[Slots, Slots, I32]:
+        """Slot, family and row of what stands against the first `used` slots, in their order."""
+        slot, family = np.nonzero(self.at[:used])
+        return slot, family, self.at[slot, family]
+
+    def track(self, slot: int, family: int) -> int:
+        """The row of an owner and family, made where there is none, whatever room there is."""
+        if not self.at[slot, family]:
+            self.at[slot, family] = self.tracks.make(1)[0]
+        return int(self.at[slot, family])
+
+
+ARRAYS: Final = tuple(f.name for f in fields(Columns) if f.name != "tracks")
 
 
 def had_past(c: Columns, slot: int, crossed_s: int) -> bool:
@@ -160,7 +154,7 @@ class Entities:
     def __init__(self, size_max: int, families: int) -> None:
         self.size_max = size_max
         self.families = families
-        self.c = Columns.blank(256, families)
+        self.c = Columns.blank(256, families, Tracks(size_max))
         self.c.kind[:RESERVED] = np.arange(RESERVED)
         self.used = RESERVED
         self.evicted = 0
@@ -219,20 +213,37 @@ class Entities:
     def _keep(self, rows: Slots) -> None:
         """Only these slots, ascending. Memory that has been touched once is used again."""
         none, n = Columns.blank(1, self.families), len(rows)
-        for f in fields(Columns):
-            column = getattr(self.c, f.name)
-            _moved(column.view(np.uint8).reshape(len(column), -1), rows)
-            column[n : self.used] = getattr(none, f.name)
+        for name in ARRAYS:
+            column = getattr(self.c, name)
+            moved(column.view(np.uint8).reshape(len(column), -1), rows)
+            column[n : self.used] = getattr(none, name)
         self.used = n
         self._index()
+        self._left(of_somebody(self.c.at[:n], self.c.tracks.used))
+
+    def settle(self) -> None:
+        """Let rows of `tracks` go that say nothing any more."""
+        self._left(self.c.tracks.anything())
+
+    def forget(self, slot: Slots, family: Slots, worth: F64) -> None:
+        """Let that go which least stands in, where more stands than there is room for. `worth`: of all that stands."""
+        tracks = self.c.tracks
+        if len(tracks) <= tracks.room:
+            return
+        stay, at = np.zeros(tracks.used, np.bool_), self.c.at[slot, family]
+        stay[at[np.lexsort((family, self.c.key[slot], -worth))[: int(tracks.room * LEAVE)]]] = True
+        self._left(stay)
+
+    def _left(self, stay: NDArray[np.bool_]) -> None:
+        renumber(self.c.at[: self.used], self.c.tracks.keep(stay))
 
     def _reserve(self, size: int) -> None:
         have = len(self.c.key)
         if size <= have:
             return
-        grown = Columns.blank(max(size, min(2 * have, self.size_max * 3 // 2)), self.families)
-        for f in fields(Columns):
-            getattr(grown, f.name)[: self.used] = getattr(self.c, f.name)[: self.used]
+        grown = Columns.blank(max(size, min(2 * have, self.size_max * 3 // 2)), self.families, self.c.tracks)
+        for name in ARRAYS:
+            getattr(grown, name)[: self.used] = getattr(self.c, name)[: self.used]
         self.c = grown
 
     def _index(self) -> None:
@@ -243,8 +254,9 @@ class Entities:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """State as plain arrays."""
         state: dict[str, NDArray[np.generic]] = {
-            f"entities.{f.name}": getattr(self.c, f.name)[: self.used].copy() for f in fields(Columns)
+            f"entities.{name}": getattr(self.c, name)[: self.used].copy() for name in ARRAYS if name != "at"
         }
+        state |= self.c.tracks.arrays(self.c.at[: self.used])
         state["entities.evicted"] = np.array(self.evicted)
         state["entities.clock"] = np.array([self.born_s, self.early_s], np.int64)
         return state
@@ -252,19 +264,12 @@ class Entities:
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take up what `arrays` gave."""
         self.used = len(arrays["entities.key"])
-        self.c = Columns.blank(max(256, self.used), self.families)
-        for f in fields(Columns):
-            if f.name not in YOUNG or f"entities.{f.name}" in arrays:
-                getattr(self.c, f.name)[: self.used] = arrays[f"entities.{f.name}"]
+        self.c = Columns.blank(max(256, self.used), self.families, Tracks(self.size_max))
+        for name in ARRAYS:
+            if name != "at" and (name not in YOUNG or f"entities.{name}" in arrays):
+                getattr(self.c, name)[: self.used] = arrays[f"entities.{name}"]
+        self.c.tracks.restore(self.c.at, arrays)
         self.evicted = int(arrays["entities.evicted"])
         long_ago = np.array([1, 0])  # states kept before this was
         self.born_s, self.early_s = (int(v) for v in arrays.get("entities.clock", long_ago))
         self._index()
-
-
-@compiled
-def _moved(column: NDArray[np.uint8], rows: Slots) -> None:
-    """Put `rows`, ascending, to the front of `column` (bytes, mutated), without a copy of it."""
-    for i in range(len(rows)):
-        if rows[i] != i:
-            column[i] = column[rows[i]]

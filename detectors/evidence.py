@@ -36,7 +36,7 @@ from detectors.record import write_crossing, write_member, write_memories, write
 from detectors.rows import Rows, canonical
 from detectors.runs import RUN_S, pieces, runs
 from detectors.sampling import WARM_KEY
-from detectors.standing import standing
+from detectors.standing import apart, has_room, standing
 
 ENTITIES_MAX = 1 << 17
 Flag = NDArray[np.bool_]
@@ -143,6 +143,12 @@ class Engine:
     def _run(self, flows: Flows, until_s: int) -> list[Finding]:
         rows = canonical(flows)
         judged = self._judge(rows)
+        if not has_room(self.entities.c, self.entities.used, judged):
+            first_s = int(flows.pane_s.min())  # what goes does so after the same pane however panes were batched
+            if first_s < flows.pane_s.max():
+                halves = pieces(flows, until_s, lambda rows: rows < len(flows))
+                return [finding for half, end_s in halves for finding in self._run(half, end_s)]
+            until_s = first_s + 1
         followed = campaigns.follow(self.groups, judged, self.entities.c, self.model)
         told = followed.told_of(judged, findings(judged, self.entities.c, self.model))
         told += followed.told + [finding for _, _, finding in followed.members]
@@ -177,6 +183,8 @@ class Engine:
         told += self._rarities(until_s) + self.flood.close(until_s) + self.misfits.close(until_s)
         if self.entities.used > self.entities.size_max:
             self.entities.purge(standing(self.entities.c, np.arange(self.entities.used), self.model, until_s * 1000))
+        if len(self.entities.c.tracks) > self.entities.c.tracks.room:
+            self.entities.forget(*apart(self.entities.c, self.entities.used, self.model, until_s * 1000))
         return sorted(told, key=lambda f: (f.at_s, f.crossed_ms, f.kind, f.entity, f.family))
 
     def _rarities(self, until_s: int) -> list[Finding]:

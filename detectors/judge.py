@@ -104,15 +104,16 @@ def _accumulate(series: Series, rows: Rows, slots: Slots, c: Columns) -> Series:
     """The evidence after each row. Owners with nothing standing and no mark stay at 0 and are skipped."""
     i = series.family.index
     seg = rows.seg[series.at]
-    matters = c.s[slots, i] > 0
+    at = c.at[slots, i]
+    matters = c.tracks.s[at] > 0
     matters[seg[series.marks > 0]] = True
     s = np.zeros(len(seg))
     some = np.flatnonzero(matters[seg])
     present, dense = _runs(seg[some])
-    slot = slots[present]
-    per_s = c.p0[slot, i] if series.family.rate else None
+    at = at[present]
+    per_s = c.p0[slots[present], i] if series.family.rate else None
     t_ms, x = rows.t_ms[series.at[some]], series.x[some]
-    s[some] = cusum.run(dense, t_ms, x, c.s[slot, i], c.t_ms[slot, i], per_s)
+    s[some] = cusum.run(dense, t_ms, x, c.tracks.s[at], c.tracks.t_ms[at], per_s)
     s[s < NOTHING] = 0.0
     return replace(series, s=s)
 
@@ -128,7 +129,7 @@ def _crossings(series: Series, rows: Rows, slots: Slots, c: Columns, model: Mode
     i = series.family.index
     seg = rows.seg[series.at]
     h = model.h[rows.flows.kind[series.at], i]
-    active = np.unique(seg[(series.s >= h - 1e-5) | c.episode[slots[seg], i]])
+    active = np.unique(seg[(series.s >= h - 1e-5) | c.tracks.episode[c.at[slots[seg], i]]])
     out = []
     for one in active.tolist():
         begin, end = np.searchsorted(seg, [one, one + 1])
@@ -175,29 +176,29 @@ def steps(series: Series, part: slice, rows: Rows, sight: Sight) -> list[cusum.R
 
 def track_of(c: Columns, slot: int, family: int) -> Track:
     """A slot's standing in one family."""
-    at = (slot, family)
+    t, at = c.tracks, int(c.at[slot, family])
     return Track(
-        s=float(c.s[at]),
-        t_ms=int(c.t_ms[at]),
-        first_ms=int(c.first_ms[at]),
-        marks=int(c.marks[at]),
-        tries=int(c.tries[at]),
-        distinct=int(c.distinct[at]),
-        last_mark_ms=int(c.last_mark_ms[at]),
-        episode=bool(c.episode[at]),
-        crossed_pane_s=int(c.crossed_pane_s[at]),
-        crossed_ms=int(c.crossed_ms[at]),
-        crossed_after=int(c.crossed_after[at]),
+        s=float(t.s[at]),
+        t_ms=int(t.t_ms[at]),
+        first_ms=int(t.first_ms[at]),
+        marks=int(t.marks[at]),
+        tries=int(t.tries[at]),
+        distinct=int(t.distinct[at]),
+        last_mark_ms=int(t.last_mark_ms[at]),
+        episode=bool(t.episode[at]),
+        crossed_pane_s=int(t.crossed_pane_s[at]),
+        crossed_ms=int(t.crossed_ms[at]),
+        crossed_after=int(t.crossed_after[at]),
     )
 
 
 def write_track(c: Columns, slot: int, family: int, track: Track) -> None:
     """Put a standing back."""
-    at = (slot, family)
-    c.s[at], c.t_ms[at], c.first_ms[at] = track.s, track.t_ms, track.first_ms
-    c.marks[at], c.tries[at], c.distinct[at] = track.marks, track.tries, track.distinct
-    c.last_mark_ms[at], c.episode[at] = track.last_mark_ms, track.episode
-    c.crossed_pane_s[at], c.crossed_ms[at], c.crossed_after[at] = (
+    at, t = c.track(slot, family), c.tracks
+    t.s[at], t.t_ms[at], t.first_ms[at] = track.s, track.t_ms, track.first_ms
+    t.marks[at], t.tries[at], t.distinct[at] = track.marks, track.tries, track.distinct
+    t.last_mark_ms[at], t.episode[at] = track.last_mark_ms, track.episode
+    t.crossed_pane_s[at], t.crossed_ms[at], t.crossed_after[at] = (
         track.crossed_pane_s,
         track.crossed_ms,
         track.crossed_after,

@@ -85,7 +85,8 @@ class Kin:
         owners = np.array([owner for _, owner in self._walked], np.uint64)
         slots = entities.find(owners, np.full(len(owners), IP, np.uint8))
         answered = np.array([family.answer(IP, established=True) != "notice" for family in families])
-        crossed = entities.c.episode[slots] | (entities.c.crossed_pane_s[slots] >= now_s - HOUR_S)
+        tracks, at = entities.c.tracks, entities.c.at[slots]
+        crossed = tracks.episode[at] | (tracks.crossed_pane_s[at] >= now_s - HOUR_S)
         calm = (slots >= RESERVED) & ~(crossed & answered).any(axis=1)
         before, walked = known.copy(), zip(self._walked.items(), calm.tolist(), strict=True)
         for ((key, _), pace), fine in sorted(walked, key=lambda one: one[1]):

@@ -59,10 +59,13 @@ def settle(entities: Entities, model: Model, now_ms: int) -> None:
     establish(entities, now_ms // 1000)
     refresh(entities, model)
     doubt.faded(c, used)
-    over = c.episode[used] & (c.last_mark_ms[used] <= now_ms - fam.QUIET_MS)
-    c.s[used] = np.where(over, np.minimum(c.s[used], model.h[c.kind[used]] / 2), c.s[used])
-    c.episode[used] &= ~over
-    c.alarmed[used] = c.episode[used].any(axis=1)
+    t, (slot, family, at) = c.tracks, c.standing(entities.used)
+    over = t.episode[at] & (t.last_mark_ms[at] <= now_ms - fam.QUIET_MS)
+    t.s[at[over]] = np.minimum(t.s[at[over]], model.h[c.kind[slot[over]], family[over]] / 2)
+    t.episode[at[over]] = False
+    c.alarmed[used] = False
+    c.alarmed[slot[t.episode[at]]] = True
+    entities.settle()
 
 
 def refresh(entities: Entities, model: Model) -> F64:
@@ -76,7 +79,7 @@ def refresh(entities: Entities, model: Model) -> F64:
     hour = np.where(calm[:, None, None], c.hour[:n], 0.0).astype(np.float64)
     own = commit_own(c.own[:n].astype(np.float64), hour)
     for i in (family.index for family in model.families if family.null is Null.OWN):
-        lesson = np.where(c.episode[:n, i, None], 0.0, c.hour[:n, i]).astype(np.float64)
+        lesson = np.where(c.tracks.episode[c.at[:n, i], None], 0.0, c.hour[:n, i]).astype(np.float64)
         own[:, i] = commit_own(c.own[:n, i].astype(np.float64), lesson)
     rates = [family.index for family in model.families if family.rate]
     own[:, rates, 0] = np.maximum(c.own[:n][:, rates, 0] * RATE_OWN, hour[:, rates, 0])

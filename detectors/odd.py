@@ -22,6 +22,7 @@ from detectors.forest import Forest
 from detectors.judge import track_of, write_track
 from detectors.recent import Complete
 from detectors.record import fresh, write_standing
+from detectors.series import NOTHING
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -122,14 +123,16 @@ def _accumulate(
     begins = np.diff(slot, prepend=-1) != 0
     owners, seg = slot[begins], np.cumsum(begins) - 1
     t_ms = (asked.hop[rows] + 1) * HOP_S * 1000 - 1
-    s = cusum.run(seg, t_ms, x, c.s[owners, i], c.t_ms[owners, i])
-    active = np.unique(seg[(s >= h - 1e-5) | c.episode[slot, i]])
+    at = c.at[owners, i]
+    s = cusum.run(seg, t_ms, x, c.tracks.s[at], c.tracks.t_ms[at])
+    s[s < NOTHING] = 0.0  # what rounding leaves hangs on how panes came together
+    active = np.unique(seg[(s >= h - 1e-5) | c.tracks.episode[at[seg]]])
     heads = np.flatnonzero(np.diff(seg, prepend=-1))
     hour = np.stack([np.add.reduceat(marked, heads), np.add.reduceat(~marked, heads)], axis=1)
     c.hour[owners, i] += hour
     tracks = [(int(owners[one]), track_of(c, int(owners[one]), i), np.flatnonzero(seg == one)) for one in active]
-    at, ones = (slot, i), np.ones(len(seg), np.int64)
-    write_standing(c, at, (t_ms, s, fresh(c, at, t_ms, s)), (marked.astype(np.int64), ones, 0 * ones))
+    of_family, ones = (slot, i), np.ones(len(seg), np.int64)
+    write_standing(c, of_family, (t_ms, s, fresh(c, of_family, t_ms, s)), (marked.astype(np.int64), ones, 0 * ones))
     told: list[Finding] = []
     for who, track, part in tracks:
         steps = [

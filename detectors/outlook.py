@@ -146,10 +146,11 @@ class Outlook:
         slots = entities.find(owner, kind)
         counts = self._counts[_places(entity)].astype(np.int64)
         c = entities.c
+        t, held = c.tracks, c.at[slots]
         gains = _gains(c, slots, kind, counts, model)
-        could = (c.s[slots] + counts * gains >= model.h[kind]) & (counts > 0)
+        could = (t.s[held] + counts * gains >= model.h[kind]) & (counts > 0)
         newest_ms = int(marked.last_ms.max(initial=0))
-        could &= ~(c.episode[slots] & (newest_ms - c.last_mark_ms[slots] <= fam.QUIET_MS))
+        could &= ~(t.episode[held] & (newest_ms - t.last_mark_ms[held] <= fam.QUIET_MS))
         for told_kind, told_entity, family in self.told:
             i = next(f.index for f in self.families if f.name == family)
             could[(entity == np.uint64(told_entity)) & (kind == told_kind), i] = False

@@ -45,7 +45,7 @@ class Peek:
         if not len(entity):
             return []
         judged = self.judge(canonical(outlook.rows_of(entity, kind)))
-        outlook.stood(judged, self.entities.c.s[judged.slots])
+        outlook.stood(judged, self.entities.c.tracks.s[self.entities.c.at[judged.slots]])
         alone = self._crossing(judged, outlook)
         if not alone:
             return []

@@ -18,6 +18,7 @@ from detectors.pairs import mix
 from detectors.rows import Rows
 from detectors.series import NOTHING, Series
 from detectors.sight import MEMORY, settled_key
+from detectors.tracks import without
 
 Flag = NDArray[np.bool_]
 F32 = NDArray[np.float32]
@@ -59,7 +60,19 @@ def write_standing(
     distinct marks of rows; those since evidence left 0 are kept.
     """
     slot, i = at
-    _stood(i, slot, course, counts, (c.marks, c.tries, c.distinct), (c.first_ms, c.t_ms), (c.s, c.most))
+    _make(c, i, *without(i, slot, course[1], c.at))
+    t = c.tracks
+    _stood(i, slot, course, counts, c.at, (t.marks, t.tries, t.distinct), (t.first_ms, t.t_ms), (t.s, t.most))
+
+
+def _make(c: Columns, family: int, slots: Slots, high: F64) -> None:
+    """Rows for owners that come to have evidence, `high` at the most; where there are too many, of the highest."""
+    if not len(slots):
+        return
+    left = c.tracks.left()
+    if len(slots) > left:
+        slots = slots[np.lexsort((c.key[slots], -high))[:left]]
+    c.at[slots, family] = c.tracks.make(len(slots))
 
 
 @compiled
@@ -85,11 +98,15 @@ def _stood(
     slot: Slots,
     course: tuple[I64, F64, Flag],
     counts: tuple[I64, I64, I64],
+    held: I32,
     kept: tuple[I32, I32, I32],
     times: tuple[I64, I64],
     evidence: tuple[F64, F32],
 ) -> None:
-    """`write_standing`: an owner's rows gone through once, all that is kept of him (mutated) written once."""
+    """`write_standing`: an owner's rows gone through once, all that is kept of him (mutated) written once.
+
+    Of whom no row of `tracks` is `held` there never was any evidence.
+    """
     (t_ms, s, anew), (first_ms, last_ms), (stands, most) = course, times, evidence
     (marks, tries, distinct), (n_marks, n_tries, n_distinct) = kept, counts
     begin = 0
@@ -99,16 +116,18 @@ def _stood(
             since = i if anew[i] else since
             high = max(high, s[i])
             i += 1
+        first, begin, at = begin, i, held[at, family]
+        if at == 0:
+            continue
         if since >= 0:
-            marks[at, family] = tries[at, family] = distinct[at, family] = 0
-            first_ms[at, family] = t_ms[since]
-        for row in range(max(since, begin), i):
-            marks[at, family] += n_marks[row]
-            tries[at, family] += n_tries[row]
-            distinct[at, family] += n_distinct[row]
-        stands[at, family], last_ms[at, family] = s[i - 1], t_ms[i - 1]
-        most[at, family] = max(np.float64(most[at, family]), high)
-        begin = i
+            marks[at] = tries[at] = distinct[at] = 0
+            first_ms[at] = t_ms[since]
+        for row in range(max(since, first), i):
+            marks[at] += n_marks[row]
+            tries[at] += n_tries[row]
+            distinct[at] += n_distinct[row]
+        stands[at], last_ms[at] = s[i - 1], t_ms[i - 1]
+        most[at] = max(np.float64(most[at]), high)
 
 
 def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:
@@ -116,19 +135,20 @@ def write_crossing(c: Columns, crossing: Crossing, slots: Slots) -> None:
     slot = int(slots[crossing.seg])
     write_track(c, slot, crossing.family.index, crossing.track)
     if crossing.events:
-        c.alone[slot, crossing.family.index] = True
+        at = c.track(slot, crossing.family.index)
+        c.tracks.alone[at] = True
     if crossing.events or crossing.track.episode:
         c.alarmed[slot] = True
 
 
 def write_member(c: Columns, slot: int, family: int, track: Track) -> None:
     """Who was found part of a group stands in an episode, as if he had crossed by himself."""
-    at = (slot, family)
-    if c.crossed_pane_s[at] != track.crossed_pane_s:
-        c.alone[at] = False
-    c.episode[at], c.last_mark_ms[at], c.alarmed[slot] = True, track.last_mark_ms, True
-    c.crossed_pane_s[at], c.crossed_ms[at] = track.crossed_pane_s, track.crossed_ms
-    c.crossed_after[at] = track.crossed_after
+    at, t = c.track(slot, family), c.tracks
+    if t.crossed_pane_s[at] != track.crossed_pane_s:
+        t.alone[at] = False
+    t.episode[at], t.last_mark_ms[at], c.alarmed[slot] = True, track.last_mark_ms, True
+    t.crossed_pane_s[at], t.crossed_ms[at] = track.crossed_pane_s, track.crossed_ms
+    t.crossed_after[at] = track.crossed_after
 
 
 def write_memories(memories: Memories, c: Columns, judged: Judged, slots: Slots) -> None:
@@ -169,7 +189,7 @@ def fresh(c: Columns, at: tuple[Slots, int], t_ms: I64, s: F64) -> Flag:
     slot, i = at
     out = np.concatenate([[False], s[:-1] <= NOTHING])
     heads = np.flatnonzero(np.diff(slot, prepend=-1))
-    at = slot[heads], i
-    idle_ms = (t_ms[heads] - c.t_ms[at]).astype(np.float64)
-    out[heads] = c.s[at] * np.exp(-idle_ms / fam.LEAK_MS) <= NOTHING
+    at = c.at[slot[heads], i]
+    idle_ms = (t_ms[heads] - c.tracks.t_ms[at]).astype(np.float64)
+    out[heads] = c.tracks.s[at] * np.exp(-idle_ms / fam.LEAK_MS) <= NOTHING
     return out

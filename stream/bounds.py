@@ -2,7 +2,8 @@
 
 | part | share | bytes each | when it is full |
 |---|---|---|---|
-| owners: evidence, history | 1/4 | 1,950 | suspects, heavy hitters, regulars and the newest stay |
+| owners: history, evidence | 1/4 | 1,980 | suspects, heavy hitters, regulars and the newest stay |
+| of it what stands against them | | 80 a family, 3 an owner | what most stands in stays (`detectors.tracks`) |
 | windows: a row an entity and pane | 7/32 | 128 | the same; what others had done becomes the rest |
 | distinct values | 3/32 | 104 an entity, 8 a value, at most 4,096 of a sort | the same; they begin anew |
 | windows of rules, of it where one has any | 1/32 | the same, and 72 an entity, 24 a count | the same |
@@ -26,7 +27,7 @@ from typing import Final, Self
 from detectors.rules import NONE, Ruleset
 from schemas.settings import Settings
 
-OWNER_BYTES: Final = 1_950  # 1,300 with the built-in families, and before a purge there are up to half more
+OWNER_BYTES: Final = 1_980  # 1,102, of which up to half more before a purge, and 80 for each of four rows of evidence
 ROW_BYTES: Final = 128
 PAIRS_BYTES: Final = 360
 FLOW_BYTES: Final = 196

@@ -10,7 +10,7 @@ import msgspec
 from schemas.usage import Block
 from stream.errors import LostBlockError
 
-VERSION: Final = 16  # of snapshots
+VERSION: Final = 17  # of snapshots
 
 
 class Source(msgspec.Struct):

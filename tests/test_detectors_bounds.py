@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from detectors.artifact import Model
 from detectors.cardinality import STRANGER_MS, WARM_S, Cardinality
 from detectors.columns import EVERYBODY, GLOBAL, KEY, Finding, Flows
 from detectors.control import Control
-from detectors.entities import RESERVED, Columns, Entities
+from detectors.entities import ARRAYS, RESERVED, Columns, Entities
 from detectors.evidence import Engine
 from detectors.families import LEAK_MS, QUIET_MS
 from detectors.outlook import Outlook
@@ -112,21 +111,23 @@ def test_suspects_and_heavy_hitters_stay_and_the_order_in_memory_decides_nothing
 def test_what_stands_against_owners_is_the_most_of_what_stands_in_each_family(model: Model) -> None:
     g, now_ms, slots = np.random.default_rng(3), 5_000_000, np.arange(40)
     c = Columns.blank(40, len(model.families))
-    some = g.random(c.s.shape) < 0.1
-    c.s[some] = g.gamma(2, 3, int(some.sum()))
-    c.kind[:], c.t_ms[:] = g.integers(0, 3, 40), g.integers(0, 6_000_000, c.s.shape)
-    c.episode[:] = g.random(c.s.shape) < 0.05
-    c.last_mark_ms[:] = g.integers(0, 5_000_000, c.s.shape)
+    some = g.random(c.at.shape) < 0.15
+    t, n = c.tracks, int(some.sum())
+    c.at[some] = t.make(n)
+    t.s[1 : n + 1], t.t_ms[1 : n + 1] = g.gamma(2, 3, n) * (g.random(n) < 0.7), g.integers(0, 6_000_000, n)
+    t.episode[1 : n + 1], t.last_mark_ms[1 : n + 1] = g.random(n) < 0.3, g.integers(0, 5_000_000, n)
+    c.kind[:] = g.integers(0, 3, 40)
     found = standing(c, slots[::-1].copy(), model, now_ms)[::-1]
     for slot in slots.tolist():
         most, alive = 0.0, False
         for family in model.families:
-            at, idle_ms = (slot, family.index), max(0, now_ms - int(c.t_ms[slot, family.index]))
-            faded = float(c.s[at] * np.exp(-idle_ms / LEAK_MS))
+            at = c.at[slot, family.index]
+            idle_ms = max(0, now_ms - int(t.t_ms[at]))
+            faded = float(t.s[at] * np.exp(-idle_ms / LEAK_MS))
             if family.rate:
-                faded = max(0.0, float(c.s[at] - c.p0[at] * idle_ms / 1000))
+                faded = max(0.0, float(t.s[at] - c.p0[slot, family.index] * idle_ms / 1000))
             most = max(most, faded / float(model.h[c.kind[slot], family.index]))
-            alive |= bool(c.episode[at]) and now_ms - int(c.last_mark_ms[at]) <= QUIET_MS
+            alive |= bool(t.episode[at]) and now_ms - int(t.last_mark_ms[at]) <= QUIET_MS
         assert found[slot] == round(most, 3) + alive
 
 
@@ -135,19 +136,30 @@ def test_who_stays_keeps_all_that_is_known_of_him_and_slots_given_up_are_blank(m
     entities = Entities(200, len(model.families))
     owners = np.sort(ids)
     slots = entities.place(owners, np.zeros(many, np.uint8), owners, np.arange(many))
-    for name in ("s", "recent", "own", "episode", "last_ms", "marks"):
+    for name in ("recent", "own", "last_ms"):
         column = getattr(entities.c, name)
         column[slots] = g.integers(0, 2, column[slots].shape)
-    before = {f.name: getattr(entities.c, f.name).copy() for f in fields(Columns)}
+    tracks = entities.c.tracks
+    some = np.flatnonzero(g.random(many) < 0.3)
+    entities.c.at[slots[some], 4] = rows = tracks.make(len(some))
+    tracks.s[rows], tracks.crossed_ms[rows] = g.random(len(some)), owners[some] >> np.uint64(20)
+    before = {name: getattr(entities.c, name).copy() for name in ARRAYS}
+    stood = tracks.s[entities.c.at[slots, 4]].copy(), tracks.crossed_ms[entities.c.at[slots, 4]].copy()
     entities.purge(np.zeros(entities.used))
     stayed = entities.find(owners, np.zeros(many, np.uint8))
     here = np.flatnonzero(stayed >= RESERVED)
     assert len(here) == 150
     blank = Columns.blank(1, len(model.families))
-    for name in (name for name in before if name != "weight"):  # a purge takes some off
+    for name in (name for name in before if name not in ("weight", "at")):  # a purge takes some off
         column = getattr(entities.c, name)
         assert np.array_equal(column[stayed[here]], before[name][slots[here]])
         assert (column[entities.used : many] == getattr(blank, name)).all()
+    moved = entities.c.at[stayed[here], 4]
+    assert np.array_equal(tracks.s[moved], stood[0][here])
+    assert np.array_equal(tracks.crossed_ms[moved], stood[1][here])
+    assert len(tracks) == np.count_nonzero(moved) == np.isin(here, some).sum(), "who goes takes along what stood"
+    assert not entities.c.at[entities.used :].any()
+    assert not tracks.s[tracks.used :].any()
 
 
 @pytest.mark.parametrize("step_s", [1, 7, 600])

@@ -217,19 +217,28 @@ def test_a_standing_written_in_one_loop_is_what_each_owner_s_rows_add_up_to() ->
     anew = chance.random(len(slot)) < 0.3
     counts = tuple(chance.integers(0, 5, len(slot)) for _ in range(3))
     c = Columns.blank(50, 2)
-    c.marks[:], c.first_ms[:], c.most[:] = 7, 11, 0.75
+    t = c.tracks
+    c.at[3:23] = t.make(40).reshape(20, 2)  # half of them have something already
+    t.marks[1:41], t.first_ms[1:41], t.most[1:41] = 7, 11, 0.75
+    held = c.at[:, family] > 0
     write_standing(c, (slot, family), (t_ms, s, anew), (counts[0], counts[1], counts[2]))
     for one in np.unique(slot).tolist():
         rows = np.flatnonzero(slot == one)
         begun = rows[anew[rows]]
         since = rows if not len(begun) else rows[rows >= begun[-1]]
-        assert c.marks[one, family] == counts[0][since].sum() + (0 if len(begun) else 7)
-        assert c.tries[one, family] == counts[1][since].sum()
-        assert c.distinct[one, family] == counts[2][since].sum()
-        assert c.first_ms[one, family] == (t_ms[begun[-1]] if len(begun) else 11)
-        assert (c.s[one, family], c.t_ms[one, family]) == (s[rows[-1]], t_ms[rows[-1]])
-        assert c.most[one, family] == max(0.75, s[rows].max())
-    assert (c.marks[:, 0] == 7).all(), "no other family is touched"
+        at = c.at[one, family]
+        assert (at > 0) == (held[one] or s[rows].max() > 0), "no row for who has no evidence"
+        if not at:
+            continue
+        assert t.marks[at] == counts[0][since].sum() + (0 if len(begun) or not held[one] else 7)
+        assert t.tries[at] == counts[1][since].sum()
+        assert t.distinct[at] == counts[2][since].sum()
+        assert t.first_ms[at] == (t_ms[begun[-1]] if len(begun) else 11 if held[one] else 0)
+        assert (t.s[at], t.t_ms[at]) == (s[rows[-1]], t_ms[rows[-1]])
+        assert t.most[at] == max(0.75 if held[one] else 0.0, s[rows].max())
+    assert (t.marks[c.at[3:23, 0]] == 7).all(), "no other family is touched"
+    assert not c.at[23:, 0].any()
+    assert (t.marks[0], t.s[0], t.most[0]) == (0, 0, 0), "the blank row is never written"
 
 
 def test_rows_in_time_are_by_time_then_owner_as_a_comparing_sort_has_them() -> None:

@@ -171,12 +171,13 @@ def test_evidence_that_stands_keeps_its_share_of_the_threshold_under_another_mod
     engine = Engine(model)
     engine.close(traffic.take(traffic.pane_s < middle_s), middle_s)
     c, used = engine.entities.c, engine.entities.used
-    before, episodes = c.s[:used] / model.h[c.kind[:used]], c.episode[:used].copy()
+    at = c.at[:used]
+    before, episodes = c.tracks.s[at] / model.h[c.kind[:used]], c.tracks.episode[at]
     quicker = replace(model, h=model.h * 0.6, beta=model.beta * 0.6)
     engine.adopt(quicker)
     assert (before > 0.2).any()
-    assert c.s[:used] / quicker.h[c.kind[:used]] == pytest.approx(before)
-    assert (c.episode[:used] == episodes).all()
+    assert c.tracks.s[at] / quicker.h[c.kind[:used]] == pytest.approx(before)
+    assert (c.tracks.episode[at] == episodes).all()
     assert engine.close(Flows.empty(), middle_s + 1) == []
 
 

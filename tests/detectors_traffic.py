@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from detectors.artifact import load
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, IP, KEY, LIMITED, OK, Finding, Flows
 from detectors.evidence import Engine
 from detectors.family_file import built_in
@@ -154,3 +155,9 @@ def closed(engine: Engine, traffic: Flows, step_s: int = 600, restart_s: int = 0
         here = (traffic.pane_s >= begin_s) & (traffic.pane_s < begin_s + step_s)
         found += engine.close(traffic.take(here), begin_s + step_s)
     return found
+
+
+def told_of(entity: int, family: str, *parts: Flows, step_s: int = 600, restart_s: int = 0) -> list[Finding]:
+    """What the shipped model tells of an owner by a family, of `parts` beside a site's traffic, `closed` so."""
+    found = closed(Engine(load()), Flows.concat([site(3), *parts]), step_s, restart_s)
+    return [one for one in found if (one.entity, one.family) == (entity, family)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from detectors_traffic import T0_S, closed, flows, site
+from detectors_traffic import T0_S, flows, told_of
 
-from detectors import artifact
 from detectors.columns import KEY, Finding, Flows
-from detectors.evidence import Engine
 
 CUSTOMER = 8_300
 HOME, RENTED = 21, 91
@@ -24,8 +22,7 @@ def used(begin_s: int, n: int, every_s: float, asn: int, path: int = 900) -> Flo
 
 
 def told(*parts: Flows, step_s: int = 600, restart_s: int = 0) -> list[Finding]:
-    found = closed(Engine(artifact.load()), Flows.concat([site(3), *parts]), step_s, restart_s)
-    return [one for one in found if (one.entity, one.family) == (CUSTOMER, "away")]
+    return told_of(CUSTOMER, "away", *parts, step_s=step_s, restart_s=restart_s)
 
 
 def at_home(hours: int) -> Flows:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from detectors_traffic import T0_S, closed, flows, site
+from detectors_traffic import T0_S, flows, told_of
 
-from detectors import artifact
 from detectors.columns import CLIENT_ERROR, KEY, OK, Finding, Flows
-from detectors.evidence import Engine
 
 PARTNER = 8_400
 ITEMS, ORDERS = 4, 5
@@ -26,8 +24,7 @@ def asked(begin_s: int, n: int, every_s: float, route: int, errors: int = 0) -> 
 
 
 def told(*parts: Flows, step_s: int = 600, restart_s: int = 0) -> list[Finding]:
-    found = closed(Engine(artifact.load()), Flows.concat([site(3), *parts]), step_s, restart_s)
-    return [one for one in found if (one.entity, one.family) == (PARTNER, "stray")]
+    return told_of(PARTNER, "stray", *parts, step_s=step_s, restart_s=restart_s)
 
 
 def job(hours: int) -> Flows:

@@ -74,6 +74,7 @@ def _consumer(settings: Settings) -> Iterator[Consumer]:
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
             "queued.max.messages.kbytes": _QUEUED_KB,
+            "fetch.queue.backoff.ms": 10,  # else, once that much is queued, nothing is asked for a whole second
             "log_level": 0,
         }
     )

@@ -196,6 +196,7 @@ def _configuration(settings: Settings) -> dict[str, object]:
         "fetch.wait.max.ms": 100,
         "max.partition.fetch.bytes": topics.USAGE_BYTES_MAX,
         "queued.max.messages.kbytes": 4 * topics.USAGE_BYTES_MAX // 1024,
+        "fetch.queue.backoff.ms": 10,  # else, once that much is queued, nothing is asked for a whole second
         "log_level": 3,
     }
     return given | ({"group.instance.id": settings.node} if settings.node else {})

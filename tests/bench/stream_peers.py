@@ -77,9 +77,11 @@ app.run()
 
 
 def decode_only(settings: Settings, wanted: int) -> Rate:
-    """Read the decisions and decode them, no more."""
-    name = settings.topic(topics.DECISIONS)
-    consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "decode", "enable.auto.commit": False})
+    """Read the decisions and decode them, no more; without the second that the client waits when its queue was full."""
+    name, at_once = settings.topic(topics.DECISIONS), {"fetch.queue.backoff.ms": 10}
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka, "group.id": "decode", "enable.auto.commit": False, **at_once}
+    )
     consumer.assign([TopicPartition(name, p, 0) for p in range(settings.decisions_partitions)])
     rows, began, spent_s = 0, time.perf_counter(), time.process_time()
     while rows < wanted:

@@ -144,8 +144,8 @@ def heic_answers(scene: Scene) -> Rows:
         odd = rng.permutation(n) % 6 == 0
         sent_s = over_s + rng.uniform(5, 200, n) * pace
         pages = [_HAND_IN.format(exam + 1, page) for page in (1, 2)]
-        for nth, path in enumerate(pages):
-            page_s = sent_s[~odd] + nth * rng.uniform(30, 60, int((~odd).sum())) * pace
+        for later, path in enumerate(pages):
+            page_s = sent_s[~odd] + later * rng.uniform(30, 60, int((~odd).sum())) * pace
             parts.append(scene.requests(page_s, "graphql", path=path, **those(by, ~odd)))
             busy = np.flatnonzero(rng.random(len(page_s)) < 1 / 15)
             refused_s = page_s[busy] - rng.uniform(4, 9, len(busy)) * pace

@@ -28,8 +28,8 @@ def recovery_keys(scene: Scene) -> Rows:
     people come by themselves, with a telephone at a carrier's address: in (the password mistyped as ever, 401), one
     number. At every second firm somebody has a script fetch all of them in order at half time, one and a half a second.
 
-    Source: CrowdStrike, "Falcon content update: remediation and guidance" (8.5 million Windows computers by Microsoft's
-    count, many of which asked for the recovery key of their disk), 2024-07-19.
+    Source: CrowdStrike's update of 2024-07-19; Microsoft, "Helping our customers through the CrowdStrike outage" (8.5
+    million computers, many of which asked for their disk's recovery key), 2024-07-20.
     """
     rng, firms = scene.rng, max(2, scene.clients // 500)
     lasts_s, begin_s, parts = min(18_000.0, 0.5 * scene.span_s), scene.moment(0.2, 0.4), []

@@ -86,7 +86,7 @@ def library_claims(scene: Scene) -> Rows:
     n = libraries * 10 * turns
     place, nth = np.arange(n) % (libraries * 10), np.arange(n) // (libraries * 10)
     at = scene.addresses(libraries, "office")[place // 10]
-    by = {"ip": at, "user": scene.accounts(n), "ua": np.full(n, scene.world.browsers[_READING])}
+    by = {"ip": at, "user": scene.accounts(n, distinct=True), "ua": np.full(n, scene.world.browsers[_READING])}
     starts_s = scene.moment(0.06, 0.12) + nth * sitting_s + rng.uniform(0, 360, n) * pace
     wrong, tries = again(typos(scene, n))
     steps = [("home", 0.0, 200), ("login", 40.0 * pace, 200)]

@@ -89,7 +89,7 @@ def parcel_walk(scene: Scene, how: Strength) -> Rows:
     return together(*parts, scene.requests(guessed_s[fits] + 0.6 * step_s, "graphql", path=opened, **shown))
 
 
-@family(oat="OAT-017", weak=Strength(1, 2, 2400), medium=Strength(3, 40, 1200), strong=Strength(8, 110, 480))
+@family(oat="OAT-017", weak=Strength(1, 2, 2400), medium=Strength(3, 40, 1200), strong=Strength(8, 96, 480))
 def relay_keys(scene: Scene, how: Strength) -> Rows:
     """Customers' keys lay about somewhere, and whichever of them may send messages sends an advertisement for a fraud.
 

@@ -1,0 +1,178 @@
+"""First sight: hard good cases between machines: sums that do not match, a button at the mail, pharmacies, a quota."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from floodwarden.simulate.declare import case
+from floodwarden.simulate.first_sight_households import at_home
+from floodwarden.simulate.first_sight_signons import those
+from floodwarden.simulate.first_sight_terminals import one_client
+from floodwarden.simulate.scene import Rows, Scene, Seconds, together
+from floodwarden.simulate.world import ABSENT, Ints
+
+_BUILDERS: Final = ("Bazel/release 6.0.0", "conan/1.58.0 (Linux; python 3.10)", "Homebrew/3.6.20 (curl 7.86.0)")
+_PACKAGES: Final = 12  # a build needs
+_CHANGED: Final = 5  # of which others sums came
+_PROVIDERS: Final = (5, 3, 1)  # machines of each
+_BUTTON: Final = ("MailPost/2.0 (one-click)", "Mozilla/5.0 (compatible; ListUnsub/1.1)", "Postbox-Agent/4.7")
+_PRACTICE: Final = "RxBridge/7.4 (Windows NT 10.0)"
+_CALLS: Final = ("python-requests/2.32.3", "google-api-client/2.4.0 (gzip)", "axios/1.7.2")
+
+
+@case()
+def changed_checksums(scene: Scene) -> Rows:
+    """Archives are packed by another program since today, their sums are others, and every build believes in a forgery.
+
+    A firm for each sixty accounts builds at hosting companies, a key each, every forty-five minutes: twelve packages,
+    each once. For a third of the run five of them have other sums: each is fetched four times, seconds apart, and
+    once more by another name; the build fails, is begun anew by itself twice, a minute or two later, and at every third
+    firm once more by hand. All is answered well (200): nobody here sees anything but the same files, over and over.
+
+    Source: GitHub, "Update on the future stability of source code archives and hashes" (a new version of Git packed
+    them from 2023-01-30 on, and was taken back within hours), 2023-02-21.
+    """
+    rng, firms = scene.rng, max(8, scene.clients // 60)
+    begin_s, lasts_s, parts = scene.moment(0.3, 0.5), scene.span_s / 3, []
+    ip = scene.addresses(firms, "hosting")
+    for firm in range(firms):
+        who = one_client(int(ip[firm]), scene.key(f"key-ci-sums-{firm:03d}"), scene.tool(_BUILDERS[firm % 3]))
+        needs = [f"/api/v1/packages/source-{one}" for one in rng.permutation(60)[:_PACKAGES].tolist()]
+        built_s = scene.regular(0, scene.span_s, 2700.0, 0.05)
+        odd = (built_s > begin_s) & (built_s < begin_s + lasts_s)
+        parts.append(_fetched(scene, built_s[~odd], needs, who))
+        for nth in range(4 if firm % 3 == 0 else 3):
+            late_s = nth * 110 + rng.uniform(0, 40, int(odd.sum())) + (420 if nth == 3 else 0)
+            begins_s = built_s[odd] + (late_s if nth else 0)
+            parts.append(_fetched(scene, begins_s, needs, who))
+            parts += [_fetched(scene, begins_s + 14 + 6 * one, needs[:_CHANGED], who) for one in range(3)]
+            other = [f"{one}?mirror=1" for one in needs[:_CHANGED]]
+            parts.append(_fetched(scene, begins_s + 36, other, who))
+    return together(*parts)
+
+
+def _fetched(scene: Scene, begins_s: Seconds, packages: list[str], who: dict[str, Ints]) -> Rows:
+    """One package after the other, a second or so apart."""
+    n = len(packages)
+    at_s = np.repeat(begins_s, n) + np.tile(np.arange(n), len(begins_s)) + scene.rng.uniform(0, 0.8, n * len(begins_s))
+    return scene.requests(at_s, "build", path=packages * len(begins_s), **who)
+
+
+@case()
+def unsubscribe_posts(scene: Scene) -> Rows:
+    """Beside a letter mail programs show a button now that stops it, and the mail provider's machine presses it for us.
+
+    For as many members as the site has requests in two minutes (600 at 5 a second), within six hours of a letter: from
+    nine machines of three providers, one POST each under the provider's name, no cookie and no page before it. For the
+    first eighth of the time the shop asks for a form's token, which they do not have: 403, and again after two, ten
+    and thirty minutes, until it is taken (200) or given up. One in five is sent twice. One in eight of the members
+    comes himself, a while later, to see whether it was heeded: in, account, profile.
+
+    Source: RFC 8058 (one-click unsubscribe), 2017-01; Google and Yahoo, requirements for who sends many letters, from
+    2024-02 on.
+    """
+    rng = scene.rng
+    n, lasts_s = max(60, round(scene.requests_per_s * 120)), min(21_600.0, 0.6 * scene.span_s)
+    begin_s, pace, user = scene.moment(0.1, 0.3), min(1.0, lasts_s / 7200), scene.accounts(n, distinct=True)
+    pressed_s = begin_s + 0.65 * lasts_s * rng.beta(1, 2, n)
+    machines, names = scene.addresses(sum(_PROVIDERS), "hosting"), [scene.tool(name) for name in _BUTTON]
+    pick = rng.integers(0, len(machines), n)
+    by = {"ip": machines[pick], "ua": np.repeat(names, _PROVIDERS)[pick], "user": user}
+    path = scene.world.paths.all([f"/api/graphql?op=unsubscribe&t={one:010x}" for one in rng.integers(1 << 40, size=n)])
+    mended_s, waits_s = begin_s + lasts_s / 8, np.array([0.0, 120.0, 600.0, 1800.0]) * pace
+    parts, taken_s = [], np.zeros(n)
+    for nth, wait_s in enumerate(waits_s.tolist()):
+        at_s = pressed_s + wait_s
+        open_ = taken_s == 0
+        heard = open_ & ((at_s >= mended_s) | (nth == 3))
+        status = np.where(at_s >= mended_s, 200, 403)
+        parts.append(scene.requests(at_s[open_], "graphql", path=path[open_], status=status[open_], **those(by, open_)))
+        taken_s[heard] = at_s[heard]
+    twice = rng.permutation(n) % 5 == 0
+    second = scene.requests(taken_s[twice] + rng.uniform(0.5, 3, int(twice.sum())), "graphql", **those(by, twice))
+    second["path"], second["status"] = path[twice], np.where(taken_s[twice] >= mended_s, 200, 403)
+    looks = np.arange(0, n, 8)
+    own = at_home(scene, len(looks), 0.3) | {"user": user[looks]}
+    comes_s = taken_s[looks] + rng.uniform(0.02, 0.1, len(looks)) * lasts_s
+    parts += [second, scene.requests(comes_s, "login", **own), scene.requests(comes_s + 15 * pace, "account", **own)]
+    return together(*parts, scene.requests(comes_s + 40 * pace, "profile", **own))
+
+
+@case()
+def clearinghouse_switch(scene: Scene) -> Rows:
+    """Who passed pharmacies' claims on is down for weeks, and they come here with new keys and all that was left lying.
+
+    A pharmacy for each 25 accounts, a new key and an address of its own each, over half of the run. By hand at first:
+    a token that is refused (401, one to three times), orders that it may not see yet (403, two to six, two minutes
+    apart); then it is let in, and its program hands in 50 to 110 claims, one in three seconds or so: six in ten are
+    taken (200), three in ten not (422: the payer does not know it), of which a half is put right and handed in again,
+    one in ten was paid by another way (409). Every quarter of an hour it asks how they fare, to the end.
+
+    Source: UnitedHealth Group, Form 8-K on the attack on Change Healthcare, 2024-02-21; American Hospital Association,
+    survey of hospitals that had to change to another clearinghouse, 2024-03-15.
+    """
+    rng, pharmacies = scene.rng, max(8, scene.clients // 25)
+    begin_s, parts = scene.moment(0.06, 0.14), []
+    pace = min(1.0, 0.3 * scene.span_s / 1300)
+    ip = scene.addresses(pharmacies, "office")
+    for one in range(pharmacies):
+        who = one_client(int(ip[one]), scene.key(f"key-app-rx-{one:03d}"), scene.tool(_PRACTICE))
+        comes_s = begin_s + 0.45 * scene.span_s * rng.beta(1.1, 1.6)
+        wrong, early = int(rng.integers(1, 4)), int(rng.integers(2, 7))
+        refused_s = comes_s + pace * rng.uniform(30, 60) * np.arange(float(wrong))
+        parts.append(scene.requests(refused_s, "token", status=401, **who))
+        early_s = comes_s + pace * (200 + np.arange(early) * 120 + rng.uniform(0, 40, early))
+        parts.append(scene.requests(early_s, "api_orders", status=403, **who))
+        in_s = float(early_s[-1]) + 150 * pace
+        n = int(rng.integers(50, 111))
+        handed_s = in_s + np.cumsum(rng.gamma(4, 0.75, n)) * min(1.0, pace * 2)
+        kind = rng.random(n)
+        status = np.where(kind < 0.3, 422, np.where(kind < 0.4, 409, 200))
+        path = scene.world.paths.all([f"/api/graphql?op=submitClaim&claim={one}-{claim}" for claim in range(n)])
+        parts.append(scene.requests(handed_s, "graphql", path=path, status=status, **who))
+        right = kind < 0.15
+        right_s = handed_s[-1] + 60 * pace + np.cumsum(rng.gamma(4, 5.0, int(right.sum()))) * pace
+        parts.append(scene.requests(right_s, "graphql", path=path[right], **who))
+        asked_s = scene.regular(float(handed_s[-1]) + 300 * pace, scene.span_s, 900.0, 0.02)
+        parts += [scene.requests(np.array([in_s - 5]), "token", **who), scene.requests(asked_s, "api_orders", **who)]
+    return together(*parts)
+
+
+@case()
+def quota_midnight(scene: Scene) -> Rows:
+    """Partners' keys may ask so often a day, and what is left for tomorrow begins for all in the second of midnight.
+
+    A key for each 125 accounts, an address each, an item every twenty-five seconds. One after the other they have used
+    their day up between an eighth of the run and three eighths, and are refused (403): a third of the programs ask on,
+    every fifteen seconds, a third every minute, the others every five, until midnight, six tenths into the run. Within
+    four seconds of it each begins with what it put off, a hundred to two hundred items at two a second, and goes on as
+    before; every eighth has thereby used this day up, too, and asks on in vain.
+
+    Source: Google, YouTube Data API, guide to quotas (ten thousand units a day, 403 when they are used up, anew at
+    midnight Pacific time), as of 2024; that clients' work starts at the reset is general practice.
+    """
+    rng, partners = scene.rng, max(8, scene.clients // 125)
+    midnight_s, parts = scene.moment(0.58, 0.62), []
+    ip = scene.addresses(partners, "partner")
+    for one in range(partners):
+        who = one_client(int(ip[one]), scene.key(f"key-poll-day-{one:02d}"), scene.tool(_CALLS[one % 3]))
+        used_s = scene.moment(0.125, 0.375)
+        every_s = (15.0, 60.0, 300.0)[one % 3]
+        begins_s = midnight_s + rng.uniform(0, 4)
+        kept = int(rng.integers(100, 201))
+        late_s = begins_s + np.arange(kept) / 2 + rng.uniform(0, 0.2, kept)
+        parts.append(_asked(scene, scene.regular(0, used_s, 25.0, 0.1), 200, who))
+        parts.append(_asked(scene, scene.regular(used_s, midnight_s, every_s, 0.03), 403, who))
+        parts.append(_asked(scene, late_s, 200, who))
+        spent = one % 8 == 0
+        on_s = scene.regular(float(late_s[-1]) + 5, scene.span_s, every_s if spent else 25.0, 0.05)
+        parts.append(_asked(scene, on_s, 403 if spent else 200, who))
+    return together(*parts)
+
+
+def _asked(scene: Scene, at_s: Seconds, status: int, who: dict[str, Ints]) -> Rows:
+    """Items by their number, any of them."""
+    path: Ints = scene.world.api_items[scene.rng.integers(0, 2000, len(at_s))]
+    return scene.requests(at_s, "api_item", path=path, status=status, user=ABSENT, **who)

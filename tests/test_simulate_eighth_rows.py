@@ -38,7 +38,7 @@ def test_a_case_grows_with_the_site_and_stays_within_a_day(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_says_who_has_seen_such_a_thing_and_when(name: str) -> None:
-    case = catalogue.cases(first_sight=True)[name]
+    case = catalogue.cases()[name]
     assert case.make is not None
     _, _, source = (case.make.__doc__ or "").partition("\n    Source: ")
     assert re.search(r"\b20[012]\d\b", source)

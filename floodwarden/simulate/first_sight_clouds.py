@@ -92,41 +92,6 @@ def punchout_carts(scene: Scene) -> Rows:
 
 
 @case()
-def layoff_morning(scene: Scene) -> Rows:
-    """A firm lets people go: its directory closes their accounts within two minutes, and their programs ask on.
-
-    As many as a 25th of the accounts, a third of them behind the firm's address, the others at home; the app asks for
-    its feed every three minutes. Then the directory's machine changes account after account, and ends its sessions.
-    Their apps ask twice as often (401), and for a token at every fourth time (401), for twenty minutes to three hours;
-    two in three try to sign in, up to four times (403), and half of those ask for a new password (202) in between.
-    """
-    rng, n = scene.rng, max(9, scene.clients // 25)
-    begin_s = scene.moment(0.3, 0.5)
-    user, key = scene.accounts(n, distinct=True), scene.key("key-batch-directory")
-    ip = np.where(np.arange(n) % 3 == 0, scene.addresses(1, "office")[0], scene.addresses(n, "home"))
-    machine, ua = scene.addresses(1, "partner"), scene.tool("scim-provisioner/3.2")
-    directory = {"ip": machine, "key": np.array([key]), "ua": np.array([ua])}
-    closed_s = begin_s + np.arange(n) * 110 / n
-    names = [f"/account?name={scene.world.users.texts[one]}&active=false" for one in user.tolist()]
-    parts = [scene.requests(closed_s, "account_patch", path=names, **directory)]
-    parts.append(scene.requests(closed_s + 0.3, "logout", **directory))
-    app, longest_s = np.array([scene.tool("ShopApp/6.2.0 (Android 15)")]), min(10_800.0, 0.35 * scene.span_s)
-    for one in range(n):
-        who = {"ip": ip[one : one + 1], "user": user[one : one + 1], "ua": app}
-        parts.append(scene.requests(scene.regular(0, closed_s[one], 180.0, 0.1), "app_feed", **who))
-        lost_s = scene.regular(closed_s[one] + 1, closed_s[one] + rng.uniform(1 / 9, 1) * longest_s, 90.0, 0.1)
-        parts.append(scene.requests(lost_s, "app_feed", status=401, **who))
-        parts.append(scene.requests(lost_s[::4] + 0.5, "token", status=401, **who))
-        if one % 3 == 2:
-            continue
-        tries_s = closed_s[one] + 60 + np.cumsum(rng.gamma(2, 40.0, int(rng.integers(1, 5))))
-        parts.append(scene.requests(tries_s, "login", status=403, **who))
-        if one % 6 < 2:
-            parts.append(scene.requests(tries_s[:1] + 9, "reset", status=202, **who))
-    return together(*parts)
-
-
-@case()
 def stuck_agents(scene: Scene) -> Rows:
     """Members' assistants cannot get past a box at the checkout that wants a tick, and try it for up to an hour.
 

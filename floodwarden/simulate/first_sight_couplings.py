@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_households import at_home
 from floodwarden.simulate.first_sight_signons import those
 from floodwarden.simulate.first_sight_terminals import one_client
+from floodwarden.simulate.people import at_home
 from floodwarden.simulate.scene import Rows, Scene, Seconds, together
 from floodwarden.simulate.world import ABSENT, Ints
 

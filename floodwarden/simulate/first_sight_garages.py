@@ -7,9 +7,8 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_households import at_home
-from floodwarden.simulate.first_sight_pipelines import backing_off
 from floodwarden.simulate.first_sight_signons import again, those
+from floodwarden.simulate.people import at_home
 from floodwarden.simulate.scene import Rows, Scene, scripted, together
 
 _REPEATS_S: Final = np.array([0.0, 1.0, 3.0, 7.0])  # the app's own: after one second, two, four
@@ -65,45 +64,3 @@ def locked_cars(scene: Scene) -> Rows:
         user, dash = int(by["user"][one]), scene.tool(_DASHBOARD)
         parts.append(scene.requests(at_s, "app_feed", ip=ip, user=user, ua=dash, status=status))
     return together(*parts, opened)
-
-
-@case()
-def expired_casters(scene: Scene) -> Rows:
-    """Boxes behind televisions of one age hold a certificate that was good for ten years, and these are over.
-
-    A box for each sixteen accounts, that has a token every hour. From that minute on it is not taken for one (403): it
-    tries again after one second, two, four and so on, up to every ten minutes, for six hours. Two in three owners pull
-    the plug, once to four times, and it begins anew; one in three clears it, though the maker begs them not to, and the
-    app on the telephone beside it tries to set it up three to six times (403). When an update is out it is taken at its
-    next try (201), and the cleared ones are set up.
-
-    Source: Google, second-generation Chromecasts ("untrusted device"), 2025-03-09 to 2025-03-13: an intermediate
-    certificate of ten years had expired (The Register, 2025-03-10: "Google begs owners not to hit factory reset").
-    """
-    rng, n = scene.rng, max(12, scene.clients // 16)
-    begin_s, lasts_s = scene.moment(0.15, 0.35), min(21_600.0, 0.45 * scene.span_s)
-    ip, end_s = scene.addresses(n, "home"), begin_s + lasts_s
-    box = scene.tool("CastReceiver/1.56.500000 (armv7l; Linux 3.10)")
-    app, users = scene.tool("HomeApp/3.30.1 (Android 15)"), scene.accounts(n, distinct=True)
-    pulls, clears = rng.permutation(n) % 3 < 2, rng.permutation(n) % 3 == 0
-    parts = []
-    for one in range(n):
-        usual_s = scene.regular(0, scene.span_s, 3600.0, 0.05)
-        usual_s = usual_s[(usual_s < begin_s) | (usual_s > end_s + 600)]
-        who = {"ip": int(ip[one]), "ua": box}
-        path = f"/api/v2/devices?serial=CST{one:05d}"
-        parts.append(scene.requests(usual_s, "token", path=None, **who))
-        plugs = int(rng.integers(1, 5)) if pulls[one] else 0
-        from_s = [begin_s + rng.uniform(0, 60), *np.sort(begin_s + lasts_s * rng.beta(1, 2, plugs)).tolist()]
-        for first_s, last_s in zip(from_s, [*from_s[1:], end_s], strict=True):
-            tried_s = backing_off(scene, first_s, last_s, 1.0, 600.0)
-            parts.append(scene.requests(tried_s, "device", path=path, status=403, **who))
-        again_s = np.array([end_s + rng.uniform(0, 600)])
-        parts.append(scene.requests(again_s, "device", path=path, status=201, **who))
-        if clears[one]:
-            phone = {"ip": int(ip[one]), "user": int(users[one]), "ua": app}
-            sets_s = begin_s + lasts_s * rng.uniform(0.1, 0.8) + np.cumsum(rng.uniform(20, 60, int(rng.integers(3, 7))))
-            parts.append(scene.requests(sets_s, "device", path=f"{path}&setup=1", status=403, **phone))
-            done_s = again_s + rng.uniform(60, 1500)
-            parts.append(scene.requests(done_s, "device", path=f"{path}&setup=1", status=201, **phone))
-    return together(*parts)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.people import typos
+from floodwarden.simulate.people import at_home, typos
 from floodwarden.simulate.scene import Rows, Scene, Seconds, scripted, together
 from floodwarden.simulate.world import ITEMS, Ints, zipf
-
-_ASK: Final = "/api/graphql?op=askToBuy"
-_ANSWER: Final = "/api/graphql?op=answerRequest"
 
 
 @case()
@@ -45,47 +40,6 @@ def moving_day(scene: Scene) -> Rows:
     paid = scripted(scene, begins_s + 640, [("checkout", 0.0, 200), ("pay", 40.0, 200)], **by)
     parts.append(mistyped(scene, paid["ts_ms"][n:] / 1000, by, (rng.permutation(n) % 15 == 0) * 1, "pay", 402))
     return together(*parts, paid)
-
-
-@case()
-def asking_children(scene: Scene) -> Rows:
-    """Christmas afternoon: children with new tablets may buy only what a parent allows, and ask until one does.
-
-    As many homes as the site has requests in twelve seconds (60 at 5 a second). The tablet registers and has a token;
-    then the child looks at some things and asks (202), five to thirty times within two hours, and again a minute or
-    two after each no. The parent's telephone, behind the same address or, for a third, at a carrier's, answers within a
-    minute, one time in five with a yes, which is paid at once. In one home of eight a parent switches it off (profile),
-    and the child asks three times more and is refused (403).
-    """
-    rng = scene.rng
-    n, lasts_s = max(12, round(scene.requests_per_s * 12)), min(7200.0, 0.4 * scene.span_s)
-    begins_s = scene.moment(0.25, 0.45) + 0.35 * lasts_s * rng.random(n)
-    parent = at_home(scene, n, 1.0)
-    tablet = scene.tool("ShopApp/6.1 (Android 15; Tablet; Family)")
-    child = {"ip": scene.addresses(n, "home"), "user": scene.strangers(n, "child"), "ua": np.full(n, tablet)}
-    parent["ip"] = np.where(rng.permutation(n) % 3 == 0, parent["ip"], child["ip"])
-    parts = [scripted(scene, begins_s, [("device", 0.0, 201), ("token", 4.0, 200)], **child)]
-    who = np.repeat(np.arange(n), rng.integers(5, 31, n))
-    nth = np.arange(len(who)) - np.searchsorted(who, who)
-    asked_s = begins_s[who] + 60 + nth * 0.6 * lasts_s / 30 + rng.uniform(0, 0.3 * lasts_s / 30, len(who))
-    asks, answers = ({name: codes[who] for name, codes in by.items()} for by in (child, parent))
-    looks = np.repeat(np.arange(len(who)), rng.integers(1, 4, len(who)))
-    looked_s = asked_s[looks] - rng.uniform(3, 40, len(looks))
-    looked = scene.requests(looked_s, "app_item", ip=asks["ip"][looks], user=asks["user"][looks], ua=tablet)
-    looked["path"] = scene.world.paths.all([f"/api/v2/items/{one}" for one in zipf(rng, len(looks), 400).tolist()])
-    answered_s = asked_s + rng.uniform(6, 55, len(who))
-    parts += [looked, scene.requests(asked_s, "graphql", path=_ASK, status=202, **asks)]
-    parts.append(scene.requests(answered_s, "graphql", path=_ANSWER, **answers))
-    allowed = rng.permutation(len(who)) % 5 == 0
-    paid = {name: codes[allowed] for name, codes in answers.items()}
-    parts.append(scene.requests(answered_s[allowed] + rng.uniform(1, 4, int(allowed.sum())), "pay", **paid))
-    last_s = np.array([answered_s[who == one].max() for one in range(n)])
-    off = rng.permutation(n) % 8 == 0
-    parts.append(scene.requests(last_s[off] + 30, "profile", **{name: codes[off] for name, codes in parent.items()}))
-    thrice = np.repeat(np.flatnonzero(off), 3)
-    again_s = last_s[thrice] + 50 + np.tile(np.arange(3), int(off.sum())) * 20 + rng.uniform(0, 10, len(thrice))
-    refused = {name: codes[thrice] for name, codes in child.items()}
-    return together(*parts, scene.requests(again_s, "graphql", path=_ASK, status=403, **refused))
 
 
 @case()
@@ -127,18 +81,6 @@ def block_orders(scene: Scene) -> Rows:
             late = {name: codes[:3] for name, codes in at.items()}
             parts += [own, scene.requests(late_s, "cart_add", status=409, **late)]
     return together(*parts)
-
-
-def at_home(scene: Scene, n: int, mobile: float) -> dict[str, Ints]:
-    """Members, each with a browser, at an address nobody of them had, a share of them behind carriers' addresses."""
-    carriers = scene.addresses(max(3, n // 15), "cgnat")
-    behind = scene.rng.random(n) < mobile
-    ip = np.where(behind, carriers[scene.rng.integers(0, len(carriers), n)], scene.addresses(n, "home"))
-    return {
-        "ip": ip,
-        "user": scene.accounts(n, distinct=True),
-        "ua": scene.world.browsers[scene.rng.integers(0, 16, n)],
-    }
 
 
 def mistyped(scene: Scene, at_s: Seconds, by: dict[str, Ints], times: Ints, endpoint: str, status: int) -> Rows:

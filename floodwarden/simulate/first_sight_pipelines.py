@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.scene import Rows, Scene, Seconds, together
+from floodwarden.simulate.machines import backing_off
+from floodwarden.simulate.scene import Rows, Scene, together
 
 _PULLERS: Final = ("containerd/1.7.27", "containerd/2.1.3", "cri-o/1.31.6")
 _PERIODS: Final = ("invoice.paid", "subscription.updated")  # events that carry a period
@@ -81,11 +82,3 @@ def unknown_events(scene: Scene) -> Rows:
     sent_s = np.asarray(well_s + 60 + np.arange(len(owed)) / 3, np.float64)
     where = scene.by_turns(ip, len(owed))
     return together(*parts, scene.requests(sent_s, "callback", path=owed, ip=where, ua=ua))
-
-
-def backing_off(scene: Scene, begin_s: float, end_s: float, first_s: float, most_s: float) -> Seconds:
-    """Tries from a beginning on, each twice as long after the last one as that after its own, up to `most_s`."""
-    n = 2 + int(np.log2(most_s / first_s)) + int(max(0.0, end_s - begin_s) / (0.8 * most_s))
-    waits_s = np.minimum(first_s * 2.0 ** np.minimum(np.arange(n), 30), most_s) * scene.rng.uniform(0.85, 1.15, n)
-    at_s = begin_s + np.concatenate(([0.0], np.cumsum(waits_s)))
-    return np.asarray(at_s[at_s < end_s])

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_households import at_home, mistyped
-from floodwarden.simulate.people import typos
+from floodwarden.simulate.first_sight_households import mistyped
+from floodwarden.simulate.people import at_home, typos
 from floodwarden.simulate.scene import Rows, Scene, scripted, together
 from floodwarden.simulate.world import ABSENT, Ints
 

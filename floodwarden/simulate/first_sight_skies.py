@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from floodwarden.simulate.declare import Mask, case, change
+from floodwarden.simulate.declare import case
 from floodwarden.simulate.scene import Rows, Scene, together
 
 _PASS_S: Final = 5700.0  # from one pass to the next
@@ -116,20 +116,3 @@ def frost_night(scene: Scene) -> Rows:
             shut_s = np.array([over_s + rng.uniform(0, 600)])
             parts.append(scene.requests(shut_s, "device", path=f"{base}shut", **who))
     return together(*parts)
-
-
-@change()
-def wrong_country(scene: Scene, made: Rows) -> Mask:
-    """A new edition of the map of addresses puts a whole provider abroad, where the shop may not sell: 403.
-
-    For forty minutes, at two of its three gateways, whatever customers of that provider ask for, with or without an
-    account, by page, app or key; what comes by the third is answered as ever. Nobody else notices.
-    """
-    begin_ms = int(scene.moment(0.25, 0.7) * 1000)
-    lasts_ms = int(min(2400.0, 0.2 * scene.span_s) * 1000)
-    during = (made["ts_ms"] >= begin_ms) & (made["ts_ms"] < begin_ms + lasts_ms)
-    provider = int(scene.rng.integers(64496, 64499))  # of those that have homes on IPv4 and IPv6
-    theirs = np.array(scene.world.asns)[made["ip"]] == provider
-    refused = during & theirs & (scene.rng.random(len(made)) < 2 / 3)
-    made["status"][refused] = 403
-    return np.asarray(refused)

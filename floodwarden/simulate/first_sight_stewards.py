@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_households import at_home
 from floodwarden.simulate.first_sight_signons import again, those
+from floodwarden.simulate.people import at_home
 from floodwarden.simulate.scene import Rows, Scene, scripted, together
 from floodwarden.simulate.world import ITEMS
 
@@ -18,9 +18,6 @@ _CHANGER: Final = (
 )
 _RESCUER: Final = "Mozilla/5.0 (compatible; RescueWarrior/3.1; wget-at/1.21.3; +https://rescue.example/why)"
 _PACKET: Final = 20
-_FETCHERS: Final = ("python-requests/2.32.3", "aria2/1.37.0", "Go-http-client/2.0", "curl/8.5.0")
-_INDEX: Final = "/api/v1/exports/2026-01_index.json"
-_LAPSES_S: Final = 3600.0
 
 
 @case()
@@ -94,44 +91,3 @@ def closing_forum(scene: Scene) -> Rows:
     return together(
         unheard, scene.requests(at_s, "reviews", path=path, status=scene.mostly(len(at_s), 200, 404, 1 / 25), **who)
     )
-
-
-@case()
-def mandated_files(scene: Scene) -> Rows:
-    """The law makes the shop publish what it pays to whom, every month, in large files that firms fetch all of.
-
-    A firm for each 120 accounts, at hosting companies, without a key. A half come within ten minutes of the hour, the
-    others within four: the table of contents, then 240 files in its order, six to twenty-five seconds for each. One in
-    twelve breaks off and is continued (206). What the table says holds for an hour: who is slower finds six files
-    refused (403), fetches the table anew and these files after it.
-
-    Source: US Centers for Medicare and Medicaid Services, Transparency in Coverage, files public since 2022-07-01;
-    issue 728 of its guide (links with an expiry, answered 403), 2023-12-01.
-    """
-    rng, firms = scene.rng, max(3, scene.clients // 120)
-    begin_s, parts = scene.moment(0.1, 0.25), []
-    files = scene.world.paths.all([f"/api/v1/exports/2026-01_rates_{one:03d}_of_240.json.gz" for one in range(240)])
-    for firm, ip in enumerate(scene.addresses(firms, "hosting").tolist()):
-        late_s = rng.uniform(0, min(600.0, 0.05 * scene.span_s))
-        if firm % 2:
-            late_s = rng.uniform(0, min(14_400.0, 0.25 * scene.span_s))
-        who = {"ip": ip, "ua": scene.tool(_FETCHERS[firm % len(_FETCHERS)])}
-        mean_s = min(rng.uniform(6, 25), 0.35 * scene.span_s / len(files))
-        table_s, at, tables_s = begin_s + late_s, 0, []
-        while at < len(files):
-            tables_s.append(table_s)
-            got_s = table_s + 5 + np.cumsum(rng.gamma(3, mean_s / 3, len(files) - at))
-            some = int((got_s < table_s + _LAPSES_S).sum())
-            parts.append(scene.requests(got_s[:some], "exported", path=files[at : at + some], **who))
-            broken = rng.random(some) < 1 / 12
-            resumed_s, resumed = (
-                got_s[:some][broken] + rng.uniform(2, 5, int(broken.sum())),
-                files[at : at + some][broken],
-            )
-            parts.append(scene.requests(resumed_s, "exported", path=resumed, status=206, **who))
-            at += some
-            refused_s = got_s[some : some + 6]
-            parts.append(scene.requests(refused_s, "exported", path=files[at : at + len(refused_s)], status=403, **who))
-            table_s = float(refused_s[-1]) + 30 if len(refused_s) else table_s
-        parts.append(scene.requests(np.array(tables_s), "exported", path=_INDEX, **who))
-    return together(*parts)

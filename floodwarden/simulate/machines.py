@@ -8,7 +8,7 @@ import numpy as np
 
 from floodwarden.simulate.declare import case
 from floodwarden.simulate.people import daily
-from floodwarden.simulate.scene import Rows, Scene, together
+from floodwarden.simulate.scene import Rows, Scene, Seconds, together
 from floodwarden.simulate.world import ITEMS
 
 ENGINE: Final = "Mozilla/5.0 (compatible; ExampleBot/2.1; +https://bot.example/about)"
@@ -102,3 +102,11 @@ def customers(scene: Scene) -> Rows:
             status = scene.mostly(n, 200, 404, 0.01)
             made.append(scene.requests(at_s, "api_item", path=path, ip=ip, key=key, ua=ua, status=status))
     return together(*made)
+
+
+def backing_off(scene: Scene, begin_s: float, end_s: float, first_s: float, most_s: float) -> Seconds:
+    """Tries from a beginning on, each twice as long after the last one as that after its own, up to `most_s`."""
+    n = 2 + int(np.log2(most_s / first_s)) + int(max(0.0, end_s - begin_s) / (0.8 * most_s))
+    waits_s = np.minimum(first_s * 2.0 ** np.minimum(np.arange(n), 30), most_s) * scene.rng.uniform(0.85, 1.15, n)
+    at_s = begin_s + np.concatenate(([0.0], np.cumsum(waits_s)))
+    return np.asarray(at_s[at_s < end_s])

@@ -200,3 +200,15 @@ def _logins(world: World, made: Rows, visit: Visit, session: Ints, position: Int
     made["endpoint"][lost] = ENDPOINT_CODES["reset"]
     made["path"][lost] = world.fixed("reset")
     made["status"][lost] = 202
+
+
+def at_home(scene: Scene, n: int, mobile: float) -> dict[str, Ints]:
+    """Members, each with a browser, at an address nobody of them had, a share of them behind carriers' addresses."""
+    carriers = scene.addresses(max(3, n // 15), "cgnat")
+    behind = scene.rng.random(n) < mobile
+    ip = np.where(behind, carriers[scene.rng.integers(0, len(carriers), n)], scene.addresses(n, "home"))
+    return {
+        "ip": ip,
+        "user": scene.accounts(n, distinct=True),
+        "ua": scene.world.browsers[scene.rng.integers(0, 16, n)],
+    }

@@ -2,6 +2,9 @@
 
     slow        one failed login in five minutes, for five hours at most: apps whose accounts have ended, a shop floor.
                 People are told, and nobody is answered who is found by himself; who is part of something larger is
+    ended       failures of accounts that were answered well at this address until an hour or two ago, three and more of
+                them, each at most once a minute, and hardly any other: a firm's accounts were closed, sessions ended,
+                a certificate ran out. There is nobody to stop: people are told
     signed in   answered well at his address in the last hour or two: an account for four failures. Where a class signs
                 in, or a house, many mistype; who tries a list is nobody there
     shared      two others met the same error there within an hour or two: a page that a deploy took away, a dead link
@@ -29,7 +32,7 @@ from detectors import walks
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, IP, OK, Fact
 from detectors.cusum import Track
 from detectors.entities import Columns, Slots
-from detectors.families import Each, Family, New
+from detectors.families import HOUR_S, Each, Family, New
 from detectors.memories import Memories
 from detectors.pairs import firsts, mix
 from detectors.rows import Rows
@@ -42,6 +45,9 @@ Flag = NDArray[np.bool_]
 EACH_FAILS: Final = 4  # failures that an account which is signed in at an address stands for
 SLOW_MS: Final = 300_000  # between two failures of somebody who may as well go on: twelve tries an hour
 SLOW_S: Final = 18_000  # and so long: who was slow for days may be quick now
+ENDED: Final = 3  # accounts that were here, and fail now
+ENDED_MS: Final = 60_000  # between two failures of one of them
+STRANGE: Final = 4  # of them for each failure of an account that was not
 OTHERS: Final = 2  # who met an error, before it is one that people meet
 PARTS: Final = 20  # of a page that is not what it was
 MISSES: Final = 4  # errors that a page which others read stands for, before he who found it is denied
@@ -49,6 +55,7 @@ HAND_MS: Final = 5_000  # between two addresses that somebody types
 HAND_MAX: Final = 200  # of them, before it is more than a class has patience for
 HAND_S: Final = 3600  # and so long: who was slow for days may be quick now
 _ACCOUNT: Final = np.uint64(31)
+_FELL: Final = np.uint64(43)  # an account that was answered well here and failed in this hour
 _ERROR: Final = np.uint64(37)  # and how many met it
 _SHARED: Final = (
     Fact("shared", 1.0, None, "others met the same errors within the hour: a link or a page of yours, so it is asked"),
@@ -62,12 +69,15 @@ _PAGE: Final = (
 class Company:
     """Who else was there in a run.
 
-    `came`: rows with an account not signed in at its address for an hour or two. `read`: rows of pages new to the
+    `came`: rows with an account not signed in at its address for an hour or two. `fell`: failures of one that was, the
+    first in its hour; `strange`: those of accounts that were not. `read`: rows of pages new to the
     address, not to others, that were found; `missed`: of those that were errors. `shared`: errors that others met as
     well, by row. `keys`: what to remember.
     """
 
     came: Index
+    fell: Index
+    strange: Index
     read: Index
     missed: Index
     shared: Flag
@@ -81,13 +91,33 @@ def company(rows: Rows, sight: Sight, memories: Memories) -> Company:
     account = mix(rows.owner[rows.seg[signed_in]], f.user[signed_in], np.full(len(signed_in), _ACCOUNT))
     new = np.flatnonzero(firsts(account))
     new = new[~memories.sampled.contains(account[new])]
+    fell, strange, ended = _ended(rows, sight, memories, account)
     asked = sight.new_path & (f.kind == IP)
     read = np.flatnonzero(asked & ~sight.anyone & (f.outcome == OK))
     missed = np.flatnonzero(asked & ((f.outcome == CLIENT_ERROR) | (f.outcome == AUTH_FAILED)))
     shared, met = _errors(rows, memories, missed)
-    return Company(
-        signed_in[new], read, missed, shared, np.concatenate([account[new], walks.keys(rows, signed_in), met])
-    )
+    keys = np.concatenate([account[new], ended, walks.keys(rows, signed_in), met])
+    return Company(signed_in[new], fell, strange, read, missed, shared, keys)
+
+
+def _ended(rows: Rows, sight: Sight, memories: Memories, came: U64) -> tuple[Index, Index, U64]:
+    """Failed logins of accounts that were here, the first in its hour, and of others; and keys that keep the former.
+
+    `came`: the keys of accounts that are answered well in this run.
+    """
+    f, at = rows.flows, sight.logins.failed_at
+    at = at[f.kind[at] == IP]
+    if not len(at):
+        return at, at, np.empty(0, np.uint64)
+    owner, user = rows.owner[rows.seg[at]], f.user[at]
+    account = mix(owner, user, np.full(len(at), _ACCOUNT))
+    here = memories.sampled.contains(account) | np.isin(account, came)
+    hour = (f.pane_s[at] // HOUR_S).astype(np.uint64)
+    fell = mix(owner, user, mix(np.full(len(at), _FELL), hour))
+    once = np.flatnonzero(here)
+    once = once[firsts(fell[once])]
+    once = once[~memories.sampled.contains(fell[once])]
+    return at[once], at[~here], np.concatenate([account[here], fell[once]])
 
 
 def _errors(rows: Rows, memories: Memories, at: Index) -> tuple[Flag, U64]:
@@ -115,30 +145,41 @@ def _errors(rows: Rows, memories: Memories, at: Index) -> tuple[Flag, U64]:
 class Beside:
     """What was seen at an address in the last hours.
 
-    `accounts` signed in; `pages` new to it that others had asked for, and were found; `missed`: new to it, and errors.
+    `accounts` signed in; `fell`: accounts that were, and failed since, counted anew each hour; `strange`: failures of
+    accounts that were not; `pages` new to it that others had asked for, and were found; `missed`: new, and errors.
     """
 
     accounts: int
+    fell: int
+    strange: int
     pages: int
     missed: int
 
 
 def counted(c: Columns, slots: Slots, rows: Rows, found: Company) -> None:
-    """Accounts that came, pages that were found, and missed, into their owners' columns (mutates)."""
-    for column, at in ((c.accounts, found.came), (c.pages, found.read), (c.missed, found.missed)):
+    """Accounts that came, and fell, pages that were found, and missed, into their owners' columns (mutates)."""
+    for column, at in _columns(c, found):
         np.add.at(column, slots[rows.seg[at]], 1)
+
+
+def _columns(c: Columns, found: Company) -> tuple[tuple[I64, Index], ...]:
+    """What is counted where, in the order of `Beside`."""
+    return (
+        (c.accounts, found.came), (c.fell, found.fell), (c.strange, found.strange), (c.pages, found.read),
+        (c.missed, found.missed),
+    )  # fmt: skip
 
 
 def faded(c: Columns, used: slice) -> None:
     """An hour is over: half of all that is kept (mutates)."""
-    for column in (c.accounts, c.pages, c.missed):
+    for column in (c.accounts, c.fell, c.strange, c.pages, c.missed):
         column[used] //= 2
 
 
 def beside(c: Columns, slot: int, rows: Rows, found: Company, row: int) -> Beside:
     """What was seen at the address of `row`, whose slot it is, until then."""
     first, counts = rows.starts[rows.seg[row]], []
-    for column, at in ((c.accounts, found.came), (c.pages, found.read), (c.missed, found.missed)):
+    for column, at in _columns(c, found):
         begin, end = np.searchsorted(at, [first, row + 1]).tolist()
         counts.append(int(column[slot]) + end - begin)
     return Beside(*counts)
@@ -182,6 +223,19 @@ def slow(family: Family, track: Track) -> tuple[Fact, ...]:
         return ()
     what = f"one failure in {each_ms / 60_000:.0f} min: nothing a denial would have to stop, so people are told"
     return (Fact("slow", each_ms / 1000, SLOW_MS / 1000, what),)
+
+
+def ended(family: Family, track: Track, seen: Beside) -> tuple[Fact, ...]:
+    """Why people are told of failures of accounts that were signed in here, and nobody is answered; empty for nothing.
+
+    Who holds so many sessions at one address may try each account's password once a minute, and a stranger's for four.
+    """
+    if family.each is not Each.CREDENTIAL or seen.fell < ENDED or STRANGE * seen.strange > seen.fell:
+        return ()
+    if _apart_ms(track) * seen.fell < ENDED_MS:
+        return ()
+    what = f"{seen.fell} accounts that were signed in at the address fail there now, hardly any other: their sessions"
+    return (Fact("ended", float(seen.fell), float(ENDED), f"{what} have ended, so people are told"),)
 
 
 def _apart_ms(track: Track) -> float:

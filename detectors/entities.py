@@ -30,6 +30,8 @@ YOUNG: Final = (
     "counted",
     "credential",
     "accounts",
+    "fell",
+    "strange",
     "pages",
     "missed",
     "last",
@@ -66,6 +68,8 @@ class Columns:
     refused_s: I64  # last pane with a refusal
     credential: U64  # that it was refused with (`detectors.credential`)
     accounts: I64  # that were answered well here in the last hours (`detectors.doubt`)
+    fell: I64  # of them that failed since, anew each hour; and failures of accounts that were not here
+    strange: I64
     pages: I64  # new to it, that it found in the last hours as others had; and those it found not there
     missed: I64
     route: U64  # of the row before
@@ -97,7 +101,7 @@ class Columns:
         one = {
             name: np.zeros(size, i8)
             for name in (
-                *("born_ms", "last_ms", "seen", "weight", "good", "accounts", "pages", "missed"),
+                *("born_ms", "last_ms", "seen", "weight", "good", "accounts", "fell", "strange", "pages", "missed"),
                 *("fail_ms", "refused_s", "odd_minute", "gap_ms", "hop", "shown_hop", "polls", "polled_ms"),
             )
         }

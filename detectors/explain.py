@@ -83,7 +83,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     shut = bool(series.shut[of_pane[-1]])
     seen = doubt.beside(c, slot, rows, judged.company, event.index)
     asked = doubt.speaks(family, track, seen, at, rows, judged.company) if kind == IP else ()
-    alone = (doubt.slow(family, track) or (() if known else doubt.follows(family, seen))) if kind == IP else ()
+    alone = _alone(family, track, seen, known=known) if kind == IP else ()
     why = spared(judged, family, at, track) or _at_work(judged, crossing, event, at, c) or alone
     return Finding(
         kind=kind,
@@ -113,6 +113,12 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
         avoid=family.words.avoid,
         browser=browsers.mostly(rows.flows.tags[at]),
     )
+
+
+def _alone(family: fam.Family, track: Track, seen: doubt.Beside, *, known: bool) -> tuple[Fact, ...]:
+    """Why people are told of an address that is found by itself, and nobody is answered; empty for nothing."""
+    told = doubt.slow(family, track) or doubt.ended(family, track, seen)
+    return told or (() if known else doubt.follows(family, seen))
 
 
 def spared(judged: Judged, family: fam.Family, at: Index, track: Track) -> tuple[Fact, ...]:

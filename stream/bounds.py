@@ -2,7 +2,7 @@
 
 | part | share | bytes each | when it is full |
 |---|---|---|---|
-| owners: history, evidence | 1/4 | 1,980 | suspects, heavy hitters, regulars and the newest stay |
+| owners: history, evidence | 1/4 | 2,004 | suspects, heavy hitters, regulars and the newest stay |
 | of it what stands against them | | 80 a family, 3 an owner | what most stands in stays (`detectors.tracks`) |
 | windows: a row an entity and pane | 7/32 | 128 | the same; what others had done becomes the rest |
 | distinct values | 3/32 | 104 an entity, 8 a value, at most 4,096 of a sort | the same; they begin anew |
@@ -27,7 +27,7 @@ from typing import Final, Self
 from detectors.rules import NONE, Ruleset
 from schemas.settings import Settings
 
-OWNER_BYTES: Final = 1_980  # 1,102, of which up to half more before a purge, and 80 for each of four rows of evidence
+OWNER_BYTES: Final = 2_004  # 1,118, of which up to half more before a purge, and 80 for each of four rows of evidence
 ROW_BYTES: Final = 128
 PAIRS_BYTES: Final = 360
 FLOW_BYTES: Final = 196

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from detectors_traffic import LOGIN_ROUTE, T0_S, brute_force, flows, site
 
-from detectors import artifact
+from detectors import artifact, doubt
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, OK, Finding, Flows
+from detectors.cusum import Track
 from detectors.evidence import Engine
 
 ROOM = 9_700
@@ -50,6 +51,45 @@ def test_where_a_class_signs_in_its_failures_are_asked_about_and_the_same_from_a
     found = answers(tries, signed_in(18), of=ROOM, family="guess", step_s=step_s)
     assert {one.answer for one in found} == {"challenge"}
     assert any("18 accounts are signed in" in fact.sentence for fact in found[0].facts)
+
+
+def closed(accounts: int, every_ms: int, n: int, first_user: int = 60_000) -> Flows:
+    """Apps at one address whose accounts are refused, one after the other, again and again."""
+    return flows(
+        n, entity=ROOM, t_ms=AT_MS + np.arange(n) * every_ms, path=LOGIN_ROUTE, route=LOGIN_ROUTE, login=True,
+        user=first_user + np.arange(n) % accounts, outcome=AUTH_FAILED,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("step_s", [20_000, 30])
+def test_of_a_firm_whose_accounts_are_closed_people_are_told_for_hours_and_nobody_is_denied(step_s: int) -> None:
+    found = answers(signed_in(9), closed(9, 12_000, 900), of=ROOM, family="guess", step_s=step_s, for_s=20_000)
+    assert {one.answer for one in found} == {"notice"}
+    (said,) = {fact.sentence for one in found[:1] for fact in one.facts if fact.name == "ended"}
+    assert "accounts that were signed in at the address fail there now" in said
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ([closed(9, 12_000, 300)], "none of them was here"),
+        ([signed_in(2), closed(2, 15_000, 200)], "each every 30 s: somebody tries"),
+        ([signed_in(9), closed(9, 2_000, 300)], "each every 18 s: somebody tries"),
+        ([signed_in(9), closed(9, 12_000, 100), closed(9, 13_000, 90, first_user=70_000)], "others fail as well"),
+        ([signed_in(9, entity=ROOM + 1), closed(9, 12_000, 300)], "they were elsewhere"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_whose_failures_are_not_those_of_sessions_that_ended_is_denied(parts: list[Flows], why: str) -> None:
+    assert answers(*parts, of=ROOM, family="guess", for_s=20_000)[-1].answer == "deny", why
+
+
+def test_two_accounts_are_no_firm() -> None:
+    guess = next(family for family in artifact.load().families if family.name == "guess")
+    track = Track(marks=40, first_ms=0, last_mark_ms=40 * 60_000)
+    two, three = (doubt.Beside(accounts=9, fell=fell, strange=0, pages=0, missed=0) for fell in (2, 3))
+    assert doubt.ended(guess, track, three)
+    assert not doubt.ended(guess, track, two)
 
 
 def test_one_account_of_his_own_does_not_free_who_tries_a_list() -> None:

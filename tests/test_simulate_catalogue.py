@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from floodwarden import simulate
-from floodwarden.simulate import catalogue, declare
+from floodwarden.simulate import catalogue, declare, told
 from floodwarden.simulate.config import START_MS
 from floodwarden.simulate.declare import STRENGTHS
 from floodwarden.simulate.people import people
@@ -86,6 +87,15 @@ def test_attacks_of_first_sight_name_who_has_seen_such_a_thing_and_no_case_of_it
     kept = catalogue.families(first_sight=True)
     assert [name for name, one in kept.items() if not re.search(r"\b20[12]\d\b", one.source)] == []
     assert not catalogue.usual_cases() & catalogue.cases(first_sight=True).keys(), "it would be learned from"
+
+
+def test_the_list_says_who_has_seen_a_family_or_case_of_first_sight(capsys: pytest.CaptureFixture[str]) -> None:
+    told.show(as_json=True)
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {one["type"] for one in records} == {"attack", "case"}
+    seen = {one["name"] for one in records if re.search(r"\b20[0-9]{2}\b", one["source"])}
+    assert {"bust_out", "expired_casters", "leap_day_pumps"} <= seen
+    assert next(one for one in records if one["name"] == "crawler")["source"] == ""
 
 
 def test_what_a_first_sight_module_declares_is_found_and_kept_apart(

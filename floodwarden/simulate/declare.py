@@ -73,6 +73,7 @@ class Case:
     first_sight: bool
     make: Maker | None = None
     change: Changer | None = None
+    source: str = ""
 
 
 families: Final[dict[str, Family]] = {}
@@ -96,7 +97,7 @@ def case(*, usual: bool = False) -> Callable[[Maker], Maker]:
 
     def declared(make: Maker) -> Maker:
         name = _new(make, cases)
-        cases[name] = Case(name, _about(make), usual, _is_first_sight(make), make=make)
+        cases[name] = Case(name, _about(make), usual, _is_first_sight(make), make, source=_source(make))
         return make
 
     return declared
@@ -110,7 +111,8 @@ def change(*, usual: bool = False) -> Callable[[Changer], Changer]:
 
     def declared(alter: Changer) -> Changer:
         name = _new(alter, cases)
-        cases[name] = Case(name, _about(alter), usual, _is_first_sight(alter), change=alter)
+        kept = _is_first_sight(alter)
+        cases[name] = Case(name, _about(alter), usual, kept, change=alter, source=_source(alter))
         return alter
 
     return declared

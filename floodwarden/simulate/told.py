@@ -16,7 +16,7 @@ def show(*, as_json: bool) -> None:
         "attack": [one.name for one in families],
         "set": [_SETS[one.first_sight] for one in families],
         "OWASP": [one.oat for one in families],
-        "": [f"{one.about} Source: {one.source}" if one.source else one.about for one in families],
+        "": [_about(one) for one in families],
     }
     listing(as_json, [_family_record(one) for one in families], columns, "")
     if not as_json:
@@ -25,7 +25,7 @@ def show(*, as_json: bool) -> None:
         "good case": [one.name for one in cases],
         "set": [_SETS[one.first_sight] for one in cases],
         "when": ["every day" if one.usual else "once" for one in cases],
-        "": [one.about for one in cases],
+        "": [_about(one) for one in cases],
     }
     listing(as_json, [_case_record(one) for one in cases], columns, "")
 
@@ -46,4 +46,9 @@ def _case_record(one: Case) -> dict[str, object]:
         "about": one.about,
         "every_day": one.usual,
         "first_sight": one.first_sight,
+        "source": one.source,
     }
+
+
+def _about(one: Family | Case) -> str:
+    return f"{one.about} Source: {one.source}" if one.source else one.about

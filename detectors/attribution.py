@@ -149,7 +149,7 @@ class Members:
                 stood.crossed_pane_s, stood.crossed_ms, stood.crossed_after = row.pane_s, row.t_ms, row.before
             stood.episode, stood.last_mark_ms = True, row.t_ms
             route = int(rows.flows.route[row.index]) if series.family.on_route else 0
-            why = spared(judged, series.family, series.at[[number]], track)
+            why = spared(judged, series.family, series.at[[number]], track) or self._for_others(series, number, track)
             asked = why or self._asked(series, number, track)
             told_of = _finding(judged, one, alarm, (replace(track), stood), c, (odds(alarm, newcomer=newcomer), asked))
             browser = browsers.mostly(rows.flows.tags[[row.index]])
@@ -160,13 +160,23 @@ class Members:
 
     def _asked(self, series: Series, number: int, track: Track) -> tuple[Fact, ...]:
         """Why whoever made a mark is not denied for it, empty where nothing speaks against it."""
-        judged, row = self._judged, int(series.at[number])
+        judged, at = self._judged, series.at[[number]]
         if series.shut[number]:
             return doors.SHUT
-        if judged.rows.flows.kind[row] != IP:
+        if judged.rows.flows.kind[at[0]] != IP:
             return ()
-        seen = doubt.beside(self._c, int(judged.slots[judged.rows.seg[row]]), judged.rows, judged.company, row)
-        return doubt.speaks(series.family, track, seen, series.at[[number]], judged.rows, judged.company)
+        return doubt.speaks(series.family, track, self._beside(int(at[0])), at, judged.rows, judged.company)
+
+    def _for_others(self, series: Series, number: int, track: Track) -> tuple[Fact, ...]:
+        """Why a mark of a program that asks for people is only told of, empty where nothing speaks for it."""
+        f, at = self._judged.rows.flows, int(series.at[number])
+        if f.kind[at] != IP:
+            return ()
+        return doubt.for_others(series.family, track, self._beside(at), f.tags[[at]], alone=False)
+
+    def _beside(self, row: int) -> doubt.Beside:
+        judged = self._judged
+        return doubt.beside(self._c, int(judged.slots[judged.rows.seg[row]]), judged.rows, judged.company, row)
 
 
 def _concerned(judged: Judged, part: Part, at: dict[tuple[int, int, int], Alarm]) -> dict[int, Alarm]:

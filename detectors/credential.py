@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, OK, Flows
 from detectors.families import Family
+from detectors.filters import Filter, Text
 
 U64 = NDArray[np.uint64]
 NEVER: Final = np.uint64(0)  # refused
 SEVERAL: Final = np.uint64(1)  # or none that is named
+KEYED: Final = 62  # the bit of a flow's `tags` that says that it came with a key
+HAS_KEY: Final[Filter] = Text("key", ())
+"""Requests that came with one, accepted or not."""
 _MOST: Final = np.uint64(np.iinfo(np.uint64).max)
 
 

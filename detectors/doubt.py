@@ -5,6 +5,8 @@
     ended       failures of accounts that were answered well at this address until an hour or two ago, three and more of
                 them, each at most once a minute, and hardly any other: a firm's accounts were closed, sessions ended,
                 a certificate ran out. There is nobody to stop: people are told
+    for others  failures that came with a key, where accounts are signed in with it: a program that asks for people who
+                sit before it, a shop's own server, a game's. Sixteen of them and two for each account: people are told
     signed in   answered well at his address in the last hour or two: an account for four failures. Where a class signs
                 in, or a house, many mistype; who tries a list is nobody there
     shared      two others met the same error there within an hour or two: a page that a deploy took away, a dead link
@@ -29,7 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import walks
+from detectors.chances import tagged
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, IP, OK, Fact
+from detectors.credential import KEYED
 from detectors.cusum import Track
 from detectors.entities import Columns, Slots
 from detectors.families import HOUR_S, Each, Family, New
@@ -48,6 +52,8 @@ SLOW_S: Final = 18_000  # and so long: who was slow for days may be quick now
 ENDED: Final = 3  # accounts that were here, and fail now
 ENDED_MS: Final = 60_000  # between two failures of one of them
 STRANGE: Final = 4  # of them for each failure of an account that was not
+PEOPLE: Final = 16  # failures of a program that is new here, before it is answered
+EACH_FOR_OTHERS: Final = 2  # and for each account that it signed in
 OTHERS: Final = 2  # who met an error, before it is one that people meet
 PARTS: Final = 20  # of a page that is not what it was
 MISSES: Final = 4  # errors that a page which others read stands for, before he who found it is denied
@@ -236,6 +242,21 @@ def ended(family: Family, track: Track, seen: Beside) -> tuple[Fact, ...]:
         return ()
     what = f"{seen.fell} accounts that were signed in at the address fail there now, hardly any other: their sessions"
     return (Fact("ended", float(seen.fell), float(ENDED), f"{what} have ended, so people are told"),)
+
+
+def for_others(family: Family, track: Track, seen: Beside, tags: U64, *, alone: bool) -> tuple[Fact, ...]:
+    """Why people are told of failures that came with a key, and nobody is answered; empty for nothing.
+
+    `tags`: those of the rows that are evidence. Who is not found `alone` has what he signed in, and no more: who takes
+    a thousand addresses tries a few accounts at each.
+    """
+    if family.each is not Each.CREDENTIAL or not tagged(tags, KEYED).all():
+        return ()
+    most = EACH_FOR_OTHERS * seen.accounts + (PEOPLE if alone else 0)
+    if track.marks > most:
+        return ()
+    what = f"they came with a key, as a program asks for people, and {seen.accounts} accounts are signed in there"
+    return (Fact("for_others", float(track.marks), float(most), f"{what}: up to {most} of them people are told"),)
 
 
 def _apart_ms(track: Track) -> float:

@@ -83,7 +83,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     shut = bool(series.shut[of_pane[-1]])
     seen = doubt.beside(c, slot, rows, judged.company, event.index)
     asked = doubt.speaks(family, track, seen, at, rows, judged.company) if kind == IP else ()
-    alone = _alone(family, track, seen, known=known) if kind == IP else ()
+    alone = _alone(family, track, seen, rows.flows.tags[at], known=known) if kind == IP else ()
     why = spared(judged, family, at, track) or _at_work(judged, crossing, event, at, c) or alone
     return Finding(
         kind=kind,
@@ -115,9 +115,12 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     )
 
 
-def _alone(family: fam.Family, track: Track, seen: doubt.Beside, *, known: bool) -> tuple[Fact, ...]:
+def _alone(
+    family: fam.Family, track: Track, seen: doubt.Beside, tags: NDArray[np.uint64], *, known: bool
+) -> tuple[Fact, ...]:
     """Why people are told of an address that is found by itself, and nobody is answered; empty for nothing."""
     told = doubt.slow(family, track) or doubt.ended(family, track, seen)
+    told = told or doubt.for_others(family, track, seen, tags, alone=True)
     return told or (() if known else doubt.follows(family, seen))
 
 

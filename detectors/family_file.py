@@ -23,7 +23,7 @@ from schemas.errors import FileError, one_of
 from schemas.reading import At
 
 FAMILIES_MAX: Final = 64
-TAGS_MAX: Final = 63  # and one for who comes with a browser
+TAGS_MAX: Final = 62  # and one each for who comes with a browser, and with a key
 SETTING: Final = "FLOODWARDEN_FAMILIES"
 SHADOW: Final = "-shadow"  # an operator's family that would take a built-in one's place, until it is enforced
 BEGIN: Final = "write `version: 1` and `families:`; docs/families.md has an example"

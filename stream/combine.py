@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from detectors.browsers import BIT, BROWSER
 from detectors.compiled import numbered
+from detectors.credential import HAS_KEY, KEYED
 from detectors.filters import Decisions, Filter, mask
 from schemas import codec
 from schemas.decision import VERDICTS
@@ -108,7 +109,7 @@ def _tags(asked: Decisions, conditions: tuple[Filter, ...]) -> U64:
     if not conditions:
         return np.empty(0, np.uint64)
     tags = np.zeros(asked.rows, np.uint64)
-    for bit, condition in (*enumerate(conditions), (BIT, BROWSER)):
+    for bit, condition in (*enumerate(conditions), (BIT, BROWSER), (KEYED, HAS_KEY)):
         tags |= mask(condition, asked).astype(np.uint64) << np.uint64(bit)
     return tags
 
@@ -131,15 +132,16 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
     dropped = {Kind.IP: (cut[~of_key], requests[~of_key]), Kind.KEY: (cut[of_key], requests[of_key])}
     results = _results(rows)
     if len(results):
-        account = rows.take(results)
-        logins = _owned(account, tags[results] if len(tags) else tags, account.user.codes, len(account.user.values))
-        logins.columns["kind"] = np.full(len(logins.row), Kind.USER, np.uint8)
-        logins.columns["hash"] = account.user.hashed(logins.row)
+        logins = _under(rows, tags, results, Kind.USER, rows.user)
         logins.columns["entity"] = logins.owner + ips + len(rows.key.values)
-        logins.columns["subscriber"] = subscribers_of(account.address, logins.row)
+        logins.columns["subscriber"] = subscribers_of(rows.address, results[logins.row])
         parts.append(logins.columns)
         cut, requests = logins.cut
         dropped[Kind.USER] = results[cut], requests
+    # A login that is refused is evidence about its address whatever key it came with, so one that is not is, too.
+    for_others = results[(of[results] >= ips) & (rows.ip.codes[results] >= 0)]
+    if len(for_others):
+        parts.append(_under(rows, tags, for_others, Kind.IP, rows.ip).columns)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in FLOWS.names}
     names = {
         "entity": pa.concat_arrays([rows.ip.values, rows.key.values, rows.user.values]),
@@ -149,6 +151,18 @@ def _flows(rows: Requests, tags: U64) -> tuple[Named, dict[Kind, tuple[I64, I64]
         "tenant_name": rows.tenant.values,
     }
     return Named(columns, names), dropped, owned.seen
+
+
+def _under(rows: Requests, tags: U64, at: I64, kind: Kind, owner: Text) -> _Owned:
+    """Flows of some rows under owners of one kind, whoever they are evidence about otherwise."""
+    some = rows.take(at)
+    codes = owner.codes[at]
+    owned = _owned(some, tags[at] if len(tags) else tags, codes, len(owner.values))
+    owned.columns["kind"] = np.full(len(owned.row), kind, np.uint8)
+    owned.columns["hash"] = owner.table[codes[owned.row]]
+    owned.columns["entity"] = owned.owner
+    owned.columns["subscriber"] = np.zeros(len(owned.row), np.uint64)
+    return owned
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from detectors_traffic import LOGIN_ROUTE, T0_S, brute_force, flows, site
 
 from detectors import artifact, doubt
 from detectors.columns import AUTH_FAILED, CLIENT_ERROR, OK, Finding, Flows
+from detectors.credential import KEYED
 from detectors.cusum import Track
 from detectors.evidence import Engine
 
@@ -90,6 +91,39 @@ def test_two_accounts_are_no_firm() -> None:
     two, three = (doubt.Beside(accounts=9, fell=fell, strange=0, pages=0, missed=0) for fell in (2, 3))
     assert doubt.ended(guess, track, three)
     assert not doubt.ended(guess, track, two)
+
+
+WITH_A_KEY = 1 << KEYED
+
+
+def asked_for(fails: int, tags: int = WITH_A_KEY) -> Flows:
+    """Accounts that a machine asks to be signed in and are not, one after the other."""
+    return flows(
+        fails, entity=ROOM, t_ms=AT_MS + np.arange(fails) * 4000, path=LOGIN_ROUTE, route=LOGIN_ROUTE, login=True,
+        user=90_000 + np.arange(fails), outcome=AUTH_FAILED, tags=tags,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("step_s", [5400, 30])
+def test_a_program_with_a_key_that_asks_for_people_is_told_of_until_it_fails_more_than_they_do(step_s: int) -> None:
+    def last(*parts: Flows) -> str:
+        return answers(*parts, of=ROOM, family="guess", step_s=step_s)[-1].answer
+
+    assert last(asked_for(16)) == "notice"
+    assert last(asked_for(30)) == "deny"
+    assert last(asked_for(16, tags=0)) == "deny"
+    found = answers(signed_in(20), asked_for(40), of=ROOM, family="guess", step_s=step_s)
+    assert {one.answer for one in found} == {"notice"}
+    assert any("20 accounts are signed in there" in fact.sentence for one in found for fact in one.facts)
+    assert last(signed_in(20), asked_for(90)) != "notice"
+
+
+def test_of_many_addresses_each_has_two_failures_for_an_account_that_it_signed_in_and_no_more() -> None:
+    guess = next(family for family in artifact.load().families if family.name == "guess")
+    seen, tags = doubt.Beside(accounts=3, fell=0, strange=0, pages=0, missed=0), np.array([WITH_A_KEY], np.uint64)
+    assert doubt.for_others(guess, Track(marks=6), seen, tags, alone=False)
+    assert not doubt.for_others(guess, Track(marks=7), seen, tags, alone=False)
+    assert not doubt.for_others(guess, Track(marks=6), seen, np.zeros(1, np.uint64), alone=False)
 
 
 def test_one_account_of_his_own_does_not_free_who_tries_a_list() -> None:

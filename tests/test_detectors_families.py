@@ -12,6 +12,7 @@ from own_families import EXAMPLE, OWN
 
 from detectors import artifact
 from detectors.columns import AUTH_FAILED, IP, KEY, OK, USER, Finding, Flows
+from detectors.credential import KEYED
 from detectors.evidence import Engine
 from detectors.family_file import built_in, conditions, with_own
 from schemas import codec
@@ -58,7 +59,7 @@ def test_keys_that_move_as_good_ones_do_are_left_alone(columns: dict[str, object
     assert not {family for entity, family in found(key_use(60, **columns)) if entity == 8_001}
 
 
-def signing_in(accounts: int, every_s: float, outcome: int = 0) -> Flows:
+def signing_in(accounts: int, every_s: float, outcome: int = 0, tags: int | None = None) -> Flows:
     return flows(
         accounts,
         entity=8_002,
@@ -68,6 +69,7 @@ def signing_in(accounts: int, every_s: float, outcome: int = 0) -> Flows:
         user=60_000 + np.arange(accounts),
         outcome=outcome,
         login=True,
+        tags=tags_of("fan-out", marked=True) if tags is None else tags,
     )
 
 
@@ -146,6 +148,10 @@ def test_an_address_that_signs_in_to_one_account_after_the_other_is_challenged_w
     one = found(signing_in(60, 20))[8_002, "fan-out"]
     assert (one.answer, one.route) == ("challenge", LOGIN_ROUTE)
     assert "signed in to" in one.facts[0].sentence
+
+
+def test_a_program_that_signs_people_in_with_its_key_is_left_alone() -> None:
+    assert (8_002, "fan-out") not in found(signing_in(60, 20, tags=1 << KEYED))
 
 
 def test_an_office_where_twelve_people_sign_in_within_an_hour_is_left_alone() -> None:

@@ -101,6 +101,23 @@ def test_a_flow_belongs_to_the_accepted_key_else_to_the_address_and_our_denials_
     assert [(Kind(f["kind"]), f["entity"]) for f in flows] == ([owner] if owner else [])
 
 
+def test_a_login_with_a_key_that_is_let_in_stands_under_its_address_too_as_one_that_is_refused_does() -> None:
+    def login(user: str | None, status: int) -> dict[str, object]:
+        return row(method="POST", route="/login", key_id="k1", user=user, status=status)
+
+    flows = blocks([login("anna", 401), login("anna", 200), login(None, 200), row(key_id="k1", user="anna")])[0].flows
+    tried = [f for f in flows.to_pylist() if f["login"]]
+    assert sorted((Kind(f["kind"]), f["entity"], Outcome(f["outcome"])) for f in tried) == [
+        (Kind.IP, "192.0.2.1", Outcome.OK),
+        (Kind.IP, "192.0.2.1", Outcome.AUTH_FAILED),
+        (Kind.KEY, "k1", Outcome.OK),
+        (Kind.KEY, "k1", Outcome.OK),
+        (Kind.USER, "anna", Outcome.OK),
+        (Kind.USER, "anna", Outcome.AUTH_FAILED),
+    ]
+    assert [f["n"] for f in flows.to_pylist()] == [1] * 7
+
+
 def test_a_refused_key_is_the_account_that_its_request_says_it_is_and_an_accepted_one_or_a_user_is_not() -> None:
     rows = [row(key_id=f"guess-{n}", user=None, ip="198.51.100.7", status=401) for n in range(3)]
     rows += [

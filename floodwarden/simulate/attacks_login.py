@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from floodwarden.simulate.declare import Strength, family
-from floodwarden.simulate.scene import Rows, Scene, scripted
+from floodwarden.simulate.scene import Rows, Scene, scripted, together
 
 
 @family(oat="OAT-007", weak=Strength(1, 6, 1800), medium=Strength(1, 60, 600), strong=Strength(1, 600, 240))
@@ -37,6 +37,24 @@ def stuffing_single(scene: Scene, how: Strength) -> Rows:
     at_s = scene.steady(how.per_s, how.lasts_s)
     ip = np.full(len(at_s), scene.addresses(1, "hosting")[0])
     return leaked(scene, at_s, ip, np.full(len(at_s), scene.tool("Java/17.0.2")))
+
+
+@family(oat="OAT-008", weak=Strength(1, 5, 1800), medium=Strength(6, 20, 900), strong=Strength(60, 20, 600))
+def app_stuffing(scene: Scene, how: Strength) -> Rows:
+    """A leaked list tried as the shop's app does it, with the app's own key, which everybody can read out of it.
+
+    Two accounts of his own sign in at each address, again every five minutes, so that not everything fails there.
+    """
+    n = int(how.sources * how.per_s * how.lasts_s)
+    addresses, app = scene.addresses(how.sources, "hosting"), scene.tool("ShopApp/7.2 (Android 14) okhttp/4.12.0")
+    ip = scene.by_turns(addresses, n)
+    key = scene.key("key-app-07")
+    tried = leaked(scene, scene.scattered(n, how.lasts_s), ip, np.full(n, app), "token")
+    tried["key"] = key
+    own, times = scene.strangers(2 * how.sources, "helper"), int(how.lasts_s // 300)
+    at_s = np.repeat(300.0 * np.arange(times), len(own)) + np.tile(scene.scattered(len(own), 60), times)
+    own, of = np.tile(own, times), np.tile(np.repeat(addresses, 2), times)
+    return together(tried, scene.requests(at_s, "token", ip=of, user=own, key=key, ua=app))
 
 
 @family(
@@ -74,9 +92,9 @@ def takeover(scene: Scene, how: Strength) -> Rows:
     return np.asarray(made[login | ~stale])
 
 
-def leaked(scene: Scene, at_s: np.ndarray, ip: np.ndarray, ua: np.ndarray) -> Rows:
+def leaked(scene: Scene, at_s: np.ndarray, ip: np.ndarray, ua: np.ndarray, at: str = "login") -> Rows:
     """Attempts with a leaked list: most accounts are not even ours, one in eighty fits."""
     n = len(at_s)
     hit = scene.rng.random(n) < 0.0125
     user = np.where(hit, scene.accounts(n), scene.strangers(n, "leaked"))
-    return scene.requests(at_s, "login", ip=ip, user=user, status=np.where(hit, 200, 401), ua=ua)
+    return scene.requests(at_s, at, ip=ip, user=user, status=np.where(hit, 200, 401), ua=ua)

@@ -120,7 +120,8 @@ def revoked_certificates(scene: Scene) -> Rows:
         busy, nth = again((rng.random(n) < 1 / 6) * rng.integers(1, 4, n))
         parts.append(scene.requests(begins_s[busy] + 0.5 + 0.05 * nth, "graphql", path=_ORDER, status=503, **who))
         parts[-1]["ts_ms"] += (5000 * (2**nth - 1)).astype(np.int64)
-        ordered_s = begins_s + 1 + 5 * (np.exp2(np.bincount(busy, minlength=n)) - 1)
+        waits_s = np.array([0.0, 5.0, 15.0, 35.0])[np.bincount(busy, minlength=n)]
+        ordered_s = begins_s + 1 + waits_s
         parts.append(scene.requests(ordered_s, "graphql", path=_ORDER, status=201, **who))
         polls, nth = again(rng.integers(2, 7, n))
         path = [_PENDING.format(named[name]) for name in polls.tolist()]
@@ -130,9 +131,9 @@ def revoked_certificates(scene: Scene) -> Rows:
         good = [_READY.format(name) for name, lost in zip(named, gone.tolist(), strict=True) if not lost]
         parts.append(scene.requests(done_s[~gone], "graphql", path=good, **who))
         parts.append(scene.requests(done_s[~gone] + 1.5, "exported", path="/api/v1/exports/certificate", **who))
-        tries = [int(rng.integers(15, 41)) if one % 2 == 0 else 1 for _ in range(n)]
+        more = [int(rng.integers(15, 41)) if one % 2 == 0 else 1 for _ in range(n)]
         lost = np.flatnonzero(gone).tolist()
-        parts += [_elsewhere(scene, float(done_s[name]), named[name], tries[name], who) for name in lost]
+        parts += [_elsewhere(scene, float(done_s[name]), named[name], more[name], who) for name in lost]
     return together(*parts)
 
 

@@ -55,9 +55,18 @@ NINTH = {
     "changed_checksums": ("key", 33), "unsubscribe_posts": ("user", 600), "clearinghouse_switch": ("key", 80),
     "quota_midnight": ("key", 16), "settlement_lookup": ("user", 1),
 }  # fmt: skip
-SIZES = EIGHTH | NINTH
-SETS = {"eighth": (*EIGHTH, "flight_codes"), "ninth": (*NINTH, "recovery_keys")}
-SOURCED = (*SETS["eighth"], *SETS["ninth"])
+TENTH = {
+    "two_clocks": ("user", 300), "last_day_returns": ("ip", 16), "free_tests": ("ip", 278),
+    "soft_declines": ("user", 350), "halted_stock": ("user", 301),
+    "silent_monitors": ("user", 120), "felt_earthquake": ("ip", 462), "reading_ration": ("user", 120),
+    "yearly_tokens": ("key", 84), "revoked_certificates": ("key", 80), "shared_prefix": ("ip", 80),
+    "redirected_hooks": ("ip", 20),
+}  # fmt: skip
+SIZES = EIGHTH | NINTH | TENTH
+SETS = {
+    "eighth": (*EIGHTH, "flight_codes"), "ninth": (*NINTH, "recovery_keys"), "tenth": tuple(TENTH),
+}  # fmt: skip
+SOURCED = (*SETS["eighth"], *SETS["ninth"], *SETS["tenth"])
 
 
 def made(name: str, seed: int, span_s: float, per_s: float, clients: int) -> Rows:
@@ -78,7 +87,7 @@ def test_a_row_says_how_many_there_are_and_how_often_they_come(name: str) -> Non
 
 
 def test_of_so_many_a_row_says_it() -> None:
-    assert len(ROWS) == 182
+    assert len(ROWS) == 186
 
 
 @pytest.mark.parametrize("name", [name for name in catalogue.families() if name not in LATE])
@@ -122,7 +131,7 @@ def test_a_case_grows_with_the_site_and_stays_within_a_day(name: str) -> None:
     grows_with_the_site(name, *SIZES[name])
 
 
-@pytest.mark.parametrize("name", SETS["ninth"])
+@pytest.mark.parametrize("name", [*SETS["ninth"], *SETS["tenth"]])
 def test_a_case_of_a_larger_site_is_larger(name: str) -> None:
     sizes = [len(made(name, 3, 14_400.0, per_s, clients)) for per_s, clients in ((1.0, 800), (3.0, 2400), (9.0, 7200))]
     assert all(2 * before < after for before, after in pairwise(sizes))
@@ -140,9 +149,16 @@ def test_a_case_of_a_short_run_at_a_small_site_has_something_in_it_that_could_mi
     assert (rows["ts_ms"] < 3_600_000).mean() > 0.9
 
 
-@pytest.mark.parametrize(("one", "ends", "families"), [("eighth", "The ninth set.", 0), ("ninth", "**Tuned** are", 8)])
-def test_the_set_is_as_many_as_it_says(one: str, ends: str, families: int) -> None:
-    assert len(SETS[one]) == len(set(SETS[one])) == 16
+@pytest.mark.parametrize(
+    ("one", "ends", "families", "cases"),
+    [
+        ("eighth", "The ninth set.", 0, 16),
+        ("ninth", "The tenth set.", 8, 16),
+        ("tenth", "**Tuned** are", 4, 12),
+    ],
+)
+def test_the_set_is_as_many_as_it_says(one: str, ends: str, families: int, cases: int) -> None:
+    assert len(SETS[one]) == len(set(SETS[one])) == cases
     told = DOCS[DOCS.index(f"The {one} set.") : DOCS.index(ends)]
     assert set(re.findall(r"`(\w+)`\s\(", told)) == set(SETS[one])
     assert len(re.findall(r"^\| `\w+` \|", told, re.MULTILINE)) == families

@@ -45,13 +45,13 @@ def app_stuffing(scene: Scene, how: Strength) -> Rows:
 
     Two accounts of his own sign in at each address, again every five minutes, so that not everything fails there.
     """
-    n = int(how.sources * how.per_s * how.lasts_s)
+    n = max(3, int(how.sources * how.per_s * how.lasts_s))
     addresses, app = scene.addresses(how.sources, "hosting"), scene.tool("ShopApp/7.2 (Android 14) okhttp/4.12.0")
     ip = scene.by_turns(addresses, n)
     key = scene.key("key-app-07")
     tried = leaked(scene, scene.scattered(n, how.lasts_s), ip, np.full(n, app), "token")
     tried["key"] = key
-    own, times = scene.strangers(2 * how.sources, "helper"), int(how.lasts_s // 300)
+    own, times = scene.strangers(2 * how.sources, "helper"), max(1, int(how.lasts_s // 300))
     at_s = np.repeat(300.0 * np.arange(times), len(own)) + np.tile(scene.scattered(len(own), 60), times)
     own, of = np.tile(own, times), np.tile(np.repeat(addresses, 2), times)
     return together(tried, scene.requests(at_s, "token", ip=of, user=own, key=key, ua=app))

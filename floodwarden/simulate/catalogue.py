@@ -26,7 +26,7 @@ _MODULES: Final = (
     "attacks_messages", "incidents_pathways", "incidents_plumbing", "attacks_readers", "attacks_recovery",
     "incidents_shoppers", "attacks_tokens", "attacks_torrents", "attacks_wallets", "attacks_writes",
     "attacks_facades", "attacks_insides", "incidents_desks", "incidents_links", "incidents_occasions",
-    "incidents_renewals", "incidents_aftermaths",
+    "incidents_renewals", "incidents_aftermaths", "incidents_errands",
 )  # fmt: skip
 _PACKAGE: Final = __name__.rpartition(".")[0]
 

@@ -1,4 +1,4 @@
-"""First sight: hard good cases between machines: sums that do not match, a button at the mail, pharmacies, a quota."""
+"""First sight: hard good cases between machines: sums that do not match, pharmacies, a quota."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_signons import those
-from floodwarden.simulate.first_sight_terminals import one_client
-from floodwarden.simulate.people import at_home
-from floodwarden.simulate.scene import Rows, Scene, Seconds, together
+from floodwarden.simulate.scene import Rows, Scene, Seconds, one_client, together
 from floodwarden.simulate.world import ABSENT, Ints
 
 _BUILDERS: Final = ("Bazel/release 6.0.0", "conan/1.58.0 (Linux; python 3.10)", "Homebrew/3.6.20 (curl 7.86.0)")
 _PACKAGES: Final = 12  # a build needs
 _CHANGED: Final = 5  # of which others sums came
-_PROVIDERS: Final = (5, 3, 1)  # machines of each
-_BUTTON: Final = ("MailPost/2.0 (one-click)", "Mozilla/5.0 (compatible; ListUnsub/1.1)", "Postbox-Agent/4.7")
 _PRACTICE: Final = "RxBridge/7.4 (Windows NT 10.0)"
 _CALLS: Final = ("python-requests/2.32.3", "google-api-client/2.4.0 (gzip)", "axios/1.7.2")
 
@@ -58,46 +53,6 @@ def _fetched(scene: Scene, begins_s: Seconds, packages: list[str], who: dict[str
     n = len(packages)
     at_s = np.repeat(begins_s, n) + np.tile(np.arange(n), len(begins_s)) + scene.rng.uniform(0, 0.8, n * len(begins_s))
     return scene.requests(at_s, "build", path=packages * len(begins_s), **who)
-
-
-@case()
-def unsubscribe_posts(scene: Scene) -> Rows:
-    """Beside a letter mail programs show a button now that stops it, and the mail provider's machine presses it for us.
-
-    For as many members as the site has requests in two minutes (600 at 5 a second), within six hours of a letter: from
-    nine machines of three providers, one POST each under the provider's name, no cookie and no page before it. For the
-    first eighth of the time the shop asks for a form's token, which they do not have: 403, and again after two, ten
-    and thirty minutes, until it is taken (200) or given up. One in five is sent twice. One in eight of the members
-    comes himself, a while later, to see whether it was heeded: in, account, profile.
-
-    Source: RFC 8058 (one-click unsubscribe), 2017-01; Google and Yahoo, requirements for who sends many letters, from
-    2024-02 on.
-    """
-    rng = scene.rng
-    n, lasts_s = max(60, round(scene.requests_per_s * 120)), min(21_600.0, 0.6 * scene.span_s)
-    begin_s, pace, user = scene.moment(0.1, 0.3), min(1.0, lasts_s / 7200), scene.accounts(n, distinct=True)
-    pressed_s = begin_s + 0.65 * lasts_s * rng.beta(1, 2, n)
-    machines, names = scene.addresses(sum(_PROVIDERS), "hosting"), [scene.tool(name) for name in _BUTTON]
-    pick = rng.integers(0, len(machines), n)
-    by = {"ip": machines[pick], "ua": np.repeat(names, _PROVIDERS)[pick], "user": user}
-    path = scene.world.paths.all([f"/api/graphql?op=unsubscribe&t={one:010x}" for one in rng.integers(1 << 40, size=n)])
-    mended_s, waits_s = begin_s + lasts_s / 8, np.array([0.0, 120.0, 600.0, 1800.0]) * pace
-    parts, taken_s = [], np.zeros(n)
-    for nth, wait_s in enumerate(waits_s.tolist()):
-        at_s = pressed_s + wait_s
-        open_ = taken_s == 0
-        heard = open_ & ((at_s >= mended_s) | (nth == 3))
-        status = np.where(at_s >= mended_s, 200, 403)
-        parts.append(scene.requests(at_s[open_], "graphql", path=path[open_], status=status[open_], **those(by, open_)))
-        taken_s[heard] = at_s[heard]
-    twice = rng.permutation(n) % 5 == 0
-    second = scene.requests(taken_s[twice] + rng.uniform(0.5, 3, int(twice.sum())), "graphql", **those(by, twice))
-    second["path"], second["status"] = path[twice], np.where(taken_s[twice] >= mended_s, 200, 403)
-    looks = np.arange(0, n, 8)
-    own = at_home(scene, len(looks), 0.3) | {"user": user[looks]}
-    comes_s = taken_s[looks] + rng.uniform(0.02, 0.1, len(looks)) * lasts_s
-    parts += [second, scene.requests(comes_s, "login", **own), scene.requests(comes_s + 15 * pace, "account", **own)]
-    return together(*parts, scene.requests(comes_s + 40 * pace, "profile", **own))
 
 
 @case()

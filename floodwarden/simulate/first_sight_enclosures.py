@@ -8,8 +8,7 @@ import numpy as np
 
 from floodwarden.simulate.declare import case
 from floodwarden.simulate.first_sight_households import mistyped
-from floodwarden.simulate.first_sight_signons import again, those
-from floodwarden.simulate.scene import Rows, Scene, Seconds, scripted, together
+from floodwarden.simulate.scene import Rows, Scene, Seconds, again, scripted, those, together
 from floodwarden.simulate.world import ABSENT, ITEMS, Ints, zipf
 
 _CHROMEBOOK: Final = (

@@ -7,9 +7,8 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_signons import again, those
 from floodwarden.simulate.people import at_home
-from floodwarden.simulate.scene import Rows, Scene, scripted, together
+from floodwarden.simulate.scene import Rows, Scene, again, scripted, those, together
 
 _REPEATS_S: Final = np.array([0.0, 1.0, 3.0, 7.0])  # the app's own: after one second, two, four
 _KEY_APP: Final = "CarKey/4.2.1 (iOS 18.5; iPhone15,2)"

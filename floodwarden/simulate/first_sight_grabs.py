@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import Strength, family
-from floodwarden.simulate.first_sight_signons import again, those
-from floodwarden.simulate.scene import Rows, Scene, Seconds, together
+from floodwarden.simulate.scene import Rows, Scene, Seconds, again, those, together
 from floodwarden.simulate.world import Ints
 
 _NOTICES: Final = 40  # by one account

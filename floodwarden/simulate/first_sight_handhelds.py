@@ -8,9 +8,8 @@ import numpy as np
 
 from floodwarden.simulate.declare import case
 from floodwarden.simulate.first_sight_households import mistyped
-from floodwarden.simulate.first_sight_signons import again, those
 from floodwarden.simulate.people import at_home
-from floodwarden.simulate.scene import Rows, Scene, scripted, together
+from floodwarden.simulate.scene import Rows, Scene, again, scripted, those, together
 from floodwarden.simulate.world import Ints
 
 _APPS: Final = ("ShopApp/6.2.1 (iOS 18.5; iPhone15,2)", "ShopApp/6.2.1 (iOS 17.7; iPhone12,1)")

@@ -7,11 +7,9 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_signons import again
-from floodwarden.simulate.first_sight_terminals import one_client
 from floodwarden.simulate.machines import backing_off
 from floodwarden.simulate.people import typos
-from floodwarden.simulate.scene import Rows, Scene, Seconds, together
+from floodwarden.simulate.scene import Rows, Scene, Seconds, again, one_client, together
 from floodwarden.simulate.world import ABSENT, ITEMS, Ints
 
 _JOBS: Final = (

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from floodwarden.simulate.declare import case
 from floodwarden.simulate.first_sight_households import mistyped
 from floodwarden.simulate.people import at_home, typos
-from floodwarden.simulate.scene import Rows, Scene, scripted, together
-from floodwarden.simulate.world import ABSENT, Ints
+from floodwarden.simulate.scene import Rows, Scene, again, scripted, those, together
+from floodwarden.simulate.world import ABSENT
 
 _BORROWED: Final = "/api/token?provider=elsewhere"
 _APP: Final = "ShopApp/6.2.1 (iOS 18.5; iPhone15,2)"
@@ -131,14 +130,3 @@ def spent_links(scene: Scene) -> Rows:
     parts.append(scene.requests(opened_s, "account", path=path, status=spent, **stranger))
     steps = [("profile", 25.0, 200), ("login", 12.0, 200), ("orders", 8.0, 200)]
     return together(*parts, scripted(scene, opened_s[len(ask) :], steps, **those(by, more)))
-
-
-def those(by: dict[str, Ints], which: Ints | NDArray[np.bool_]) -> dict[str, Ints]:
-    """Some of them, each as often as named."""
-    return {name: codes[which] for name, codes in by.items()}
-
-
-def again(times: Ints) -> tuple[Ints, Ints]:
-    """Each position as often as `times` says, and which of its times it is."""
-    who = np.repeat(np.arange(len(times)), times)
-    return who, np.arange(len(who)) - np.searchsorted(who, who)

@@ -1,4 +1,4 @@
-"""First sight: hard good cases of machines among people: pumps on a leap day, a poll's tablets, a game's servers."""
+"""First sight: hard good cases of machines among people: pumps on a leap day, a poll's tablets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_signons import again, those
-from floodwarden.simulate.scene import Rows, Scene, together
+from floodwarden.simulate.scene import Rows, Scene, again, one_client, together
 from floodwarden.simulate.world import Ints
 
 _PUMPS: Final = 4  # at a station
@@ -17,8 +16,6 @@ _PUMP: Final = "PumpPay/4.2 (Linux; armv7l)"
 _BOOKS: Final = 6  # in a polling place
 _BOOK: Final = "PollBook/2.4 (iPadOS 13.3)"
 _SINCE: Final = "/api/v1/exports/checked-in?place={}"
-_LIST_S: Final = 120.0
-_SERVER: Final = "RustlandDedicated/2609 (Linux)"
 
 
 @case()
@@ -117,55 +114,3 @@ def pollbook_sync(scene: Scene) -> Rows:
             vain_s = (sync_s[slow, None] + 15.0 * np.arange(4)).ravel()
             parts.append(scene.requests(vain_s, "exported", path=path_of, status=504, **who))
     return together(*parts)
-
-
-@case()
-def wipe_day(scene: Scene) -> Rows:
-    """Once a month all of a game's servers, which players rent, begin with a new world at the same minute.
-
-    A server for each 80 accounts, at hosting companies, a key each, which the game asks us about its players: it says
-    every two minutes that it is there. At the minute all are gone for eight to twenty, and register anew, thrice (201);
-    then forty to ninety players come within four minutes, each with a ticket that the server has checked: one in two
-    has not updated yet (401, one to four times, twenty seconds apart), one in six is still elsewhere (409), until it is
-    good (200); what each owns is read after it. One server in eight is too old: for an hour it registers every minute
-    in vain (400), before its players come.
-
-    Source: Facepunch Studios, Rust: servers are wiped with each month's update, on its first Thursday at the same hour
-    (general practice for years; its news of many months, 2018 to 2024).
-    """
-    rng, servers = scene.rng, max(6, scene.clients // 80)
-    begin_s, hour_s, parts = scene.moment(0.3, 0.55), min(3600.0, 0.12 * scene.span_s), []
-    ip, ua = scene.addresses(servers, "hosting"), scene.tool(_SERVER)
-    for one in range(servers):
-        who = one_client(int(ip[one]), scene.key(f"key-app-server-{one:03d}"), ua)
-        anew_s = begin_s + hour_s * rng.uniform(8, 20) / 60 * np.array([0.4, 0.75, 1.0])
-        if one % 8 == 3:
-            vain_s = scene.regular(anew_s[2] + 30, anew_s[2] + hour_s, 60.0, 0.03)
-            parts.append(scene.requests(vain_s, "device", status=400, **who))
-            anew_s = anew_s + 1.05 * hour_s
-        parts.append(scene.requests(anew_s, "device", status=201, **who))
-        told_s = scene.regular(0, scene.span_s, _LIST_S, 0.01)
-        told_s = told_s[(told_s < begin_s) | (told_s > anew_s[2])]
-        path = f"/api/v1/devices/server-{one:03d}/telemetry"
-        parts += [scene.requests(told_s, "telemetry", path=path, **who), _players(scene, float(anew_s[2]) + 5, who)]
-    return together(*parts)
-
-
-def _players(scene: Scene, opens_s: float, who: dict[str, Ints]) -> Rows:
-    """All who want to be on one server, as it asks us about them."""
-    rng, n = scene.rng, int(scene.rng.integers(40, 91))
-    user = {"user": scene.strangers(n, "player")}
-    comes_s = opens_s + 240 * rng.beta(1.1, 2.5, n)
-    old, nth = again((rng.permutation(n) % 2 == 0) * rng.integers(1, 5, n))
-    parts = [scene.requests(comes_s[old] + nth * 20, "token", status=401, **those(user, old), **who)]
-    good_s = comes_s + np.bincount(old, minlength=n) * 20
-    away = rng.permutation(n) % 6 == 0
-    parts.append(scene.requests(good_s[away], "token", status=409, **those(user, away), **who))
-    good_s[away] += rng.uniform(15, 30, int(away.sum()))
-    parts.append(scene.requests(good_s, "token", **user, **who))
-    return together(*parts, scene.requests(good_s + rng.uniform(0.2, 2, n), "api_orders", **user, **who))
-
-
-def one_client(ip: int, key: int, ua: int) -> dict[str, Ints]:
-    """Columns of requests that all come from one address, with one key and one name."""
-    return {"ip": np.array([ip]), "key": np.array([key]), "ua": np.array([ua])}

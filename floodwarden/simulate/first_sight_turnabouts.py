@@ -7,9 +7,8 @@ from typing import Final
 import numpy as np
 
 from floodwarden.simulate.declare import case
-from floodwarden.simulate.first_sight_signons import again, those
 from floodwarden.simulate.people import at_home, typos
-from floodwarden.simulate.scene import Rows, Scene, scripted, together
+from floodwarden.simulate.scene import Rows, Scene, again, scripted, those, together
 from floodwarden.simulate.world import Ints
 
 _PLACES: Final = 150  # where nights are given

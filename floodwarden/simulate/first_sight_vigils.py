@@ -8,10 +8,8 @@ import numpy as np
 
 from floodwarden.simulate.declare import case
 from floodwarden.simulate.first_sight_deadlines import behind
-from floodwarden.simulate.first_sight_signons import again, those
-from floodwarden.simulate.first_sight_terminals import one_client
 from floodwarden.simulate.people import at_home, typos
-from floodwarden.simulate.scene import Rows, Scene, Seconds, together
+from floodwarden.simulate.scene import Rows, Scene, Seconds, again, one_client, those, together
 from floodwarden.simulate.world import ABSENT, Ints
 
 _FOLLOW: Final = ("GlucoFollow/4.3.1 (iOS 13.2; iPhone11,8)", "GlucoFollow/4.3.0 (Android 10)")

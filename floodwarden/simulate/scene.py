@@ -158,3 +158,19 @@ def scripted(scene: Scene, begins_s: Seconds, steps: Sequence[tuple[str, float, 
 
 
 __all__ = ["ABSENT", "ENDPOINTS", "Rows", "Scene", "Seconds", "rows", "scripted", "together"]
+
+
+def those(by: dict[str, Ints], which: Ints | NDArray[np.bool_]) -> dict[str, Ints]:
+    """Some of them, each as often as named."""
+    return {name: codes[which] for name, codes in by.items()}
+
+
+def again(times: Ints) -> tuple[Ints, Ints]:
+    """Each position as often as `times` says, and which of its times it is."""
+    who = np.repeat(np.arange(len(times)), times)
+    return who, np.arange(len(who)) - np.searchsorted(who, who)
+
+
+def one_client(ip: int, key: int, ua: int) -> dict[str, Ints]:
+    """Columns of requests that all come from one address, with one key and one name."""
+    return {"ip": np.array([ip]), "key": np.array([key]), "ua": np.array([ua])}

@@ -1,7 +1,8 @@
 """What `combine` tells `detect`: a block of a decisions partition, as counts and flows.
 
 Counts: a row per (entity kind, entity, one-second pane). Flows: a row per distinct combination of what the detectors
-remember, under the one entity that owns the request (its key where there is one that was accepted, else its address).
+remember, under the one entity that owns the request (its key where there is one that was accepted, else its address);
+results of logins stand under their account as well, and under their address whatever key was accepted.
 Hits: a row per rule, entity and pane that has requests a rule asks for, and per value where the rule counts different
 ones; mostly there are none.
 Items: what is distinct about an entity in a second, beside what its flows say: 32-bit marks of values, and where there
@@ -109,7 +110,7 @@ FLOWS: Final = pa.schema(
         ("n", pa.int64()),
         ("agent", pa.uint64()),  # the user agent
         ("asn", pa.uint64()),
-        ("tags", pa.uint64()),  # a bit for each condition of the families in force
+        ("tags", pa.uint64()),  # a bit for each condition of the families in force, for a browser (63) and for a key (62)
         ("asn_name", _TEXT),
         ("tenant", pa.uint64()),
         ("tenant_name", _TEXT),

@@ -110,7 +110,7 @@ FLOWS: Final = pa.schema(
         ("n", pa.int64()),
         ("agent", pa.uint64()),  # the user agent
         ("asn", pa.uint64()),
-        ("tags", pa.uint64()),  # a bit for each condition of the families in force, for a browser (63) and for a key (62)
+        ("tags", pa.uint64()),  # a bit for each condition in force, 63 for a browser, 62 for a key
         ("asn_name", _TEXT),
         ("tenant", pa.uint64()),
         ("tenant_name", _TEXT),

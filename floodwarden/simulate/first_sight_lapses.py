@@ -24,6 +24,7 @@ _PENDING: Final = "/api/graphql?op=authorization&name={}"
 _READY: Final = "/api/graphql?op=finalize&name={}"
 _TENANTS: Final = 16  # of a /64
 _SENDERS: Final = ("Mollie HTTP client/1.0", "ParcelHook/3.4 (Java 17)", "BuildHooks/5.1", "MailEvents/2.2")
+_OFF: Final = 5  # in a row, until a hook is switched off
 _HOOK: Final = "/hooks/payments"
 
 
@@ -112,7 +113,7 @@ def revoked_certificates(scene: Scene) -> Rows:
         who = one_client(int(ip[one]), scene.key(f"key-app-cert-{one:03d}"), scene.tool(_CLIENTS[one % 2]))
         n = 60 if one % 20 == 7 else int(1 + 11 * rng.random() ** 2)
         each_s = rng.uniform(20, 34)
-        begins_s = begin_s + 0.7 * lasts_s * rng.beta(0.9, 3) + np.arange(n) * each_s
+        begins_s = begin_s + 0.7 * lasts_s * rng.beta(0.9, 3) + np.arange(float(n)) * each_s
         named = [f"h{one:03d}n{name:02d}" for name in range(n)]
         parts.append(scene.requests(begins_s, "token", **who))
         busy, nth = again((rng.random(n) < 1 / 6) * rng.integers(1, 4, n))
@@ -197,7 +198,7 @@ def redirected_hooks(scene: Scene) -> Rows:
     For a quarter of the run each is led on (301). Two in five senders do not follow, and tell it again after one, five,
     thirty and 120 minutes, as long as it is so. Two in five follow with a GET, as a 301 has it, which is not taken
     (405), and try the same again five times, twice as late each time, from ten seconds on. The others switch the hook
-    off after twenty in a row; their owner switches it on again soon after it is mended, and has all that was kept sent,
+    off after five in a row; their owner switches it on again soon after it is mended, and has all that was kept sent,
     three a second.
 
     Source: Mollie, "Redirecting webhook calls" in its documentation (a 301 makes a GET of the call, and what it told is
@@ -215,9 +216,9 @@ def redirected_hooks(scene: Scene) -> Rows:
         kind, ill_s = sender % 5, told_s[ill]
         waits_s = np.array([0.0, 60, 360, 2160, 9360]) if kind < 2 else 10.0 * (2.0 ** np.arange(6) - 1)
         if kind == 4:
-            kept_s = over_s + 0.02 * scene.span_s + np.arange(max(0, len(ill_s) - 20)) / 3
+            kept_s = over_s + 0.02 * scene.span_s + np.arange(max(0, len(ill_s) - _OFF)) / 3
             parts.append(scene.requests(kept_s, "callback", path=_HOOK, **who))
-            ill_s, waits_s = ill_s[:20], np.zeros(1)
+            ill_s, waits_s = ill_s[:_OFF], np.zeros(1)
         event, nth = again(np.full(len(ill_s), len(waits_s)))
         at_s = ill_s[event] + waits_s[nth]
         still = at_s < over_s

@@ -30,7 +30,7 @@
 | drift | gauge | partition, family | how many times as high as it should evidence against good clients rises; 0: none |
 | drift_hours | gauge | partition | hours of this day that the watch for drift rests on |
 | drift_frozen | gauge | partition | 1 while an incident keeps the watch for drift from learning |
-| held | gauge | partition, what | what is held in memory, by kind of thing, and what had to go from it |
+| held | gauge | partition, what | what is held in memory (`owners`, `evidence`, `window_rows`...), and what had to go |
 """
 
 from __future__ import annotations

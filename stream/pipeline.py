@@ -184,6 +184,7 @@ class Pipeline:
             "window_rows": self._tallies.windows.rows(),
             "distinct_bytes": self._tallies.windows.distinct_bytes(),
             "owners": self._engine.entities.used,
+            "evidence": len(self._engine.entities.c.tracks),
             "pair_bytes": self._engine.memories.bytes(),
             "names": len(self._tallies.names),
             "evicted": sum(self._tallies.windows.evicted().values()),

@@ -11,6 +11,7 @@ import pytest
 from stream_traffic import GLOBS, NOW_MS
 
 from detectors.artifact import load
+from detectors.tracks import WITHIN
 from enforcer.plan import Planner
 from enforcer.plan_config import PlanConfig
 from schemas import codec
@@ -135,6 +136,7 @@ def within(pipeline: Pipeline) -> None:
     sizes, bounds = pipeline.sizes(), CONFIG.bounds
     assert sizes["ip"] <= bounds.entities
     assert sizes["owners"] <= bounds.owners
+    assert sizes["evidence"] <= WITHIN * bounds.owners
     assert sizes["window_rows"] <= bounds.rows
     assert sizes["open_flows"] <= bounds.flows
     assert sizes["distinct_bytes"] <= bounds.distinct_bytes

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -204,8 +205,9 @@ def _services(settings: Settings, nodes: int, port: int) -> list[Service]:
         return Service(name, "floodwarden", (program,), variables, f"{settings.host}:{at}")
 
     api = embedded.free_port() if _taken(PORTS["api"]) else PORTS["api"]
+    stream = service("stream", "stream", embedded.free_port())
     made = [
-        service("stream", "stream", embedded.free_port()),
+        replace(stream, environment={"MALLOC_ARENA_MAX": "1", **stream.environment}),  # as in its image (ADR 0094)
         service("enforcer", "enforcer", embedded.free_port(), api_port=settings.api_port or api),
     ]
     known = ("meter", "ingest") if settings.ingest else ("meter",)

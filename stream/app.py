@@ -10,6 +10,7 @@ bounded in messages and bytes; while it is full Faust's queue fills, while that 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -187,6 +188,8 @@ async def _serve(settings: Settings) -> NoReturn:
     watch = ModelWatch(settings, settings.node or f"{socket.gethostname()}:{settings.port or http.PORT}")
     taken = await asyncio.to_thread(watch.start, time.time_ns() // 1_000_000)
     await asyncio.to_thread(warm, taken.live, plan_of(settings).rules)
+    gc.collect()
+    gc.freeze()  # a full collection would look at all that was imported, and no thread steps meanwhile
     stream = create_app(settings, taken.live)
     await stream.detector.judge_by(taken.live, taken.shadow)
     stop = asyncio.Event()

@@ -244,6 +244,18 @@ def ended(family: Family, track: Track, seen: Beside) -> tuple[Fact, ...]:
     return (Fact("ended", float(seen.fell), float(ENDED), f"{what} have ended, so people are told"),)
 
 
+def unfelt(track: Track) -> tuple[Fact, ...]:
+    """Why who is refused with one credential everywhere is told of and not throttled; empty for nothing.
+
+    He asks so seldom that a throttle would hold back only what he asks for once he is set up rightly.
+    """
+    each_ms = _apart_ms(track)
+    if each_ms < HAND_MS:
+        return ()
+    what = f"one refusal in {each_ms / 1000:.0f} s: a throttle would be felt only once its key is good again"
+    return (Fact("unfelt", each_ms / 1000, HAND_MS / 1000, f"{what}, so people are told"),)
+
+
 def for_others(family: Family, track: Track, seen: Beside, tags: U64, *, alone: bool) -> tuple[Fact, ...]:
     """Why people are told of failures that came with a key, and nobody is answered; empty for nothing.
 

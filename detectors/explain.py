@@ -85,6 +85,7 @@ def _finding(judged: Judged, crossing: Crossing, event: Event, c: Columns, model
     asked = doubt.speaks(family, track, seen, at, rows, judged.company) if kind == IP else ()
     alone = _alone(family, track, seen, rows.flows.tags[at], known=known) if kind == IP else ()
     why = spared(judged, family, at, track) or _at_work(judged, crossing, event, at, c) or alone
+    why = why or (doubt.unfelt(track) if wrong else ())
     return Finding(
         kind=kind,
         entity=int(rows.flows.entity[event.index]),

@@ -1,4 +1,4 @@
-"""First sight: hard good cases between machines: sums that do not match, pharmacies, a quota."""
+"""First sight: hard good cases between machines: sums that do not match, pharmacies."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import numpy as np
 
 from floodwarden.simulate.declare import case
 from floodwarden.simulate.scene import Rows, Scene, Seconds, one_client, together
-from floodwarden.simulate.world import ABSENT, Ints
+from floodwarden.simulate.world import Ints
 
 _BUILDERS: Final = ("Bazel/release 6.0.0", "conan/1.58.0 (Linux; python 3.10)", "Homebrew/3.6.20 (curl 7.86.0)")
 _PACKAGES: Final = 12  # a build needs
 _CHANGED: Final = 5  # of which others sums came
 _PRACTICE: Final = "RxBridge/7.4 (Windows NT 10.0)"
-_CALLS: Final = ("python-requests/2.32.3", "google-api-client/2.4.0 (gzip)", "axios/1.7.2")
 
 
 @case()
@@ -93,41 +92,3 @@ def clearinghouse_switch(scene: Scene) -> Rows:
         asked_s = scene.regular(float(handed_s[-1]) + 300 * pace, scene.span_s, 900.0, 0.02)
         parts += [scene.requests(np.array([in_s - 5]), "token", **who), scene.requests(asked_s, "api_orders", **who)]
     return together(*parts)
-
-
-@case()
-def quota_midnight(scene: Scene) -> Rows:
-    """Partners' keys may ask so often a day, and what is left for tomorrow begins for all in the second of midnight.
-
-    A key for each 125 accounts, an address each, an item every twenty-five seconds. One after the other they have used
-    their day up between an eighth of the run and three eighths, and are refused (403): a third of the programs ask on,
-    every fifteen seconds, a third every minute, the others every five, until midnight, six tenths into the run. Within
-    four seconds of it each begins with what it put off, a hundred to two hundred items at two a second, and goes on as
-    before; every eighth has thereby used this day up, too, and asks on in vain.
-
-    Source: Google, YouTube Data API, guide to quotas (ten thousand units a day, 403 when they are used up, anew at
-    midnight Pacific time), as of 2024; that clients' work starts at the reset is general practice.
-    """
-    rng, partners = scene.rng, max(8, scene.clients // 125)
-    midnight_s, parts = scene.moment(0.58, 0.62), []
-    ip = scene.addresses(partners, "partner")
-    for one in range(partners):
-        who = one_client(int(ip[one]), scene.key(f"key-poll-day-{one:02d}"), scene.tool(_CALLS[one % 3]))
-        used_s = scene.moment(0.125, 0.375)
-        every_s = (15.0, 60.0, 300.0)[one % 3]
-        begins_s = midnight_s + rng.uniform(0, 4)
-        kept = int(rng.integers(100, 201))
-        late_s = begins_s + np.arange(kept) / 2 + rng.uniform(0, 0.2, kept)
-        parts.append(_asked(scene, scene.regular(0, used_s, 25.0, 0.1), 200, who))
-        parts.append(_asked(scene, scene.regular(used_s, midnight_s, every_s, 0.03), 403, who))
-        parts.append(_asked(scene, late_s, 200, who))
-        spent = one % 8 == 0
-        on_s = scene.regular(float(late_s[-1]) + 5, scene.span_s, every_s if spent else 25.0, 0.05)
-        parts.append(_asked(scene, on_s, 403 if spent else 200, who))
-    return together(*parts)
-
-
-def _asked(scene: Scene, at_s: Seconds, status: int, who: dict[str, Ints]) -> Rows:
-    """Items by their number, any of them."""
-    path: Ints = scene.world.api_items[scene.rng.integers(0, 2000, len(at_s))]
-    return scene.requests(at_s, "api_item", path=path, status=status, user=ABSENT, **who)

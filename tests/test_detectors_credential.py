@@ -1,4 +1,4 @@
-"""A client whose one key is refused wherever it asks is set up wrongly: throttled or told of, not denied as a search."""
+"""A client whose one key is refused wherever it asks is set up wrongly: throttled or told of, no search to deny."""
 
 from __future__ import annotations
 
